@@ -50,6 +50,7 @@ ONE_WAY = {
         http.task_procedures <- http.task_handles
         http.client, services <- http <- watch.* <- dbos <- cli.*
         argument_checks, http.binding <- emulator.calls, emulator.script <- emulator.call_log, emulator.task_store
+        emulator.routing <- emulator.calls, emulator.fault_middleware, emulator.service
         emulator.call_log, emulator.shapes <- emulator.faults <- emulator.fault_middleware, emulator.webhook_sender
         emulator.task_store <- emulator.profile, emulator.documents, emulator.fault_middleware, emulator.webhook_sender
         emulator.shapes <- emulator.documents <- emulator.service

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from lifecycle.errors import UnknownName
+from lifecycle_adapters.emulator.routing import segment
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES, texts_in
@@ -98,7 +99,7 @@ class Calls:
 
         Args:
             method: the HTTP method, in capitals.
-            path: the decoded path, without the query.
+            path: the path, without the query, as `routed_path` returns it.
             query: the raw query string.
             body: the decoded JSON body; a body that is not an object matches only calls without a body's template.
             headers: the headers, with names in small letters.
@@ -113,7 +114,7 @@ class Calls:
                 continue
             if parameters is None:
                 parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
-            named = at.groupdict()
+            named = {name: segment(text) for name, text in at.groupdict().items()}
             ids = {named.pop("id")} if "id" in named else set[str]()
             fits = _fits(known.query, parameters, ids) and _fits(known.headers, headers, ids)
             if fits and (not known.body or _fits(known.body, body, ids)) and len(ids) < 2:

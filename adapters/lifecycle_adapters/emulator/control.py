@@ -16,7 +16,6 @@ from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import JSONResponse, Response
 
@@ -26,7 +25,7 @@ from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
 from lifecycle_adapters.emulator.calls import Calls
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults, fault_kind
-from lifecycle_adapters.emulator.routing import not_allowed
+from lifecycle_adapters.emulator.routing import SlashRoute, not_allowed
 from lifecycle_adapters.emulator.script import require_remote
 from lifecycle_adapters.emulator.shapes import Detail, Number, require_document
 from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedTask, TaskStore, UnknownTask
@@ -400,7 +399,7 @@ def _endpoint(control: Control, call: ControlCall) -> Callable[..., Awaitable[An
     return endpoint
 
 
-class _Strict(APIRoute):
+class _Strict(SlashRoute):
     """A route that checks the body first, because FastAPI's errors repeat values that JSON cannot hold."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -120,11 +120,15 @@ class Documents:
         if listing.next_field is not None:
             following: str | None = shown[-1].id if has_more else None
             if following is not None and listing.pages == "urls":
-                values = {f"{{{name}}}": quote(text, safe="") for name, text in parameters.items()}
-                path = filled_text(binding.base_path + listing.call.path, values)
+                path = self.path(listing.call, parameters)
                 following = f"{path}?{urlencode({**query, _CURSOR: following})}"
             document = placed(document, listing.next_field, following)
         return document
+
+    def path(self, call: Call, parameters: Mapping[str, str]) -> str:
+        """Return the percent-encoded path of a call that names no task, with these parameters."""
+        values = {f"{{{name}}}": quote(text, safe="") for name, text in parameters.items()}
+        return quote(filled_text(self._binding.base_path + call.path, values), safe="/%:@!$&'()*+,;=")
 
     def error(self, text: str) -> Any:
         """Return the document of an error: where the binding says, otherwise `{"detail": text}`."""

@@ -1,14 +1,53 @@
-"""What FastAPI's routing does not provide: the order of overlapping routes, and a 405 that names all methods."""
+"""What FastAPI's routing does not provide: encoded slashes, overlapping routes, and a 405 that names all methods.
+
+ASGI decodes a path before it is routed: "/tasks/a%2Fb" becomes "/tasks/a/b", which no route of "/tasks/{id}" matches.
+So a path is matched here with a stand-in for each encoded slash, and what a placeholder matched is read without it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from math import inf
+from typing import Any
+from urllib.parse import unquote
 
 from fastapi import Request
 from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
+
+_ENCODED_SLASH = "\ud82f"  # half of a surrogate pair, which is in no decoded path
+
+
+def routed_path(scope: Scope) -> str:
+    """Return the decoded path of a request, in which a stand-in is where a slash was percent-encoded."""
+    path: str = scope["path"]
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2" not in raw:
+        return path
+    sent = raw.decode("latin-1")
+    routed = unquote(sent.replace("%2F", _ENCODED_SLASH).replace("%2f", _ENCODED_SLASH))
+    return routed if segment(routed) == path else path  # something in between has rewritten the path
+
+
+def segment(text: str) -> str:
+    """Return what a placeholder matched in a routed path, with the slashes that were encoded."""
+    return text.replace(_ENCODED_SLASH, "/")
+
+
+class SlashRoute(APIRoute):
+    """A route whose parameters may contain encoded slashes."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match a request by its path as it was sent."""
+        match, child = super().matches({**scope, "path": routed_path(scope)})
+        if match is not Match.NONE:
+            given: dict[str, Any] = child["path_params"]
+            child["path_params"] = {
+                name: segment(each) if isinstance(each, str) else each for name, each in given.items()
+            }
+        return match, child
 
 
 def narrow_first(routes: Iterable[APIRoute]) -> list[APIRoute]:
@@ -21,7 +60,7 @@ async def not_allowed(request: Request, _: Exception) -> Response:
 
     Of routes whose ids have slashes the longest counts: "/tasks/7/events" is not the task "7/events".
     """
-    path = request.scope["path"].removeprefix(request.scope["root_path"])  # root_path is set in a mounted application
+    path = routed_path(request.scope).removeprefix(request.scope["root_path"])  # set in a mounted application
     routes = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
     narrow = [route for route in routes if ":path}" not in route.path]
     longest = max((len(route.path) for route in routes), default=0)

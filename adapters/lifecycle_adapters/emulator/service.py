@@ -25,6 +25,7 @@ from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
 from lifecycle_adapters.emulator.calls import named_calls, value_in
 from lifecycle_adapters.emulator.documents import Documents
 from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal
+from lifecycle_adapters.emulator.routing import SlashRoute
 from lifecycle_adapters.emulator.script import parse_script
 from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_document
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
@@ -162,7 +163,7 @@ class Service:
     ) -> APIRoute:
         service = self
 
-        class Guarded(APIRoute):
+        class Guarded(SlashRoute):
             def get_route_handler(self) -> Any:
                 return service._guarded(super().get_route_handler(), is_open=is_open)
 
@@ -264,7 +265,7 @@ class Service:
         """Return the response to a create or a command, which is carried out once for each idempotency key."""
         task_id = received.identity.task_id
         key = value_in(IDEMPOTENCY_KEY, self._calls[name], headers, received.body)
-        place = (self.binding.name, name, received.entry.path, task_id, key)
+        place = (self.binding.name, name, frozenset(received.identity.parameters.items()), task_id, key)
         earlier = None if key is None else self._store.responses.get(place)
         if isinstance(earlier, Response):
             if task_id is not None:
@@ -290,7 +291,8 @@ class Service:
         document, code = self._documents.created(task, self._store.clock), self._created_code()
         response = Response(None, code) if document is None else JSONResponse(document, code)
         if (header := self.binding.create.id_header) is not None:
-            response.headers[header] = f"{quote(received.entry.path)}/{quote(task.id)}"
+            path = self._documents.path(self.binding.create, received.identity.parameters)
+            response.headers[header] = f"{path}/{quote(task.id)}"
         return self._versioned(task, response)
 
     def add(

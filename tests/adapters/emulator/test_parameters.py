@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -65,6 +66,62 @@ def test_location_of_a_new_task_has_the_parameters() -> None:
         assert client.task(run.id).status() == "running"
         made = httpx2.post(f"{emulator.base_url}/repos/acme/web%20%26/actions/workflows/b.yml/dispatches", json={})
         assert made.headers["Location"].startswith("/repos/acme/web%20%26/actions/workflows/b.yml/dispatches/")
+
+
+@pytest.mark.parametrize("repo", ["a/b", "a%2Fb", "/ü/actions"])
+def test_parameter_may_have_slashes(repo: str) -> None:
+    slashed, plain = {**WEB, "owner": "c", "repo": repo}, {**WEB, "owner": "c/a", "repo": "b"}
+    binding = replace(RUNS, listing=URLS, create=replace(RUNS.create, id_header="Location"))
+    with (
+        Emulator(binding, manual=True, profiles={"runs": Profile(page_size=1)}) as emulator,
+        client_of(emulator, slashed, binding) as client,
+        client_of(emulator, plain, binding) as other,
+    ):
+        made, foreign = [client.create() for _ in range(2)], other.create()
+        assert [run.status() for run in made] == ["running"] * 2
+        assert [each.id for each in client.list()] == [run.id for run in reversed(made)]
+        with pytest.raises(NotFound):
+            client.task(foreign.id).status()
+        assert made[0].send("cancel").state == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("path", "task_id"),
+    [("/tasks/{id}", "a/b"), ("/tasks/{id}", "a%2F/"), ("/tasks/{+id}", "a/b"), ("/tasks/{+id}", "a%2F/cancel/b")],
+)
+def test_id_may_have_slashes(path: str, task_id: str) -> None:
+    read, stop = Call(method="GET", path=path, status_field="status"), Call(method="POST", path=f"{path}/cancel")
+    binding = replace(
+        RUNS,
+        base_path="",
+        parameters=(),
+        create=Call(method="POST", path="/tasks", status_field="status"),
+        status=read,
+        details=read,
+        listing=None,
+        commands={"cancel": stop},
+    )
+    with (
+        Emulator(binding, manual=True, profiles={"runs": Profile(new_id=lambda: task_id)}) as emulator,
+        client_of(emulator, {}, binding) as client,
+    ):
+        run = client.create()
+        assert (run.id, run.status()) == (task_id, "running")
+        assert run.send("cancel").state == "cancelled"
+        assert emulator.task(task_id).state == "cancelled"
+        assert emulator.calls()[-1].task == task_id
+        quoted = quote(task_id, safe="/" if "+" in path else "")
+        refused = httpx2.put(f"{emulator.base_url}/tasks/{quoted}")
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "GET")
+
+
+def test_encoded_slash_separates_no_segments() -> None:
+    with Emulator(RUNS, manual=True) as emulator, client_of(emulator, WEB) as client:
+        run = client.create()
+        path = f"/repos/{WEB['owner']}/{quote(WEB['repo'])}/actions/runs/{run.id}"
+        assert httpx2.get(f"{emulator.base_url}{path}").status_code == 200
+        for encoded in (path.replace("/actions", "%2Factions"), path.replace("/runs/", "/runs%2f")):
+            assert httpx2.get(f"{emulator.base_url}{encoded}").status_code == 404
 
 
 def test_openapi_document_has_the_parameters() -> None:
