@@ -18,15 +18,21 @@ from lifecycle.validation import LONGEST_NAME
 def scoped(lifecycle: Lifecycle[S, E], scope: Sequence[str]) -> Lifecycle[S, E]:
     """Return the lifecycle of a scope that is given by texts, as `("acme", "web")`; unequal scopes have unequal names.
 
+    A lifecycle that is of this scope already is returned as it is.
+
     Raises:
         DefinitionError: the lifecycle's own name is so long that none is left for the scope.
     """
+    if lifecycle.name == _name(base_name(lifecycle.name), scope):
+        return lifecycle
+    return lifecycle.replace(name=_name(lifecycle.name, scope))
+
+
+def _name(base: str, scope: Sequence[str]) -> str:
     # Quoted, no text has a slash, so that ("a/b", "c") is not ("a", "b/c"); nor a colon, as the digest has.
     text = "/".join(quote(each, safe="") for each in scope)
-    name = f"{lifecycle.name}[{text}]"
-    if len(name) > LONGEST_NAME:
-        name = f"{lifecycle.name}[sha256:{sha256(text.encode()).hexdigest()[:32]}]"
-    return lifecycle.replace(name=name)
+    name = f"{base}[{text}]"
+    return name if len(name) <= LONGEST_NAME else f"{base}[sha256:{sha256(text.encode()).hexdigest()[:32]}]"
 
 
 def base_name(name: str) -> str:

@@ -30,7 +30,7 @@ from lifecycle.effects import Accepted, Lost, Refused, Response, Throttled
 from lifecycle.errors import UnknownName, nearest
 from lifecycle.findings import for_editors, made_from
 from lifecycle.lifecycle import Lifecycle, read_file
-from lifecycle.scope import scoped
+from lifecycle.scope import base_name, scoped
 from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.http.arguments import server
@@ -150,7 +150,8 @@ class HttpBinding(Declared, Generic[S, E]):
     as "metadata.resourceVersion", or a header such as "ETag". Calls of commands have it as `{etag}`.
     `headers` are sent with every request, such as the version of the API.
     `parameters` are the names of what stands in the base path or the paths of calls, as {owner} in "/repos/{owner}",
-    and is the same for all requests of a client, which fills it in (`with_parameters`).
+    and is the same for all requests of a client, which fills it in (`with_parameters`). `scope` are the texts that were
+    filled in; the lifecycle's name has them.
     `webhooks` says how the service signs its webhooks, and where they say what; None if it sends none.
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
     gives none; with None the caller must.
@@ -213,6 +214,9 @@ class HttpBinding(Declared, Generic[S, E]):
     )
     parameters: Annotated[
         tuple[StrictText, ...], Field(description="several names, in a tuple such as ('owner', 'repo')")
+    ] = ()
+    scope: Annotated[
+        tuple[StrictText, ...], Field(description="several texts, in a tuple such as ('acme', 'web')")
     ] = ()
     webhooks: Annotated[
         WebhookBinding | None,
@@ -479,6 +483,7 @@ class HttpBinding(Declared, Generic[S, E]):
         if not self._all_parameters():
             return self
         values = {f"{{{name}}}": str(quoted_id(given[name])) for name in self.parameters}
+        scope = (*self.scope, *(given[name] for name in self.parameters))
 
         def fill(call: Call) -> Call:
             return replace(call, path=filled_text(call.path, values)) if parameters_of(call.path) else call
@@ -486,7 +491,8 @@ class HttpBinding(Declared, Generic[S, E]):
         proofs = {name: replace(proof, binding=proof.binding._filled(given)) for name, proof in self.proofs.items()}
         return replace(
             self,
-            lifecycle=self.in_scope(self.lifecycle, given),
+            lifecycle=scoped(self.lifecycle, scope) if scope else self.lifecycle,
+            scope=scope,
             base_path=filled_text(self.base_path, values),
             create=fill(self.create),
             status=fill(self.status),
@@ -498,9 +504,19 @@ class HttpBinding(Declared, Generic[S, E]):
             parameters=(),
         )
 
-    def in_scope(self, lifecycle: Lifecycle[S, E], given: Mapping[str, str]) -> Lifecycle[S, E]:
-        """Return a lifecycle as it is named in a journal if these parameters are given."""
-        return scoped(lifecycle, [given[name] for name in self.parameters]) if self.parameters else lifecycle
+    def in_scope(self, lifecycle: Lifecycle[Any, Any]) -> Lifecycle[Any, Any]:
+        """Return a lifecycle as a journal names it: with the parameters that were filled in, if it has them not yet.
+
+        Raises:
+            ValueError: it is of another scope.
+        """
+        if not self.scope:
+            return lifecycle
+        named = scoped(lifecycle, self.scope)
+        is_of_another = named is not lifecycle and base_name(lifecycle.name) != lifecycle.name
+        if is_of_another and lifecycle.name != base_name(self.lifecycle.name):
+            raise ValueError(f"the lifecycle {lifecycle.name!r} is of another scope than {self.lifecycle.name!r}")
+        return named
 
     def create_fields(self, task: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of a create, with `task` (what to do; None for nothing) where `task_field` says.

@@ -106,7 +106,7 @@ class _Configured(ProcessBound, Generic[S, E]):
         require(declared, HttpBinding, "the service must be a name, such as 'v2', or an HttpBinding")
         given: Mapping[str, str] = {} if parameters is None else parameters
         self._binding = declared.with_parameters(given)
-        self._lifecycle: Lifecycle[S, E] = declared.in_scope(declared.governed_by(lifecycle), given)
+        self._lifecycle: Lifecycle[S, E] = self._binding.in_scope(self._binding.governed_by(lifecycle))
         self._timing = Timing() if timing is None else timing
         require(self._timing, Timing, "timing must be a Timing(...)")
         recorder: Any = journal
@@ -251,8 +251,8 @@ class Client(_Configured[S, E]):
             asynchronous one with an `httpx2.AsyncClient`.
         ValueError: there is no key, or the one in the environment is for another server than `base_url`; a key is
             given to a service that takes none; or a key or URL cannot be used; or parameters are missing, unknown or
-            cannot stand in a path; or the lifecycle has a command for
-            which the service has no call.
+            cannot stand in a path; or the lifecycle has a command for which the service has no call, or is of another
+            scope than the parameters.
     """
 
     @overload

@@ -90,8 +90,9 @@ class Webhooks:
     Raises:
         UnknownName: there is no such service, or the lifecycle does not declare the channel of its webhooks.
         ValueError: the service declares no webhooks; its binding has parameters that are not filled in, without which
-            its lifecycle is not that of a client (`HttpBinding.with_parameters`); there is no secret, or one is empty,
-            cannot be encoded in UTF-8, or is not base64 where the service's are; or the time of `clock` has no zone.
+            its lifecycle is not that of a client (`HttpBinding.with_parameters`); `lifecycle` is of another scope
+            than the binding; there is no secret, or one is empty, cannot be encoded in UTF-8, or is not base64 where
+            the service's are; or the time of `clock` has no zone.
         TypeError: a secret is not a string, or another argument has the wrong type.
     """
 
@@ -127,7 +128,7 @@ class Webhooks:
         check_clock(clock)
         self._service = binding.name
         self._webhooks: WebhookBinding = webhooks
-        self._lifecycle: Lifecycle[Any, Any] = binding.lifecycle if lifecycle is None else lifecycle
+        self._lifecycle: Lifecycle[Any, Any] = binding.in_scope(binding.lifecycle if lifecycle is None else lifecycle)
         self._lifecycle.statuses(channel=webhooks.channel)
         self._journal = journal
         self._clock = clock

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lifecycle import DefinitionError, Event, Lifecycle, Origin, State, Transition
-from lifecycle_adapters.http import Call, Client, HttpBinding, ListCall, Proof
+from lifecycle import DefinitionError, Event, Lifecycle, MemoryJournal, Origin, State, Transition
+from lifecycle_adapters.http import GITHUB, Call, Client, HttpBinding, ListCall, Proof, WebhookBinding
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.webhooks import Webhooks, sign
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen
 
@@ -166,6 +168,64 @@ def test_another_lifecycle_is_of_the_same_scope(serve: Serve) -> None:
     with Client(RUNS, base_url=server.base_url, parameters=WEB, lifecycle=fewer) as client:
         assert client.lifecycle.name == "fewer[acme/web/build.yml]"
         assert client.task("7").lifecycle.name == "fewer[acme/web/build.yml]"
+
+
+FEWER = RUN.replace(name="fewer")
+LONG = RUN.replace(name="n" * 50)
+ODD = RUN.replace(name="runs[v2]")
+OF_ODD = replace(RUNS, lifecycle=ODD)
+SCOPE = "acme/web/build.yml"
+FAR = {**WEB, "workflow": "a" * 60}
+FAR_DIGEST = sha256(f"acme/web/{FAR['workflow']}".encode()).hexdigest()[:32]
+
+
+@pytest.mark.parametrize("fills", [False, True])
+@pytest.mark.parametrize(
+    ("binding", "parameters", "given", "name"),
+    [
+        (RUNS, WEB, None, f"workflow-run[{SCOPE}]"),
+        (RUNS, WEB, RUN, f"workflow-run[{SCOPE}]"),
+        (RUNS, WEB, RUN.replace(name=f"workflow-run[{SCOPE}]"), f"workflow-run[{SCOPE}]"),
+        (RUNS, WEB, FEWER, f"fewer[{SCOPE}]"),
+        (RUNS, WEB, FEWER.replace(name=f"fewer[{SCOPE}]"), f"fewer[{SCOPE}]"),
+        (RUNS, WEB, RUN.replace(name="workflow-run[acme/docs/build.yml]"), None),
+        (RUNS, WEB, ODD, None),
+        (OF_ODD, WEB, None, f"runs[v2][{SCOPE}]"),
+        (OF_ODD, WEB, ODD, f"runs[v2][{SCOPE}]"),
+        (RUNS, FAR, LONG, f"{LONG.name}[sha256:{FAR_DIGEST}]"),
+        (RUNS, FAR, LONG.replace(name=f"{LONG.name}[sha256:{FAR_DIGEST}]"), f"{LONG.name}[sha256:{FAR_DIGEST}]"),
+        (replace(RUNS, lifecycle=LONG), FAR, FEWER, f"fewer[acme/web/{FAR['workflow']}]"),
+    ],
+)
+def test_scope_is_named_once(
+    binding: HttpBinding[str, str],
+    parameters: dict[str, str],
+    given: Lifecycle[str, str] | None,
+    name: str | None,
+    fills: bool,
+) -> None:
+    """Whether the binding is filled in before, and whether the lifecycle has the scope already."""
+    settings: dict[str, Any] = {"parameters": parameters}
+    if fills:
+        binding, settings = binding.with_parameters(parameters), {}
+    if name is None:
+        with pytest.raises(ValueError, match="is of another scope than"):
+            Client(binding, lifecycle=given, **settings)
+        return
+    with Client(binding, lifecycle=given, **settings) as client:
+        assert client.lifecycle.name == name
+        assert client.task("7").lifecycle == client.lifecycle
+
+
+def test_webhooks_are_recorded_in_the_scope_of_the_binding() -> None:
+    signed = WebhookBinding(signature=GITHUB, task_field="run.id", status_field="run.status", channel="api")
+    filled = replace(RUNS, webhooks=signed).with_parameters(WEB)
+    body = b'{"run": {"id": "7", "status": "running"}}'
+    headers = sign(body, GITHUB, secret="s3cret", sent_at=datetime.now(UTC))
+    for given in (None, RUN, filled.lifecycle):
+        journal = MemoryJournal()
+        Webhooks(filled, secret="s3cret", journal=journal, lifecycle=given).receive(body, headers)
+        assert journal.task(filled.lifecycle, "7").load().state == "running"
 
 
 # --- what is refused ------------------------------------------------------------------------------------
