@@ -9,7 +9,7 @@ not: memory.py keeps them in memory, durable journals are in the adapters.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, Protocol, runtime_checkable
@@ -70,8 +70,8 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
-def check_clock(clock: Any) -> None:
-    """Call a clock that was given, once.
+def checked_clock(clock: Any) -> Callable[[], datetime]:
+    """Call a clock that was given, once, and return one that raises these errors whenever it is called.
 
     Raises:
         TypeError: it cannot be called, or returns no datetime.
@@ -79,11 +79,17 @@ def check_clock(clock: Any) -> None:
     """
     if not callable(clock):
         raise TypeError(f"clock must return the time when it is called, and {shortened(clock)} cannot be called")
-    now: Any = clock()
-    if not isinstance(now, datetime):
-        raise TypeError(f"clock must return a datetime, not {shortened(now)}")
-    if now.utcoffset() is None:
-        raise ValueError(f"clock must return a time with a time zone, such as datetime.now(UTC); {now} has none")
+
+    def checked() -> datetime:
+        now: Any = clock()
+        if not isinstance(now, datetime):
+            raise TypeError(f"clock must return a datetime, not {shortened(now)}")
+        if now.utcoffset() is None:
+            raise ValueError(f"clock must return a time with a time zone, such as datetime.now(UTC); {now} has none")
+        return now
+
+    checked()
+    return checked
 
 
 def are_same_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

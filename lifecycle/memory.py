@@ -29,8 +29,8 @@ from lifecycle.journal import (
     apply_command,
     apply_event,
     apply_report,
-    check_clock,
     check_name,
+    checked_clock,
     classify_report,
     is_repeat,
     may_attempt,
@@ -94,8 +94,7 @@ class MemoryJournal(ProcessBound):
         clock: Callable[[], datetime] = _now,
     ) -> None:
         _check_settings(on_report, worker, lease_s)
-        check_clock(clock)
-        self._store = _Store(on_report, None if lease_s is None else timedelta(seconds=lease_s), clock)
+        self._store = _Store(on_report, None if lease_s is None else timedelta(seconds=lease_s), checked_clock(clock))
         self._worker = worker
 
     def join(self, worker: str) -> MemoryJournal:

@@ -8,7 +8,8 @@ at once. Their codes are stable:
     duplicate_key               a key is written twice
     too_large                   there are more states, rows or other parts than a lifecycle may have
     more_findings               there are more findings than are listed
-    bad_name                    a name is empty, too long or not printable, or an enumeration shows it as another text
+    bad_name                    a name is empty, too long, not printable or has a blank at an end, or an enumeration
+                                shows it as another text
     duplicate_name              two states, events or aliases of one name
     duplicate_row               two rows for one (source, event)
     unknown_name                a row, alias or invariant uses a name that is not declared
@@ -153,6 +154,8 @@ def _validate_names(kind: str, names: Mapping[Path, str]) -> Iterator[Definition
         if not (0 < len(text) <= LONGEST_NAME and text.isprintable()):
             message = f"a name is 1 to {LONGEST_NAME} printable characters"
             yield DefinitionFinding("bad_name", where, message, path)
+        elif text != text.strip():
+            yield DefinitionFinding("bad_name", where, "a name neither begins nor ends with a blank", path)
         if kind == "state" and text == EVERY:
             message = "as a source it means every state that is not final, so that no state can have this name"
             yield DefinitionFinding("bad_name", where, message, path)

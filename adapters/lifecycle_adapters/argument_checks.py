@@ -72,7 +72,8 @@ def require_number(
         ValueError: it is NaN, or not in the range.
     """
     if isinstance(given, bool) or not isinstance(given, kind):
-        raise TypeError(f"{name} must be a number, not {given!r:.80} ({type(given).__name__})")
+        number = "a whole number" if kind is int else "a number"
+        raise TypeError(f"{name} must be {number}, not {given!r:.80} ({type(given).__name__})")
     try:
         float(given)
     except OverflowError:  # an integer of more than 308 digits, which no clock or counter reaches

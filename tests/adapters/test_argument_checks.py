@@ -85,6 +85,18 @@ def test_a_limit_of_costs_may_be_a_decimal() -> None:
         StopAtCost(Decimal("NaN"))
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Webhooks("v1", secret="a secret", journal=MemoryJournal(), max_body_bytes=cast("Any", 1.5)),
+        lambda: Emulator(port=cast("Any", 1.5)),
+    ],
+)
+def test_what_is_counted_is_a_whole_number(make: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match=r" must be a whole number, not 1.5 \(float\)"):
+        make()
+
+
 # --- names and objects ---------------------------------------------------------------------------
 
 # Where a lifecycle belongs, a name of the catalog does not do.
@@ -133,9 +145,12 @@ def test_what_is_no_lifecycle_is_refused_by_name(take: Callable[[Any], object], 
         (lambda: Columns(task=cast("Any", 3)), "task must be a text or None, not 3"),
         (lambda: check_logs(V1, Files("log.csv"), columns=cast("Any", "at")), r"columns must be Columns\(...\), not"),
         (lambda: check_logs(V1, Files("log.csv"), memory=cast("Any", 3)), "memory must be a text, such as '800MB'"),
-        (lambda: check_logs(V1, Files("log.csv"), threads=cast("Any", "2")), "threads must be a number, not '2'"),
+        (lambda: check_logs(V1, Files("log.csv"), threads=cast("Any", "2")), "threads must be a whole number, not '2'"),
         (lambda: Emulator(lifecycles=cast("Any", "v1")), "lifecycles must be a mapping of services to lifecycles"),
-        (lambda: Emulator(port=cast("Any", "80")), "port must be a number, not '80'"),
+        (lambda: Emulator(port=cast("Any", "80")), "port must be a whole number, not '80'"),
+        (lambda: Emulator(pace_s=cast("Any", None)), "pace_s must be a number, not None"),
+        (lambda: Emulator(lifecycles=cast("Any", "")), "lifecycles must be a mapping of services to lifecycles"),
+        (lambda: Emulator(profiles=cast("Any", [])), "profiles must be a mapping of services to profiles"),
         (lambda: Emulator(pace_s=cast("Any", "1")), "pace_s must be a number, not '1'"),
         (
             lambda: sign(b"{}", BROWSER_USE, secret="a secret", sent_at=cast("Any", "now")),

@@ -97,6 +97,7 @@ def found(make: Callable[[], object]) -> list[str]:
 FINDINGS: list[tuple[Document, list[str]]] = [
     ({"name": ""}, ["bad_name: lifecycle '': a name is 1 to 100 printable characters"]),
     ({"name": "a\nb"}, ["bad_name: lifecycle 'a\\nb': a name is 1 to 100 printable characters"]),
+    ({"name": " "}, ["bad_name: lifecycle ' ': a name neither begins nor ends with a blank"]),
     ({"name": "x" * 101}, [f"bad_name: lifecycle '{'x' * 75}...: a name is 1 to 100 printable characters"]),
     (
         {"states": states("*open shut [gone] shut")},

@@ -252,6 +252,8 @@ class HttpBinding(Declared, Generic[S, E]):
             yield ("state_of",), "must be a function that returns the status, not a coroutine function"
         if self.key_variable is not None and self.authentication is None:
             yield ("key_variable",), "must be left out: the service asks for no key"
+        if self.create.status_field == "" and self.state_of is None:
+            yield ("create", "status_field"), "must be a field or None: the whole response also names the new task"
         if self.task_field is not None and self.task_field.partition(".")[0] in self.create.own_fields():
             yield ("task_field",), f"{self.task_field!r} is a field that the create sets itself"
         yield from self._wrong_etags()
@@ -444,7 +446,11 @@ class HttpBinding(Declared, Generic[S, E]):
         return for_editors(schema, "HttpBinding")
 
     def retirement(self, base_url: str) -> str | None:
-        """Return that the service is retired, in a sentence; None if it is not, or another server is asked."""
+        """Return that the service is retired, in a sentence; None if it is not, or another server is asked.
+
+        Raises TypeError: the URL is not text.
+        """
+        require(base_url, str, "base_url must be text such as 'https://host'")
         if self.retired is None or base_url != server(self.base_url, self.base_path):
             return None
         return f"{self.name!r} is {self.retired}"
@@ -508,8 +514,10 @@ class HttpBinding(Declared, Generic[S, E]):
         """Return a lifecycle as a journal names it: with the parameters that were filled in, if it has them not yet.
 
         Raises:
+            TypeError: it is no lifecycle.
             ValueError: it is of another scope.
         """
+        require_lifecycle(lifecycle)
         if not self.scope:
             return lifecycle
         named = scoped(lifecycle, self.scope)
@@ -522,8 +530,11 @@ class HttpBinding(Declared, Generic[S, E]):
         """Return the fields of a create, with `task` (what to do; None for nothing) where `task_field` says.
 
         Raises:
-            TypeError: a task is given to a service whose creates take none, or is in the fields, too.
+            TypeError: an argument has another type; or a task is given to a service whose creates take none, or is in
+                the fields, too.
         """
+        require(task, str | None, "task must be text")
+        require(fields, Mapping, "fields must be a mapping, such as {'task': 'Buy milk'}")
         if task is None:
             return dict(fields)
         if self.task_field is None:
@@ -539,6 +550,7 @@ class HttpBinding(Declared, Generic[S, E]):
         Raises:
             TypeError: as `Call.request`, or the fields make it a command, which is given to a task.
         """
+        require(fields, Mapping, "fields must be a mapping, such as {'task': 'Buy milk'}")
         for command, call in self.commands.items():
             its_own = set(call.own_fields()).intersection(fields)
             if its_own and (call.method, call.path) == (self.create.method, self.create.path):
@@ -579,14 +591,19 @@ class HttpBinding(Declared, Generic[S, E]):
         return lifecycle
 
     def call(self, command: E) -> Call:
-        """Return the call that a command is. Raises UnknownName."""
+        """Return the call that a command is. Raises UnknownName; TypeError: the command is no text."""
+        require(command, str, "command must be the name of a command")
         try:
             return self.commands[command]
         except KeyError:
             raise UnknownName("command", command, known=self.commands, where=self.name) from None
 
     def request_headers(self, api_key: str) -> dict[str, str]:
-        """Return the headers of every request: those of the binding, and the one that carries the key."""
+        """Return the headers of every request: those of the binding, and the one that carries the key.
+
+        Raises TypeError: the key is not text.
+        """
+        require(api_key, str, "api_key must be text")
         key = {} if self.authentication is None else self.authentication.headers(api_key)
         return {**self.headers, **key}
 
@@ -674,6 +691,8 @@ class HttpBinding(Declared, Generic[S, E]):
         found = value_at(document, self.etag_field)
         if self.etag_header is not None:
             found = headers.get(self.etag_header.lower())
+        if type(found) is int:  # the number of a version
+            found = str(found)
         return found if isinstance(found, str) and found and is_header_value(found) else None
 
     def _with_new_id(self, document: Any, call: Call, headers: Mapping[str, str]) -> Any:

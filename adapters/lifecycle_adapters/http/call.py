@@ -254,9 +254,14 @@ class Call(Declared):
         Raises:
             ValueError: the call names a task, and no request can carry this id, or no header, if it is in one; or a
                 path has a parameter that the binding was not given; or the call has `{etag}`, and none is given.
-            TypeError: a field is missing that the call takes, or given that it sets itself, or is no
-                JSON, or is probably a misspelt option of the client; or fields are given to a call without a body.
+            TypeError: an argument has another type; a field is missing that the call takes, or given that it sets
+                itself, or is no JSON, or is probably a misspelt option of the client; or fields are given to a call
+                without a body.
         """
+        require(task_id, str, "task_id must be text")
+        require(fields, Mapping | None, "fields must be a mapping, such as {'task': 'Buy milk'}")
+        require(idempotency_key, str | None, "idempotency_key must be text")
+        require(etag, str | None, "etag must be text")
         fields = fields or {}
         self._require_fields(fields)
         names_a_task, keeps_slashes = self.names_a_task(), self.keeps_slashes()

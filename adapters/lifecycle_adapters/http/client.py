@@ -189,6 +189,7 @@ class _Configured(ProcessBound, Generic[S, E]):
                 binding=binding,
                 lifecycle=lifecycle,
                 timing=self.timing,
+                base_url=self.base_url,
                 creates=self.journal.creates(lifecycle),
                 open_task=partial(self._procedures, binding),
             )
@@ -430,7 +431,7 @@ class Client(_Configured[S, E]):
                 no number.
             HttpError: a page cannot be read, or a hundred in a row are empty and yet not the last.
         """
-        return self._listed(Paginator(self.binding, self.lifecycle, query))
+        return self._listed(Paginator(self.binding, self.lifecycle, query, base_url=self.base_url))
 
     def _listed(self, pages: Paginator) -> Iterator[TaskSummary]:
         while not pages.is_done:
@@ -597,7 +598,7 @@ class AsyncClient(_Configured[S, E]):
     @twin_of(Client.list)
     def list(self, **query: QueryValue) -> AsyncGenerator[TaskSummary]:
         """Yield the service's tasks, page after page."""
-        return self._listed(Paginator(self.binding, self.lifecycle, query))
+        return self._listed(Paginator(self.binding, self.lifecycle, query, base_url=self.base_url))
 
     async def _listed(self, pages: Paginator) -> AsyncGenerator[TaskSummary]:
         while not pages.is_done:

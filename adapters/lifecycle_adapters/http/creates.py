@@ -69,6 +69,7 @@ class CreateProcedures:
     binding: HttpBinding[Any, Any]
     lifecycle: Lifecycle[Any, Any]
     timing: Timing
+    base_url: str
     creates: Creates
     open_task: Callable[[str], TaskProcedures[Any, Any]]
 
@@ -226,7 +227,8 @@ class CreateProcedures:
 
     def _listed(self) -> Actions[tuple[list[TaskSummary], str]]:
         """The tasks of the service's list, and why they are not all: a list may be long, or have no end."""
-        pages, listed, number = Paginator(self.binding, self.lifecycle, {}), list[TaskSummary](), 0
+        pages = Paginator(self.binding, self.lifecycle, {}, base_url=self.base_url)
+        listed, number = list[TaskSummary](), 0
         end_s = time.monotonic() + self.timing.retry_budget_s
         while not pages.is_done:
             if number == _MOST_PAGES or time.monotonic() >= end_s:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit
 from uuid import UUID
 
 from lifecycle.effects import Effect, Failure, Load, ProcedureRun, Steps, read_with_retries
@@ -36,7 +36,7 @@ class TaskSummary:
 
 
 class Paginator:
-    """The pages of one listing, to be turned until `is_done`.
+    """The pages of one listing at the server `base_url`, to be turned until `is_done`.
 
     Raises:
         TypeError: a value of the query is no `QueryValue`.
@@ -45,9 +45,15 @@ class Paginator:
     """
 
     def __init__(
-        self, binding: HttpBinding[Any, Any], lifecycle: Lifecycle[Any, Any], query: Mapping[str, QueryValue]
+        self,
+        binding: HttpBinding[Any, Any],
+        lifecycle: Lifecycle[Any, Any],
+        query: Mapping[str, QueryValue],
+        *,
+        base_url: str,
     ) -> None:
         self.is_done = False
+        self._base_url = base_url
         self._binding = binding
         self._lifecycle = lifecycle
         self._query = _sendable(query)
@@ -130,7 +136,11 @@ class Paginator:
         return cursor
 
     def _query_of_next(self, document: Any, next_field: str) -> Query:
-        """Return the query of the next page's URL. Its server is not asked: it would get the key."""
+        """Return the query of the next page's URL, which must be one of the same list.
+
+        Its server is not asked, because it would get the key, and may be called otherwise behind a proxy. So the paths
+        are compared alone, as they are or below the path of `base_url`.
+        """
         url, path = value_at(document, next_field), self._binding.base_path + self._listing.call.path
         if not url:
             return {}
@@ -138,11 +148,11 @@ class Paginator:
         if not isinstance(url, str) or HIDDEN in url:  # the key was removed from it, and is not put back
             raise wrong
         try:
-            parts = urlsplit(urljoin(path, url))
+            here, parts = urlsplit(self._base_url + path), urlsplit(urljoin(self._base_url + path, url))
         except ValueError:
             raise wrong from None
         query = parse_qs(parts.query, keep_blank_values=True)
-        if not parts.path.endswith(path):
+        if parts.scheme not in ("http", "https") or _segments(parts.path) not in map(_segments, (here.path, path)):
             raise wrong
         return _sendable(query)
 
@@ -172,6 +182,10 @@ class Paginator:
 
 
 _MOST_EMPTY_PAGES = 100  # in a row; a filter may leave some empty, a service whose cursors never end all
+
+
+def _segments(path: str) -> list[str]:
+    return [unquote(each) for each in path.split("/")]  # "/%74asks" is "/tasks", and "a%2Fb" is not "a/b"
 
 
 def _page_number(query: Query, name: str, first: int) -> int:

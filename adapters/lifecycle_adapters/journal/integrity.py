@@ -29,7 +29,7 @@ from lifecycle_adapters.journal.schema import (
     schema_version,
     tasks,
 )
-from lifecycle_adapters.journal.transactions import require_readable
+from lifecycle_adapters.journal.transactions import require_object, require_readable
 
 
 class DamageCode(StrEnum):
@@ -257,6 +257,7 @@ class _TaskCheck:
             row, replay = kept.get(number), self.replays.get(number)
             if row is not None:
                 require_readable(row.values())
+                require_object("fields", row[commands.c.fields])
             if row is None or replay is None:
                 yield self._damage(
                     DamageCode.WRONG_COMMAND, None, f"command {number} has no {'row' if replay else 'entries'}"

@@ -27,7 +27,7 @@ from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, entries, tasks
 from lifecycle_adapters.journal.sql_creates import require_readable_create
-from lifecycle_adapters.journal.transactions import require_readable
+from lifecycle_adapters.journal.transactions import require_object, require_readable
 
 _log = logging.getLogger(__name__)
 
@@ -315,6 +315,7 @@ def _readable_entry(row: RowMapping, common: Mapping[str, Any], times: int | Non
         commands.c.idempotency_key, commands.c.origin, commands.c.reason,
     )  # fmt: skip
     values = {each.name: row[each] for each in columns}
+    require_object("fields", values["fields"])
     values["source"] = values["source"] or None
     return RecordedCommand(**common, **values, id=str(row[entries.c.command]), state=row[entries.c.command_state])
 

@@ -23,8 +23,8 @@ from lifecycle.journal import (
     RequestContext,
     TaskRecord,
     TaskReport,
-    check_clock,
     check_name,
+    checked_clock,
 )
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
@@ -109,12 +109,11 @@ class SqlJournal(ProcessBound):
         require_number(lease_s, "lease_s", more_than=0, at_most=_LONGEST_LEASE_S)
         if worker == "":
             raise ValueError("worker must not be empty: omit it for a name of its own")
-        check_clock(clock)
         self._given_worker = worker
         self.worker = _worker() if worker is None else worker
         self.lease = timedelta(seconds=lease_s)
         self._session = secrets.token_hex(8)
-        self._clock = clock
+        self._clock = checked_clock(clock)
         self.database = Database(url, read_only=read_only)
         _journals.add(self)
 

@@ -359,6 +359,12 @@ def require_readable(values: Iterable[object]) -> None:
             raise ValueError(value.why)
 
 
+def require_object(name: str, value: object) -> None:
+    """Raise TypeError unless the value of a column is a JSON object."""
+    if not isinstance(value, dict):
+        raise TypeError(f"its {name} are no JSON object")
+
+
 _OF_TASK = itemgetter(
     tasks.c.id, tasks.c.revision, tasks.c.version, tasks.c.state, tasks.c.as_of, tasks.c.since, tasks.c.first_at,
     tasks.c.doubt, tasks.c.created_at, tasks.c.changed_at, tasks.c.last_status, tasks.c.last_channel,
@@ -392,6 +398,7 @@ def command_of(row: RowMapping, lifecycle: AnyLifecycle, lease: timedelta) -> Co
     (
         number, command, source, state, fields, attempts, key, origin, reason, why, claim, worker, claimed_at,
     ) = _OF_COMMAND(row)  # fmt: skip
+    require_object("fields", fields)
     return CommandRecord(
         str(number),
         lifecycle.event(command).name,

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
-from lifecycle.journal import Report, ReportEntry, check_clock
+from lifecycle.journal import Report, ReportEntry, checked_clock
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_callback, require_number
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError, Unauthorized
 from lifecycle_adapters.http.sending import CLOCK
@@ -119,12 +119,11 @@ class Watcher:
         _require_kinds(client, pace, throttle, on_event)
         require_instances(policies)
         require_number(closing_s, "closing_s", more_than=0, at_most=_LONGEST_CLOSING_S)
-        check_clock(clock)
         self._client = client
         self._lifecycle = client.lifecycle
         self._pace = pace or Pace()
         self._throttle = throttle or Throttle()
-        self._clock = clock
+        self._clock = checked_clock(clock)
         self._enforcer = PolicyEnforcer(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
         self._outage = OutageDetector(client.lifecycle.name, clock)
         self._require_sound(policies)

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from lifecycle.errors import AdapterError, UnknownName, UnreadableRecord, shortened
-from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport, check_clock
+from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport, checked_clock
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import require, require_callback, require_lifecycle, require_number
 from lifecycle_adapters.http.binding import HttpBinding
@@ -124,14 +124,13 @@ class Webhooks:
             require_lifecycle(lifecycle)
         require(journal, Journal, "journal must be a journal, such as SqlJournal('j.db')")
         require_callback(on_report, "on_report", "reports")
-        require_number(max_body_bytes, "max_body_bytes", at_least=1)
-        check_clock(clock)
+        require_number(max_body_bytes, "max_body_bytes", kind=int, at_least=1)
         self._service = binding.name
         self._webhooks: WebhookBinding = webhooks
         self._lifecycle: Lifecycle[Any, Any] = binding.in_scope(binding.lifecycle if lifecycle is None else lifecycle)
         self._lifecycle.statuses(channel=webhooks.channel)
         self._journal = journal
-        self._clock = clock
+        self._clock = checked_clock(clock)
         self._max_body_bytes = max_body_bytes
         self._on_report = on_report
         self._unknown: deque[int] = deque(maxlen=_MAX_WARNED)

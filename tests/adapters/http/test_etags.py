@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -14,6 +16,7 @@ from lifecycle import (
     IllegalTransition,
     TaskEndedFirst,
 )
+from lifecycle.effects import Accepted
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Call, Client, HttpBinding, RequestRejected
 from tests.adapters.http.both import QUICK
@@ -102,6 +105,17 @@ def test_command_has_the_etag_of_the_read_just_before_it(connect: Connect, serve
     assert task.send("publish").state == "published"
     assert [each.method for each in server.seen] == ["GET", "GET", "POST", "GET"]
     assert etags(server.seen) == ['"v2"']
+
+
+@pytest.mark.parametrize(("version", "sent"), [(7, "7"), ("7", "7"), (0, "0"), (True, None), (7.5, None)])
+def test_etag_in_a_field_may_be_a_whole_number(version: object, sent: str | None) -> None:
+    request = BY_FIELD.status.request("", task_id="1")
+    content = json.dumps({"id": "1", "state": "open", "meta": {"version": version}}).encode()
+    read = BY_FIELD.parse_response(
+        BY_FIELD.status, request, status_code=200, headers={}, content=content, as_of=datetime.now(UTC)
+    )
+    assert isinstance(read, Accepted)
+    assert read.etag == sent
 
 
 def test_command_that_a_changed_task_refuses_did_nothing(connect: Connect, serve: Serve) -> None:

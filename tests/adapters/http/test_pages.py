@@ -164,6 +164,9 @@ def test_page_that_points_back_ends_the_list(connect: Connect, serve: Serve, nam
     ("name", "said", "message"),
     [
         ("URLs", {"next": "https://any.example/api/v1/keys?from=3"}, "holds no URL of /api/v1/tasks with a query"),
+        ("URLs", {"next": "/mine/api/v1/tasks?from=3"}, "holds no URL of /api/v1/tasks with a query"),
+        ("URLs", {"next": "/api%2Fv1/tasks?from=3"}, "holds no URL of /api/v1/tasks with a query"),
+        ("URLs", {"next": "ftp://any.example/api/v1/tasks?from=3"}, "holds no URL of /api/v1/tasks with a query"),
         ("URLs", {"next": "/api/v1/tasks/../keys?from=3"}, "holds no URL of /api/v1/tasks with a query"),
         ("URLs", {"next": 7}, "holds no URL of /api/v1/tasks with a query: 7"),
         ("URLs", {"next": ["/api/v1/tasks?from=3"]}, "holds no URL of /api/v1/tasks with a query"),
@@ -187,6 +190,18 @@ def test_next_page_that_cannot_be_meant_is_an_invalid_response(
     with pytest.raises(InvalidResponse, match=message):
         list(client.list())
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["/api/v1/%74asks?from=1", "/api/v1/x/../tasks?from=1", "HTTP://Any.Example:80/api/v1/tasks?from=1",
+            "/below/api/v1/tasks?from=1", "tasks?from=1"]
+)  # fmt: skip
+def test_url_of_the_next_page_may_be_written_in_other_ways(connect: Connect, serve: Serve, url: str) -> None:
+    pages = [{"data": {"tasks": [{"id": "a"}]}, "next": url}, {"data": {"tasks": [{"id": "b"}]}}]
+    server = serve(lambda _: Reply(body=pages[len(server.seen) - 1]))
+    client = connect(replace(V1, listing=WAYS["URLs"].listing), f"{server.base_url}/below")
+    assert [each.id for each in client.list()] == ["a", "b"]
+    assert server.calls[1].startswith("GET /below/api/v1/tasks?")
 
 
 @pytest.mark.parametrize("query", ["tag=a&tag=b&page=2", "page=2&flag=", "page=2&flag", "tag=%26&tag=&page=2"])

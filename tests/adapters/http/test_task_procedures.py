@@ -355,6 +355,7 @@ def creator(binding: Any) -> CreateProcedures:
         binding=binding,
         lifecycle=binding.lifecycle,
         timing=QUICK,
+        base_url=binding.base_url,
         creates=journal.creates(binding.lifecycle),
         open_task=open_task,
     )

@@ -7,9 +7,10 @@ import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import httpx2
@@ -1098,6 +1099,10 @@ EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
             "commands.stop: DELETE /jobs does not name its task",
         ),
         (
+            {"create": replace(V1.create, status_field="")},
+            "create.status_field: must be a field or None: the whole response also names the new task",
+        ),
+        (
             {"status": Call(method="GET", path="/status", status_field="")},
             "status: GET /status does not name",
         ),
@@ -1150,3 +1155,25 @@ def test_a_field_that_is_a_misspelt_option_is_refused(name: str, meant: str) -> 
 
     declared = replace(create, optional_fields=(name,))
     assert declared.request("", fields={name: "order-5"}).body == {name: "order-5"}
+
+
+@pytest.mark.parametrize(
+    ("misuse", "message"),
+    [
+        (lambda: V1.command_request(V1Event.STOP, "t", etag=cast("Any", 5)), "etag must be text, not 5"),
+        (lambda: V1.command_request(V1Event.STOP, cast("Any", 5)), "task_id must be text, not 5"),
+        (lambda: V1.command_request(cast("Any", ["stop"]), "t"), "command must be the name of a command, not"),
+        (lambda: V1.command_request(V1Event.STOP, "t", cast("Any", ["x"])), "fields must be a mapping, such as"),
+        (lambda: V1.command_request(V1Event.STOP, "t", idempotency_key=cast("Any", 5)), "idempotency_key must be text"),
+        (lambda: V1.create_request(cast("Any", None)), "fields must be a mapping, such as .*, not None"),
+        (lambda: V1.create_fields(cast("Any", 5), {}), "task must be text, not 5"),
+        (lambda: V1.create_fields("x", cast("Any", None)), "fields must be a mapping, such as .*, not None"),
+        (lambda: V1.call(cast("Any", None)), "command must be the name of a command, not None"),
+        (lambda: V1.request_headers(cast("Any", None)), "api_key must be text, not None"),
+        (lambda: V1.in_scope(cast("Any", "v1")), "lifecycle must be a Lifecycle, such as"),
+        (lambda: V1.retirement(cast("Any", 5)), "base_url must be text"),
+    ],
+)
+def test_argument_of_another_type_is_refused_in_plain_words(misuse: Callable[[], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        misuse()

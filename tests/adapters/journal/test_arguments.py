@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from lifecycle import V1
-from lifecycle.journal import TaskReport
+from lifecycle import V1, MemoryJournal, V1Event, V1State
+from lifecycle.journal import Journal, Report, TaskReport
 from lifecycle_adapters.journal import NotAJournal, SqlJournal
 from tests.adapters.journal.acting import knowing
 
@@ -85,3 +85,29 @@ def test_a_directory_is_no_journal(tmp_path: Path, *, read_only: bool) -> None:
         SqlJournal(tmp_path, read_only=read_only) as journal,
     ):
         journal.tasks()
+
+
+@pytest.mark.parametrize(
+    ("later", "error", "message"),
+    [
+        (datetime(2026, 1, 1), ValueError, "clock must return a time with a time zone"),  # noqa: DTZ001
+        (None, TypeError, "clock must return a datetime, not None"),
+    ],
+)
+def test_clock_that_returns_no_aware_time_later_is_refused(
+    tmp_path: Path, later: Any, error: type[Exception], message: str
+) -> None:
+    times = [datetime(2026, 1, 1, tzinfo=UTC)]
+    makers: list[Callable[[Any], Journal]] = [
+        lambda clock: SqlJournal(tmp_path / "journal.db", clock=clock),
+        lambda clock: MemoryJournal(lease_s=5, clock=clock),
+    ]
+    for make in makers:
+        journal = make(lambda: times[0])
+        task = journal.task(V1, "t")
+        task.add_report(Report("running", times[0]))
+        times.insert(0, later)
+        with pytest.raises(error, match=message):
+            task.add_intent(V1Event.STOP, source=V1State.RUNNING, version=task.load().version, fields={})
+        times.pop(0)
+        assert task.load().open_command is None

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from lifecycle import CATALOG, CommandEvent
-from lifecycle_adapters.journal import Damage, DamageCode, NotAJournal, RecordedUnreadable, SqlJournal, schema
+from lifecycle_adapters.journal import (
+    Damage,
+    DamageCode,
+    NotAJournal,
+    RecordedReport,
+    RecordedUnreadable,
+    SqlJournal,
+    schema,
+)
 from lifecycle_adapters.journal.integrity import verify
 from tests.adapters.journal.acting import knowing, opened, told
 
@@ -120,6 +128,16 @@ def test_a_command_that_is_kept_otherwise_than_it_lived(journal: SqlJournal, cha
     assert damaged(journal, f"UPDATE lifecycle_commands SET {change} WHERE id = 2") == [
         (DamageCode.WRONG_COMMAND, "task-1", None)
     ]
+
+
+@pytest.mark.parametrize("fields", ["[1]", "null"])
+def test_fields_of_a_command_are_an_object(journal: SqlJournal, fields: str) -> None:
+    assert damaged(journal, f"UPDATE lifecycle_commands SET fields = '{fields}' WHERE id = 2") == [
+        (DamageCode.UNREADABLE, "task-1", None)
+    ]
+    [*_, last] = [each for each in journal.history("task-1") if not isinstance(each, RecordedReport)]
+    assert isinstance(last, RecordedUnreadable)
+    assert last.why == "its fields are no JSON object"
 
 
 def test_a_command_that_is_kept_as_open_and_has_ended(journal: SqlJournal) -> None:

@@ -72,6 +72,10 @@ DAMAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "a time that is none": ("waiting", ("UPDATE lifecycle_tasks SET since = 'soon' WHERE task_id = 'bad'",)),
     "fields that are not JSON": (
         "waiting cancel", (f"UPDATE lifecycle_commands SET fields = '[oops' WHERE task = {OF_BAD}",)),
+    "fields that are a list": (
+        "waiting cancel", (f"UPDATE lifecycle_commands SET fields = '[1]' WHERE task = {OF_BAD}",)),
+    "fields that are null": (
+        "waiting cancel", (f"UPDATE lifecycle_commands SET fields = 'null' WHERE task = {OF_BAD}",)),
     "a version that is no number": ("waiting", ("UPDATE lifecycle_tasks SET version = 'new' WHERE task_id = 'bad'",)),
     "a revision that is no number": ("waiting", ("UPDATE lifecycle_tasks SET revision = 'new' WHERE task_id = 'bad'",)),
     "a count that is no number": ("waiting", ("UPDATE lifecycle_tasks SET last_times = 'one' WHERE task_id = 'bad'",)),
