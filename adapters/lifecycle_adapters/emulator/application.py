@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from math import inf
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import require
+from lifecycle_adapters.argument_checks import require, require_number
 from lifecycle_adapters.emulator.call_log import CallLog
 from lifecycle_adapters.emulator.calls import PREFIX, Calls
 from lifecycle_adapters.emulator.control import NOTICE, Control, Parts, control_app
@@ -80,13 +81,14 @@ def create_app(
     require(api_key, str | None, "api_key must be text")
     require(webhook, Webhook | None, "webhook must be a Webhook(url=..., secret=...)")
     require(manual, bool, "manual must be True or False")
+    require_number(pace_s, "pace_s", at_least=0, less_than=inf)
     if api_key == "":
         raise ValueError("api_key must not be empty; with None every key is valid")
     clock = EmulatedClock(monotonic=time.monotonic, started_at=datetime.now(UTC))
     store = TaskStore(clock=clock, pace_s=None if manual else pace_s)
     calls = Calls(_bindings(apis))
-    followed = _lifecycles(calls, lifecycles or {})
-    known = _profiles(calls, profiles or {})
+    followed = _lifecycles(calls, {} if lifecycles is None else lifecycles)
+    known = _profiles(calls, {} if profiles is None else profiles)
     services = {
         binding.name: Service(
             binding,

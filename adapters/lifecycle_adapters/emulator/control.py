@@ -182,15 +182,16 @@ class Control:
     def tasks(self, api: str | None = None) -> list[TaskView]:
         """Return the present tasks, runs and sessions, newest first, of all APIs or of one.
 
-        Raises UnknownName for an unknown API.
+        Raises UnknownName for an unknown API, TypeError for what is no text.
         """
+        require(api, str | None, "api must be the name of a service")
         if api is not None:
             self.parts.calls.binding(api)
         return [self._view(task) for task in self.parts.store.tasks(api)]
 
     @operation("GET", "/tasks/{task_id}", errors=(404,))
     def task(self, task_id: str) -> TaskView:
-        """Return one task in its present state. Raises UnknownTask."""
+        """Return one task in its present state. Raises UnknownTask; TypeError: the id is not text."""
         return self._view(self._find(task_id))
 
     @operation("POST", "/tasks/{task_id}/events", body=FireEvent, errors=(400, 404, 409))
@@ -202,8 +203,11 @@ class Control:
             UnknownName: the task's lifecycle does not declare the event.
             IllegalTransition: the task's state refuses the event.
             ValueError: the event is a command, which must be sent through the API.
+            TypeError: the id or the event is not text.
         """
-        return self._view(self.parts.store.fire(task_id, event))
+        task = self._find(task_id)
+        require(event, str, "event must be the name of an event")
+        return self._view(self.parts.store.fire(task.id, event))
 
     @operation("PUT", "/tasks/{task_id}/script", body=SetScript, errors=(400, 404))
     def set_script(self, task_id: str, events: Sequence[str]) -> TaskView:
@@ -214,12 +218,13 @@ class Control:
         Raises:
             UnknownTask: there is no task with this id.
             UnknownName: the task's lifecycle does not declare an event.
-            TypeError: the events are no list or tuple.
+            TypeError: the id is not text, or the events are no list or tuple of texts.
             ValueError: an event is a command.
         """
         require(events, list | tuple, "events must be several names, in a list such as ['start', 'fail']")
         task = self._find(task_id)
         for event in events:
+            require(event, str, "each of the events must be the name of one")
             require_remote(task.lifecycle, event)
         self.parts.store.set_script(task, events)
         return self._view(task)
@@ -324,6 +329,7 @@ class Control:
         return About(lifecycles=lifecycles, pace_s=store.pace_s, now=store.clock.at(store.clock.now_s()))
 
     def _find(self, task_id: str) -> EmulatedTask:
+        require(task_id, str, "task_id must be text")
         task = self.parts.store.find(task_id)
         if task is None:
             raise UnknownTask(task_id)

@@ -13,7 +13,7 @@ A store is not thread-safe: one event loop owns it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import inf
@@ -170,17 +170,15 @@ class TaskStore:
     """The tasks of one emulator.
 
     `pace_s` is the number of seconds that a task stays in each state before its script's next event; with None no
-    task runs its script. `responses` are those to successful requests with an idempotency key, by API, call, task and
-    key. Raises ValueError if the pace is negative or not finite.
+    task runs its script. `responses` are those to successful requests with an idempotency key, by API, call, the path's
+    parameters, task and key.
     """
 
     def __init__(self, *, clock: EmulatedClock, pace_s: float | None) -> None:
-        if pace_s is not None:
-            require_number(pace_s, "pace_s", at_least=0, less_than=inf)
         self.clock = clock
         self.pace_s = pace_s
         self.observer: StoreObserver | None = None
-        self.responses: dict[tuple[str | None, ...], Any] = {}
+        self.responses: dict[tuple[Hashable, ...], Any] = {}
         self._tasks: dict[str, EmulatedTask] = {}
 
     def add(

@@ -34,7 +34,7 @@ from lifecycle import (
     V4Event,
     V4State,
 )
-from lifecycle_adapters.emulator import UnknownTask
+from lifecycle_adapters.emulator import Emulator, UnknownTask
 from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedClock, EmulatedTask, TaskStore
 
 STARTED_AT = datetime(2026, 8, 6, 12, tzinfo=UTC)
@@ -234,7 +234,7 @@ def test_a_negative_or_infinite_time_or_pace_is_refused(seconds: float) -> None:
     with pytest.raises(ValueError, match=r"use 0 or more, and 1e\+09 s in total|seconds must be a number, not nan"):
         emulated.clock.advance(seconds)
     with pytest.raises(ValueError, match="pace_s must be at least 0 and finite, not"):
-        store(pace_s=seconds)
+        Emulator(pace_s=seconds)
 
 
 def test_the_clock_cannot_be_advanced_beyond_the_calendar() -> None:
