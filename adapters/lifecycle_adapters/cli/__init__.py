@@ -44,7 +44,11 @@ def main() -> None:
         app()
     except MissingExtra as error:
         sys.exit(_one_line(str(error)))
-    except OSError as error:  # from a text that Typer prints: help, a version, a usage error
+    except SystemExit as error:  # from a text that Typer prints: help, a version, a usage error
+        if isinstance(error.__context__, BrokenPipeError):  # Click and Rich exit with 1, which stands for findings
+            sys.exit(141)
+        raise
+    except OSError as error:  # likewise
         from lifecycle_adapters.cli.output import os_error_text
 
         sys.exit(_one_line(os_error_text(error)))

@@ -71,7 +71,13 @@ def test_what_is_not_known_is_bad_input() -> None:
 _NAMED_SHELL = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
 
 
-@pytest.mark.parametrize("arguments", [["show", "v3-full"], ["show", "v3-full", "--json"], ["list"], ["demo"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "v3-full"], ["show", "v3-full", "--json"], ["list"], ["demo"], ["--help"], ["show", "--help"],
+        ["journal"], ["--version"],
+    ],
+)  # fmt: skip
 def test_a_pipe_that_nobody_reads_ends_the_command_quietly(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
