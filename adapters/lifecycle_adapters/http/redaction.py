@@ -1,13 +1,15 @@
 r"""Redaction of API keys in responses: a server may repeat the key in a refusal, a status, an id or a header.
 
 A response is redacted as it arrives, before anything else sees it. JSON can write each character of the key in
-several ways (`\/`, `\u002f`), and a URL too (`%2F`): all of them are found.
+several ways (`\/`, `\u002f`), and a URL too (`%2F`): all of them are found. So is the key in base64, also as a part of
+a longer text, and what a key in base64 stands for: the `user:password` of Basic authentication.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode, b64encode
 
 from pydantic import SecretStr
 
@@ -68,8 +70,14 @@ class _Key:
         self._secret = secret
         self._pattern: re.Pattern[bytes] | None = None
         self.is_secret = len(secret.get_secret_value()) >= _SHORTEST_SECRET
+        self._other_forms = _other_forms(secret.get_secret_value().encode()) if self.is_secret else ()
 
     def replaced(self, content: bytes, *, has_escapes: bool) -> bytes:
+        unescaped = content.replace(b"\\/", b"/")
+        for form in self._other_forms:
+            if form in unescaped:
+                pattern = re.escape(form).replace(b"/", rb"\\?/")
+                content = re.sub(rb"[\w+/-]{0,2}%b[\w+/-]{0,2}={0,2}" % pattern, HIDDEN.encode(), content)
         # Most responses hold neither the key nor an escape, and the search for its spellings is slow.
         if not self.is_secret or not (has_escapes or self._secret.get_secret_value().encode() in content):
             return content
@@ -80,6 +88,28 @@ class _Key:
 
 
 _ESCAPES = (b"\\", b"%", b"\0")
+
+
+def _other_forms(key: bytes) -> tuple[bytes, ...]:
+    """Return what a text contains that has the key in base64, or that a key in base64 stands for."""
+    encoded: set[bytes] = set()
+    for before in range(3):  # the bytes before the key in a group of three, which become four characters
+        text = b64encode(bytes(before) + key)
+        encoded.add(text[-(-before * 8 // 6) : (before + len(key)) * 8 // 6])  # those that the key alone decides
+    urlsafe = {each.replace(b"+", b"-").replace(b"/", b"_") for each in encoded}
+    return tuple(sorted(encoded | urlsafe)) + _credentials(key)
+
+
+def _credentials(key: bytes) -> tuple[bytes, ...]:
+    """Return the user with the password, and the password, of a key of Basic authentication."""
+    try:
+        text = b64decode(key, validate=True).decode()
+    except ValueError:
+        return ()
+    user, colon, password = text.partition(":")
+    if not (user and colon and text.isprintable() and len(password) >= _SHORTEST_SECRET):
+        return ()
+    return text.encode(), password.encode()
 
 
 def _spelled(character: str) -> bytes:

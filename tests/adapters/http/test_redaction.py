@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -148,3 +150,36 @@ def test_no_body_makes_the_search_slow(piece: bytes) -> None:
     redactor.add(SecretStr(KEY))
     redactor.content(piece * (300_000 // len(piece)))
     assert time.monotonic() - begun_s < 10  # 0.1 s as a rule; hours if it went back and forth
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "usr", "user:"])
+@pytest.mark.parametrize("after", ["", "!", ":password"])
+def test_key_in_base64_is_hidden(before: str, after: str) -> None:
+    redactor = Redactor()
+    redactor.add(SecretStr(KEY))
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        sent = encode(f"{before}{KEY}{after}".encode()).decode()
+        for text in (f"Basic {sent}", json.dumps({"detail": f"no good: {sent}"}).replace("/", "\\/")):
+            said = redactor.text(text)
+            assert HIDDEN in said
+            left = "".join(re.findall(r"[\w+/-]+", said.replace(HIDDEN, " ").replace("\\/", "/")))
+            assert len(left) < len(sent)
+            for begin in range(len(sent) - 4):
+                piece = sent[begin : begin + 5]
+                hides_something = begin * 6 // 8 >= len(before) and (begin + 5) * 6 / 8 <= len(before + KEY)
+                assert not (hides_something and piece in said)
+
+
+def test_user_and_password_of_a_key_of_basic_authentication_are_hidden() -> None:
+    redactor = Redactor()
+    redactor.add(SecretStr(base64.b64encode(b"me:correct horse").decode()))
+    assert redactor.text("me:correct horse is wrong") == f"{HIDDEN} is wrong"
+    assert redactor.text("password 'correct horse'") == f"password '{HIDDEN}'"
+    assert redactor.text("it is me") == "it is me"
+
+
+@pytest.mark.parametrize(("key", "is_hidden"), [("1234567", False), ("12345678", True)])
+def test_key_of_fewer_than_eight_characters_is_shown(key: str, is_hidden: bool) -> None:
+    redactor = Redactor()
+    redactor.add(SecretStr(key))
+    assert (HIDDEN in redactor.text(f"order {key}")) is is_hidden
