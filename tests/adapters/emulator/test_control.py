@@ -198,17 +198,17 @@ def test_faults_are_armed_and_disarmed_over_http(emulator: Emulator, http: httpx
     assert http.get("/_emulator/faults").json() == []
 
 
-@pytest.mark.parametrize(
-    ("misuse", "message"),
-    [
-        (lambda emulator, _: emulator.fire({}, "start"), "task_id must be text, not {}"),
-        (lambda emulator, _: emulator.task(7), "task_id must be text, not 7"),
-        (lambda emulator, _: emulator.tasks([]), r"api must be the name of a service, not \[\]"),
-        (lambda emulator, _: emulator.set_script(None, []), "task_id must be text, not None"),
-        (lambda emulator, task: emulator.fire(task, {}), "event must be the name of an event, not {}"),
-        (lambda emulator, task: emulator.set_script(task, [{}]), "each of the events must be the name of one, not"),
-    ],
-)
+MISUSES: list[tuple[Callable[[Any, str], object], str]] = [
+    (lambda emulator, _: emulator.fire({}, "start"), "task_id must be text, not {}"),
+    (lambda emulator, _: emulator.task(7), "task_id must be text, not 7"),
+    (lambda emulator, _: emulator.tasks([]), r"api must be the name of a service, not \[\]"),
+    (lambda emulator, _: emulator.set_script(None, []), "task_id must be text, not None"),
+    (lambda emulator, task: emulator.fire(task, {}), "event must be the name of an event, not {}"),
+    (lambda emulator, task: emulator.set_script(task, [{}]), "each of the events must be the name of one, not"),
+]
+
+
+@pytest.mark.parametrize(("misuse", "message"), MISUSES)
 def test_argument_of_another_type_is_refused(
     emulator: Emulator, http: httpx2.Client, misuse: Callable[[Any, str], object], message: str
 ) -> None:
