@@ -595,11 +595,14 @@ class _Execution(Generic[S, E]):
     def _is_proved(self, state: S) -> Steps[bool]:
         """Return whether the command is proved by `state` (target, past it, another outcome), alone or with a read."""
         source, proof = self.opened.source, self.proof
-        is_past = self.opened.may_have_arrived and (
-            proof.is_past_target(state, source)
-            or proof.is_other_outcome(state, source, was_accepted=self.opened.was_accepted)
+        is_proof = proof.is_target(state, source) or (
+            self.opened.may_have_arrived
+            and (
+                proof.is_past_target(state, source)
+                or proof.is_other_outcome(state, source, was_accepted=self.opened.was_accepted)
+            )
         )
-        if not (proof.is_target(state, source) or is_past):
+        if not is_proof:
             return False
         return proof.by_state or (proof.by_read and bool((yield ReadProof(self.command))))
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Any, Literal, cast, get_args
 from uuid import uuid4
 
@@ -198,7 +199,7 @@ class Call(Declared):
             yield ("id_header",), f"{self.id_header!r} cannot be a header's name: give one like 'Location'"
 
     def _wrong_placeholders(self) -> Iterator[Mistake]:
-        for path, template in self._texts():
+        for path, template in _texts(self):
             allowed = _PLACEHOLDERS[str(path[0])]
             use = f"use {' or '.join(map(repr, allowed))}"
             strange = set(PLACEHOLDER.findall(template)).difference(allowed)
@@ -275,8 +276,11 @@ class Call(Declared):
         path = path.replace(ID_WITH_SLASHES if keeps_slashes else ID, quoted or "")
         if etag is None and self.has_etag():
             raise ValueError(f"{self.method} {path} needs the etag of a read of its task")
-        values = {ID: task_id, REQUEST_ID: str(uuid4()), IDEMPOTENCY_KEY: idempotency_key or str(uuid4())}
-        values[ETAG] = etag or ""
+        values = {ID: task_id, ETAG: etag or ""}
+        if self.has_idempotency_key():
+            values[IDEMPOTENCY_KEY] = idempotency_key or str(uuid4())
+        if REQUEST_ID in _placeholders(self):
+            values[REQUEST_ID] = str(uuid4())
         query = {name: filled_text(value, values) for name, value in self.query.items()}
         headers = {name: filled_text(value, values) for name, value in self.headers.items()}
         if unfit := [name for name, value in headers.items() if not is_header_value(value)]:
@@ -296,7 +300,7 @@ class Call(Declared):
 
     def names_a_task(self) -> bool:
         """Return whether the path, the query, a header or the body says which task it is about."""
-        return self.keeps_slashes() or any(ID in text for _, text in self._texts())
+        return not _placeholders(self).isdisjoint((ID, ID_WITH_SLASHES))
 
     def keeps_slashes(self) -> bool:
         """Return whether the path has the slashes of its task's id as they are."""
@@ -304,15 +308,11 @@ class Call(Declared):
 
     def has_idempotency_key(self) -> bool:
         """Return whether a header or the body has a UUID that is the same whenever one intent is sent."""
-        return any(IDEMPOTENCY_KEY in text for _, text in self._texts())
+        return IDEMPOTENCY_KEY in _placeholders(self)
 
     def has_etag(self) -> bool:
         """Return whether a header or the body names the version of the task that was read last."""
-        return any(ETAG in text for _, text in self._texts())
-
-    def _texts(self) -> Iterator[tuple[Path, str]]:
-        body: JsonValue = {**(self.body or {})}
-        return texts_in({"path": self.path, "query": {**self.query}, "headers": {**self.headers}, "body": body})
+        return ETAG in _placeholders(self)
 
     def own_fields(self) -> Collection[str]:
         """Return the names of the fields that the call sets itself, where the caller's go."""
@@ -341,6 +341,16 @@ class Call(Declared):
             raise TypeError(f"{call}: the fields are no JSON: a text is not UTF-8") from None
         except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(f"{call}: the fields are no JSON: {error}") from None
+
+
+def _texts(call: Call) -> Iterator[tuple[Path, str]]:
+    body: JsonValue = {**(call.body or {})}
+    return texts_in({"path": call.path, "query": {**call.query}, "headers": {**call.headers}, "body": body})
+
+
+@lru_cache(maxsize=1024)  # a command asks for them a dozen times
+def _placeholders(call: Call) -> frozenset[str]:
+    return frozenset(found for _, text in _texts(call) for found in PLACEHOLDER.findall(text))
 
 
 def _require_text_keys(value: Any) -> None:

@@ -182,8 +182,7 @@ class Driver(Sender):
     def _transfer(self, call: HttpCall, sending: Sending) -> RawResponse:
         http = self._connections.usable()
         key = self._api_key if isinstance(self._api_key, SecretStr) else returned_key(self._api_key)
-        request = http.build_request(**self.request(call, key, sending, sending.trace))
-        sending.is_ready = True
+        request = self.request(call, key, sending, sending.trace, http)
         # A redirect is a response. Followed, it would carry the key to whatever host it names.
         with closing(http.send(request, stream=True, follow_redirects=False)) as response:
             return RawResponse(response, sending.body.read(response))
@@ -262,8 +261,7 @@ class AsyncDriver(Sender):
     async def _transfer(self, call: HttpCall, sending: Sending) -> RawResponse:
         http = self._connections.usable()
         key = self._api_key if isinstance(self._api_key, SecretStr) else await awaited_key(self._api_key)
-        request = http.build_request(**self.request(call, key, sending, sending.atrace))
-        sending.is_ready = True
+        request = self.request(call, key, sending, sending.atrace, http)
         response = await http.send(request, stream=True, follow_redirects=False)
         try:
             return RawResponse(response, await sending.body.aread(response))

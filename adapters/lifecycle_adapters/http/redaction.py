@@ -33,7 +33,7 @@ class Redactor:
 
     def add(self, api_key: SecretStr) -> None:
         """Hide this key from now on, and forget the oldest if there are too many."""
-        if api_key == self._last:
+        if api_key is self._last or api_key == self._last:
             return
         known = self._keys.get(api_key) or _Key(api_key)
         self._keys.pop(api_key, None)

@@ -100,6 +100,8 @@ class Pacer:
 
     def request_s(self) -> float:
         """Return how long the next request may take: half a second or more, so that it can succeed."""
+        if not self._begun_s and self._deadline_s is None:
+            return self._request_timeout_s
         now_s = _now_s()
         left_s = self._request_timeout_s
         if WaitReason.RETRY in self._begun_s:
