@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Any, Generic, Self, TypeGuard, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeGuard, TypeVar, cast, get_args, overload
 
 from pydantic import GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from lifecycle.conformance import Channel, Conformance
 from lifecycle.declaration import Alias, Declaration, Event, Invariant, Row, Rule, State, Transition, Transitions
-from lifecycle.diagram import Diagram, diagram_of, to_mermaid
 from lifecycle.documents import Document, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, not_made, shortened
 from lifecycle.findings import bad_value, for_editors, made_from, name_in
@@ -29,6 +28,9 @@ from lifecycle.validation import (
     validate_extension,
     violations,
 )
+
+if TYPE_CHECKING:
+    from lifecycle.diagram import Diagram
 
 __all__ = ["Alias", "Declaration", "Event", "Invariant", "Lifecycle", "Rule", "State", "Transition", "Transitions"]
 
@@ -62,9 +64,10 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         DefinitionError: the declaration is not sound; `.findings` contains the errors in it, up to a hundred.
     """
 
-    __slots__ = ("_declaration", "_event_parts", "_state_parts")
+    __slots__ = ("_declaration", "_event_parts", "_rows", "_state_parts")
 
     _declaration: Declaration[S, E]
+    _rows: tuple[Transition[S, E], ...]
     _state_parts: dict[S, State[S]]
     _event_parts: dict[E, Event[E]]
 
@@ -132,6 +135,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         super().__init__(declaration.name, declaration.extended_by, transition_system(declaration), statuses)
         self._fill(
             _declaration=declaration,
+            _rows=declaration.rows,
             _state_parts={state.name: state for state in declaration.states},
             _event_parts={event.name: event for event in declaration.events},
         )
@@ -159,7 +163,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
     @property
     def transitions(self) -> tuple[Transition[S, E], ...]:
         """Its rows, in declared order."""
-        return self.declaration.rows
+        return self._rows
 
     @property
     def aliases(self) -> tuple[Alias[S], ...]:
@@ -378,10 +382,14 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         """
         if current is not None:
             self.state(current)
+        from lifecycle.diagram import diagram_of  # to import it takes a tenth of the time of `import lifecycle`
+
         return diagram_of(self.declaration, current)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002 (Jupyter's)
         """Return its picture for a notebook, which shows Mermaid."""
+        from lifecycle.diagram import to_mermaid
+
         picture = to_mermaid(self.diagram())
         return {"text/plain": repr(self), "text/markdown": f"```mermaid\n{picture}```", "text/vnd.mermaid": picture}
 
