@@ -43,6 +43,7 @@ from lifecycle.catalog import COMMAND, CommandEvent
 from lifecycle.errors import LifecycleError
 from lifecycle.journal import (
     NO_CONTEXT,
+    Claimant,
     CommandRecord,
     CreatedTask,
     CreateRecord,
@@ -408,8 +409,6 @@ def apply_journal_effect(effect: Effect, part: TaskJournal[Any, Any] | Creates) 
     Raises:
         TypeError: the effect is not one of the journal's.
     """
-    if isinstance(effect, CreateEffect):
-        return apply_create_effect(effect, cast("Creates", part))
     journal = cast("TaskJournal[Any, Any]", part)
     match effect:
         case Load():
@@ -432,6 +431,8 @@ def apply_journal_effect(effect: Effect, part: TaskJournal[Any, Any] | Creates) 
             return journal.add_attempt(command_id, number=number, claim=claim)
         case RecordOutcome(command_id, event, why, claim):
             return journal.add_outcome(command_id, event, why=why, claim=claim)
+        case _ if isinstance(effect, CreateEffect):
+            return apply_create_effect(effect, cast("Creates", part))
         case _:
             raise TypeError(f"no journal can carry out {effect}")
 
@@ -495,12 +496,14 @@ class ProcedureRun(Generic[R]):
     """
 
     result: R
+    journal: TaskJournal[Any, Any] | Creates | None
+    """The part of the journal through which the procedure's claims are made."""
 
     def __init__(
         self, steps: Steps[R], journal: TaskJournal[Any, Any] | Creates | None, observers: Sequence[Observer] = ()
     ) -> None:
         self._steps = steps
-        self._journal = journal
+        self.journal = journal.for_procedure() if isinstance(journal, Claimant) else journal
         self._observers = observers
         self._effect: Effect | None = None
         self._claimed: _Claimed | None = None
@@ -537,10 +540,12 @@ class ProcedureRun(Generic[R]):
     def close(self) -> None:
         """End the procedure where it is, and release what it has claimed. A closed procedure can be closed again."""
         self._steps.close()
-        claimed, self._claimed = self._claimed, None
-        if claimed is not None and self._journal is not None:  # the procedure cannot yield effects any more
-            with suppress(Exception):  # if the journal is gone, the lease expires instead
-                self._journal.release(claimed.id, claim=claimed.claim)
+        with suppress(Exception):  # if the journal is gone, the lease expires instead
+            if isinstance(self.journal, Claimant):
+                self.journal.release_claim()
+            if self._claimed is not None and self.journal is not None:
+                self.journal.release(self._claimed.id, claim=self._claimed.claim)
+        self._claimed = None  # only now: interrupted, it can be closed again
 
 
 def _claimed_after(effect: Effect, result: Any, claimed: _Claimed | None) -> _Claimed | None:

@@ -9,10 +9,11 @@ not: memory.py keeps them in memory, durable journals are in the adapters.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, Self, runtime_checkable
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.conformance import Channel, Observation, ObservationKind
@@ -285,7 +286,17 @@ def is_repeat(entry: ReportEntry[S, E], last: Entry[S, E] | None) -> bool:
 def apply_command(record: TaskRecord[S, E], command: CommandRecord[S, E]) -> TaskRecord[S, E]:
     """Return the task's record after an event of its command; `command` is the command after it."""
     still_open = None if COMMAND.is_final(command.state) else command
-    return replace(record, version=record.version + 1, open_command=still_open)
+    # Not `replace`, which is slower.
+    return TaskRecord(
+        version=record.version + 1,
+        state=record.state,
+        as_of=record.as_of,
+        open_command=still_open,
+        since=record.since,
+        first_at=record.first_at,
+        doubt=record.doubt,
+        created_at=record.created_at,
+    )
 
 
 def may_attempt(
@@ -338,6 +349,21 @@ _NOT_BELIEVED = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT, Obse
 _CONTRADICTS = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT})
 
 # --- the interface --------------------------------------------------------------------------------
+
+
+class Claimant(ABC):
+    """A part of a journal that knows its claims before they are made.
+
+    So they end also if an interruption, such as Ctrl-C, kept them from the procedure that made them.
+    """
+
+    @abstractmethod
+    def for_procedure(self) -> Self:
+        """Return the same part for one procedure, which makes its claims through it."""
+
+    @abstractmethod
+    def release_claim(self) -> None:
+        """End the last claim made through this object; do nothing if there is none, or another has followed."""
 
 
 class TaskJournal(Protocol[S, E]):

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, Self
 from weakref import WeakValueDictionary
 
 from lifecycle.catalog import COMMAND, CommandEvent
 from lifecycle.errors import RecordMissing, shortened
 from lifecycle.journal import (
     NO_CONTEXT,
+    Claimant,
     CommandEntry,
     CommandOutcome,
     CommandRecord,
@@ -228,6 +229,7 @@ class _Kept(Generic[S, E]):
     commands: dict[str, CommandRecord[S, E]] = field(default_factory=dict[str, "CommandRecord[S, E]"])
     keys: dict[str, str] = field(default_factory=dict[str, str])  # of commands, by their idempotency keys
     entries: list[Entry[S, E]] = field(default_factory=list["Entry[S, E]"])
+    claimant: object = None  # the mark of the claimant of the open command
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -240,11 +242,16 @@ class RecordedInMemory(NamedTuple):
 
 
 @dataclass(eq=False)
-class MemoryTaskJournal(Generic[S, E]):
+class MemoryTaskJournal(Claimant, Generic[S, E]):
     """One worker's task journal in memory; the protocol `TaskJournal` describes its methods."""
 
     _kept: _Kept[S, E]
     _worker: str
+    _mark: object = field(default_factory=object)  # not this object itself: the task must not keep it
+
+    def for_procedure(self) -> Self:
+        """Return the same task journal for one procedure."""
+        return type(self)(self._kept, self._worker)
 
     @property
     def lifecycle(self) -> Lifecycle[S, E]:
@@ -290,12 +297,13 @@ class MemoryTaskJournal(Generic[S, E]):
             now = kept.store.clock()
             entry = classify_report(kept.lifecycle, kept.record, report, now=now)
             last = kept.entries[-1] if kept.entries else None
+            recorded = RecordedInMemory(entry, kept.record, apply_report(kept.record, entry, now=now))
             if isinstance(last, ReportEntry) and is_repeat(entry, last):
                 kept.entries[-1] = replace(last, times=last.times + 1)
             else:
-                kept.entries.append(entry)
-            before, kept.record = kept.record, apply_report(kept.record, entry, now=now)
-            return RecordedInMemory(entry, before, kept.record)
+                kept.entries += (entry,)
+            kept.record = recorded.after
+            return recorded
 
     def notify(self, recorded: RecordedInMemory) -> None:
         """Call `on_report` with a recorded report."""
@@ -323,8 +331,7 @@ class MemoryTaskJournal(Generic[S, E]):
             opened: CommandRecord[S, E] = CommandRecord(
                 number, command, source, COMMAND.initial, dict(fields), context=context, lease=self._new_lease()
             )
-            if key is not None:
-                kept.keys[key] = number
+            kept.claimant = self._mark
             self._enter(opened, None, "intended")
             return opened
 
@@ -346,6 +353,7 @@ class MemoryTaskJournal(Generic[S, E]):
             now = self._kept.store.clock()
             claimed = apply_claim(command, self._new_lease(), now=now, is_successor=False, dead=dead)
             if claimed is not None:
+                self._kept.claimant = self._mark
                 self._enter(claimed, None, "claimed")
             return claimed
 
@@ -354,7 +362,14 @@ class MemoryTaskJournal(Generic[S, E]):
         with self._kept.lock:
             command = self._command(command_id)
             if command.claim == claim and not COMMAND.is_final(command.state):
-                self._keep(replace(command, lease=None))
+                self._release(command)
+
+    def release_claim(self) -> None:
+        """End the last claim made through this object; do nothing if there is none, or another has followed."""
+        with self._kept.lock:
+            opened = self._kept.record.open_command
+            if opened is not None and self._kept.claimant is self._mark:
+                self._release(opened)
 
     def add_attempt(self, command_id: str, *, number: int, claim: int) -> bool:
         """Record that the command is about to be sent; return False if it must not be sent under this claim."""
@@ -390,14 +405,18 @@ class MemoryTaskJournal(Generic[S, E]):
             raise RecordMissing(command_id, lifecycle=self._kept.lifecycle.name, task=self._kept.task_id) from None
 
     def _enter(self, command: CommandRecord[S, E], event: CommandEvent | None, why: str) -> None:
-        kept = self._kept
-        kept.entries.append(CommandEntry(command, event, why))
-        kept.record = apply_command(kept.record, command)
-        self._keep(command)
+        self._keep(command, apply_command(self._kept.record, command), CommandEntry(command, event, why))
 
-    def _keep(self, command: CommandRecord[S, E]) -> None:
-        kept = self._kept
+    def _release(self, opened: CommandRecord[S, E]) -> None:
+        released = replace(opened, lease=None)
+        self._keep(released, replace(self._kept.record, open_command=released))
+
+    def _keep(self, command: CommandRecord[S, E], record: TaskRecord[S, E], *entries: Entry[S, E]) -> None:
+        kept, key = self._kept, command.context.idempotency_key
+        # All or nothing, also if Ctrl-C is pressed: nothing is called in these lines.
+        if key is not None:
+            kept.keys[key] = command.id
         kept.commands[command.id] = command
-        if kept.record.open_command is not None:
-            kept.record = replace(kept.record, open_command=command)
-        kept.store.need(kept, is_needed=kept.record.open_command is not None or bool(kept.keys))
+        kept.record = record
+        kept.entries += entries
+        kept.store.need(kept, is_needed=record.open_command is not None or bool(kept.keys))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from lifecycle.catalog import CommandEvent
 from lifecycle.journal import (
     NO_CONTEXT,
+    Claimant,
     CreatedTask,
     CreateRecord,
     Journal,
@@ -39,17 +40,24 @@ class CreateStore:
         self.count = 0
         self.records: dict[str, tuple[str, CreateRecord]] = {}  # by id, with the lifecycle's name
         self.keys: dict[tuple[str, str], str] = {}
+        self.claimants: dict[str, object] = {}  # the marks of the claimants of `records`, by id
         self.makers: dict[tuple[str, str], str] = {}  # ids of creates, by lifecycle and task
 
 
 @dataclass(eq=False)
-class MemoryCreates:
+class MemoryCreates(Claimant):
     """One worker's view of the creates of one lifecycle in memory; the protocol `Creates` describes its methods."""
 
     _store: CreateStore
     _lifecycle: Lifecycle[Any, Any]
     _journal: Journal
     _worker: str
+    _mark: object = field(default_factory=object)
+    _claimed: str = ""  # the id of the create that was claimed last
+
+    def for_procedure(self) -> Self:
+        """Return the same creates for one procedure."""
+        return type(self)(self._store, self._lifecycle, self._journal, self._worker)
 
     @property
     def blocking(self) -> bool:
@@ -74,9 +82,7 @@ class MemoryCreates:
             record = CreateRecord(
                 str(store.count), dict(fields), dict(labels), store.clock(), context=context, lease=self._new_lease()
             )
-            if context.idempotency_key is not None:
-                store.keys[name] = record.id
-            return self._keep(record)
+            return self._keep_claimed(record)
 
     def load(self, create_id: str) -> CreateRecord:
         """Return a create as it is now. Raises ValueError if there is no create with that id."""
@@ -111,13 +117,20 @@ class MemoryCreates:
                 return None
             now = self._store.clock()
             claimed = apply_claim_of_create(record, self._new_lease(), now=now, is_successor=False, dead=dead)
-            return None if claimed is None else self._keep(claimed)
+            return None if claimed is None else self._keep_claimed(claimed)
 
     def release(self, create_id: str, *, claim: int) -> None:
         """End this claim of an open create, so that any worker can claim it."""
         with self._store.lock:
             record = self._record(create_id)
             if record.claim == claim:
+                self._keep(replace(record, lease=None))
+
+    def release_claim(self) -> None:
+        """End the last claim made through this object; do nothing if there is none, or another has followed."""
+        with self._store.lock:
+            _, record = self._store.records.get(self._claimed, ("", None))
+            if record is not None and self._store.claimants.get(self._claimed) is self._mark:
                 self._keep(replace(record, lease=None))
 
     def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
@@ -165,16 +178,23 @@ class MemoryCreates:
             raise ValueError(f"there is no create {create_id!r}")
         return record
 
+    def _keep_claimed(self, record: CreateRecord) -> CreateRecord:
+        self._claimed, self._store.claimants[record.id] = record.id, self._mark
+        return self._keep(record)
+
     def _keep(self, record: CreateRecord) -> CreateRecord:
         store, name = self._store, self._lifecycle.name
         if record.task_id is not None:
             store.makers.setdefault((name, record.task_id), record.id)
         key = record.context.idempotency_key
-        if key is not None and not record.may_have_made:
+        takes_key = key is not None and record.may_have_made
+        if key is not None and not takes_key:
             store.keys.pop((name, key), None)
-        is_needed = record.is_open or record.claim > 1 or (key is not None and record.may_have_made)
-        if is_needed:
+        if record.is_open or record.claim > 1 or takes_key:
             store.records[record.id] = (name, record)
+            if takes_key:
+                store.keys[name, str(key)] = record.id
         else:
             store.records.pop(record.id, None)
+            store.claimants.pop(record.id, None)
         return record

@@ -248,7 +248,7 @@ def test_nothing_stays_claimed_after_a_run(log: Log) -> None:
 def test_what_is_no_longer_claimed_is_not_released(end: Effect, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     released: list[str] = []
 
-    def release(command_id: str, *, claim: int) -> None:
+    def release(_: Log, command_id: str, *, claim: int) -> None:
         released.append(f"{command_id} of claim {claim}")
 
     with closing(ProcedureRun(procedure(INTENT, end, Read()), log)) as run:
@@ -258,7 +258,7 @@ def test_what_is_no_longer_claimed_is_not_released(end: Effect, log: Log, monkey
             log.release("1", claim=1)
             log.claim("1")
         run.resume(apply_journal_effect(end, log))
-        monkeypatch.setattr(log, "release", release)
+        monkeypatch.setattr(type(log), "release", release)
 
     assert not released
 
@@ -289,6 +289,28 @@ def test_it_does_not_release_a_command_that_another_has_claimed(log: Log) -> Non
     assert log.load_command("1") == opened
 
 
+def test_a_claim_ends_whose_result_never_arrived(log: Log) -> None:
+    run = ProcedureRun(procedure(INTENT, Read()), log)
+    run.resume()
+    assert run.journal is not None
+    apply_journal_effect(INTENT, run.journal)
+    run.close()
+
+    assert log.load_command("1").lease is None
+
+
+def test_a_claim_that_another_has_followed_is_not_released(log: Log) -> None:
+    run = ProcedureRun(procedure(INTENT, Read()), log)
+    run.resume()
+    assert run.journal is not None
+    apply_journal_effect(INTENT, run.journal)
+    log.release("1", claim=1)
+    claimed = log.claim("1")
+    run.close()
+
+    assert log.load_command("1") == claimed
+
+
 def test_a_claim_that_is_broken_off_itself_is_not_known(log: Log) -> None:
     broken_off(log, Load(), INTENT)
 
@@ -299,7 +321,7 @@ def test_a_journal_that_is_gone_lets_the_lease_lapse(log: Log, monkeypatch: pyte
     def gone(*_: object, **__: object) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(log, "release", gone)
+    monkeypatch.setattr(type(log), "release", gone)
 
     broken_off(log, INTENT, Read())
 

@@ -12,13 +12,11 @@ import asyncio
 import contextvars
 import copy
 import inspect
-import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
-from functools import cache, partial
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import SecretStr
@@ -88,37 +86,54 @@ class _RunningActions(Generic[R]):
 _PATIENCE_S = 2.0  # how long a driver that breaks off waits for its journal
 
 
-def _uninterrupted(work: Callable[[], R]) -> Future[R]:
-    """Begin work that no signal's handler can interrupt, such as that of Ctrl-C: those run in the main thread."""
-    if threading.current_thread() is threading.main_thread():
-        with suppress(RuntimeError):  # no thread begins once the interpreter ends
-            return _threads().submit(contextvars.copy_context().run, work)
-    done: Future[R] = Future()
-    try:
-        done.set_result(work())
-    except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
-        done.set_exception(error)
-    return done
+class _Uninterrupted(threading.Thread, Generic[R]):
+    """Work that no signal's handler can interrupt, such as that of Ctrl-C: those run in the main thread.
+
+    Each has a thread of its own: if its caller is interrupted while it waits for one of a pool, it may leave the pool's
+    locks locked for good.
+    """
+
+    _result: R
+
+    def __init__(self, work: Callable[[], R]) -> None:
+        super().__init__(name="lifecycle journal")
+        self._work, self._context = work, contextvars.copy_context()
+        self._error: BaseException | None = None
+        self.is_done = False
+        if threading.current_thread() is threading.main_thread():
+            with suppress(RuntimeError):  # no thread begins once the interpreter ends
+                self.start()
+                return
+        self.run()
+
+    def run(self) -> None:
+        try:
+            self._result = self._context.run(self._work)
+        except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
+            self._error = error
+        self.is_done = True
+
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait until it is done."""
+        if self.is_alive():
+            self.join(timeout_s)
+
+    def result(self) -> R:
+        """Wait, and return what the work returns, or raise what it raises."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 def _break_off_now(running: _RunningActions[Any]) -> None:
     """Break it off, and wait for that a while, also if Ctrl-C is pressed again: one interruption is raised already."""
-    begun: Future[None] | None = None
+    begun: _Uninterrupted[None] | None = None
     until_s = time.monotonic() + 2 * _PATIENCE_S
-    while not (running.are_over or (begun and begun.done())) and (left_s := until_s - time.monotonic()) > 0:
+    while not (running.are_over or (begun and begun.is_done)) and (left_s := until_s - time.monotonic()) > 0:
         with suppress(BaseException):
-            begun = begun or _uninterrupted(running.break_off)
-            wait([begun], timeout=left_s)
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Threads that are kept, because starting one takes as long as its work. Another starts if all are busy."""
-    return ThreadPoolExecutor(thread_name_prefix="lifecycle journal")
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_threads.cache_clear)  # threads stay behind
+            begun = begun or _Uninterrupted(running.break_off)
+            begun.wait(left_s)
 
 
 class RateLimiter(Protocol):
@@ -147,11 +162,14 @@ class Driver(Sender):
                 action = running.resume()
                 while action is not None:
                     if isinstance(action, JournalCall) and action.claims:
-                        action = _uninterrupted(partial(running.call_journal, action)).result()
+                        action = _Uninterrupted(partial(running.call_journal, action)).result()
                     else:
                         action = running.resume(self._perform(action, on_progress))
             except BaseException:
-                _break_off_now(running)
+                try:
+                    _break_off_now(running)
+                finally:
+                    _break_off_now(running)  # the first may not have begun: Ctrl-C was pressed again
                 raise
         return running.result
 
@@ -214,7 +232,7 @@ class AsyncDriver(Sender):
             try:
                 action = running.resume()
                 while action is not None:
-                    if isinstance(action, JournalCall) and action.part.blocking:
+                    if isinstance(action, JournalCall):
                         action = await _in_a_thread(partial(running.call_journal, action))
                     else:
                         action = running.resume(await self._perform(action, on_progress))
@@ -227,12 +245,10 @@ class AsyncDriver(Sender):
                 raise
         return running.result
 
-    async def _perform(self, action: Action, on_progress: OnProgress | None) -> Any:
+    async def _perform(self, action: HttpCall | Sleep | ReportProgress[Any], on_progress: OnProgress | None) -> Any:
         match action:
             case HttpCall():
                 return await self._send(action)
-            case JournalCall(effect, part):
-                return apply_journal_effect(effect, part)
             case Sleep(seconds):
                 return await asyncio.sleep(seconds)
             case ReportProgress(progress):

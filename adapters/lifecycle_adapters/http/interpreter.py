@@ -8,7 +8,7 @@ or asynchronously. This module decides everything else, once for both.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -60,7 +60,8 @@ class Sleep:
 class JournalCall:
     """Apply an effect to a part of a journal; the result is the effect's.
 
-    A driver makes one that claims something in a way that nothing interrupts, so that the procedure knows its claim.
+    The part may block. A driver makes a call that claims something in a way that nothing interrupts, so that the
+    procedure knows its claim.
     """
 
     effect: JournalEffect | CreateEffect
@@ -94,7 +95,7 @@ def interpret(run: ProcedureRun[R], perform: Callable[[Effect, Pacer], Actions[A
         perform: the actions of every effect that is neither a pause nor a report of progress.
         pacer: decides how long each pause is, and each request may take.
     """
-    with closing(run):
+    try:
         effect = run.resume()
         while effect is not None:
             try:
@@ -103,12 +104,19 @@ def interpret(run: ProcedureRun[R], perform: Callable[[Effect, Pacer], Actions[A
                         result: Any = yield from _pause(pacer.pause_s(effect))
                     case ReportProgress():
                         result = yield effect
+                    case RecordIntent() | Claim() | RecordCreate() | ClaimCreate() if run.journal is not None:
+                        result = yield from in_journal(effect, run.journal)
                     case _:
                         result = yield from perform(effect, pacer)
             except Exception as error:  # noqa: BLE001 (it is the procedure's to judge)
                 effect = run.throw(error)
             else:
                 effect = run.resume(result)
+    finally:
+        try:
+            run.close()
+        finally:
+            run.close()  # the first may have been interrupted by Ctrl-C, pressed again
     return run.result
 
 
@@ -128,8 +136,7 @@ def read(call: HttpCall, pacer: Pacer | None = None) -> Actions[Response]:
 
 
 def in_journal(effect: Any, part: TaskJournal[Any, Any] | Creates) -> Actions[Any]:
-    """Apply an effect to a part of a journal: at once, unless that may block, or claims something."""
-    call = JournalCall(effect, part)
-    if part.blocking or call.claims:
-        return (yield call)
+    """Apply an effect to a part of a journal: at once, unless that may block."""
+    if part.blocking:
+        return (yield JournalCall(effect, part))
     return apply_journal_effect(effect, part)

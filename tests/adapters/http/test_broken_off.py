@@ -23,8 +23,9 @@ from typing import Any, TypeVar
 import httpx2
 import pytest
 
-from lifecycle import V1_FULL, CreateUncertain, Lifecycle
-from lifecycle.journal import CreateRecord, TaskJournal
+from lifecycle import V1_FULL, CreateUncertain, Lifecycle, V1Event
+from lifecycle.journal import CommandRecord, CreateRecord, TaskJournal
+from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.both import KEY, QUICK
@@ -296,6 +297,148 @@ def test_interrupted_anywhere_in_its_journal_it_leaves_nothing_claimed(
         with pytest.raises(KeyboardInterrupt), Client("v1", **settings, journal=interrupting) as client:
             work(client)
     second_worker_stops(path, server)
+
+
+class ModelService:
+    """One v1 task in this process. `at_command` is called before each command takes effect."""
+
+    def __init__(self, at_command: Callable[[], None] = lambda: None) -> None:
+        self.status = "running"
+        self._at_command = at_command
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET":
+            return httpx2.Response(200, json=self.status)
+        self._at_command()
+        if request.method == "POST":
+            return httpx2.Response(200, json={"id": "t"})
+        self.status = {"pause": "paused", "resume": "running", "stop": "stopped"}[request.url.path.split("/")[-1][:-5]]
+        return httpx2.Response(200, json={})
+
+
+class Interruptions:
+    """Raises KeyboardInterrupt at the n-th place where CPython looks for signals.
+
+    These are the beginnings of functions and the returns from functions in C (and of loops, which call something).
+    """
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, _: types.FrameType, event: str, __: object) -> None:
+        if event in ("call", "c_return"):
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+    def begin(self) -> None:
+        sys.setprofile(self)
+
+
+def pauses(client: Client) -> None:
+    client.task("t").pause()
+
+
+def creates(client: Client) -> None:
+    client.create("buy milk")
+
+
+def was_interrupted(journal: MemoryJournal, service: ModelService, work: Callable[[Client], object], at: int) -> bool:
+    """Do it with an interruption at that place; return False if it has fewer."""
+    before = sys.getprofile()
+    interruptions = Interruptions(at)
+    with model_client(journal, service) as client:
+        try:
+            interruptions.begin()
+            work(client)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(before)
+    return interruptions.left <= 0
+
+
+@contextmanager
+def model_client(journal: MemoryJournal, service: ModelService) -> Generator[Client]:
+    with httpx2.Client(transport=httpx2.MockTransport(service), verify=NO_CERTIFICATES) as http:
+        yield Client("v1", api_key=KEY, base_url="http://service.example", timing=QUICK, journal=journal, http=http)
+
+
+def require_unclaimed(journal: MemoryJournal, service: ModelService) -> None:
+    """Nothing is claimed, and another worker stops the task."""
+    assert [each for each in journal.creates(V1_FULL).unfinished() if each.lease is not None] == []
+    opened = journal.task(V1_FULL, "t").load().open_command
+    assert opened is None or opened.lease is None
+    with model_client(journal.join("second"), service) as client:
+        client.task("t").recover()
+        assert client.task("t").stop().state == "stopped"
+
+
+def left_open(journal: MemoryJournal, service: ModelService) -> None:
+    task = journal.task(V1_FULL, "t")
+    opened = task.add_intent(V1Event.PAUSE, source=None, version=0, fields={})
+    assert isinstance(opened, CommandRecord)
+    task.release(opened.id, claim=opened.claim)
+
+
+def interrupted_at_every(step: int, work: Callable[[Client], object]) -> int:
+    places = 1
+    while True:
+        service, journal = ModelService(), MemoryJournal()
+        if work is recovers:
+            left_open(journal, service)
+        if not was_interrupted(journal, service, work, places):
+            return places
+        require_unclaimed(journal, service)
+        places += step
+
+
+@pytest.fixture
+def quiet_finalizers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interruption in a finalizer is shown and lost."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+
+@pytest.mark.usefixtures("quiet_finalizers")
+def test_interrupted_here_and_there_with_a_journal_in_memory_it_leaves_nothing_claimed() -> None:
+    assert interrupted_at_every(53, pauses) > 500
+
+
+@pytest.mark.heavy
+@pytest.mark.usefixtures("quiet_finalizers")
+@pytest.mark.parametrize("work", [pauses, creates, recovers])
+def test_interrupted_at_every_place_with_a_journal_in_memory_it_leaves_nothing_claimed(
+    work: Callable[[Client], object],
+) -> None:
+    assert interrupted_at_every(1, work) > 500
+
+
+@pytest.mark.heavy
+@pytest.mark.usefixtures("quiet_finalizers")
+@pytest.mark.parametrize("work", [pauses, creates])
+def test_interrupted_again_at_every_place_after_a_first_interruption_it_leaves_nothing_claimed(
+    work: Callable[[Client], object],
+) -> None:
+    places, is_last = 0, False
+    while not is_last:
+        places += 1
+        again = Interruptions(places)
+
+        def interrupt(again: Interruptions = again) -> None:
+            again.begin()
+            raise KeyboardInterrupt
+
+        service, journal, before = ModelService(interrupt), MemoryJournal(), sys.getprofile()
+        with model_client(journal, service) as client:
+            try:
+                work(client)
+            except KeyboardInterrupt:
+                pass
+            finally:
+                sys.setprofile(before)
+        is_last = again.left > 0
+        require_unclaimed(journal, ModelService())
+    assert places > 50
 
 
 # --- time limits --------------------------------------------------------------------------------
