@@ -25,7 +25,7 @@ def rows(*, pairs: int) -> list[Row]:
             "one pydantic model",
             _process(_ONE_MODEL),
             bound=Bound.AT_MOST,
-            limit=2.0,
+            limit=1.2,
             pairs=pairs,
         )
     ]

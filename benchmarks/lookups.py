@@ -35,8 +35,8 @@ def rows(*, pairs: int) -> list[Row]:
     at_least = partial(compare, bound=Bound.AT_LEAST, pairs=pairs)
     model, machine = _methods(transitions_model()), _methods(statemachine_machine())
     return [
-        at_most("V1.target(state, event)", target, "dict[state, event]", look_up, limit=3.0),
-        at_most("V1.step(state, event)", step, "dict[state, event]", look_up, limit=3.2),
+        at_most("V1.target(state, event)", target, "dict[state, event]", look_up, limit=1.8),
+        at_most("V1.step(state, event)", step, "dict[state, event]", look_up, limit=1.9),
         at_least("V1.step(state, event)", step, "transitions, model.pause()", model, limit=40.0),
         at_least("V1.step(state, event)", step, "python-statemachine, sm.pause()", machine, limit=400.0),
     ]
