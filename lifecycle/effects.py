@@ -491,7 +491,8 @@ class ProcedureRun(Generic[R]):
 
     Args:
         steps: the procedure.
-        journal: the part of a journal that the procedure's claims are about; None if it claims nothing.
+        journal: the part of a journal that the procedure's claims are about; None if it claims nothing. A driver
+            applies the effects that claim to `run.journal`: in memory, that one knows them also if no result arrives.
         observers: called after every effect that was carried out, and with the result.
     """
 

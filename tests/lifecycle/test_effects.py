@@ -289,6 +289,14 @@ def test_it_does_not_release_a_command_that_another_has_claimed(log: Log) -> Non
     assert log.load_command("1") == opened
 
 
+def test_a_run_without_a_journal_claims_nothing() -> None:
+    run = ProcedureRun(procedure(Read()), None)
+    run.resume()
+    run.close()
+
+    assert run.resume() is None
+
+
 def test_a_claim_ends_whose_result_never_arrived(log: Log) -> None:
     run = ProcedureRun(procedure(INTENT, Read()), log)
     run.resume()

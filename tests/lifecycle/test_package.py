@@ -14,7 +14,7 @@ import pytest
 import lifecycle
 from lifecycle import V1, Lifecycle
 from lifecycle.diagram import DotLine, to_dot_with
-from lifecycle.effects import ClaimCreate, Load, ProcedureRun, RecordCreate
+from lifecycle.effects import ClaimCreate, Load, ProcedureRun, RecordCreate, apply_journal_effect
 from lifecycle.journal import NO_CONTEXT
 from lifecycle.memory import MemoryJournal
 from tests.lifecycle.test_effects import procedure
@@ -67,6 +67,17 @@ def test_create_that_its_procedure_has_claimed_is_released_when_it_is_closed() -
         run.resume(creates.claim(record.id))
         assert creates.load(record.id).lease is not None
     assert creates.load(record.id).lease is None
+
+
+def test_create_whose_claim_never_reached_its_procedure_is_released_when_that_is_closed() -> None:
+    creates = MemoryJournal().creates(V1)
+    for effect in (RecordCreate({}, {}, NO_CONTEXT), ClaimCreate("1", frozenset())):
+        with closing(ProcedureRun(procedure(effect), creates)) as run:
+            run.resume()
+            assert run.journal is not None
+            apply_journal_effect(effect, run.journal)
+            assert creates.load("1").lease is not None
+        assert creates.load("1").lease is None
 
 
 def test_callers_own_lines_are_drawn_between_the_states_of_a_diagram() -> None:

@@ -2,8 +2,8 @@
 
 Only code that differs between synchronous and asynchronous is written twice.
 
-Whatever is raised or cancelled in the middle, the procedure is closed, and so releases what it has claimed. A journal's
-effect cannot be cancelled, because only the procedure knows its claim.
+Whatever is raised or cancelled in the middle, the procedure is closed, and so releases what it has claimed. An effect
+on a journal that may block cannot be cancelled, because only its result says what it has claimed.
 """
 
 from __future__ import annotations

@@ -334,6 +334,10 @@ class Interruptions:
     def begin(self) -> None:
         sys.setprofile(self)
 
+    def begin_interrupted(self) -> None:
+        self.begin()
+        raise KeyboardInterrupt
+
 
 def pauses(client: Client) -> None:
     client.task("t").pause()
@@ -396,7 +400,11 @@ def interrupted_at_every(step: int, work: Callable[[Client], object]) -> int:
 @pytest.fixture
 def quiet_finalizers(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interruption in a finalizer is shown and lost."""
-    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+    def ignore(_: object) -> None:
+        pass
+
+    monkeypatch.setattr(sys, "unraisablehook", ignore)
 
 
 @pytest.mark.usefixtures("quiet_finalizers")
@@ -423,12 +431,7 @@ def test_interrupted_again_at_every_place_after_a_first_interruption_it_leaves_n
     while not is_last:
         places += 1
         again = Interruptions(places)
-
-        def interrupt(again: Interruptions = again) -> None:
-            again.begin()
-            raise KeyboardInterrupt
-
-        service, journal, before = ModelService(interrupt), MemoryJournal(), sys.getprofile()
+        service, journal, before = ModelService(again.begin_interrupted), MemoryJournal(), sys.getprofile()
         with model_client(journal, service) as client:
             try:
                 work(client)
