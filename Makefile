@@ -17,6 +17,8 @@ PYTEST_ARGS ?=
 # Neither tool is to look for a newer version of itself: what is locked is wanted, and offline they would wait.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+# Each of the test processes, and each process that they start, would compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PYTEST  = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
@@ -49,10 +51,10 @@ demo: $(VENV)/.installed-demo ## see it at work: an emulator, three tasks, real 
 
 # The core is covered by its own tests, and only they are traced: tracing doubles the time of the others.
 test: $(VENV)/.installed-test ## the tests but the heavy ones, and full branch coverage of the core
-	$(PYTEST) -m "not heavy" $(PYTEST_ARGS) tests/lifecycle --cov
-	$(PYTEST) -m "not heavy" $(PYTEST_ARGS) --ignore tests/lifecycle
+	$(PYTEST) --hypothesis-profile quick -m "not heavy" $(PYTEST_ARGS) tests/lifecycle --cov
+	$(PYTEST) --hypothesis-profile quick -m "not heavy" $(PYTEST_ARGS) --ignore tests/lifecycle
 
-test-all: $(VENV)/.installed-test-all ## all tests: also foreign clients, the API fuzzer, fresh installs
+test-all: $(VENV)/.installed-test-all ## all tests, with more examples: also foreign clients, the API fuzzer, fresh installs
 	$(PYTEST) $(PYTEST_ARGS)
 
 format: $(VENV)/.installed-test ## write the code as the linter wants it

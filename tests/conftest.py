@@ -1,7 +1,8 @@
-"""Fixtures of all tests: one Hypothesis profile, each declared lifecycle in turn, PostgreSQL and Spark."""
+"""Fixtures of all tests: Hypothesis profiles, each declared lifecycle in turn, PostgreSQL and Spark."""
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
     from tests.support.postgres import PostgresServer
 
-# A deadline measures the machine, not the code. `--hypothesis-profile thorough` looks longer.
-settings.register_profile("quick", deadline=None)
+# A deadline measures the machine, not the code. `make test` is `quick`; `--hypothesis-profile thorough` looks longer.
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("full", deadline=None, max_examples=100)
 settings.register_profile("thorough", deadline=None, max_examples=2_000)
-settings.load_profile("quick")
+settings.load_profile("full")
 
 
 # Most of the time of these tests would be spent waiting for a disk, which only those of durability are about. They
@@ -48,6 +50,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_finish() -> None:
+    # All tests live to the end: the garbage collector need not look at them each time.
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", params=CATALOG.values(), ids=tuple(CATALOG))

@@ -189,10 +189,8 @@ def test_a_worker_with_another_name_waits_for_the_lease(worker: Worker, emulator
     assert len(calls_of(emulator, worker.task_id, "stop")) == 2
 
 
-@pytest.mark.parametrize(
-    ("name", "version"),
-    [pytest.param("worker-2", "1", id="name", marks=pytest.mark.heavy), pytest.param("worker-1", "2", id="version")],
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize(("name", "version"), [("worker-2", "1"), ("worker-1", "2")], ids=["name", "version"])
 def test_work_of_another_name_or_version_is_not_recovered(
     worker: Worker, emulator: Emulator, name: str, version: str
 ) -> None:

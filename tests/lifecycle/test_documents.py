@@ -137,12 +137,8 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: [b", "bad_document", "not YAML: while parsing a flow sequence"),
         ("a:\n\t- b", "bad_document", "found character '\\t' that cannot start any token"),
         ("a: 1\n---\nb: 2", "bad_document", "expected a single document"),
-        ("a: \x00", "bad_document", "special characters are not allowed"),
-        (codecs.BOM_UTF8 + b"\xff", "bad_document", "invalid start byte"),
         ("name: !!python/object:os.system x", "bad_document", "could not determine a constructor"),
-        ("name: 2020-99-99", "bad_document", "month must be in 1..12"),
         ("? [a, b]\n: c", "bad_document", "found unhashable key"),
-        ("[" * 2_000, "bad_document", "not YAML: it is nested too deeply"),
         ("", "bad_value", "should be a mapping of its fields, not None"),
         ("name: no", "bad_value", "should be a valid string, not no"),
         ("name: 2020-01-01", "bad_value", "should be a valid string, not a date"),
@@ -264,20 +260,24 @@ def paths_of(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str
 
 @pytest.mark.parametrize("format_", ["json", "json of one line", "yaml"])
 def test_every_part_is_on_the_line_where_a_search_finds_it(format_: str) -> None:
-    for path in paths_of(json.loads(V1_FULL.to_json())):
-        document = json.loads(V1_FULL.to_json())
+    document = json.loads(V1_FULL.to_json())
+    marks = {path: f"<{number}>" for number, path in enumerate(paths_of(document))}
+    for path, mark in marks.items():
         parent: Any = document
         for part in path[:-1]:
             parent = parent[part]
-        parent[path[-1]] = "MARKED"
-        if format_ == "yaml":
-            text = yaml.safe_dump(document, sort_keys=False)
-            read = read_yaml(text)
-        else:
-            text = json.dumps(document, indent=2 if format_ == "json" else None)
-            read = read_json(text)
-        assert read.value == document
-        assert read.line_of(path) == text[: text.index("MARKED")].count("\n") + 1
+        parent[path[-1]] = mark
+
+    if format_ == "yaml":
+        text = yaml.safe_dump(document, sort_keys=False)
+        read = read_yaml(text)
+    else:
+        text = json.dumps(document, indent=2 if format_ == "json" else None)
+        read = read_json(text)
+
+    assert read.value == document
+    for path, mark in marks.items():
+        assert read.line_of(path) == text[: text.index(mark)].count("\n") + 1
         assert read.line_of((*path, "inside", 7)) == read.line_of(path)  # the nearest part around it
 
 
@@ -335,7 +335,7 @@ LONG = "7" * 5_000
         ("name: job\ncitation: ü\n".encode("latin-1"), 2, "'utf-8' codec can't decode byte 0xfc"),
         (codecs.BOM_UTF8 + b"name: job\ncitation: \xff\n", 2, "invalid start byte"),
         (codecs.BOM_UTF16_LE + "name: job\n".encode("utf-16-le") + b"\x00\xd8", 2, "codec can't decode"),
-        ("name: job\nstates:\n  " + "[" * 2_000, 3, "it is nested too deeply"),
+        ("name: job\nstates:\n  " + "[" * 1_000, 3, "it is nested too deeply"),
     ],
 )
 def test_yaml_that_cannot_be_read_is_a_finding_with_its_line(text: str | bytes, line: int, message: str) -> None:
@@ -343,8 +343,9 @@ def test_yaml_that_cannot_be_read_is_a_finding_with_its_line(text: str | bytes, 
         Lifecycle.from_yaml(text)
 
     (finding,) = info.value.findings
-    assert (finding.code, finding.line) == ("bad_document", line)
+    assert (info.value.name, finding.code, finding.line) == ("?", "bad_document", line)
     assert message in finding.message
+    assert len(str(info.value)) < 2_000
 
 
 @pytest.mark.parametrize(

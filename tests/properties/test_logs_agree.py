@@ -29,6 +29,7 @@ from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog, Source
 from tests.adapters.logs.reference import Declared, LogRow, Outcome, expected, outcome
 from tests.support.postgres import PostgresServer
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -199,13 +200,13 @@ def agrees(case: Case, source: Source) -> None:
 
 
 @given(cases())
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_duckdb_agrees_with_the_reference(case: Case) -> None:
     agrees(case, Rows(case.rows))
 
 
 @given(cases())
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_postgresql_agrees_with_the_reference(table: Table, case: Case) -> None:
     assume(not any("\0" in row.status for row in case.rows))  # PostgreSQL's text cannot hold NUL
     agrees(case, table.fill(case.rows))
@@ -219,7 +220,7 @@ def unplaced(found: Outcome) -> tuple[Any, ...]:
 
 
 @given(cases(ordered=True), st.data())
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 def test_the_order_of_rows_does_not_matter_if_times_and_sequence_determine_one(case: Case, data: st.DataObject) -> None:
     other = case.reordered(data.draw(st.permutations(range(len(case.rows)))))
     with case.checked(Rows(case.rows)) as one, other.checked(Rows(other.rows)) as another:

@@ -20,6 +20,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from lifecycle import IllegalTransition, Lifecycle
 from lifecycle.testing import Executor, check_executor, event_paths, events, lifecycle_machine, lifecycles
 from lifecycle_adapters.machine import bind, bind_async
+from tests.support.profiles import examples
 
 Start = Callable[[Lifecycle[str, str]], Executor[str, str]]
 
@@ -81,9 +82,10 @@ def test_every_sequence_of_events(declared: Lifecycle[str, str], name: str, leng
         agree(declared, EXECUTORS[name](declared), path)
 
 
+@pytest.mark.hypothesis
 def test_machine_and_table_agree_on_any_events(declared: Lifecycle[str, str]) -> None:
     machine = lifecycle_machine(declared, {name: partial(start, declared) for name, start in EXECUTORS.items()})
-    run_state_machine_as_test(machine, settings=settings(max_examples=20))
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples(20)))
 
 
 @pytest.mark.parametrize("start", [by_the_machine, by_the_asynchronous_machine])

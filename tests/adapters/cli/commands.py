@@ -11,9 +11,11 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from typer.testing import CliRunner, Result
@@ -75,6 +77,69 @@ def python(program: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60, env=environment()
     )
+
+
+# Reads programs, and runs each in a process that is forked from this one and ends as any other does.
+_FORKING = """
+import json, os, sys
+folder, loaded, programs = json.load(sys.stdin)
+exec(loaded)
+for number, program in enumerate(programs):
+    if (child := os.fork()) == 0:
+        for name, stream in (("out", 1), ("err", 2)):
+            if (file := f"{folder}/{name}-{number}") and os.path.exists(file):
+                os.dup2(os.open(file, os.O_WRONLY), stream)
+        exec(program)
+        break
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), file=open(f"{folder}/code-{number}", "w"))
+"""
+
+
+def forks(
+    programs: Sequence[str], *, loaded: str, env: Mapping[str, str] | None = None, **options: Any
+) -> list[subprocess.CompletedProcess[str]]:
+    """Run each program in a process of its own, for all of which the program `loaded` ran once: to import takes longer.
+
+    What the options do not redirect (`stdout`, `stderr`) is captured.
+    """
+    captured = [name for name, option in (("out", "stdout"), ("err", "stderr")) if option not in options]
+    with TemporaryDirectory() as folder:
+        for name, number in product(captured, range(len(programs))):
+            Path(folder, f"{name}-{number}").touch()
+        subprocess.run(
+            [sys.executable, "-c", _FORKING],
+            input=json.dumps([folder, loaded, programs]),
+            text=True,
+            check=True,
+            timeout=60,
+            env=environment(env),
+            **options,
+        )
+
+        def read(name: str, number: int) -> str:
+            return Path(folder, f"{name}-{number}").read_text(encoding="utf-8") if name in captured else ""
+
+        return [
+            subprocess.CompletedProcess(
+                program, int(Path(folder, f"code-{number}").read_text()), read("out", number), read("err", number)
+            )
+            for number, program in enumerate(programs)
+        ]
+
+
+def scripts(
+    *commands: str, env: Mapping[str, str] | None = None, **options: Any
+) -> dict[str, subprocess.CompletedProcess[str]]:
+    """Run each command of this text in a process of its own; see `forks`."""
+    programs = [
+        f"""
+sys.argv = ["lifecycle", *{command.split()!r}]
+main()"""
+        for command in commands
+    ]
+    loaded = "from lifecycle_adapters.cli import app, main"
+    return dict(zip(commands, forks(programs, loaded=loaded, env=env, **options), strict=True))
 
 
 class Screen:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from lifecycle_adapters.cli.progress import Bar
-from tests.adapters.cli.commands import SCRIPT, environment, python, script, terminal
+from tests.adapters.cli.commands import SCRIPT, environment, python, script, scripts, terminal
 
 CLEAR = "\x1b[2K"
 SHOW_CURSOR = "\x1b[?25h"
@@ -173,16 +173,14 @@ def bad(tmp_path: Path) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("command", [("check", "--show", "5000"), ("check", "--json"), ("report",)])
-def test_a_pipe_that_nobody_reads_ends_it_quietly(command: tuple[str, ...], bad: str, spill: Path) -> None:
-    name, *options = command
+def test_a_pipe_that_nobody_reads_ends_it_quietly(bad: str, spill: Path) -> None:
+    log = f"v1-full {bad} --in-order --spill {spill}"
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:
-        arguments = (name, "v1-full", bad, "--in-order", "--spill", str(spill), *options)
-        done = script(*arguments, stdout=pipe, stderr=subprocess.PIPE)
+        done = scripts(f"check {log} --show 5000", f"check {log} --json", f"report {log}", stdout=pipe)
 
-    assert (done.returncode, done.stderr) == (141, "")
+    assert {command: (each.returncode, each.stderr) for command, each in done.items()} == dict.fromkeys(done, (141, ""))
     assert list(spill.iterdir()) == []
 
 

@@ -18,7 +18,7 @@ from lifecycle import CATALOG, V1_FULL
 from lifecycle.catalog import V2
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client
-from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, python, script, terminal
+from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, forks, python, script, scripts, terminal
 from tests.support.packages import ROOT
 
 COMMANDS: dict[tuple[str, ...], str] = {
@@ -71,39 +71,30 @@ def test_what_is_not_known_is_bad_input() -> None:
 _NAMED_SHELL = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["show", "v3-full"], ["show", "v3-full", "--json"], ["list"], ["demo"], ["--help"], ["show", "--help"],
-        ["journal"], ["--version"],
-    ],
-)  # fmt: skip
-def test_a_pipe_that_nobody_reads_ends_the_command_quietly(arguments: list[str]) -> None:
+def test_a_pipe_that_nobody_reads_ends_the_command_quietly() -> None:
+    commands = ["show v3-full", "show v3-full --json", "list", "demo", "--help", "show --help", "journal", "--version"]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:
-        done = script(*arguments, stdout=pipe, stderr=subprocess.PIPE)
+        done = scripts(*commands, stdout=pipe)
 
-    assert (done.returncode, done.stderr) == (141, "")
+    assert {command: (each.returncode, each.stderr) for command, each in done.items()} == dict.fromkeys(done, (141, ""))
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    ["show v1 --json", "show v1", "--help", "show --help", "--version", "journal", "--show-completion bash"],
-)
-def test_full_disk_is_reported_in_one_line(arguments: str) -> None:
+def test_full_disk_is_reported_in_one_line() -> None:
+    commands = ["show v1 --json", "show v1", "--help", "show --help", "--version", "journal", "--show-completion bash"]
     with open("/dev/full", "w") as full:  # noqa: PTH123
-        done = script(*arguments.split(), env=_NAMED_SHELL, stdout=full, stderr=subprocess.PIPE)
+        done = scripts(*commands, env=_NAMED_SHELL, stdout=full)
 
-    assert (done.returncode, done.stderr) == (2, "lifecycle: No space left on device\n")
+    reported = (2, "lifecycle: No space left on device\n")
+    assert {command: (each.returncode, each.stderr) for command, each in done.items()} == dict.fromkeys(done, reported)
 
 
-@pytest.mark.parametrize("arguments", ["shw", "check v1", "check v1 x y"])
-def test_usage_error_that_cannot_be_written_still_exits_with_2(arguments: str) -> None:
+def test_usage_error_that_cannot_be_written_still_exits_with_2() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
-        done = script(*arguments.split(), stdout=subprocess.PIPE, stderr=full)
+        done = scripts("shw", "check v1", "check v1 x y", stderr=full)
 
-    assert (done.returncode, done.stdout) == (2, "")
+    assert {command: (each.returncode, each.stdout) for command, each in done.items()} == dict.fromkeys(done, (2, ""))
 
 
 def test_a_stream_that_knows_no_arrows_ends_in_no_traceback() -> None:
@@ -124,12 +115,10 @@ def test_a_width_that_no_terminal_has_is_none(arguments: str, columns: str) -> N
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full"])
-@pytest.mark.parametrize("arguments", ["show {}", "judge {} running stop", "check {} log.csv"])
-def test_a_device_is_no_declaration(arguments: str, device: str) -> None:
-    done = script(*arguments.format(device).split())
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"lifecycle: {device} is a device")
+def test_a_device_is_no_declaration(device: str) -> None:
+    for done in scripts(f"show {device}", f"judge {device} running stop", f"check {device} log.csv").values():
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"lifecycle: {device} is a device")
 
 
 # --- terminals ---------------------------------------------------------------------------------
@@ -394,59 +383,52 @@ def test_where_nothing_can_be_known_nothing_is_proposed() -> None:
 # --- extras ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("missing", "extra", "arguments"),
-    [
-        ("rich", "cli", ["list"]),
-        ("typer", "cli", ["list"]),
-        ("httpx2", "http", ["status", "--api", "v1", "x"]),
-        ("sqlalchemy", "journal", ["tasks", "--journal", "x"]),
-        ("uvicorn", "emulator", ["serve"]),
-        ("fastapi", "emulator", ["demo"]),
-        ("yaml", "yaml", ["show", "v1", "--format", "yaml"]),
-        ("duckdb", "logs", ["check", "v1", "x.csv"]),
-        ("numpy", "logs", ["report", "v1", "x.csv"]),
-        ("psycopg", "postgres", ["report", "v1", "postgresql://localhost/x", "--table", "x"]),
-        ("pyspark", "spark", ["report", "v1", "x.csv", "--engine", "spark"]),
-    ],
-)
-def test_a_missing_extra_is_the_line_to_type(missing: str, extra: str, arguments: list[str]) -> None:
-    done = python(f"""
-import sys
-sys.modules[{missing!r}] = None  # what an absent package looks like to `import`
-sys.argv = ["lifecycle", *{arguments!r}]
+def without(absent: str, command: str) -> str:
+    """The program of a command where these packages are absent, as it looks to `import`."""
+    return f"""
+sys.modules.update(dict.fromkeys({absent.split()!r}))
+sys.argv = ["lifecycle", *{command.split()!r}]
 from lifecycle_adapters.cli import main
-main()
-""")
-
-    assert done.returncode == 2
-    assert done.stderr.startswith("lifecycle: ")
-    assert done.stderr.endswith(f"pip install 'task-lifecycle[{extra}]'\n")
-    assert done.stderr.count("\n") == 1
+main()"""
 
 
-@pytest.mark.parametrize(
-    ("extras", "arguments"),
-    [
-        ("http,journal", ["recover", "--api", "v1", "--journal", "x"]),
-        ("http,journal,postgres", ["send", "--api", "v1", "--journal=postgresql://localhost/x", "1", "stop"]),
-        ("watch,journal", ["watch", "--journal", "x", "--api", "v1"]),
-        ("emulator,http,journal", ["demo"]),
-        ("logs,postgres,yaml", ["report", "own.yaml", "postgresql://localhost/x", "--table", "x"]),
-    ],
-)
-def test_all_missing_extras_are_named_at_once(extras: str, arguments: list[str]) -> None:
-    done = python(f"""
-import sys
-absent = "httpx2 tenacity aiolimiter fastapi uvicorn yaml duckdb numpy sqlalchemy psycopg"
-sys.modules.update(dict.fromkeys(absent.split()))
-sys.argv = ["lifecycle", *{arguments!r}]
-from lifecycle_adapters.cli import main
-main()
-""")
+def test_a_missing_extra_is_the_line_to_type() -> None:
+    cases = [
+        ("rich", "cli", "list"),
+        ("typer", "cli", "list"),
+        ("httpx2", "http", "status --api v1 x"),
+        ("sqlalchemy", "journal", "tasks --journal x"),
+        ("uvicorn", "emulator", "serve"),
+        ("fastapi", "emulator", "demo"),
+        ("yaml", "yaml", "show v1 --format yaml"),
+        ("duckdb", "logs", "check v1 x.csv"),
+        ("numpy", "logs", "report v1 x.csv"),
+        ("psycopg", "postgres", "report v1 postgresql://localhost/x --table x"),
+        ("pyspark", "spark", "report v1 x.csv --engine spark"),
+    ]
+    run = forks([without(missing, command) for missing, _, command in cases], loaded="import lifecycle")
 
-    assert done.returncode == 2
-    assert done.stderr == f"lifecycle: this command needs extras: pip install 'task-lifecycle[{extras}]'\n"
+    for (_, extra, command), done in zip(cases, run, strict=True):
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), command
+        assert done.stderr.startswith("lifecycle: ")
+        assert done.stderr.endswith(f"pip install 'task-lifecycle[{extra}]'\n")
+
+
+def test_all_missing_extras_are_named_at_once() -> None:
+    absent = "httpx2 tenacity aiolimiter fastapi uvicorn yaml duckdb numpy sqlalchemy psycopg"
+    cases = {
+        "recover --api v1 --journal x": "http,journal",
+        "send --api v1 --journal=postgresql://localhost/x 1 stop": "http,journal,postgres",
+        "watch --journal x --api v1": "watch,journal",
+        "demo": "emulator,http,journal",
+        "report own.yaml postgresql://localhost/x --table x": "logs,postgres,yaml",
+    }
+    run = forks([without(absent, command) for command in cases], loaded="import lifecycle")
+
+    assert [(done.returncode, done.stderr) for done in run] == [
+        (2, f"lifecycle: this command needs extras: pip install 'task-lifecycle[{extras}]'\n")
+        for extras in cases.values()
+    ]
 
 
 def test_what_needs_no_further_extra_works_without_them() -> None:

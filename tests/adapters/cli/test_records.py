@@ -8,7 +8,6 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -21,10 +20,11 @@ from typer.testing import Result
 
 from lifecycle import V1_FULL, V2_FULL, Lifecycle, V1Event, V1State
 from lifecycle.journal import Report, RequestContext, TaskReport
+from lifecycle_adapters.cli import main
 from lifecycle_adapters.cli.times import iso
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import SqlJournal
-from tests.adapters.cli.commands import KEY, call, call_json, environment, script
+from tests.adapters.cli.commands import KEY, call, call_json, script, scripts
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOSTILE = [
@@ -285,18 +285,15 @@ def test_hostile_ids_survive_the_way_to_programs(record: SqlJournal, journal: st
     assert {each["task_id"] for each in call_json("history", HOSTILE[1], "--journal", journal)} == {HOSTILE[1]}
 
 
-@pytest.mark.parametrize("command", [("tasks",), ("journal", "export", "v1-full")], ids=" ".join)
-def test_a_pipe_that_nobody_reads_ends_the_command_quietly(
-    record: SqlJournal, journal: str, command: tuple[str, ...]
-) -> None:
+def test_a_pipe_that_nobody_reads_ends_the_command_quietly(record: SqlJournal, journal: str) -> None:
     record.add_reports([TaskReport(V1_FULL, f"t{number}", Report("running", NOW)) for number in range(500)])
     reader, writer = os.pipe()
     os.close(reader)
 
     with os.fdopen(writer, "w") as pipe:
-        cut = script(*command, "--journal", journal, stdout=pipe, stderr=subprocess.PIPE)
+        cut = scripts(f"tasks --journal {journal}", f"journal export v1-full --journal {journal}", stdout=pipe)
 
-    assert (cut.returncode, cut.stderr) == (141, "")
+    assert {command: (each.returncode, each.stderr) for command, each in cut.items()} == dict.fromkeys(cut, (141, ""))
 
 
 # --- a journal under other commands ---------------------------------------------------------------
@@ -663,34 +660,37 @@ def test_what_is_exported_is_judged_by_validate(record: SqlJournal, journal: str
         assert f"{len(HOSTILE) + 1} tasks, {3 * len(HOSTILE) + 1} rows" in judged.output
 
 
+class Pipe(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii", "utf-16"])
 @pytest.mark.parametrize("name", ["jsonl", "csv"])
 def test_an_export_has_the_same_bytes_whatever_the_terminal(
-    record: SqlJournal, journal: str, name: str, encoding: str
+    record: SqlJournal, journal: str, name: str, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for task_id in ("auftrag-ü", "日本", "a,b"):
         live(record, task_id, "created")
+    export = ("journal", "export", "v1-full", "--journal", journal, "--format", name)
+    stream = Pipe()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream, encoding=encoding, newline="\r\n"))  # as on Windows
+    monkeypatch.setattr(sys, "argv", ["lifecycle", *export])
 
-    printed = exported(journal, name, encoding=encoding, newline="\r\n")  # as on Windows
+    with pytest.raises(SystemExit) as end:
+        main()
 
-    assert printed == call("journal", "export", "v1-full", "--journal", journal, "--format", name).stdout_bytes
+    sys.stdout.flush()
+    printed = stream.getvalue()
+    monkeypatch.undo()
+    assert end.value.code == 0
+    assert printed == call(*export).stdout_bytes
     assert b"\r\r\n" not in printed
     if name == "csv":
         assert printed.splitlines(keepends=True)[0] == b"task_id,at,status\r\n"
         assert {row["task_id"] for row in csv.DictReader(io.StringIO(printed.decode(), newline=""))} == {
             "auftrag-ü", "日本", "a,b",
         }  # fmt: skip
-
-
-def exported(journal: str, name: str, *, encoding: str, newline: str) -> bytes:
-    """Return the export to a standard output of this encoding and these line ends."""
-    program = f"""
-import sys
-sys.stdout.reconfigure(encoding={encoding!r}, newline={newline!r})
-sys.argv = ["lifecycle", "journal", "export", "v1-full", "--journal", {journal!r}, "--format", {name!r}]
-from lifecycle_adapters.cli import main
-main()"""
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment()).stdout
 
 
 def test_an_export_for_spreadsheets_has_no_formula_and_nothing_that_a_terminal_obeys(

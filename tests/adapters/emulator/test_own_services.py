@@ -35,6 +35,7 @@ from lifecycle_adapters.http import (
 )
 from lifecycle_adapters.webhooks import Webhooks
 from tests.support.examples import EXAMPLES, PROFILES, filled
+from tests.support.profiles import examples
 from tests.support.serving import served
 
 PRINTER = EXAMPLES["print-job"]
@@ -221,7 +222,7 @@ def bindings(draw: st.DrawFn) -> tuple[HttpBinding[Any, Any], Profile]:
     return binding, Profile(page_size=draw(st.integers(1, 7)), statuses=looks)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(drawn=bindings())
 def test_every_binding_is_served_as_its_lifecycle_says(drawn: tuple[HttpBinding[Any, Any], Profile]) -> None:
     asyncio.run(explore(*drawn))

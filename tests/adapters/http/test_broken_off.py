@@ -102,7 +102,10 @@ def recovered(client: AsyncClient) -> Coroutine[Any, Any, Any]:
     return client.task("t").recover()
 
 
-@pytest.mark.parametrize("again", [0, 1, 2], ids=["once", "twice", "later"])
+@pytest.mark.parametrize(
+    "again",
+    [pytest.param(0, id="once"), pytest.param(1, id="twice"), pytest.param(2, id="later", marks=pytest.mark.heavy)],
+)
 @pytest.mark.parametrize("work", [commanded, recovered])
 def test_cancelled_at_any_await_it_leaves_nothing_claimed(
     serve: Serve, tmp_path: Path, work: Callable[[AsyncClient], Coroutine[Any, Any, Any]], again: int

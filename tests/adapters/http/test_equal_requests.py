@@ -246,7 +246,7 @@ def check(both: Both, api: str, *, examples: int) -> None:
 
 @pytest.mark.parametrize("api", APIS)
 def test_equal_requests_of_any_script(both: Both, api: str) -> None:
-    check(both, api, examples=30)
+    check(both, api, examples=8)
 
 
 @pytest.mark.heavy

@@ -19,6 +19,7 @@ from lifecycle import CommandEvent
 from lifecycle_adapters.journal import Changes, RecordedCommand, RecordedReport, SqlJournal
 from tests.adapters.journal.acting import hearing, knowing, opened, told
 from tests.adapters.journal.conftest import OpenJournal
+from tests.support.profiles import examples
 
 
 def tasks_of(changes: Changes) -> list[str]:
@@ -219,7 +220,7 @@ STEPS = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 @given(steps=STEPS)
 def test_whenever_it_is_read_the_feed_has_every_entry_once(crowd: Crowd, steps: list[tuple[str, int]]) -> None:
     """Three writers with a transaction each that they end when they like, a quick one, and a reader."""

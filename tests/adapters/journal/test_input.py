@@ -16,6 +16,7 @@ from lifecycle import CommandEvent, UnknownName, get
 from lifecycle.journal import LONGEST_NAME_BYTES, CommandRecord, Delivery, Report, RequestContext
 from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, transactions
 from tests.adapters.journal.acting import at, knowing, opened, recorded, told
+from tests.support.profiles import examples
 
 STRANGE = [
     'it\'s "quoted"',
@@ -63,7 +64,7 @@ def test_every_text_is_kept_as_it_is(journal: SqlJournal, text: str) -> None:
     assert journal.forget(text) == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(30))
 @given(names=st.sets(TEXTS, min_size=2, max_size=5), word=TEXTS)
 def test_names_that_differ_are_different_tasks(journal: SqlJournal, names: set[str], word: str) -> None:
     for name in names:

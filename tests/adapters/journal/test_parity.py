@@ -27,6 +27,7 @@ from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedReport, SqlJournal
 from tests.adapters.journal.acting import Time, at, recorded
 from tests.adapters.journal.conftest import OpenJournal
+from tests.support.profiles import examples
 
 Declared = Lifecycle[str, str]
 Command = CommandRecord[str, str]
@@ -238,12 +239,13 @@ SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  
 NAMES = count()
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("name", CATALOG)
 def test_a_durable_journal_does_what_the_one_in_memory_does(name: str, open_journal: OpenJournal, time: Time) -> None:
     durable, reader = open_journal(), open_journal(worker="another", read_only=True)
-    examples = 5 if durable.database.dialect.name == "postgresql" else 25
+    number = examples(5 if durable.database.dialect.name == "postgresql" else 25)
 
-    @settings(SHARED, max_examples=examples)
+    @settings(SHARED, max_examples=number)
     @given(st.data())
     def agree(data: st.DataObject) -> None:
         lifecycle, prefix = CATALOG[name], f"{next(NAMES)}-"
@@ -262,7 +264,7 @@ def test_a_durable_journal_does_what_the_one_in_memory_does(name: str, open_jour
 
 
 @given(st.data())
-@settings(SHARED, max_examples=10)
+@settings(SHARED, max_examples=examples(10))
 def test_reports_in_one_batch_are_those_reports_one_by_one(journal: SqlJournal, data: st.DataObject) -> None:
     told = [
         (CATALOG[name], tell)

@@ -26,6 +26,7 @@ from lifecycle_adapters.logs.result import LogFinding
 from lifecycle_adapters.logs.units import visible
 from lifecycle_adapters.render import RenderError
 from tests.adapters.logs.reports import DIRTY, report_of
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     from tests.support.browser import Chromium
@@ -413,7 +414,7 @@ def test_foreign_text_is_shown_and_does_nothing(text: str) -> None:
     check_foreign(text)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(text=st.text(st.characters(), max_size=200))
 def test_any_text_is_shown_and_does_nothing(text: str) -> None:
     check_foreign(text)

@@ -18,6 +18,7 @@ from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog, Wrong
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.time_patterns import require_pattern
 from tests.adapters.logs.logs import AT, AT_US, RULES, at, microseconds, read
+from tests.support.profiles import examples
 
 FIRST_US, LAST_US = (microseconds(moment.replace(tzinfo=UTC)) for moment in (datetime.min, datetime.max))  # noqa: DTZ901
 
@@ -254,7 +255,7 @@ _zones = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(t
 _moments = st.datetimes(timezones=st.none() | _zones)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(st.tuples(_moments, st.sampled_from("T t"), st.booleans(), st.integers(0, 3)), min_size=1, max_size=50))
 def test_iso_texts_come_back_exactly(bench: DuckDbSession, written: list[tuple[datetime, str, bool, int]]) -> None:
     def text(moment: datetime, separator: str, has_comma: bool, more: int) -> str:
@@ -272,7 +273,7 @@ def test_iso_texts_come_back_exactly(bench: DuckDbSession, written: list[tuple[d
             assert record.fault == RejectReason.TIME_OUT_OF_RANGE
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(st.datetimes(), min_size=1, max_size=50))
 def test_numbers_come_back_exactly(bench: DuckDbSession, moments: list[datetime]) -> None:
     for time, digits in ((TimeForm.SECONDS, 6), (TimeForm.MILLISECONDS, 3)):
@@ -283,7 +284,7 @@ def test_numbers_come_back_exactly(bench: DuckDbSession, moments: list[datetime]
             assert found == [microseconds(moment) for moment in moments], (time, kind)
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)), min_size=1, max_size=50))  # noqa: DTZ001
 def test_floats_come_back_to_the_microsecond(bench: DuckDbSession, moments: list[datetime]) -> None:
     for time, factor in ((TimeForm.SECONDS, 10**6), (TimeForm.MILLISECONDS, 10**3)):
@@ -548,7 +549,7 @@ def nearly_times(draw: st.DrawFn, pattern: str) -> str:
     return f"{text[:where]}{other}{text[where + draw(st.integers(0, 2)) :]}"
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.data())
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_pattern_reads_no_text_that_strptime_refuses(bench: DuckDbSession, pattern: str, data: st.DataObject) -> None:
@@ -565,7 +566,7 @@ def test_a_pattern_reads_no_text_that_strptime_refuses(bench: DuckDbSession, pat
 
 
 @given(st.lists(st.datetimes(datetime(1000, 1, 1)), min_size=1))  # noqa: DTZ001
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_pattern_reads_what_it_writes(bench: DuckDbSession, pattern: str, moments: list[datetime]) -> None:
     texts = [moment.strftime(pattern) for moment in moments]
@@ -602,7 +603,7 @@ WHOLE = {
 ZONES = [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(minutes=30)), timezone(timedelta(0, 7201))]
 
 
-@settings(max_examples=10)
+@settings(max_examples=examples(10))
 @given(
     moments=st.lists(
         st.datetimes(datetime(1000, 1, 1), datetime(9998, 1, 1), timezones=st.sampled_from(ZONES)),  # noqa: DTZ001

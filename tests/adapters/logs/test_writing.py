@@ -50,7 +50,7 @@ ODD = [chr(code) for code in range(0x2100) if not chr(code).isprintable()]
 AT = datetime(2026, 1, 15, 10, 30, 0, 250, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def bench() -> Generator[DuckDbSession]:
     with DuckDbSession(threads=1) as bench:
         yield bench
