@@ -117,6 +117,7 @@ def test_the_plugin_fails_with_the_differences(tmp_path: Path) -> None:
     assert "pytest_lifecycle_drift.py:" not in done.stdout
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("arguments", [("-m", "not lifecycle_drift"), ("-k", "test_own")])
 def test_the_plugins_tests_can_be_left_out(tmp_path: Path, arguments: tuple[str, str]) -> None:
     done = run_pytest(tmp_path, [f"v2 {NEW}"], *arguments)

@@ -82,6 +82,7 @@ class Orchestrator:
         assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.heavy
 def test_orchestrator_survives_its_death_anywhere(tmp_path: Path) -> None:
     (tmp_path / "jobs.txt").write_text("order-1 Find a flight\norder-2 Find a hotel\n", encoding="utf-8")
     with Emulator("v2", manual=True) as service:

@@ -49,7 +49,10 @@ def findings(explored: Explored) -> set[tuple[Violation | Unknowable, str]]:
 
 
 @pytest.mark.parametrize("second", [None, RECOVER], ids=str)
-@pytest.mark.parametrize(("name", "command"), [("v1-full", "pause"), ("v3-full", "dispatch")])
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [("v1-full", "pause"), pytest.param("v3-full", "dispatch", marks=pytest.mark.heavy)],
+)
 def test_merging_equal_generators_loses_no_finding(name: str, command: str, second: Program | None) -> None:
     bounds = Bounds(total=1 if second else 2)
     merged, apart = (

@@ -181,7 +181,7 @@ def in_step(stage: Stage, *, examples: int) -> None:
 
 
 def test_client_and_service_agree_after_every_step(stage: Stage) -> None:
-    in_step(stage, examples=5)
+    in_step(stage, examples=2)
 
 
 @pytest.mark.heavy

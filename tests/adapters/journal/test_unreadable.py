@@ -260,9 +260,10 @@ def test_check_finds_a_value_of_another_type_in_every_column(tmp_path: Path, tab
         assert list(journal.check({OLD.name: OLD})) == []
 
         for column in set(table.columns.keys()) - {"id", "task", "xact"}:
+            found: list[str] = []
             with suppress(ZeroDivisionError), journal.database.transaction() as connection:
                 connection.exec_driver_sql(f"UPDATE {table.name} SET {column} = x'00ff'")
-                found = [each.message for each in verify(connection, {OLD.name: OLD})]
+                found += [each.message for each in verify(connection, {OLD.name: OLD})]
                 raise ZeroDivisionError  # so that it is rolled back
             assert any(f"{column} is stored as blob" in message for message in found)
 

@@ -71,7 +71,7 @@ def test_hundreds_of_tasks_are_followed_to_their_ends_with_every_change_emitted_
     emulator: Emulator, journal: Journal
 ) -> None:
     """Each change causes the next: none can be missed, and none may be emitted twice."""
-    number = 500 if isinstance(journal, MemoryJournal) else 60
+    number = 200 if isinstance(journal, MemoryJournal) else 60
     course = {"created": "start", "running": "finish"}
     emitted: list[Event] = []
 
