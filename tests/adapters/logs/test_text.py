@@ -574,6 +574,56 @@ def test_every_line_of_json_is_a_row_or_rejected_or_blank(reader: Reader, lines:
     assert [file_and_row(each.place)[1] for each in records] == expected
 
 
+# fmt: off
+VALUES = st.sampled_from([
+    '"running"', '"a"', '""', r'"\u0061"', r'"a\"b"', '"nan, ]"', "1", "-0", "1.50", "1e5", "true", "null", "NaN",
+    "-inf", '{"status": "b"}', '{"status":"b"}', '{"x":1,"x":2}', "[]", "[1,]", "[Infinity]", '["NaN,"]', "",
+    '{"inf":[,]}',
+])
+# fmt: on
+KEYS = st.sampled_from([*["task_id", "status", "x"] * 3, "STATUS", r"st\u0061tus", 'x"', "/"])
+
+
+@st.composite
+def json_like_lines(draw: st.DrawFn, space: str) -> str:
+    """A line with the keys of an ordinary row and others, some of them twice, and some faults of syntax."""
+    keys = draw(st.just(["task_id", "status", "x"]) | st.lists(KEYS, max_size=4))
+    members = [f'"{key}":{space}{draw(VALUES)}' for key in keys]
+    end = draw(st.sampled_from(["}", "}", "}", "}", ",}", ", }", "} ", "}\r", "}}", "", "} {}"]))
+    return "{" + f",{space}".join(members) + end
+
+
+def strictly_parsed(line: str) -> dict[str, Any] | None:
+    """Return the object of a line by RFC 8259, its keys under ""; None if it is none, or has a status twice."""
+
+    def with_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        return {**dict(pairs), "": [key for key, _ in pairs]}
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        document = json.loads(line, object_pairs_hook=with_keys, parse_constant=refuse)
+    except ValueError:
+        return None
+    return None if document[""].count("status") > 1 else document
+
+
+@some
+@given(data=st.data(), space=st.sampled_from(["", " "]))
+def test_line_is_judged_alike_whatever_the_lines_before_it(reader: Reader, data: st.DataObject, space: str) -> None:
+    first = f'{{"task_id":{space}"a",{space}"status":{space}"b",{space}"x":{space}1}}'
+    lines = [first, *data.draw(st.lists(json_like_lines(space), max_size=12))]
+    expected: list[tuple[bool, str | None]] = []
+    for document in map(strictly_parsed, lines):
+        status = None if document is None else document.get("status")
+        expected.append((document is not None, status if isinstance(status, str) and status else None))
+
+    records = reader("\n".join(lines), form="jsonl", columns=Columns(task=None, at=None))
+
+    assert [(each.fault != RejectReason.NOT_A_ROW, each.status) for each in records] == expected
+
+
 # --- other formats, and what is inside of a column -----------------------------------------------
 
 

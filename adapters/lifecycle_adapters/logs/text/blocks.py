@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import Protocol, Self, cast
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -111,7 +111,7 @@ class Blocks:
     def _next(self) -> Block:
         while True:
             # At least doubled: otherwise a long row would be parsed again and again.
-            data = self._rest + self._read(max(self._block_bytes, len(self._rest)))
+            data = self._read_after(self._rest, max(self._block_bytes, len(self._rest)))
             self._rest = b""
             end = len(data) if self._has_ended and self.broken is None else data.rfind(b"\n") + 1
             if self._has_ended:
@@ -123,11 +123,12 @@ class Blocks:
                 self._rest = self._skip_line()
                 return Block(b"", lost=f"the line is longer than {self._longest_bytes} bytes")
 
-    def _read(self, size: int) -> bytes:
-        pieces = io.BytesIO()
-        while not self._has_ended and (missing := size - pieces.tell()) > 0:
-            pieces.write(self._read_piece(min(missing, _PIECE_BYTES)))
-        return pieces.getvalue()
+    def _read_after(self, rest: bytes, size: int) -> bytes:
+        pieces = [rest]
+        while not self._has_ended and size > 0:
+            pieces.append(self._read_piece(min(size, _PIECE_BYTES)))
+            size -= len(pieces[-1])
+        return b"".join(pieces)
 
     def _read_piece(self, size: int) -> bytes:
         try:
@@ -159,11 +160,11 @@ class Blocks:
         self._open.close()
 
 
-def standard_input() -> BinaryIO:
+def standard_input() -> io.BufferedReader:
     """Return the standard input as a binary stream. Raises OSError if the process has none."""
     if sys.stdin is None:
         raise OSError(errno.EBADF, "it is closed")
-    return sys.stdin.buffer
+    return cast("io.BufferedReader", sys.stdin.buffer)
 
 
 class _Readable(Protocol):
@@ -212,7 +213,7 @@ class _Utf8Stream:
 class _CountedFile(io.RawIOBase):
     """A file whose first bytes are known, and that counts the bytes read."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: io.BufferedReader) -> None:
         self._file = file
         self.count = 0
         self.head = file.read(max(len(_GZIP), len(_ZSTD)))
@@ -222,8 +223,9 @@ class _CountedFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._unread_head[: len(buffer)] or self._file.read(len(buffer))
-        self._unread_head = self._unread_head[len(buffer) :]
-        buffer[: len(data)] = data
-        self.count += len(data)
-        return len(data)
+        head = self._unread_head[: len(buffer)]
+        self._unread_head = self._unread_head[len(head) :]
+        buffer[: len(head)] = head
+        count = len(head) or self._file.readinto(buffer)
+        self.count += count
+        return count

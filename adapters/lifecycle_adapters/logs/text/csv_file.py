@@ -103,12 +103,14 @@ class CsvFile:
         cells = f"string_split(line, {literal(plain.separator)})"
         parts = (f'cells[{self._names.index(name) + 1}] AS "{part}"' for part, name in self._table.parts.items())
         whole = f"line <> '' AND len(cells) = {len(self._names)}"
-        relation = f"(SELECT {', '.join(parts)}, place FROM (SELECT *, {cells} AS cells FROM lines) WHERE {whole})"
+        # Materialized: otherwise DuckDB splits each line once more for each condition.
+        split = f"WITH split AS MATERIALIZED (SELECT line, place, {cells} AS cells FROM lines)"
+        relation = f"({split} SELECT {', '.join(parts)}, place FROM split WHERE {whole})"
         first, self.line = self.line, self.line + len(lines)
         with self._table.registered(range(first, self.line), line=lines):
             if self._table.insert(relation, "VARCHAR") == len(lines):
                 return
-            wrong = self._table.lines_where(f"line <> '' AND len({cells}) <> {len(self._names)}")
+            wrong = self._table.lines_left_out("line <> ''", since=first)
         sizes = ((line, lines[line - first].count(plain.separator) + 1) for line in wrong)
         self._table.reject([(line, self._wrong_size(size)) for line, size in sizes])
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import repeat
-from operator import contains
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, cast
 
 from lifecycle.errors import shortened
@@ -27,7 +27,6 @@ class JsonLinesFile:
         self.line = 1
         self._table = table
         self._keys = tuple(dict.fromkeys(table.parts.values()))
-        self._names = tuple(dict.fromkeys(name for key in self._keys for path in _paths(key) for name in path))
         self._columns: set[str] = set()
         self._has_rows = False
 
@@ -38,13 +37,11 @@ class JsonLinesFile:
         if not lines[-1]:
             lines.pop()
         if lines:
-            keys = () if self._has_keys_once(text, lines) else self._keys
-            is_row = _is_row(keys, may_be_lenient=_may_be_lenient(block.data))
             # A line that is not text cannot be registered. Its replacement is not JSON either.
             texts = lines if is_text(text) else [line if is_text(line) else NOT_UTF8 for line in lines]
-            wrong = self._take_lines(texts, is_row)
-            faults = ((place, json_fault(lines[place], self._keys)) for place in wrong)
-            self._table.reject([(self.line + place, fault) for place, fault in faults])
+            wrong = self._take_lines(texts)
+            faults = ((line, json_fault(lines[line - self.line], self._keys)) for line in wrong)
+            self._table.reject([*faults])
             self.line += len(lines)
         return b""
 
@@ -53,74 +50,100 @@ class JsonLinesFile:
         if self._has_rows:
             require_columns(sorted(self._columns), self._table.columns, of=self._table.path, is_nested=True)
 
-    def _take_lines(self, lines: Sequence[str], is_row: str) -> list[int]:
+    def _take_lines(self, lines: Sequence[str]) -> list[int]:
         """Insert the lines that are rows, and return which others are not empty."""
-        pointers = [pointer for key in self._keys for pointer in _pointers(key)]
-        cells = f"json_extract(line, [{', '.join(map(literal, pointers))}])"
+        layout = _Layout.of(lines[0], self._keys)
+        wanted = (pointer for key in self._keys for pointer in _pointers(key))
+        pointers = [*dict.fromkeys((*wanted, *(_pointer([key]) for key in layout.keys)))]
+        cell = {pointer: f"cells[{number}]" for number, pointer in enumerate(pointers, 1)}
         parts = (
-            f'COALESCE({", ".join(f"cells[{pointers.index(each) + 1}]" for each in _pointers(key))}) AS "{part}"'
+            f'COALESCE({", ".join(cell[each] for each in _pointers(key))}) AS "{part}"'
             for part, key in self._table.parts.items()
         )
-        relation = f"(SELECT {', '.join(parts)}, place FROM (SELECT {cells} AS cells, place FROM lines WHERE {is_row}))"
+        # The thorough check is slow, and most lines of most logs are laid out like the first of their block.
+        is_laid_out = layout.is_that_of("line", cell)
+        is_row = f"CASE WHEN cells IS NULL THEN false WHEN {is_laid_out} THEN true ELSE {_is_row(self._keys)} END"
+        cells = f"CASE WHEN json_valid(line) THEN json_extract(line, [{', '.join(map(literal, pointers))}]) END"
+        rows = f"(SELECT line, place, {cells} AS cells FROM lines) WHERE {is_row}"
         with self._table.registered(range(self.line, self.line + len(lines)), line=lines):
-            count = self._table.insert(relation, "JSON")
+            count = self._table.insert(f"(SELECT {', '.join(parts)}, place FROM {rows})", "JSON")
             if count:
-                self._record_columns(is_row)
+                self._record_columns()
             if count == len(lines):
                 return []
-            wrong = self._table.lines_where(f"NOT {is_row} AND trim(line, E' \\t\\r') <> ''")
-        return [line - self.line for line in wrong]
+            return self._table.lines_left_out("trim(line, E' \\t\\r') <> ''", since=self.line)
 
-    def _record_columns(self, is_row: str) -> None:
+    def _record_columns(self) -> None:
         """Record the columns: those of the first row, and the required ones that any row has."""
         if not self._has_rows:
             self._has_rows = True
-            [keys] = self._table.first_of(f"SELECT json_keys(line) FROM lines WHERE {is_row} ORDER BY place LIMIT 1")
+            [keys] = self._table.of_rows("json_keys(arg_min(line, place))", since=self.line)
             self._columns.update(keys)
         for key in self._keys:
             if key not in self._columns:
                 has_key = " OR ".join(f"json_exists(line, {literal(pointer)})" for pointer in _pointers(key))
-                [is_there] = self._table.first_of(f"SELECT bool_or({has_key}) FROM lines WHERE {is_row}")
+                [is_there] = self._table.of_rows(f"bool_or({has_key})", since=self.line)
                 if is_there:
                     self._columns.add(key)
 
-    def _has_keys_once(self, text: str, lines: Sequence[str]) -> bool:
-        """Return whether certainly no line has a key twice: a quick check, because the thorough one is slow."""
-        # A key can also be written with \u0073, or with a character that needs an escape.
-        if "\\u" in text or any(
-            "/" in name or json.dumps(name, ensure_ascii=False) != f'"{name}"' for name in self._names
-        ):
-            return False
-        written = (f'"{name}"' for name in self._names)
-        return all(text.count(name) == sum(map(contains, lines, repeat(name))) for name in written)
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The keys of a line, and the texts before, between and after its values: one more than keys, or none.
+
+    A line that consists of these texts and of values has each key once.
+    """
+
+    keys: Sequence[str] = ()
+    texts: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, line: str, required: Iterable[str]) -> _Layout:
+        """Return the layout of a line; one without texts if the line, or a required key, is not simple."""
+        try:
+            document = json.loads(line)
+        except (ValueError, RecursionError):  # the former also for an integer of some thousand digits
+            return cls()
+        if not isinstance(document, dict) or not 0 < len(document) <= _MOST_KEYS or any("." in key for key in required):
+            return cls()
+        keys = [*cast("dict[str, Any]", document)]
+        names = [json.dumps(key, ensure_ascii=False) for key in keys]
+        if not all(is_text(key) and name == f'"{key}"' for key, name in zip(keys, names, strict=True)):
+            return cls()
+        comma, colon = (", ", ": ") if line.startswith(f"{{{names[0]}: ") else (",", ":")
+        texts = (f"{before}{name}{colon}" for before, name in zip(chain("{", repeat(comma)), names, strict=False))
+        return cls(keys, [*texts, "}\r" if line.endswith("\r") else "}"])
+
+    def is_that_of(self, line: str, cell: Mapping[str, str]) -> str:
+        """Return the condition that a line of valid JSON has this layout, and is no JSON for DuckDB only.
+
+        The line must equal what is put together from its values as DuckDB writes them, by the pointers to them: there,
+        a comma too many and a second value of a key are missing. Only NaN and infinity are not, in a value.
+        """
+        if not self.texts:
+            return "false"
+        values = [f"CAST({cell[_pointer([key])]} AS VARCHAR)" for key in self.keys]
+        pieces = chain.from_iterable(zip(map(literal, self.texts), values, strict=False))
+        whole = f"{line} = concat({', '.join(pieces)}, {literal(self.texts[-1])})"
+        strict = (f"(starts_with({each}, '\"') OR NOT regexp_matches({each}, '(?i:nan|inf)'))" for each in values)
+        return f"{whole} AND {' AND '.join(strict)}"
+
+
+_MOST_KEYS = 50  # of a layout: their number squared is how often keys are compared in each line
 
 # DuckDB also takes a comma before an end, and numbers such as NaN and -Infinity, in any letter case, for JSON.
 _LENIENT = r",[ \t\r]*[}\]]|[:,\[][ \t\r]*-?(?i:nan|inf)"
 _STRING = r'"([^"\\]|\\.)*"'
-_FOLDED = bytes.maketrans(b"}ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"]abcdefghijklmnopqrstuvwxyz")
 
 
-def _may_be_lenient(data: bytes) -> bool:
-    """Return whether DuckDB may take a line for JSON that is none: a quick check, because the thorough one is slow."""
-    folded = data.translate(_FOLDED, b" \t\r")
-    return b",]" in folded or b"nan" in folded or b"inf" in folded
-
-
-def _is_row(keys: Iterable[str], *, may_be_lenient: bool) -> str:
-    """Return the condition that a line is an object with each of these keys, and of those on their paths, at most once.
-
-    Args:
-        keys: the keys; none if they need not be counted.
-        may_be_lenient: whether a line can be what only DuckDB takes for JSON.
-    """
-    conditions = ["json_type(line) = 'OBJECT'"]
-    if may_be_lenient:
-        lenient = literal(_LENIENT)
-        outside = f"regexp_replace(line, {literal(_STRING)}, '', 'g')"
-        conditions.append(
-            f"CASE WHEN regexp_matches(line, {lenient}) THEN NOT regexp_matches({outside}, {lenient}) ELSE true END"
-        )
+def _is_row(keys: Iterable[str]) -> str:
+    """Return the condition that valid JSON is an object with each of these keys, and of those on their paths, once."""
+    lenient = literal(_LENIENT)
+    outside = f"regexp_replace(line, {literal(_STRING)}, '', 'g')"
+    conditions = [
+        "json_type(line) = 'OBJECT'",
+        f"CASE WHEN regexp_matches(line, {lenient}) THEN NOT regexp_matches({outside}, {lenient}) ELSE true END",
+    ]
     names: defaultdict[str, set[str]] = defaultdict(set)  # by the pointer to the object that they are in
     for key in keys:
         for path in _paths(key):
@@ -130,7 +153,7 @@ def _is_row(keys: Iterable[str], *, may_be_lenient: bool) -> str:
         place = f", {literal(pointer)}" if pointer else ""
         found = f"list_filter(json_keys(line{place}), lambda key: key IN ({', '.join(map(literal, sorted(those)))}))"
         conditions.append(f"(len({found}) > list_unique({found})) IS NOT TRUE")
-    return f"(CASE WHEN json_valid(line) THEN {' AND '.join(conditions)} ELSE false END)"
+    return " AND ".join(conditions)
 
 
 def _paths(key: str) -> list[list[str]]:

@@ -52,16 +52,19 @@ class TextTable:
         [(count,)] = self._session.run(f"INSERT INTO text_records {query}")
         return int(count)
 
-    def lines_where(self, condition: str) -> list[int]:
-        """Return the lines of `lines` for which the condition holds, in their order."""
-        first = place_of(self._number, 0)
-        return [
-            row[0] - first for row in self._session.run(f"SELECT place FROM lines WHERE {condition} ORDER BY place")
-        ]
+    def lines_left_out(self, condition: str, *, since: int) -> list[int]:
+        """Return the lines of `lines`, in their order, that hold the condition and were not inserted."""
+        found = self._session.run(
+            f"SELECT place FROM lines WHERE {condition} AND place NOT IN ({self._inserted(since)}) ORDER BY place"
+        )
+        return [row[0] - place_of(self._number, 0) for row in found]
 
-    def first_of(self, query: str) -> tuple[Any, ...]:
-        """Return the first row of a query's result."""
-        return self._session.run(query)[0]
+    def of_rows(self, aggregates: str, *, since: int) -> tuple[Any, ...]:
+        """Return aggregates of those of `lines` that were inserted; their first line is `since`, as above."""
+        return self._session.run(f"SELECT {aggregates} FROM lines WHERE place IN ({self._inserted(since)})")[0]
+
+    def _inserted(self, since: int) -> str:
+        return f"SELECT place FROM text_records WHERE place >= {place_of(self._number, since)}"
 
     def reject(self, faults: Sequence[tuple[int, str]]) -> None:
         """Insert lines that are not rows, with the reasons."""
