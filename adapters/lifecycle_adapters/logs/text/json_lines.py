@@ -104,9 +104,9 @@ class _Layout:
             document = json.loads(line)
         except (ValueError, RecursionError):  # the former also for an integer of some thousand digits
             return cls()
-        if not isinstance(document, dict) or not 0 < len(document) <= _MOST_KEYS or any("." in key for key in required):
+        keys = [*cast("dict[str, Any]", document)] if isinstance(document, dict) else []
+        if not 0 < len(keys) <= _MOST_KEYS or any("." in key for key in required):
             return cls()
-        keys = [*cast("dict[str, Any]", document)]
         names = [json.dumps(key, ensure_ascii=False) for key in keys]
         if not all(is_text(key) and name == f'"{key}"' for key, name in zip(keys, names, strict=True)):
             return cls()
