@@ -1,4 +1,4 @@
-"""Pictures of a lifecycle as text: Mermaid, DOT, PlantUML and a Markdown table, from one model.
+"""Pictures of a lifecycle as text: Mermaid, DOT, PlantUML and Markdown tables, from one model.
 
 `Lifecycle.diagram` returns a `Diagram`, plain data whose edges are exactly the table's rows;
 each renderer is a function of that model. Code that runs a program or writes a file (SVG, PNG)
@@ -28,6 +28,7 @@ class Format(StrEnum):
     """The text formats of pictures; `RENDERERS` has a function for each."""
 
     MERMAID = "mermaid"
+    MERMAID_STATE = "mermaid-state"
     DOT = "dot"
     PLANTUML = "plantuml"
     MARKDOWN = "markdown"
@@ -200,17 +201,19 @@ _MERMAID_LOOKS: dict[Origin | Mark, str] = {
     Origin.CALLER: "thick line",
     Origin.REMOTE: "dotted line",
     Mark.INITIAL: "dot",
-    Mark.SETTLED: "round ends",
+    Mark.SETTLED: "dotted border",
     Mark.REOPENABLE: "dashed border",
     Mark.FINAL: "double sides",
     Mark.CURRENT: "thick border",
 }
+_MERMAID_MARKS = f"""\
+    classDef settled color:{Colour.INK},fill:{Colour.SETTLED_FILL},stroke:{Colour.SETTLED_BORDER},stroke-dasharray:2 3
+    classDef reopenable color:{Colour.INK},fill:{Colour.FINAL_FILL},stroke:{Colour.SETTLED_BORDER},stroke-dasharray:6 4
+    classDef final color:{Colour.INK},fill:{Colour.FINAL_FILL}
+    classDef current color:{Colour.INK},fill:{Colour.CURRENT_FILL},stroke:{Colour.CURRENT_BORDER},stroke-width:4px"""
 _MERMAID_STYLES = f"""\
     classDef default fill:{Colour.FILL},stroke:{Colour.BORDER},color:{Colour.INK}
-    classDef settled fill:{Colour.SETTLED_FILL},stroke:{Colour.SETTLED_BORDER}
-    classDef reopenable fill:{Colour.FINAL_FILL},stroke:{Colour.SETTLED_BORDER},stroke-dasharray:6 4
-    classDef final fill:{Colour.FINAL_FILL}
-    classDef current fill:{Colour.CURRENT_FILL},stroke:{Colour.CURRENT_BORDER},stroke-width:4px
+{_MERMAID_MARKS}
     classDef dot fill:{Colour.REMOTE},stroke:{Colour.REMOTE}
     classDef legend fill:none,stroke:none,color:{Colour.REMOTE},text-align:left
     class initial dot
@@ -241,9 +244,7 @@ def to_mermaid(picture: Diagram) -> str:
 
 def _mermaid_shape(node: Node) -> str:
     label = f'"{_mermaid_escaped(node.name)}"'
-    if Mark.FINAL in node.marks:
-        return f"[[{label}]]"
-    return f"([{label}])" if Mark.SETTLED in node.marks else f"({label})"
+    return f"[[{label}]]" if Mark.FINAL in node.marks else f"({label})"
 
 
 def _mermaid_label(line: _Line) -> str:
@@ -260,6 +261,40 @@ def _mermaid_escaped(text: str) -> str:
     return re.sub(r"[^\w ]", lambda match: f"#{ord(match[0])};", text)
 
 
+_MERMAID_STATE_LOOKS: dict[Origin | Mark, str] = {
+    Origin.CALLER: "label with (caller)",
+    Origin.REMOTE: "label with (remote)",
+    Mark.INITIAL: "arrow from the dot",
+    Mark.SETTLED: "dotted border",
+    Mark.REOPENABLE: "dashed border",
+    Mark.FINAL: "arrow to the ring",
+    Mark.CURRENT: "thick border",
+}
+
+
+def to_mermaid_state(picture: Diagram) -> str:
+    """Return the picture as a Mermaid state diagram. It has one style of line, so that labels say the origin."""
+    ids = _ids(picture)
+    return _text(
+        (
+            "stateDiagram-v2",
+            *(f'    state "{_mermaid_escaped(node.name)}" as {ids[node.name]}' for node in picture.nodes),
+            *(f"    [*] --> {state}" for state in _marked(picture, Mark.INITIAL)),
+            *(
+                f"    {line.source} --> {line.target} : "
+                + "<br>".join(f"{_mermaid_escaped(event)} ({line.origin})" for event in line.events)
+                for line in _lines(picture)
+            ),
+            *(f"    {state} --> [*]" for state in _marked(picture, Mark.FINAL)),
+            "    note right of s0",
+            *(f"        {line}" for line in _legend_in_words(picture, _MERMAID_STATE_LOOKS)),
+            "    end note",
+            _MERMAID_MARKS,
+            *_mermaid_classes(picture),
+        )
+    )
+
+
 # --- DOT ---------------------------------------------------------------------------------------
 
 # These distances were found by trial: with them no label of the catalog touches a line, which a test checks.
@@ -272,7 +307,7 @@ _DOT_HEAD = f"""\
     initial [shape=circle, width=0.14, label="", color="{Colour.INK}", fillcolor="{Colour.INK}"]"""
 _DOT_MARKS: dict[Mark, str] = {
     Mark.INITIAL: "",  # has an arrow from the node `initial`
-    Mark.SETTLED: ", shape=ellipse",
+    Mark.SETTLED: ', style="rounded,filled,dotted", penwidth=2',
     Mark.REOPENABLE: ', style="rounded,filled,dashed"',
     Mark.FINAL: ", peripheries=2",
     Mark.CURRENT: ", penwidth=4",
@@ -294,11 +329,10 @@ _DOT_SAMPLES: dict[Origin | Mark, str] = {
     Origin.REMOTE: _dot_sample(
         f'width="30" height="4" border="2" cellspacing="0" sides="b" style="dashed" color="{Colour.REMOTE}"'
     ),
-    Mark.INITIAL: _dot_sample(
-        f'width="9" height="9" border="0" cellspacing="0" style="rounded" bgcolor="{Colour.INK}"'
-    ),
+    Mark.INITIAL: f'<font point-size="24" color="{Colour.INK}">&#8226;</font>',
     Mark.SETTLED: _dot_sample(
-        f'width="30" height="16" style="rounded" color="{Colour.SETTLED_BORDER}" bgcolor="{Colour.SETTLED_FILL}"'
+        f'width="30" height="16" border="2" style="rounded,dotted" color="{Colour.SETTLED_BORDER}"'
+        f' bgcolor="{Colour.SETTLED_FILL}"'
     ),
     Mark.REOPENABLE: _dot_sample(
         f'width="30" height="16" style="rounded,dashed" color="{Colour.SETTLED_BORDER}" bgcolor="{Colour.FINAL_FILL}"'
@@ -514,6 +548,7 @@ def markdown_escaped(text: str) -> str:
 
 RENDERERS: Mapping[Format, Callable[[Diagram], str]] = {
     Format.MERMAID: to_mermaid,
+    Format.MERMAID_STATE: to_mermaid_state,
     Format.DOT: to_dot,
     Format.PLANTUML: to_plantuml,
     Format.MARKDOWN: to_markdown,

@@ -140,7 +140,13 @@ def _installed_with_wheel() -> str | None:
 
 _INDEX = "README.md"  # what GitHub shows for a directory
 _OURS = "<!-- A gallery by task-lifecycle: the next run overwrites or removes this file and those that it links. -->\n"
-_SUFFIXES = {Format.MARKDOWN: ".md", Format.MERMAID: ".mmd", Format.DOT: ".dot", Format.PLANTUML: ".puml"}
+_SUFFIXES = {
+    Format.MARKDOWN: ".md",
+    Format.MERMAID: ".mmd",
+    Format.MERMAID_STATE: ".mermaid",  # GitHub draws both suffixes
+    Format.DOT: ".dot",
+    Format.PLANTUML: ".puml",
+}
 
 
 def write_gallery(
@@ -210,8 +216,8 @@ def _section(picture: Diagram) -> str:
 
 ![The states and events of {name}]({name}.svg)
 
-[Tables]({name}.md) · [Mermaid]({name}.mmd) · [DOT]({name}.dot) · [PlantUML]({name}.puml) · \
-[SVG]({name}.svg) · [PNG]({name}.png)
+[Tables]({name}.md) · [Mermaid]({name}.mmd) · [Mermaid state diagram]({name}.mermaid) · [DOT]({name}.dot) · \
+[PlantUML]({name}.puml) · [SVG]({name}.svg) · [PNG]({name}.png)
 """
 
 

@@ -269,7 +269,7 @@ def test_a_program_that_hangs_is_killed(without_wheel: Path, monkeypatch: pytest
 def test_gallery_holds_every_lifecycle_in_every_format(tmp_path: Path) -> None:
     paths = write_gallery(tmp_path / "new" / "pictures")
 
-    suffixes = {".md", ".mmd", ".dot", ".puml", ".svg", ".png"}
+    suffixes = {".md", ".mmd", ".mermaid", ".dot", ".puml", ".svg", ".png"}
     assert {path.name for path in paths} == {"README.md"} | {
         f"{name}{suffix}" for name in CATALOG for suffix in suffixes
     }

@@ -25,6 +25,7 @@ from lifecycle.diagram import (
     to_dot,
     to_markdown,
     to_mermaid,
+    to_mermaid_state,
     to_plantuml,
 )
 from lifecycle.testing import lifecycles
@@ -68,7 +69,7 @@ class Content:
 
 def read_mermaid(text: str) -> Content:
     label = r'"((?:[\w ]|#\d+;|<br>)*)"'
-    nodes = re.findall(rf"^    (s\d+)(?:\(\[|\[\[|\(){label}(?:\]\)|\]\]|\))$", text, re.MULTILINE)
+    nodes = re.findall(rf"^    (s\d+)(?:\[\[|\(){label}(?:\]\]|\))$", text, re.MULTILINE)
     lines = re.findall(rf"^    (s\d+) (==>|-\.->)\|{label}\| (s\d+)$", text, re.MULTILINE)
     names = {node: unescape_mermaid(name) for node, name in nodes}
     origins = {"==>": "caller", "-.->": "remote"}
@@ -78,6 +79,26 @@ def read_mermaid(text: str) -> Content:
             (names[source], unescape_mermaid(event), names[target], origins[arrow])
             for source, arrow, events, target in lines
             for event in events.split("<br>")
+        ],
+    )
+
+
+def read_mermaid_state(text: str) -> Content:
+    label = r"((?:[\w ]|#\d+;)*)"
+    nodes = re.findall(rf'^    state "{label}" as (s\d+)$', text, re.MULTILINE)
+    lines = re.findall(r"^    (s\d+) --> (s\d+) : (.*)$", text, re.MULTILINE)
+    names = {node: unescape_mermaid(name) for name, node in nodes}
+    events = [
+        (source, target, re.fullmatch(rf"{label} \((caller|remote)\)", event))
+        for source, target, joined in lines
+        for event in joined.split("<br>")
+    ]
+    return Content(
+        list(names.values()),
+        [
+            (names[source], unescape_mermaid(event[1]), names[target], event[2])
+            for source, target, event in events
+            if event is not None
         ],
     )
 
@@ -149,6 +170,7 @@ def markdown_tables(text: str) -> list[list[list[str]]]:
 
 READERS: dict[Format, Callable[[str], Content]] = {
     Format.MERMAID: read_mermaid,
+    Format.MERMAID_STATE: read_mermaid_state,
     Format.DOT: read_dot,
     Format.PLANTUML: read_plantuml,
     Format.MARKDOWN: read_markdown,
@@ -254,7 +276,7 @@ def assert_explained(picture: Diagram, form: Format) -> None:
         assert explained == (kind in picture.legend)
 
 
-@pytest.mark.parametrize("render", [to_mermaid, to_dot, to_plantuml])
+@pytest.mark.parametrize("render", [to_mermaid, to_mermaid_state, to_dot, to_plantuml])
 def test_rows_of_one_origin_between_two_states_share_a_line(render: Callable[[Diagram], str]) -> None:
     lines = [line for line in render(V2.diagram()).splitlines() if "stop_task_and_session" in line]
 
@@ -276,16 +298,25 @@ def test_markdown_contains_meanings_and_marks() -> None:
 SIGNS: dict[Format, dict[Mark | Origin, str]] = {
     Format.MERMAID: {
         Mark.INITIAL: 'initial((" ")) --> s0',
-        Mark.SETTLED: 's0(["it"])',
+        Mark.SETTLED: "class s0 settled",
         Mark.REOPENABLE: "class s0 reopenable",
         Mark.FINAL: 's0[["it"]]',
         Mark.CURRENT: "class s0 current",
         Origin.CALLER: "s0 ==>",
         Origin.REMOTE: "s0 -.->",
     },
+    Format.MERMAID_STATE: {
+        Mark.INITIAL: "[*] --> s0",
+        Mark.SETTLED: "class s0 settled",
+        Mark.REOPENABLE: "class s0 reopenable",
+        Mark.FINAL: "s0 --> [*]",
+        Mark.CURRENT: "class s0 current",
+        Origin.CALLER: ": go (caller)",
+        Origin.REMOTE: ": go (remote)",
+    },
     Format.DOT: {
         Mark.INITIAL: "initial -> s0 ",
-        Mark.SETTLED: "shape=ellipse",
+        Mark.SETTLED: 'style="rounded,filled,dotted"',
         Mark.REOPENABLE: 'style="rounded,filled,dashed"',
         Mark.FINAL: "peripheries=2",
         Mark.CURRENT: "penwidth=4",
@@ -347,8 +378,21 @@ def test_the_class_of_the_current_state_has_a_thick_border() -> None:
     assert re.search(r"classDef current .*stroke-width:4px", picture_of(Format.MERMAID, marks=(Mark.CURRENT,)))
 
 
-def test_the_class_of_a_reopenable_state_has_a_dashed_border() -> None:
-    assert re.search(r"classDef reopenable .*stroke-dasharray", picture_of(Format.MERMAID, marks=(Mark.REOPENABLE,)))
+@pytest.mark.parametrize(("mark", "dashes"), [(Mark.SETTLED, "2 3"), (Mark.REOPENABLE, "6 4")])
+def test_the_classes_of_states_without_work_have_different_borders(mark: Mark, dashes: str) -> None:
+    assert re.search(rf"classDef {mark} .*stroke-dasharray:{dashes}$", picture_of(Format.MERMAID), re.MULTILINE)
+
+
+@pytest.mark.parametrize("mark", [Mark.SETTLED, Mark.REOPENABLE, Mark.FINAL, Mark.CURRENT])
+def test_the_legend_in_dot_has_the_look_of_the_state(mark: Mark) -> None:
+    text = picture_of(Format.DOT, marks=(mark,))
+    node, legend = text.split("label=<")
+
+    fill, border = re.findall(r'fillcolor="(#\w+)"', node)[-1], re.findall(r' color="(#\w+)"', node)[1]
+    assert f'bgcolor="{fill}"' in legend
+    assert f'color="{border}"' in legend
+    for style in ("dotted", "dashed"):
+        assert (f"rounded,filled,{style}" in node) == (f"rounded,{style}" in legend)
 
 
 # --- no name can break a picture ---------------------------------------------------------------
@@ -412,6 +456,8 @@ def skeleton(text: str, form: Format) -> str:
     """A picture without its labels, which may consist of what is harmless in the language only."""
     labels = {
         Format.MERMAID: r'(?<=")(?:[\w ]|#\d+;|<br>)*(?=")',
+        Format.MERMAID_STATE: r'(?<=state ")(?:[\w ]|#\d+;)*(?=" as s)'
+        r"|(?<= : )(?:[\w ]|#\d+;|<br>|\((?:caller|remote)\))*$",
         Format.DOT: r'(?<=")(?:[^"\\]|\\.)*(?=")',
         Format.PLANTUML: r'(?<=["*])(?:(?!__)[\w ]|<U\+[0-9A-F]{4,5}>)*(?=(\*\*)?" as s)'
         r"|(?<= : )(?:(?!__)[\w ]|<U\+[0-9A-F]{4,5}>|\\n)*$",
@@ -424,7 +470,7 @@ def test_names_change_labels_only(lifecycle: Lifecycle[str, str]) -> None:
     tame = tamed(lifecycle)
     picture, tame_picture = lifecycle.diagram(current=lifecycle.initial), tame.diagram(current=tame.initial)
 
-    for form in (Format.MERMAID, Format.DOT, Format.PLANTUML):
+    for form in (Format.MERMAID, Format.MERMAID_STATE, Format.DOT, Format.PLANTUML):
         assert skeleton(RENDERERS[form](picture), form) == skeleton(RENDERERS[form](tame_picture), form)
 
 

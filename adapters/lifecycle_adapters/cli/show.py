@@ -75,8 +75,9 @@ def _producer(format_: str) -> Produce:
 
 
 _SUFFIXES = {
-    ".dot": {"dot"}, ".gv": {"dot"}, ".json": {"json"}, ".mmd": {"mermaid"}, ".png": {"png"}, ".puml": {"plantuml"},
-    ".svg": {"svg"}, ".yaml": {"yaml", "json"}, ".yml": {"yaml", "json"},
+    ".dot": {"dot"}, ".gv": {"dot"}, ".json": {"json"}, ".mermaid": {"mermaid", "mermaid-state"},
+    ".mmd": {"mermaid", "mermaid-state"}, ".png": {"png"}, ".puml": {"plantuml"}, ".svg": {"svg"},
+    ".yaml": {"yaml", "json"}, ".yml": {"yaml", "json"},
 }  # fmt: skip
 """The formats that a file with this suffix may have; JSON is YAML. Any other suffix says nothing."""
 
