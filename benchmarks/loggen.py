@@ -29,7 +29,7 @@ from lifecycle import V1_FULL, FindingCode, Lifecycle
 from lifecycle_adapters.logs.columns import RejectReason
 
 Defect = FindingCode | RejectReason
-"""What is injected, named for what must be said of it."""
+"""The injected defects, named by their findings."""
 
 DEFECTS: tuple[Defect, ...] = (*FindingCode, RejectReason.NO_TASK, RejectReason.NO_STATUS, RejectReason.NO_TIME)
 RATE = 0.0002  # of the tasks, for each defect
@@ -48,7 +48,7 @@ _BETWEEN_ROWS_S = 60.0  # of one task, the median; one in forty takes seven time
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """What must be said of a row: its number in the file from 1, its task (None where it has no id), the defect."""
+    """The expected finding of a row: its number in the file, from 1, its task (None if it has no id), the defect."""
 
     row: int
     task: str | None
@@ -251,7 +251,7 @@ def generate(
         rates: the share of tasks with each defect, RATE of each if omitted; a defect that no history of this
             lifecycle can have is left out. A task has one at most.
     Returns:
-        One for each row of which something must be said in exact mode, information included, by their rows.
+        One for each row that exact mode reports, notes included, by their rows.
     Raises:
         ValueError: a rate is negative, or their sum is more than 1.
     """

@@ -151,7 +151,7 @@ __all__ = [
     "read_state",
 ]
 
-# Who only judges and checks need not wait for the import of what commands need: it is imported when it is first used.
+# The modules for commands are imported on first use, so that programs that only judge and check start faster.
 _LAZY = {
     "CommandProcedure": "command",
     "CommandResult": "command",

@@ -43,7 +43,7 @@ class Observation(Generic[S, E]):
 
     `status` is the foreign text, `reported` the state that it stands for (None if unknown) and
     `state` the state to keep: the reported one after a step or a jump, otherwise the known one.
-    `events` are, for a step, the alternatives that could each explain it, in declared order;
+    `events` are, for a step, the events each of which could explain it, in declared order;
     `path` is a shortest path of events for a step or a jump, otherwise empty.
     """
 
@@ -58,10 +58,10 @@ class Observation(Generic[S, E]):
 
 
 class Severity(StrEnum):
-    """The severity of a finding: a `FINDING` makes a history bad, `INFORMATION` does not."""
+    """The severity of a finding: an error makes its history bad, a note does not."""
 
-    FINDING = "finding"
-    INFORMATION = "information"
+    ERROR = "error"
+    NOTE = "note"
 
 
 class FindingCode(StrEnum):
@@ -90,7 +90,7 @@ class Finding(Generic[S]):
     """One deviation from the lifecycle in a history.
 
     `index` is the row, 0..n-1, in the statuses as given; `previous` the state of the row before
-    it that counted (None at the first), `possible` the states that could have followed directly.
+    it whose status was known (None at the first), `possible` the states that could have followed directly.
     """
 
     index: int
@@ -196,7 +196,7 @@ class Conformance(Graph[S, E]):
         return kind, state, events, path, _REASONS[kind].format(known=known, status=reported)
 
     def relation(self, known: S, reported: S | None) -> ObservationKind:
-        """Return the relation of a reported state to the known one: only the kind of what `observe` returns.
+        """Return the relation of a reported state to the known one: the kind that `observe` returns.
 
         Args:
             known: the state known so far.
@@ -218,10 +218,10 @@ class Conformance(Graph[S, E]):
         2. In exact mode the first remaining row is `wrong_start` unless it is the initial state.
         3. Every other row is judged against the row before it, and against whether any earlier
            row was final. Equal to the row before: `duplicate`. Otherwise, after a final state:
-           `after_final`, whatever else it is. Otherwise one transition is fine; several are
+           `after_final`. Otherwise one transition is fine; several are
            `gap`; stale is `out_of_order`; the rest is `impossible`.
 
-        Duplicates, and gaps in sampled mode, are information and do not make a history bad.
+        Duplicates, and gaps in sampled mode, are notes, which do not make a history bad.
 
         Args:
             statuses: n statuses of `channel`, oldest first.
@@ -276,7 +276,7 @@ class Conformance(Graph[S, E]):
 
     def _check_step(self, code: FindingCode, previous: S | None, *, ended: bool, mode: Mode) -> Deviation[S]:
         harmless = code is FindingCode.DUPLICATE or (code is FindingCode.GAP and mode == "sampled")
-        severity = Severity.INFORMATION if harmless else Severity.FINDING
+        severity = Severity.NOTE if harmless else Severity.ERROR
         return Deviation(code, severity, self._possible(previous, ended=ended, mode=mode))
 
     def _code(self, previous: S | None, state: S | None, *, ended: bool, mode: Mode) -> FindingCode | None:

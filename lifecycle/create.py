@@ -7,20 +7,20 @@ record (journal.CreateRecord) is what a crash leaves behind:
 
 1. Record the intent: fields, labels, idempotency key, origin and reason. If the key is taken, return the task
    that was created under it, with the labels, origin and reason recorded first: only the fields decide what is
-   created. The others describe the call, and a retry by another worker may describe itself otherwise; to refuse
-   it for that would make a caller give another key, and so create a second task.
+   created. The others describe the call, and a retry by another worker may describe itself differently; if it were
+   refused for that, a caller would give another key, and so create a second task.
 2. Record the attempt, under the same claim, then send.
-3. A usable response names the task: record the create as done, and the task, in one transaction; whichever worker
-   has claimed the create since, for the response proves it. If the create has another outcome by then (it was
-   abandoned, or another task was adopted), that is kept, the task is recorded, and the error names both.
-4. A refusal: record the create as refused. 429 or no connection: wait and go on at 2, within the driver's time;
-   then record it as refused, or as abandoned because it was never sent. In each case the key is free again.
+3. A usable response names the task: record the create as done, and the task, in one transaction, whichever worker
+   has claimed the create since, because the response proves it. If the create has another outcome by then (it was
+   abandoned, or another task was adopted), keep that, record the task, and raise an error that names both.
+4. A refusal: record the create as refused. 429 or no connection: wait and return to step 2, within the driver's
+   time; then record it as refused, or as abandoned because it was never sent. In each case the key is free again.
    A 401 that other credentials may avoid is followed by one more attempt.
-5. No usable response: if the create is idempotent, wait and go on at 2, within the driver's time. Otherwise record it
-   as uncertain, and leave it open; also if it was repeated, and is then refused.
+5. No usable response: if the create is idempotent, wait and return to step 2, within the driver's time. Otherwise
+   record it as uncertain, and leave it open; also if it was repeated, and is then refused.
 
 A create that a crash left open is abandoned if it was never sent. Otherwise it is uncertain, even if it is idempotent,
-as services forget after a time what they have created; until a caller names
+because a service forgets the keys of its creates after some time. It stays uncertain until a caller names
 the task that it made (`adopt`), or states that it made none (`abandon`).
 """
 
@@ -93,7 +93,7 @@ class CreateProcedure:
     ) -> Steps[CreateResult]:
         """Create a task with these fields, or return the one that was created under the same key.
 
-        The first create under a key keeps its labels, whatever later ones are given.
+        The labels of the first create under a key are kept; those of later ones are ignored.
 
         Raises when driven:
             CreateUncertain: the response was lost, now or when the key was first given; or another worker
@@ -215,7 +215,7 @@ class CreateProcedure:
                 return (yield from self._fail(record, response, may_have_arrived=may_have_arrived))
 
     def _may_repeat(self, response: Failure) -> bool:
-        """Return whether the same request may be sent again: nothing happened, or the service knows it again."""
+        """Return whether the same request may be sent again: nothing happened, or the create is idempotent."""
         return isinstance(response, Throttled | NotSent) or (self.is_idempotent and isinstance(response, Lost))
 
     def _confirm(self, record: CreateRecord, response: Accepted) -> Steps[CreateResult]:
@@ -239,7 +239,7 @@ class CreateProcedure:
         raise response.error
 
     def _result_of(self, record: CreateRecord, why: str, cause: Exception | None = None) -> CreateResult:
-        """Return the task that is recorded. Raises CreateUncertain, for the reason `why`, if none is."""
+        """Return the recorded task. Raises CreateUncertain, for the reason `why`, if none is recorded."""
         if record.task_id is not None:
             return CreateResult(record.task_id, None)
         ended = "" if record.is_open else f"; it is {record.state}: {record.why}"

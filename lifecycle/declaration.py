@@ -54,7 +54,7 @@ Name = Annotated[S, WrapValidator(_keep_member)]
 StrictText = Annotated[str, Strict()]
 _TEXT: TypeAdapter[str] = TypeAdapter(StrictText)
 Text = Annotated[StrictText, AfterValidator(_encodable)]
-Flag = Annotated[bool, Strict()]  # pydantic would take "yes", "off" and 1 for truth values
+Flag = Annotated[bool, Strict()]  # pydantic would accept "yes", "off" and 1 as Booleans
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +78,11 @@ class State(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[E]):
-    """An event: a command that a caller may send, or something that the service does by itself (`origin`).
+    """An event: a command that a caller may send, or an event that the service causes by itself (`origin`).
 
     For a command, `proved_by_state` states that being at its target proves that it took effect; so it
     may not lead from a state to that same state. `idempotent` states that sending it twice equals
-    sending it once, whatever the service does in between: no remote events lead from its target to a
+    sending it once, also if remote events happen in between: no remote events lead from its target to a
     state that accepts it again.
     """
 
@@ -137,7 +137,7 @@ def _without_member(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
 
 
 EVERY: Literal["*"] = "*"
-"""As the source of `Transitions`: every state that is neither final nor the target."""
+"""The source of `Transitions` that means every state that is neither final nor the target."""
 
 _Sources = Annotated[
     Name[S] | tuple[Name[S], ...] | Literal["*"],
@@ -161,7 +161,7 @@ class Transitions(Generic[S, E]):
 
 
 Row: TypeAlias = Transition[S, E] | Transitions[S, E]
-"""What declares one row or several."""
+"""A declaration of one row or several."""
 
 Path: TypeAlias = tuple[str | int, ...]
 """The keys and indices that lead from the declaration's fields to a part."""
@@ -216,7 +216,7 @@ _BROKEN_BY_REFUSALS = frozenset({Rule.ACCEPTED_IN, Rule.ACCEPTED_UNTIL_FINAL})
 
 @dataclass(frozen=True, slots=True)
 class Invariant(Generic[S, E]):
-    """A property that a lifecycle guarantees, as data, with the sentence of the document that says so."""
+    """A property that a lifecycle guarantees, as data, with the sentence of the document that states it."""
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
 
@@ -294,7 +294,7 @@ class Declaration(BaseModel, Generic[S, E], frozen=True, extra="forbid"):
 
     @property
     def rows(self) -> tuple[Transition[S, E], ...]:
-        """Its rows, in declared order: `Transitions` are replaced by those that they stand for."""
+        """Return its rows, in declared order: `Transitions` are replaced by the rows that they mean."""
         return tuple(row for _, row in located_rows(self.transitions, self.states))
 
     def with_rows(self) -> Self:

@@ -91,7 +91,7 @@ class Diagram:
 
     @property
     def legend(self) -> dict[Origin | Mark, str]:
-        """The meaning of each origin and mark that occurs here, in the order in which to list them."""
+        """Return the meaning of each origin and mark that occurs here, in the order in which to list them."""
         present = {edge.origin for edge in self.edges} | {mark for node in self.nodes for mark in node.marks}
         return {kind: meaning for kind, meaning in _LEGEND.items() if kind in present}
 
@@ -273,7 +273,7 @@ _MERMAID_STATE_LOOKS: dict[Origin | Mark, str] = {
 
 
 def to_mermaid_state(picture: Diagram) -> str:
-    """Return the picture as a Mermaid state diagram. It has one style of line, so that labels say the origin."""
+    """Return the picture as a Mermaid `stateDiagram-v2`. It has one style of line, so labels contain the origin."""
     ids = _ids(picture)
     return _text(
         (

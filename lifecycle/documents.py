@@ -16,7 +16,7 @@ from lifecycle.declaration import Path
 from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra
 
 NAMELESS = "?"
-"""What stands for the name of a document, or of a declaration that has none."""
+"""The name of a document, or of a declaration, that has none."""
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
@@ -24,7 +24,7 @@ _NESTING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
 
 
 class _Odd(int):
-    """A value that no field of a declaration accepts; `shown` is how the document spells it."""
+    """A value that no field of a declaration accepts; `shown` is its text in the document."""
 
     shown: str
 
@@ -40,7 +40,7 @@ class _Odd(int):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The value in a text, and where its parts are.
+    """The value in a text, and the lines of its parts.
 
     `repeated` contains the path and the line of each key that its mapping has already. `line_of` returns the line of
     a part, or of the nearest part around it. `bare` returns the unquoted source text of a part in YAML, such as
@@ -185,7 +185,7 @@ def read_yaml(text: str | bytes) -> Document:
 
 
 def _yaml_loader(yaml: Any) -> Any:
-    """Return PyYAML's safe loader, changed: every error has a line, and only `true` and `false` are truth values."""
+    """Return PyYAML's safe loader, changed: every error has a line, and only `true` and `false` are Booleans."""
     base: Any = yaml.SafeLoader
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]

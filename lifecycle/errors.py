@@ -1,7 +1,7 @@
 """Every exception that the core raises, and the root of those that the adapters raise.
 
-Nothing else belongs here. Messages say what was tried, where, and what would have been
-allowed; the attributes carry the same facts, typed.
+Nothing else belongs here. Messages contain the attempted action, its place, and the
+allowed alternatives; the attributes carry the same facts, typed.
 
     LifecycleError
     ├── DefinitionError         a declaration is not sound: all findings at once (a ValueError)
@@ -96,7 +96,7 @@ class DefinitionFinding:
 class DefinitionError(LifecycleError, ValueError):
     """A declaration is not sound. `.findings` contains every error in it, in order.
 
-    `.kind` is what is declared ("lifecycle", "binding", "call"), `.name` its name.
+    `.kind` is the kind of the declaration ("lifecycle", "binding", "call"), `.name` its name.
     """
 
     def __init__(self, name: str, findings: Sequence[DefinitionFinding], *, kind: str = "lifecycle") -> None:
@@ -145,9 +145,9 @@ class UnknownName(LifecycleError, ValueError):
 class IllegalTransition(LifecycleError):
     """The state refuses the event.
 
-    `.lifecycle`, `.state` and `.event` are names. `.allowed` is what the state accepts of the event's own origin, in
-    declared order: for a command the commands, for a remote event the remote events. `.index` is the event's place in
-    a replayed history (0..n-1) or None.
+    `.lifecycle`, `.state` and `.event` are names. `.allowed` lists the events of the same origin that the
+    state accepts, in declared order: for a command the commands, for a remote event the remote events. `.index` is the
+    event's place in a replayed history (0..n-1) or None.
     """
 
     def __init__(
@@ -357,7 +357,7 @@ class CreateKeyReused(CreateError):
 
 
 class CreateContradicted(CreateError):
-    """A create made a task, but somebody has recorded another outcome of it before the response arrived.
+    """A create made a task, but another outcome of it was recorded before the response arrived.
 
     `.task_id` is the task that it made; it is in the journal. `.recorded_task_id` is the task that is recorded
     instead, None if the create was abandoned; `.why` is the recorded reason. The recorded outcome is kept.

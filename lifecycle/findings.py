@@ -15,11 +15,11 @@ from lifecycle.validation import limited, path_text
 
 T = TypeVar("T")
 
-_SCHEMA_KEY = "$schema"  # the key in which editors look for the schema of a file
+_SCHEMA_KEY = "$schema"  # the key by which editors find the schema of a file
 
 
 def made_from(document: Document, make: Callable[[Any], T], *, kind: str) -> T:
-    """Return what `make` returns for the value of a document.
+    """Call `make` with the value of a document, and return its result.
 
     Raises:
         DefinitionError: `make` raises it, or a key is written twice; its findings have their lines in the document.
@@ -51,7 +51,7 @@ def _located(finding: DefinitionFinding, document: Document) -> DefinitionFindin
 
 
 def name_in(data: Any, otherwise: str = NAMELESS) -> str:
-    """Return the name of what is declared, `otherwise` if it has none."""
+    """Return the name in a declaration, `otherwise` if it has none."""
     name = cast("dict[str, Any]", data).get("name") if isinstance(data, dict) else None
     return name if isinstance(name, str) else otherwise
 
@@ -88,7 +88,7 @@ _PLAINER = {
 
 
 def for_editors(schema: Mapping[str, Any], title: str) -> dict[str, Any]:
-    """Return a JSON Schema of declarations that lets a file name the schema it is checked by."""
+    """Return a JSON Schema of declarations in which a file may name its schema by `$schema`."""
     own = {_SCHEMA_KEY: {"type": "string", "title": "The schema that an editor checks by"}}
     properties = {**schema["properties"], **own}
     dialect = "https://json-schema.org/draft/2020-12/schema"

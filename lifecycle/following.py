@@ -29,12 +29,12 @@ from lifecycle.table import E, S
 def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
     """Read the task's status once, record it, and return the state that is known after it (`TaskRecord.current`).
 
-    If the record has a final state and the service now reports another one, that one is returned: a final state that
-    is contradicted is in doubt, and the record keeps it until a read confirms it. A report that is late, or cannot
-    follow a state that is not final, is not believed: the state known before is returned.
+    If the record has a final state and the service now reports another one, the reported one is returned; the record
+    keeps the final state, as doubtful, until a read confirms one of them. If a report is late, or cannot follow a
+    state that is not final, the state known before is returned.
 
     Raises when driven:
-        UnknownStatus: the lifecycle does not declare the status; it is recorded all the same.
+        UnknownStatus: the lifecycle does not declare the status; it is recorded nevertheless.
         The adapter's error: the status cannot be read.
     """
     status, record = yield from _record((yield from read_with_retries()))
@@ -50,8 +50,8 @@ _NOT_SEEN = object()
 class WorkTracker(Generic[S, E]):
     """Tracks whether a task has begun the work that it was given.
 
-    Until then a settled state (`idle`) may still be the state before that work, and does not end a wait. Of a new task
-    a reopenable state does: only a command leads out of it, so that it is not a state before the first work.
+    Until then a settled state (`idle`) may still be the state before that work, and does not end a wait. In a new task
+    a reopenable state ends a wait: only a command leads out of it, so that it is not a state before the first work.
     Work has begun when a state is observed that is neither settled nor initial, or when the output has
     changed; after a command also when another state is observed than the one before it. The initial state counts after
     a command that leads to it (a re-run). The first output observed does not
@@ -108,7 +108,8 @@ def follow(
 ) -> Steps[S]:
     """Poll the task until it is settled, or until it is over ("final"), and return the state.
 
-    If its state was known before, one response that the service does not find it is no end: only two in a row are.
+    If its state was known before, one response that the service does not find it does not end the wait, but two in a
+    row do.
 
     Raises when driven:
         WaitTimedOut: the driver's time is spent.

@@ -40,7 +40,7 @@ def reach(transitions: Mapping[tuple[S, E], S], start: S) -> dict[S, tuple[E, ..
 
 
 class Closure(Generic[S]):
-    """The reflexive transitive closure: which states can follow which, in any number of transitions.
+    """The reflexive transitive closure: the states that can follow each state, in any number of transitions.
 
     Each state has one bit, in the order of `states`, and `after` maps a state to the sum of the bits of those that
     can follow it. The states of a cycle share one sum, found by Tarjan's algorithm ("Depth-first search and linear

@@ -1,9 +1,9 @@
 """The journal: its records, the reducers that compute the next record, and its interface.
 
 A journal holds, for each task, every report, every command and every outcome. It does not decide
-legality itself: the task's lifecycle judges reports, the lifecycle `command` judges commands. How
-a record follows from another is decided here, once, for every journal. Where records are kept is
-not: memory.py keeps them in memory, durable journals are in the adapters.
+legality itself: the task's lifecycle judges reports, the lifecycle `command` judges commands. This module
+computes each next record, once, for every journal. It does not store records: memory.py keeps them in
+memory, durable journals are in the adapters.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Report:
     """A status that a service reported.
 
     `as_of` is timezone-aware UTC: a webhook's time stamp, or the time at which a poll's request
-    started, so that the report is never taken to be newer than it is.
+    started, so that the report never counts as newer than it is.
     """
 
     status: str
@@ -41,7 +41,7 @@ class Report:
 class RequestContext:
     """The idempotency key, origin and reason of a command or a create.
 
-    Of all commands of a task with one `idempotency_key`, one is executed. `origin` names what gave the
+    Of all commands of a task with one `idempotency_key`, one is executed. `origin` names the source of the
     command (`caller`, or a policy); `reason` is free text for later readers of the journal.
     """
 
@@ -56,15 +56,15 @@ LONGEST_NAME_BYTES = 1000  # in UTF-8, of an id or a key; a durable journal inde
 
 
 def name_fault(what: str, name: str) -> str | None:
-    """Return why no journal takes this id or key, called `what` in the message; None if every journal takes it."""
+    """Return the reason why no journal accepts this id or key, called `what` in it; None if every journal does."""
     size = len(name.encode("utf-8", "surrogatepass"))
     if size <= LONGEST_NAME_BYTES:
         return None
-    return f"the {what} has {size:,} bytes; a journal takes {LONGEST_NAME_BYTES:,}"
+    return f"the {what} has {size:,} bytes; a journal accepts {LONGEST_NAME_BYTES:,}"
 
 
 def check_name(what: str, name: str) -> str:
-    """Return `name`, an id or a key. Raises ValueError if no journal takes it."""
+    """Return `name`, an id or a key. Raises ValueError if no journal accepts it."""
     fault = name_fault(what, name)
     if fault is not None:
         raise ValueError(fault)
@@ -75,7 +75,7 @@ def checked_clock(clock: Any) -> Callable[[], datetime]:
     """Call a clock that was given, once, and return one that raises these errors whenever it is called.
 
     Raises:
-        TypeError: it cannot be called, or returns no datetime.
+        TypeError: it cannot be called, or does not return a datetime.
         ValueError: the time that it returns has no time zone.
     """
     if not callable(clock):
@@ -94,9 +94,9 @@ def checked_clock(clock: Any) -> Callable[[], datetime]:
 
 
 def are_same_fields(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two requests have the same fields, whatever their order: whether they are the same JSON.
+    """Return whether two requests have the same fields as JSON, in any order.
 
-    In Python, `True == 1 == 1.0`; a service may do three different things for them.
+    In Python, `True == 1 == 1.0`; a service may treat them differently.
     """
     return _as_json(one) == _as_json(other)
 
@@ -140,7 +140,7 @@ class TaskRecord(Generic[S, E]):
 
     `state` is None until a first report; `version` grows with every change of `state` or `doubt` and every event of a
     command; `open_command` is the command in flight. `as_of` is the time of the last report that
-    was believed, `since` of the report that brought the task into its state, `first_at` of the first report.
+    was applied, `since` of the report that brought the task into its state, `first_at` of the first report.
     `doubt` is the state that a later report contains although `state` is final: one of the two is wrong, and
     only a read shows which. `created_at` is when the task was created, None if it was not created here.
     """
@@ -156,7 +156,7 @@ class TaskRecord(Generic[S, E]):
 
     @property
     def current(self) -> S | None:
-        """The state that was reported last: `doubt` if it is set, otherwise `state`."""
+        """Return the state that was reported last: `doubt` if it is set, otherwise `state`."""
         return self.state if self.doubt is None else self.doubt
 
 
@@ -188,7 +188,7 @@ class ReportEntry(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry(Generic[S, E]):
-    """A command as it was after one event. `event` is None for its intent, an attempt and a claim."""
+    """A command after one event. `event` is None for its intent, an attempt and a claim."""
 
     record: CommandRecord[S, E]
     event: CommandEvent | None
@@ -208,7 +208,7 @@ def classify_report(
     Two clocks never agree, and the time of a pushed report is from another clock, so reachability decides first: if
     it leads on to a state in which the task cannot have been before, it is new; if the task can have been there, as
     inside a cycle, it is unconfirmed until a read. Any other report is late if it is older than the last one
-    believed; if that one is later than `now`, the time of the journal's own clock (None: not known), a clock was set
+    applied; if that one is later than `now`, the time of the journal's own clock (None: not known), a clock was set
     back, and no time is trusted.
 
     Raises:
@@ -250,7 +250,7 @@ def apply_report(
         return record
     as_of = entry.report.as_of if now is None else min(entry.report.as_of, now)
     if record.as_of is not None and _trusts(record, now):
-        as_of = max(as_of, record.as_of)  # a report that is new all the same: the other clock is behind
+        as_of = max(as_of, record.as_of)  # a report that is new nevertheless: the other clock is late
     has_changed = entry.state != record.state
     observation = entry.observation
     kind = None if observation is None else observation.kind
@@ -335,7 +335,7 @@ def apply_claim(
         by: the worker that claims it, and the end of its lease.
         now: the journal's time.
         is_successor: whether the worker is a new session of the worker that has claimed it.
-        dead: workers that are known to be gone.
+        dead: workers that are known to be dead.
     """
     lease = command.lease
     has_lapsed = lease is not None and lease.until is not None and lease.until < now
@@ -374,7 +374,7 @@ class TaskJournal(Protocol[S, E]):
 
     @property
     def blocking(self) -> bool:
-        """True if the methods wait for a disk or a network."""
+        """Return whether the methods wait for a disk or a network."""
         ...
 
     def load(self) -> TaskRecord[S, E]:
@@ -421,7 +421,7 @@ class TaskJournal(Protocol[S, E]):
 
         Args:
             command_id: the command.
-            dead: names of workers that are known to be gone: what they have claimed can be claimed at once.
+            dead: names of workers that are known to be dead: commands that they have claimed can be claimed at once.
         Returns:
             The command, whose `claim` every later write about it must name; None if it has ended, or a
             worker that may be alive has claimed it.
@@ -448,7 +448,7 @@ class TaskJournal(Protocol[S, E]):
         Otherwise nothing changes.
 
         Returns:
-            What is recorded now, also if another worker recorded it.
+            The present record, also if another worker wrote it.
         Raises:
             ValueError: the task has no such command.
         """
@@ -457,8 +457,8 @@ class TaskJournal(Protocol[S, E]):
 
 # --- creates --------------------------------------------------------------------------------------
 
-# A create has the lifecycle of a command: it is recorded, then done, refused, abandoned, or uncertain. It has no
-# task yet, so it has a record of its own; no remote event can end it, so it is never `ended_first`.
+# A create has the lifecycle of a command: it is recorded, then done, refused, abandoned, or uncertain. It has its own
+# record, because it has no task yet; it is never `ended_first`, because no remote event can end it.
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,12 +485,12 @@ class CreateRecord:
 
     @property
     def is_open(self) -> bool:
-        """True if it has no outcome yet."""
+        """Return whether it has no outcome yet."""
         return not COMMAND.is_final(self.state)
 
     @property
     def may_have_made(self) -> bool:
-        """True if a task was or may have been created; as long as that is true, its key is taken."""
+        """Return whether a task was or may have been created; as long as that is true, its key is taken."""
         return self.state not in (CommandState.REFUSED, CommandState.ABANDONED)
 
 
@@ -512,7 +512,7 @@ def apply_claim_of_create(
         by: the worker that claims it, and the end of its lease.
         now: the journal's time.
         is_successor: whether the worker is a new session of the worker that has claimed it.
-        dead: workers that are known to be gone.
+        dead: workers that are known to be dead.
     """
     lease = record.lease
     has_lapsed = lease is not None and lease.until is not None and lease.until < now
@@ -550,7 +550,7 @@ class Creates(Protocol):
 
     @property
     def blocking(self) -> bool:
-        """True if the methods wait for a disk or a network."""
+        """Return whether the methods wait for a disk or a network."""
         ...
 
     def add(
@@ -602,7 +602,7 @@ class Creates(Protocol):
         (`apply_event_of_create`). The task is recorded in the same transaction, also if the create has ended.
 
         Returns:
-            What is recorded now, also if another worker recorded it.
+            The present record, also if another worker wrote it.
         """
         ...
 
@@ -643,7 +643,7 @@ class Journal(Protocol):
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskJournal[S, E]:
         """Return the journal of one task; an equal lifecycle and id lead to the same record.
 
-        Raises ValueError for an id that no journal takes (`name_fault`).
+        Raises ValueError for an id that no journal accepts (`name_fault`).
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The class `Lifecycle`: one literal declares a lifecycle, everything else is derived from it.
+"""The class `Lifecycle`: one literal declares a lifecycle, and everything else is derived from it.
 
 Its parts are in declaration.py, the checks of a declaration in validation.py. It inherits its methods from
 table.py, graph.py and conformance.py, each built on the one before. An unsound declaration is refused when a
@@ -59,7 +59,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         states, events, transitions: its parts, in the order in which they are shown.
         aliases: the statuses of other channels that stand for its states.
         invariants: the properties that it guarantees; validated like everything else.
-        extended_by: the lifecycle that declares what this one's documents leave out; used in messages.
+        extended_by: the name of a lifecycle that extends this one by statuses from other documents; used in messages.
     Raises:
         DefinitionError: the declaration is not sound; `.findings` contains the errors in it, up to a hundred.
     """
@@ -117,7 +117,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             states, events: the enumerations to which its names are converted; unchanged if omitted.
         Raises:
             DefinitionError: it is not sound, or a name is not in its enumeration.
-            TypeError: `states` or `events` is no class of texts.
+            TypeError: `states` or `events` is not a class of texts.
         """
         _require_enumerations(states, events)
         # A `Declaration` is parsed too: pydantic can construct one without validation.
@@ -142,57 +142,57 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     @property
     def declaration(self) -> Declaration[S, E]:
-        """The declaration it was made from, as a pydantic model whose transitions are the rows themselves."""
+        """Return the declaration it was made from, as a pydantic model whose transitions are the rows themselves."""
         return self._declaration
 
     @property
     def citation(self) -> str:
-        """The document that it was taken from."""
+        """Return the document that it was taken from."""
         return self.declaration.citation
 
     @property
     def states(self) -> tuple[State[S], ...]:
-        """Its states, in declared order."""
+        """Return its states, in declared order."""
         return self.declaration.states
 
     @property
     def events(self) -> tuple[Event[E], ...]:
-        """Its events, in declared order."""
+        """Return its events, in declared order."""
         return self.declaration.events
 
     @property
     def transitions(self) -> tuple[Transition[S, E], ...]:
-        """Its rows, in declared order."""
+        """Return its rows, in declared order."""
         return self._rows
 
     @property
     def aliases(self) -> tuple[Alias[S], ...]:
-        """The statuses of other channels that stand for its states."""
+        """Return the statuses of other channels that mean its states."""
         return self.declaration.aliases
 
     @property
     def invariants(self) -> tuple[Invariant[S, E], ...]:
-        """The properties that it guarantees."""
+        """Return the properties that it guarantees."""
         return self.declaration.invariants
 
     @property
     def initial(self) -> S:
-        """The state in which every task begins."""
+        """Return the state in which every task begins."""
         return self._system.initial
 
     @property
     def final_states(self) -> tuple[S, ...]:
-        """The states that no row leaves, in declared order."""
+        """Return the states that no row leaves, in declared order."""
         return tuple(state.name for state in self.states if state.final)
 
     @property
     def settled_states(self) -> tuple[S, ...]:
-        """The states in which no work is being done, those in which a task is over included, in declared order."""
+        """Return the states without work, in declared order: those declared settled or reopenable, and final ones."""
         return tuple(state.name for state in self.states if self.is_settled(state.name))
 
     @property
     def commands(self) -> tuple[E, ...]:
-        """The events that a caller may send, in declared order."""
+        """Return the events that a caller may send, in declared order."""
         return tuple(event.name for event in self.events if event.origin is Origin.CALLER)
 
     def state(self, name: S) -> State[S]:
@@ -209,9 +209,9 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         """Call `target` with every (state, event) pair that an invariant is about, and return the violations.
 
         Args:
-            target: any executor of this lifecycle, as a function that returns the state an event
-                leads to, or None for a refusal; this table's own `target` if omitted (which
-                violates none: otherwise the lifecycle would not have been made).
+            target: any executor of this lifecycle, as a function that returns the state to which an event
+                leads, or None for a refusal; this table's own `target` if omitted (which violates none,
+                because the declaration was validated).
         Raises:
             TypeError: `target` cannot be called.
         """
@@ -233,12 +233,12 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         """Return a larger lifecycle that keeps every invariant of this one.
 
         It may add states, events and rows, and a new initial state from which this one's is
-        reached. On this lifecycle's own states it keeps which are final, the target or refusal of every
-        (state, event) pair of this lifecycle, which states are reachable from which, and the invariants.
+        reached. For this lifecycle's own states it keeps finality, the target or refusal of every (state, event) pair
+        of this lifecycle, reachability, and the invariants.
 
         Raises:
             DefinitionError: the extension is not sound, or would change this lifecycle.
-            TypeError: `states` or `transitions` are not several of these objects.
+            TypeError: `states` or `transitions` is not an iterable of such objects.
         """
         states = tuple(_parts_of("states", states, State))
         transitions = tuple(_parts_of("transitions", transitions, (Transition, Transitions)))
@@ -284,7 +284,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
             DefinitionError: the text is not JSON, the declaration is not sound, or a name is not in its enumeration.
-            TypeError: `text` is neither a text nor bytes, or `states` or `events` is no class of texts.
+            TypeError: `text` is neither a text nor bytes, or `states` or `events` is not a class of texts.
         """
         return lifecycle_in(read_json(text), states, events)
 
@@ -303,7 +303,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
             DefinitionError: the text is not YAML, the declaration is not sound, or a name is not in its enumeration.
-            TypeError: `text` is neither a text nor bytes, or `states` or `events` is no class of texts.
+            TypeError: `text` is neither a text nor bytes, or `states` or `events` is not a class of texts.
             MissingExtra: the extra `yaml` is not installed.
         """
         return lifecycle_in(read_yaml(text), states, events)
@@ -326,7 +326,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         Raises:
             DefinitionError: the file is not JSON or YAML, the declaration is not sound, or a name is not in its
                 enumeration.
-            TypeError: `states` or `events` is no class of texts.
+            TypeError: `states` or `events` is not a class of texts.
             MissingExtra: the file is YAML, and the extra `yaml` is not installed.
             OSError: the file cannot be read, or is a device.
         """
@@ -363,7 +363,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         Args:
             states, events: the enumerations whose names may occur; any text may if omitted.
         Raises:
-            TypeError: one is no class of texts.
+            TypeError: one is not a class of texts.
         """
         _require_enumerations(states, events)
         return for_editors(_declaration_of(states, events).model_json_schema(), "Lifecycle")
@@ -494,7 +494,7 @@ def read_file(path: str | FilePath) -> Document:
     """
     path = FilePath(path)
     if path.is_char_device() or path.is_block_device():
-        raise OSError(f"{path} is a device, whose end may never come; a declaration is a file or a pipe")
+        raise OSError(f"{path} is a device, which may never end; give a file or a pipe")
     read = read_yaml if path.suffix.lower() in (".yaml", ".yml") else read_json
     content = path.read_bytes()
     try:

@@ -69,14 +69,14 @@ class MemoryJournal(ProcessBound):
     command had an idempotency key. So following many tasks does not fill the memory with the histories of tasks that
     are over.
 
-    A command stays claimed until its procedure ends, also by an error: no other thread can claim it before.
+    A command stays claimed until its procedure ends, also with an error: no other thread can claim it before that.
 
     Args:
         on_report: called after each report is recorded, with its lifecycle, its entry, and the task's record before
             and after it.
         worker: the worker's name in errors about claimed commands and creates.
-        lease_s: seconds after which a worker that has written nothing about what it claimed is taken for dead;
-            None for never: a thread that is gone has released what it claimed.
+        lease_s: seconds after which a worker that has written nothing about its claims counts as dead; None for
+            never: a thread that has ended has released its claims.
         clock: returns the time, aware and in UTC.
     Raises:
         TypeError: `lease_s` is not a number, `worker` is not a text, `on_report` or `clock` cannot be called, or
@@ -99,7 +99,7 @@ class MemoryJournal(ProcessBound):
         self._worker = worker
 
     def join(self, worker: str) -> MemoryJournal:
-        """Return the same journal, for another worker of this process. Raises TypeError: `worker` is not a text."""
+        """Return the same journal, for another worker of this process. Raises TypeError if `worker` is not a text."""
         _check_settings(None, worker, None)
         joined = object.__new__(type(self))
         joined._store, joined._worker = self._store, worker
@@ -170,7 +170,7 @@ class _Store:
         self._lock = threading.Lock()
         self._tasks: WeakValueDictionary[tuple[str, str], _Kept[Any, Any]] = WeakValueDictionary()
         self._needed: dict[tuple[str, str], _Kept[Any, Any]] = {}
-        self._recent: dict[tuple[str, str], _Kept[Any, Any]] = {}  # the latest reported on last
+        self._recent: dict[tuple[str, str], _Kept[Any, Any]] = {}  # in the order of their latest reports
         self._deliveries: dict[str, Delivery] = {}  # oldest first
         self.creates = CreateStore(lease=lease, clock=clock)
 
@@ -197,7 +197,7 @@ class _Store:
                 self._needed.pop(name, None)
 
     def keep_recent(self, lifecycle: Lifecycle[Any, Any], task_id: str) -> None:
-        """Keep a task that was reported on, so that its next report is compared with this one."""
+        """Keep a task with a new report, so that its next report is compared with this one."""
         kept = self.kept(lifecycle, task_id)
         with self._lock:
             self._recent.pop((lifecycle.name, task_id), None)
@@ -255,17 +255,17 @@ class MemoryTaskJournal(Claimant, Generic[S, E]):
 
     @property
     def lifecycle(self) -> Lifecycle[S, E]:
-        """The lifecycle that governs the task."""
+        """Return the lifecycle that governs the task."""
         return self._kept.lifecycle
 
     @property
     def entries(self) -> list[Entry[S, E]]:
-        """The task's history, oldest first."""
+        """Return the task's history, oldest first."""
         return self._kept.entries
 
     @property
     def blocking(self) -> bool:
-        """False: no method waits for a disk or a network."""
+        """Return False: no method waits for a disk or a network."""
         return False
 
     def load(self) -> TaskRecord[S, E]:

@@ -30,7 +30,7 @@ class CreateStore:
     """The creates that all workers of one journal share.
 
     It keeps the creates without an outcome, those whose key is taken, and those that were claimed more than
-    once (an earlier worker may still ask for them). Of all others it keeps the ids of the tasks that they made.
+    once (an earlier worker may still read them). Of all others it keeps the ids of the tasks that they made.
     """
 
     def __init__(self, lease: timedelta | None, clock: Callable[[], datetime]) -> None:
@@ -61,7 +61,7 @@ class MemoryCreates(Claimant):
 
     @property
     def blocking(self) -> bool:
-        """False: no method waits for a disk or a network."""
+        """Return False: no method waits for a disk or a network."""
         return False
 
     def add(
@@ -69,7 +69,7 @@ class MemoryCreates(Claimant):
     ) -> CreateRecord | None:
         """Record an intent, which this worker has claimed; return None if its key is taken.
 
-        Raises ValueError: the key is longer than 1,000 bytes.
+        Raises ValueError if the key is longer than 1,000 bytes.
         """
         store = self._store
         if context.idempotency_key is not None:

@@ -10,13 +10,13 @@ from typing import ClassVar, NoReturn
 
 
 class ProcessBound:
-    """An object that can be neither copied nor pickled; `_instead` says what to do, for the message."""
+    """An object that can be neither copied nor pickled; `_instead` is the alternative, for the message."""
 
     __slots__ = ()
 
     _instead: ClassVar[str]
 
     def __reduce__(self) -> NoReturn:
-        """Raise TypeError: `copy`, `deepcopy` and `pickle` all ask here."""
+        """Raise TypeError: `copy`, `deepcopy` and `pickle` all call this."""
         name = type(self).__name__
         raise TypeError(f"{name} can be neither copied nor pickled: it belongs to its process; {self._instead}")

@@ -1,4 +1,4 @@
-"""What proves one command, and what its end proves: questions about the declaration alone.
+"""The proofs of one command, and the meaning of the task's end for it; both follow from the declaration alone.
 
 - The target proves a command that is proved by state. A state past the target proves it only if the task cannot have
   reached that state without this command.
@@ -21,7 +21,7 @@ from lifecycle.table import E, S
 
 @dataclass(frozen=True, kw_only=True)
 class CommandProof(Generic[S, E]):
-    """The proofs of `command`. `by_read` is true if the service's binding names a read that does.
+    """The proofs of `command`. `by_read` is true if the service's binding names a read that proves it.
 
     `names_version` is true if its request names the version of the task that was read (If-Match).
     `may_report` are the states that the service may report instead of the target once the command took effect.
@@ -36,20 +36,20 @@ class CommandProof(Generic[S, E]):
 
     @property
     def by_state(self) -> bool:
-        """True if being at the target proves the command."""
+        """Return whether being at the target proves the command."""
         return self.lifecycle.event(self.command).proved_by_state
 
     @property
     def by_response(self) -> bool:
-        """True if neither a state nor a read proves the command, so that a usable response must (a dispatch)."""
+        """Return whether only a usable response proves the command: neither a state nor a read does (a dispatch)."""
         return not (self.by_state or self.by_read)
 
     @property
     def needs_no_state(self) -> bool:
-        """True for an emergency stop: an idempotent command that every state but the final ones accepts.
+        """Return whether it is an emergency stop: an idempotent command that every state but the final ones accepts.
 
-        A command that only the response proves does not count: it would be done with the task's state unknown. Nor does
-        one that names the version of the task, which only a read knows.
+        A command that only the response proves does not count: it would be done with the task's state unknown. Neither
+        does one that names the version of the task, which only a read returns.
         """
         if self.by_response or self.names_version or not self.lifecycle.event(self.command).idempotent:
             return False
@@ -70,7 +70,7 @@ class CommandProof(Generic[S, E]):
     def is_other_outcome(self, state: S, source: S | None, *, was_accepted: bool) -> bool:
         """Return whether `state` is one that the service may report instead, and the command brought the task there.
 
-        An accepted command is taken to have done so; one that only may have arrived if nothing else can.
+        An accepted command is assumed to have done so; one that may not have arrived only if nothing else can have.
         """
         if state not in self.may_report:
             return False
@@ -84,7 +84,7 @@ class CommandProof(Generic[S, E]):
         return self.lifecycle.is_over(state) and not accepts and not self.is_target(state, source)
 
     def may_have_led_to(self, state: S) -> bool:
-        """Return whether the task can be in `state` after the command took effect, in whatever state it did so."""
+        """Return whether the task can be in `state` after the command took effect, from any source."""
         outcomes = (*self.lifecycle.targets(self.command), *self.may_report)
         return any(state in self.lifecycle.reachable(outcome) for outcome in outcomes)
 

@@ -1,7 +1,7 @@
 """Lifecycles of one scope: tasks whose ids are unique only within a repository, a namespace or a project.
 
-A journal knows a task by its lifecycle's name and its id. So the lifecycle of a scope has a name of its own, such as
-`workflow-run[acme/web]`, and everything else of its base. `base_name` finds the base by the name alone.
+A journal identifies a task by its lifecycle's name and its id. Therefore the lifecycle of a scope has its own name,
+such as `workflow-run[acme/web]`, and all other parts of its base. `base_name` finds the base by the name alone.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from lifecycle.validation import LONGEST_NAME
 
 
 def scoped(lifecycle: Lifecycle[S, E], scope: Sequence[str]) -> Lifecycle[S, E]:
-    """Return the lifecycle of a scope that is given by texts, as `("acme", "web")`; unequal scopes have unequal names.
+    """Return the lifecycle of a scope, such as `("acme", "web")`; different scopes have different names.
 
     A lifecycle that is of this scope already is returned as it is.
 
     Raises:
-        DefinitionError: the lifecycle's own name is so long that none is left for the scope.
+        DefinitionError: the lifecycle's own name is so long that there is no room for the scope.
     """
     if lifecycle.name == _name(base_name(lifecycle.name), scope):
         return lifecycle

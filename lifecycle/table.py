@@ -36,7 +36,7 @@ class Origin(StrEnum):
     """The side that causes an event."""
 
     CALLER = "caller"  # a command we may send
-    REMOTE = "remote"  # something the service does by itself
+    REMOTE = "remote"  # an event that the service causes by itself
 
 
 def require_origin(name: str, *, where: str) -> Origin:
@@ -48,7 +48,7 @@ def require_origin(name: str, *, where: str) -> Origin:
 
 
 def require_iterable(names: Iterable[N], what: str) -> Iterable[N]:
-    """Return `names`. Raises TypeError if they cannot be iterated, or are one text, which would be by its letters."""
+    """Return `names`. Raises TypeError if they cannot be iterated, or are one text, whose letters would count."""
     if isinstance(names, str | bytes):
         raise TypeError(f"{what} must be a list or another iterable, not the text {names[:80]!r}")
     if not hasattr(names, "__iter__"):
@@ -143,12 +143,12 @@ class Table(Generic[S, E]):
 
     @property
     def name(self) -> str:
-        """Its name, such as "v1-full"."""
+        """Return its name, such as "v1-full"."""
         return self._name
 
     @property
     def extended_by(self) -> str | None:
-        """The name of the lifecycle that declares what this one's documents leave out; used in messages."""
+        """Return the name of a lifecycle that extends this one by statuses from other documents; used in messages."""
         return self._extended_by
 
     def target(self, state: S, event: E) -> S | None:
@@ -159,7 +159,7 @@ class Table(Generic[S, E]):
         """
         try:
             return self._targets[state, event]
-        except (KeyError, TypeError):  # a TypeError if one of the two is unhashable, and so no name
+        except (KeyError, TypeError):  # a TypeError if one of the two is unhashable, and so not a name
             pass
         return self._refused(state, event)
 
@@ -297,7 +297,7 @@ class Table(Generic[S, E]):
         )
 
     def _alternatives(self, state: S, event: E) -> tuple[E, ...]:
-        """Return the allowed events of the same origin: a caller cannot send what the service does by itself."""
+        """Return the allowed events of the same origin: a caller cannot send remote events."""
         return self.allowed(state, origin=self._system.origins[event])
 
     def _require_state(self, state: S) -> S:

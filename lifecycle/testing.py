@@ -64,7 +64,7 @@ def states(lifecycle: Lifecycle[S, E]) -> st.SearchStrategy[S]:
 def events(lifecycle: Lifecycle[S, E], *, origin: OriginName | None = None) -> st.SearchStrategy[E]:
     """Draw a declared event, of one origin if given; shrinks towards the first. Draws nothing if there is none.
 
-    Raises UnknownName: there is no such origin.
+    Raises UnknownName if there is no such origin.
     """
     only = None if origin is None else require_origin(origin, where=lifecycle.name)
     names = [event.name for event in lifecycle.events if only in (None, event.origin)]
@@ -81,7 +81,7 @@ def event_paths(
         draw: supplied by Hypothesis.
         lifecycle: the lifecycle whose events are drawn.
         start: the state to begin from; the initial state if omitted.
-        max_size: how many events are drawn at most.
+        max_size: the most events to draw.
         ended: whether to continue to a state in which the task is over, by a shortest path that may exceed `max_size`.
     Raises:
         UnknownName: a state that the lifecycle does not declare.
@@ -112,7 +112,7 @@ def histories(
 ) -> st.SearchStrategy[list[str]]:
     """Draw one task's recorded statuses, oldest first, as statuses of `channel`.
 
-    Without a defect, `lifecycle.check` in the same mode reports nothing but information. With one,
+    Without a defect, `lifecycle.check` in the same mode reports notes only. With one,
     its findings include that code at least once.
 
     Args:
@@ -120,7 +120,7 @@ def histories(
         defect: the code of a finding that the history must have; none if omitted.
         mode: "exact" if every change is recorded, "sampled" if some may be missed.
         channel: the channel whose statuses are drawn.
-        max_size: about how many rows; a defect adds its own row and the path to it.
+        max_size: the approximate number of rows; a defect adds its own row and the path to it.
     Raises:
         ValueError: no history of this lifecycle can have the defect; see `possible_defects`.
         UnknownName: `channel` is not declared.
@@ -135,7 +135,7 @@ def histories(
 
 
 def possible_defects(lifecycle: Lifecycle[S, E], *, mode: Mode = "exact") -> tuple[FindingCode, ...]:
-    """Return the codes that `check` can report for a history of this lifecycle, information included."""
+    """Return the codes that `check` can report for a history of this lifecycle, notes included."""
     return tuple(_defects(lifecycle, mode))
 
 
@@ -350,7 +350,7 @@ def _invariants(
 
 
 def _nothing() -> None:
-    """Do nothing: the `close` of an executor that has nothing to close."""
+    """Do nothing; the default `close` of an executor."""
 
 
 @dataclass(frozen=True, kw_only=True)

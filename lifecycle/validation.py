@@ -61,7 +61,7 @@ LARGEST: Mapping[str, int] = {
 }  # fmt: skip
 """The most parts of each kind that may be declared: such a lifecycle is validated in seconds and in 300 MiB."""
 
-MOST_FINDINGS = 100  # people do not read more, and each one costs a search for the name that was meant
+MOST_FINDINGS = 100  # nobody reads more, and each one costs a search for the intended name
 
 
 def path_text(path: Path) -> str:
@@ -75,7 +75,7 @@ def path_text(path: Path) -> str:
 
 
 def limited(findings: Iterable[DefinitionFinding]) -> tuple[DefinitionFinding, ...]:
-    """Return the first 100 findings; if there are more, one more finding says so."""
+    """Return the first 100 findings, and if there are more, one finding about that."""
     found = tuple(islice(findings, MOST_FINDINGS + 1))
     if len(found) <= MOST_FINDINGS:
         return found
@@ -116,7 +116,7 @@ def _validate_size(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
 
 
 def _count_rows(lifecycle: Declaration[S, E]) -> int:
-    """Return the number of rows. They are not listed for that: a few lines can stand for millions."""
+    """Return the number of rows, without listing them: a few lines can declare millions."""
     going = {state.name for state in lifecycle.states if not state.final}
     count = 0
     for row in lifecycle.transitions:

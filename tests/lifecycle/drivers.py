@@ -111,7 +111,7 @@ class Driver:
             result = self.perform(effect)
 
     def ending(self, steps: Steps[R], result: Any = None) -> R | LifecycleError:
-        """As `run`, but return what it raises."""
+        """Run it like `run`, but return the error that it raises."""
         try:
             return self.run(steps, result)
         except LifecycleError as error:

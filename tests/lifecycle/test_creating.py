@@ -426,7 +426,7 @@ def test_failure_of_a_create_that_another_worker_has_claimed_is_uncertain() -> N
     assert creating.creates.load("1").state is CommandState.UNCERTAIN
 
 
-def test_lost_response_of_an_abandoned_create_says_that_it_is_abandoned() -> None:
+def test_lost_response_of_an_abandoned_create_names_that_outcome() -> None:
     creating = shop(LOST)
 
     with pytest.raises(CreateUncertain, match="it is abandoned: by another"):

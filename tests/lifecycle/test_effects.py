@@ -325,7 +325,7 @@ def test_a_claim_that_is_broken_off_itself_is_not_known(log: Log) -> None:
     assert log.load().open_command is None
 
 
-def test_a_journal_that_is_gone_lets_the_lease_lapse(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lease_lapses_if_the_journal_is_lost(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object, **__: object) -> None:
         raise OSError("the disk is gone")
 
@@ -382,7 +382,7 @@ class Watching:
         self.told.append(result)
 
 
-def test_an_observer_is_told_of_every_effect_and_of_the_result(log: Log) -> None:
+def test_an_observer_gets_every_effect_and_the_result(log: Log) -> None:
     watching = Watching()
     run = ProcedureRun(procedure(Load(), Read()), log, [watching])
     run.resume()

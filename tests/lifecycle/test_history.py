@@ -169,24 +169,24 @@ def test_require_state_of() -> None:
         ("exact", "running finished", "0 wrong_start"),
         ("sampled", "running finished", ""),
         ("exact", "created finished", "1 gap"),
-        ("sampled", "created finished", "1 gap (information)"),
-        ("exact", "created created running running", "1 duplicate (information), 3 duplicate (information)"),
+        ("sampled", "created finished", "1 gap (note)"),
+        ("exact", "created created running running", "1 duplicate (note), 3 duplicate (note)"),
         ("exact", "created running created", "2 out_of_order"),
         ("exact", "created running created running", "2 out_of_order"),
         ("exact", "created stopped running", "2 after_final"),
         ("exact", "created stopped running paused", "2 after_final, 3 after_final"),
-        ("exact", "created stopped stopped", "2 duplicate (information)"),
-        ("exact", "created stopped running running", "2 after_final, 3 duplicate (information)"),
+        ("exact", "created stopped stopped", "2 duplicate (note)"),
+        ("exact", "created stopped running running", "2 after_final, 3 duplicate (note)"),
         ("sampled", "failed finished", "1 after_final"),
         ("exact", "zombie created zombie running", "0 unknown_status, 2 unknown_status"),
         ("exact", "zombie running", "0 unknown_status, 1 wrong_start"),
         ("sampled", "zombie zombie", "0 unknown_status, 1 unknown_status"),
-        ("exact", "created stopped zombie stopped", "2 unknown_status, 3 duplicate (information)"),
+        ("exact", "created stopped zombie stopped", "2 unknown_status, 3 duplicate (note)"),
     ],
 )
 def test_check(mode: Any, history: str, expected: str) -> None:
     found = [
-        f"{each.index} {each.code}" + (" (information)" if each.severity is Severity.INFORMATION else "")
+        f"{each.index} {each.code}" + (" (note)" if each.severity is Severity.NOTE else "")
         for each in V1_FULL.check(history.split(), mode=mode)
     ]
 

@@ -122,7 +122,7 @@ def test_an_id_or_key_of_more_than_1000_bytes_is_refused_before_anything_is_reco
     ]
 
     for act in refused:
-        with pytest.raises(ValueError, match="has 1,002 bytes; a journal takes 1,000"):
+        with pytest.raises(ValueError, match="has 1,002 bytes; a journal accepts 1,000"):
             act()
 
     assert log.load() == record

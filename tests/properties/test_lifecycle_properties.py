@@ -201,11 +201,11 @@ def test_a_recorded_history_conforms(walk: tuple[Declared, list[str]]) -> None:
     statuses = [str(lifecycle.replay(events[:count])) for count in range(len(events) + 1)]
     for mode in ("exact", "sampled"):
         found = lifecycle.check(statuses, mode=mode)
-        assert {each.severity for each in found} <= {Severity.INFORMATION}  # an event may lead back to its own state
+        assert {each.severity for each in found} <= {Severity.NOTE}  # an event may lead back to its own state
         assert [each.index for each in found] == [i for i in range(1, len(statuses)) if statuses[i] == statuses[i - 1]]
     thinned = statuses[:1] + [status for status, keep in zip(statuses[1:], statuses, strict=False) if status != keep]
     assert lifecycle.check(thinned) == ()
-    assert all(each.severity is Severity.INFORMATION for each in lifecycle.check(thinned[::2], mode="sampled"))
+    assert all(each.severity is Severity.NOTE for each in lifecycle.check(thinned[::2], mode="sampled"))
 
 
 @given(lifecycles(), st.data())

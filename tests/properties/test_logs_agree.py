@@ -49,7 +49,7 @@ class Case:
     rows: tuple[LogRow, ...]
     channel: str = Channel.API
     mode: Mode = "exact"
-    information: bool = True
+    notes: bool = True
     timed: bool = True
     sequenced: bool = True
     threads: int = 1
@@ -70,7 +70,7 @@ class Case:
             mode=self.mode,
             channel=self.channel,
             columns=self.columns,
-            information=self.information,
+            notes=self.notes,
             threads=self.threads,
         )
 
@@ -80,7 +80,7 @@ class Case:
             self.rows,
             mode=self.mode,
             channel=self.channel,
-            information=self.information,
+            notes=self.notes,
             timed=self.timed,
         )
 
@@ -188,9 +188,9 @@ def cases(draw: st.DrawFn, *, ordered: bool = False) -> Case:
             sequence = 0 if not sequenced else number if ordered else draw(st.integers(-2, 2))
             rows.append(LogRow(task, at_us, sequence, len(rows) + 1, status))
     rows = rows or [LogRow("a", moments[0], 0, 1, str(lifecycle.initial))]
-    information = draw(st.booleans())
+    notes = draw(st.booleans())
     threads = draw(st.sampled_from([1, 2, 5]))
-    case = Case(lifecycle, tuple(rows), channel, mode, information, timed, sequenced, threads)
+    case = Case(lifecycle, tuple(rows), channel, mode, notes, timed, sequenced, threads)
     return case.reordered(draw(st.permutations(range(len(rows)))))
 
 
@@ -276,7 +276,7 @@ def large_log(lifecycle: Declared, *, tasks: int, seed: int) -> tuple[LogRow, ..
 def test_all_agree_on_a_large_log(table: Table, mode: Mode) -> None:
     lifecycle = CATALOG["v3-full"]
     rows = large_log(lifecycle, tasks=40_000, seed=4)
-    case = Case(lifecycle, rows, mode=mode, information=True, sequenced=False, threads=2)
+    case = Case(lifecycle, rows, mode=mode, notes=True, sequenced=False, threads=2)
     assert len(rows) > 300_000
     with case.checked(Rows(rows)) as here, case.checked(table.fill(rows)) as there:
         found = outcome(here, [NAME])

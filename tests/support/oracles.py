@@ -63,10 +63,10 @@ def relation(away: Mapping[tuple[str, str], float], known: str, reported: str) -
 def remarks(lifecycle: Lifecycle[str, str], words: list[str], *, exact: bool) -> list[tuple[int, str, str]]:
     """Return the findings of the three rules in a history: (row, code, severity)."""
     away = distances(names(lifecycle)[0], moves_of(lifecycle))
-    found = [(row, "unknown_status", "finding") for row, word in enumerate(words) if word not in names(lifecycle)[0]]
+    found = [(row, "unknown_status", "error") for row, word in enumerate(words) if word not in names(lifecycle)[0]]
     known = [(row, word) for row, word in enumerate(words) if word in names(lifecycle)[0]]
     if exact and known and known[0][1] != lifecycle.initial:
-        found.append((known[0][0], "wrong_start", "finding"))
+        found.append((known[0][0], "wrong_start", "error"))
     for place in range(1, len(known)):
         row, word = known[place]
         _, before = known[place - 1]
@@ -75,7 +75,7 @@ def remarks(lifecycle: Lifecycle[str, str], words: list[str], *, exact: bool) ->
         code = {"jump": "gap", "stale": "out_of_order", "conflict": "impossible"}.get(kind, kind)
         harmless = code == "duplicate" or (code == "gap" and not exact)
         if code != "step":
-            found.append((row, code, "information" if harmless else "finding"))
+            found.append((row, code, "note" if harmless else "error"))
     return sorted(found)
 
 

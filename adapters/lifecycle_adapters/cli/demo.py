@@ -1,4 +1,4 @@
-"""The command `demo`, which drives tasks of three API versions over real HTTP and checks every step that it shows.
+"""The command `demo`, which drives tasks of three API versions over real HTTP and checks each printed step.
 
 It starts its own emulator on a free port and stops it at the end. If a step does not end as the demo expects, the demo
 prints the difference and fails.
@@ -71,6 +71,10 @@ def _pause_resume_stop(stage: _Stage, client: Client) -> Task:
     task = stage.do("task = client.create('Buy milk')", lambda: client.create("Buy milk"))
     stage.remote(task, "start")
     stage.do("task.pause()", task.pause)
+    stage.say(
+        "    read before, to judge the command; read after, because v1's response is empty and proves nothing",
+        style="dim",
+    )
     stage.do("task.resume()", task.resume)
     stage.do("task.stop()", task.stop)
     stage.expect(task.known_state(), "stopped")
@@ -154,6 +158,7 @@ def _stop_and_stop_with_session(stage: _Stage, client: Client) -> None:
     stage.remote(task, "start")
     stage.do("task.stop()", task.stop)
     stage.expect(task.known_state(), "stopped")
+    stage.say("    not read after: v2's response has the status", style="dim")
     task = stage.do("task = client.create('Find a hotel')", lambda: client.create("Find a hotel"))
     stage.remote(task, "start")
     stage.do("task.stop_task_and_session()", task.stop_task_and_session)
@@ -174,6 +179,7 @@ def _dispatch_wait_stop(stage: _Stage, client: Client) -> None:
 
     result = stage.do("result = session.wait()", lambda: session.wait(on_progress=watch))
     stage.expect(result.state, "idle")
+    stage.say("    polled until it was idle; the last request read its output", style="dim")
     stage.say(f"    {result.state}, its output: {shown(result.output)}", style="dim")
     stage.do("session.stop()", session.stop)
     stage.expect(session.known_state(), "stopped")

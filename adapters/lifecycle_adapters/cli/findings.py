@@ -18,15 +18,15 @@ class FindingList:
         report = checked.report
         self._report = report
         self._most = most
-        self._information = sum(report.findings.values()) - report.bad_rows
-        self._listed = report.bad_rows + (self._information if log.information else 0)
+        self._notes = sum(report.findings.values()) - report.bad_rows
+        self._listed = report.bad_rows + (self._notes if log.notes else 0)
         self._unreadable = sum(report.unreadable.values())
         self._findings = checked.findings(most=most)
-        # Where there are none, the log is not read once more to say so.
+        # Without unreadable rows, the log need not be read again.
         self._rejects = checked.rejects(most=most) if self._unreadable else iter(())
 
     def print(self, *, as_json: bool) -> None:
-        """Print it for people or for programs."""
+        """Print the list for people or, as JSON, for programs."""
         if as_json:
             print_json(self._document())
         else:
@@ -45,8 +45,8 @@ class FindingList:
             say(f"... and {count(more)} more: --show {self._listed} lists all, --findings FILE writes all to a file")
         report = self._report
         say(
-            f"{counted(report.tasks, 'task')}, {counted(report.rows, 'row')}: {counted(report.bad_rows, 'finding')},"
-            f" {count(self._information)} for information, {counted(self._unreadable, 'unreadable row')}"
+            f"{counted(report.tasks, 'task')}, {counted(report.rows, 'row')}: {counted(report.bad_rows, 'error')},"
+            f" {counted(self._notes, 'note')}, {counted(self._unreadable, 'unreadable row')}"
         )
 
     def _document(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class FindingList:
             "tasks": report.tasks,
             "rows": report.rows,
             "bad_rows": report.bad_rows,
-            "information": self._information,
+            "notes": self._notes,
             "unreadable_rows": self._unreadable,
             "findings": [_entry(found) for found in self._findings],
             "more_findings": self._more(self._listed),

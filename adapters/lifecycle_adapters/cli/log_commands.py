@@ -20,7 +20,7 @@ def check(
 ) -> None:
     """Check recorded histories, of one task or of millions, and list each row that cannot be true.
 
-    Exit code 0: nothing, or information only. 1: findings. 2: the log, or a file of it, cannot be read.
+    Exit code 0: no finding, or notes only. 1: errors. 2: the log, or a file of it, cannot be read.
 
     Example: lifecycle check v4 log.csv --mode sampled --findings findings.csv
     """
@@ -44,7 +44,7 @@ def report(
 ) -> None:
     """Report the counts of a log: findings by kind, observed transitions, times in states, last states.
 
-    Exit code 0: no findings, or information only. 1: findings. 2: the log, or a file of it, cannot be read.
+    Exit code 0: no finding, or notes only. 1: errors. 2: the log, or a file of it, cannot be read.
 
     Example: lifecycle report v4 log.parquet --html report.html
     """

@@ -1,4 +1,4 @@
-"""The options of the commands about logs: where the log is, how it is written, how it is checked.
+"""The options of the commands for logs: the log's place, its format, and the rules of the check.
 
 All of these commands take the same options, each declared once as a field of `LogOptions`. Nothing of
 lifecycle_adapters.logs is imported here, because its database takes longer to load than most commands run.
@@ -24,7 +24,7 @@ TASK_COLUMN, AT_COLUMN = "task_id", "at"
 
 
 def _options(panel: str | None) -> Callable[..., Any]:
-    """Return what declares an option of one panel of the help text."""
+    """Return a function that declares an option in one panel of the help text."""
 
     def option(help: str, *names: str, **settings: Any) -> Any:  # noqa: A002
         return typer.Option(*names, help=help, rich_help_panel=panel, **settings)
@@ -62,7 +62,7 @@ class LogOptions:
     ignore_case: Annotated[bool, _rule("Read a status in any letter case: RUNNING is running.", "--ignore-case")] = (
         False
     )
-    information: Annotated[bool, _rule("Include informational findings.", "--information")] = False
+    notes: Annotated[bool, _rule("List notes, too: findings that do not make a history bad.", "--notes")] = False
     strict: Annotated[bool, _rule("Check nothing if anything cannot be read, and exit with 2.", "--strict")] = False
 
     status_column: Annotated[str, _reading("This column holds the status.", metavar="NAME")] = "status"
@@ -73,23 +73,23 @@ class LogOptions:
     at_column: Annotated[
         str | None, _reading("This column holds the time.", metavar="NAME", show_default=AT_COLUMN)
     ] = None
-    in_order: Annotated[bool, _reading("The log has no times, and its rows are in order.", "--in-order")] = False
+    in_order: Annotated[bool, _reading("Read rows in their order; the log has no times.", "--in-order")] = False
     sequence_column: Annotated[
         str | None,
-        _reading("Integers in this column order a task's rows of one time. Default: their place does.", metavar="NAME"),
+        _reading("Integers in this column order a task's rows of equal time. Default: their place.", metavar="NAME"),
     ] = None
     time: Annotated[
         Literal["iso", "seconds", "milliseconds", "microseconds", "nanoseconds"] | None,
         _reading(
-            "Times are written as ISO 8601 (UTC if they name no zone), or count from 1970. Default: ISO, seconds and"
-            " milliseconds are recognised."
+            "Times are in ISO 8601 (UTC if they name no zone), or count this unit since 1970. Default: ISO, seconds"
+            " and milliseconds are recognised."
         ),
     ] = None
     time_format: Annotated[
         str | None,
         _reading(
-            "The pattern of times, as of Python's strptime, without %c, %x, %X and weeks: '%d.%m.%Y %H:%M'; UTC if it"
-            " has no %z.",
+            "Times have this pattern of Python's strptime, without %c, %x, %X and weeks: '%d.%m.%Y %H:%M'; UTC if"
+            " it has no %z.",
             metavar="PATTERN",
         ),
     ] = None

@@ -43,7 +43,7 @@ _ENDING = [each for each in signal.Signals if each.name in ("SIGTERM", "SIGHUP")
 
 @contextmanager
 def _ended_in_order() -> Generator[None]:
-    """Handle signals that end the process like Ctrl-C, so that spilled files are removed."""
+    """Handle the signals that end a process as Ctrl-C is handled, so that spilled files are removed."""
     # A signal that is ignored, as under nohup, stays ignored.
     handled = [each for each in _ENDING if signal.getsignal(each) is signal.SIG_DFL]
     for each in handled:
@@ -82,12 +82,12 @@ def judge(
                 channel=log.channel,
                 columns=columns,
                 ignore_case=log.ignore_case,
-                information=log.information,
+                notes=log.notes,
                 strict=log.strict,
                 memory=log.memory,
                 threads=log.threads,
                 spill=log.spill,
-                progress=bar.tell,
+                progress=bar.show,
                 keep_rejects=keep,
             )
     except UnusableLog as error:
@@ -108,9 +108,9 @@ def _say_other_cases(report: LogReport, statuses: Mapping[str, str]) -> None:
     """Say which unknown statuses are declared in another letter case."""
     for status, declared in report.in_another_case(statuses).items():
         number = report.unknown_statuses[status]
-        rows = f"{counted(number, 'row')} {'says' if number == 1 else 'say'}"
-        option = "--ignore-case takes them for the same"
-        say(f"{rows} {shown(status)}; declared is {shown(declared)!r}: {option}", stderr=True)
+        rows = f"{counted(number, 'row')} {'has' if number == 1 else 'have'}"
+        option = "add --ignore-case to read them as equal"
+        say(f"{rows} the status {shown(status)}, but {shown(declared)!r} is declared; {option}", stderr=True)
 
 
 def _exit_code(report: LogReport) -> int:
@@ -153,21 +153,21 @@ def _source(log: LogOptions) -> Source:
 
 
 def _hints(error: UnusableLog, log: LogOptions) -> Iterator[str]:
-    """Yield which options help if a column, what a file is, or how times are written is not known."""
+    """Yield the options that help if a column, a file's format or the format of times is not known."""
     match error:
         case MissingColumn():
             yield from _hints_about_column(error.name, log)
         case NoReadableRows() | UnreadableRows():
             if RejectReason.TIME_OUT_OF_RANGE in error.reasons and log.time is None:
-                yield "--time microseconds or --time nanoseconds says that numbers count those"
+                yield "if numbers count them, add --time microseconds or --time nanoseconds"
             if RejectReason.BAD_TIME in error.reasons and log.time_format is None:
-                yield "--time-format says how times are written"
+                yield "give the format of times with --time-format"
         case UnknownFormat():
-            yield "--input-format names the format: parquet, csv or jsonl"
+            yield "name the format with --input-format: parquet, csv or jsonl"
         case WrongDelimiter():
-            yield f"--delimiter {error.delimiter!r} reads it"
+            yield f"read it with --delimiter {error.delimiter!r}"
         case WrongEncoding():
-            yield f"--encoding {error.encoding} reads it"
+            yield f"read it with --encoding {error.encoding}"
         case WrongPattern():
             yield "--time-format takes the directives of strptime, such as '%d.%m.%Y %H:%M'"
         case _:
@@ -176,14 +176,14 @@ def _hints(error: UnusableLog, log: LogOptions) -> Iterator[str]:
 
 def _hints_about_column(name: str, log: LogOptions) -> Iterator[str]:
     hints = {
-        log.status_column: "--status-column names the column of the status",
+        log.status_column: "name the column of the status with --status-column",
         _named(
             log.task_column, TASK_COLUMN
-        ): "--task-column names the column of the task's id; --one-task says that there is none",
+        ): "name the column of the task's id with --task-column; if there is none, add --one-task",
         _named(
             log.at_column, AT_COLUMN
-        ): "--at-column names the column of the time; --in-order says that there is none",
-        log.sequence_column: "--sequence-column names the column of the sequence",
+        ): "name the column of the time with --at-column; if there is none, add --in-order",
+        log.sequence_column: "name the column of the sequence with --sequence-column",
     }
     if (hint := hints.get(name)) is not None:
         yield hint
@@ -211,7 +211,7 @@ def _require_writable(log: LogOptions, page: Path | None, source: Source) -> Non
 
 
 def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
-    """Write what is wanted, and the rows that could not be read in any case; return a line about each file."""
+    """Write the wanted files, and in any case the unreadable rows; return a line about each file."""
     lines: list[str] = []
     if log.findings is not None:
         lines.append(f"wrote {counted(checked.write_findings(log.findings), 'finding')} to {shown(log.findings)}")
@@ -222,14 +222,14 @@ def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
 
 
 def _keep_rejects(write: RejectWriter, log: LogOptions) -> str:
-    """Write the file that is wanted, or one that nobody asked for, unless something would be lost; say which."""
+    """Write the rows to --rejects, or by default to a file that replaces nothing; return a message with its name."""
     if log.rejects is not None:
         write(log.rejects)
-        return f"wrote which and why to {shown(log.rejects)}"
+        return f"wrote them and the reasons to {shown(log.rejects)}"
     try:
-        return f"which and why is kept in {keep_rejects(write)}"
+        return f"they and the reasons are kept in {keep_rejects(write)}"
     except EngineFailed as error:
-        return f"{error}; --rejects FILE keeps which and why"
+        return f"{error}; give --rejects FILE to keep them and the reasons"
 
 
 def _write_page(path: Path, checked: CheckedLog, lifecycle: Lifecycle[str, str]) -> str:

@@ -1,6 +1,6 @@
 """Lifecycles by name or file, the arguments that name them, and proposals for shell completion.
 
-Completion never fails: if something cannot be known, nothing is proposed.
+Completion never fails: it proposes nothing if it cannot find out what fits.
 """
 
 from __future__ import annotations

@@ -34,13 +34,13 @@ EXIT_CODES = {
     INTERRUPTED: "interrupted",
     UNREAD: "a pipe was closed before all was written, as by `head`; a program that SIGPIPE ended has this code",
 }
-"""The meaning of each exit code; a command's help says what is particular to it."""
+"""The meaning of each exit code; a command's help adds its particular meanings."""
 
 _PIPE_WIDTH = 120  # columns, if the output is no terminal and COLUMNS is not set
 
 _LEAST_WIDTH = 20  # in fewer columns a table's rows would be blank; the terminal wraps the lines
 
-_SEVERITIES = {Severity.FINDING: "bold red", Severity.INFORMATION: "cyan"}
+_SEVERITIES = {Severity.ERROR: "bold red", Severity.NOTE: "cyan"}
 
 _OUTCOMES = (IllegalTransition, CommandError, CreateError, WaitTimedOut)
 """The errors that are outcomes of a good command line; all others are bad input."""
@@ -133,7 +133,7 @@ def errors_explained(*, as_json: bool = False, task: str | None = None, command:
 
 
 def _discard_output() -> None:
-    """Discard what the streams still hold: nobody reads one of them, and Python would report that at its end."""
+    """Discard buffered output: a stream has no reader, and Python would report the failed write at its exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -151,7 +151,7 @@ def os_error_text(error: OSError) -> str:
 
 @contextmanager
 def misuse_is_bad_input() -> Generator[None]:
-    """Turn the TypeError or ValueError of an argument that the library refuses into a message and exit code 2."""
+    """Turn a TypeError or ValueError that the library raises for an argument into a message and exit code 2."""
     try:
         yield
     except LifecycleError:
@@ -161,7 +161,7 @@ def misuse_is_bad_input() -> Generator[None]:
 
 
 def not_empty(given: str | None) -> str | None:
-    """Return an option's text. Raises BadParameter if it is empty, as of a shell variable that is not set."""
+    """Return an option's text. Raises BadParameter if it is empty, such as from a shell variable that is not set."""
     if given == "":
         raise typer.BadParameter("it is empty; give a text, or leave the option out")
     return given

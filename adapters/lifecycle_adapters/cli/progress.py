@@ -16,7 +16,7 @@ _AFTER_S = 1.0
 
 
 class Bar:
-    """Shows, within its `with` block, what is being done and how much of it is done; may be entered again.
+    """Shows, within its `with` block, the current work and its progress; may be entered again.
 
     Args:
         to: where it is drawn, the standard error if omitted; nothing is drawn if that is not a terminal.
@@ -29,8 +29,8 @@ class Bar:
         self._begun_s: float | None = None
         self._drawn: tuple[Progress, TaskID] | None = None
 
-    def tell(self, doing: str, share: float | None) -> None:
-        """Show what is being done and which share is done, 0.0 to 1.0, or None if that is not known."""
+    def show(self, doing: str, share: float | None) -> None:
+        """Show the current work and the share that is done, 0.0 to 1.0, or None if it is not known."""
         is_quick = self._begun_s is None or self._clock() - self._begun_s < _AFTER_S
         if is_quick or not self._to.is_terminal:
             return

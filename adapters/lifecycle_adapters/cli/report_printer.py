@@ -58,15 +58,15 @@ def _facts(report: LogReport, lifecycle: Lifecycle[str, str]) -> Iterator[tuple[
         Text(f"{declared - len(report.uncovered_transitions)} of {declared} declared transitions were seen"),
     )
     if report.is_clean:
-        yield "findings", Text("0", "bold green")
+        yield "errors", Text("0", "bold green")
     else:
-        yield "findings", Text(f"{count(report.bad_rows)} in {counted(report.bad_tasks, 'task')}", "bold red")
-    yield "information", Text(count(sum(report.findings.values()) - report.bad_rows))
+        yield "errors", Text(f"{count(report.bad_rows)} in {counted(report.bad_tasks, 'task')}", "bold red")
+    yield "notes", Text(count(sum(report.findings.values()) - report.bad_rows))
     if report.unreadable:
         yield "unreadable", Text(counted(sum(report.unreadable.values()), "row"), "bold red")
     if report.ties:
         rows = f"{counted(report.ties, 'row')} {'has' if report.ties == 1 else 'have'}"
-        yield "ties", Text(f"{rows} the time of the row before it; only their place puts them in order")
+        yield "ties", Text(f"{rows} the time of the row before it; only their place in the log orders them")
 
 
 def _table(section: Section, *, narrow: bool) -> Table:
@@ -91,6 +91,6 @@ def _shown(cell: Cell, *, narrow: bool) -> Text:
 
 
 def _broken_span(span: str) -> Text:
-    """A time span whose smaller unit is on a line of its own."""
+    """Return a time span with its smaller unit on a line of its own."""
     number, unit, *rest = span.split(" ")
     return Text(f"{number} {unit}\n{' '.join(rest)}" if rest else span)

@@ -40,7 +40,7 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Listen on this port of 127.0.0.1; 0 chooses a free one.")
     ] = 8787,
-    pace: Annotated[float, typer.Option(metavar="SECONDS", help="A task stays in each state for this time.")] = 1.0,
+    pace: Annotated[float, typer.Option(metavar="SECONDS", help="Keep a task in each state for this time.")] = 1.0,
     manual: Annotated[bool, typer.Option("--manual", help="Change tasks by commands and control calls only.")] = False,
     lifecycle: Annotated[
         list[str] | None,

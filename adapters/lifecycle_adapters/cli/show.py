@@ -79,11 +79,11 @@ _SUFFIXES = {
     ".mmd": {"mermaid", "mermaid-state"}, ".png": {"png"}, ".puml": {"plantuml"}, ".svg": {"svg"},
     ".yaml": {"yaml", "json"}, ".yml": {"yaml", "json"},
 }  # fmt: skip
-"""The formats that a file with this suffix may have; JSON is YAML. Any other suffix says nothing."""
+"""The formats that a file with this suffix may have; JSON is YAML. Any other suffix fits every format."""
 
 
 def _require_suffix(output: Path, format_: str) -> None:
-    """End the command as bad input if programs would take the file for one of another format."""
+    """End the command as bad input if the file's suffix is that of another format."""
     formats = _SUFFIXES.get(output.suffix.lower(), {format_})
     if format_ not in formats:
         other = " or ".join(sorted(formats))

@@ -188,7 +188,7 @@ def create(
         },
     )
     unknown = "it is not known whether a task was created"
-    recovery = "" if journal is None else "; `lifecycle recover` settles that"
+    recovery = "" if journal is None else "; run `lifecycle recover` to settle that"
     opened = client_of(api, base_url, parameter, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
     with _interruption_reported(unknown + recovery), opened as client:
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
@@ -339,7 +339,7 @@ def wait(
     opened = client_of(
         api, base_url, parameter, lifecycle=lifecycle, timing=timing, journal=journal, worker=worker, key_from=key_from
     )
-    with _interruption_reported("the task goes on"), opened as client, _progress_printer(task_id) as see:
+    with _interruption_reported("the task continues"), opened as client, _progress_printer(task_id) as see:
         task = client.task(task_id)
         result = task.wait(until, timeout_s=timeout, on_progress=see, on_unknown="continue" if go_on else "raise")
     if as_json:
@@ -365,7 +365,7 @@ def _known(state: str | None) -> str:
 
 @contextmanager
 def _interruption_reported(what: str) -> Generator[None]:
-    """Say in one line what an interruption by Ctrl-C leaves behind."""
+    """Print one line about what stays open after an interruption by Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt:
@@ -423,7 +423,7 @@ def open_journal(journal: str | None, worker: str | None) -> Generator[SqlJourna
 def with_key(make: Callable[..., C], api: str, variable: str | None, **settings: Any) -> C:
     """Create a client with the key of the named variable, the key that it finds itself, or one typed at a prompt.
 
-    No option takes the key itself: it would show in the list of processes. A line says if the service is retired.
+    No option takes the key itself: it would show in the list of processes. Print a line if the service is retired.
     """
     from lifecycle_adapters.http import RetiredServiceWarning
 
@@ -454,13 +454,13 @@ def _with_key(make: Callable[..., C], binding: HttpBinding[str, str], variable: 
 
 
 def require_journal(journal: str | None, kept: Mapping[str, tuple[str, object]]) -> None:
-    """End the command as bad input if something was given that only a journal keeps, and no journal was named.
+    """End the command as bad input if an option needs a journal, and none is named.
 
-    Without one each call has a journal of its own, in memory: a key would protect nothing.
+    Without one each call has its own journal in memory, so that a key would protect nothing.
 
     Args:
         journal: the journal that was named, None or empty if none was.
-        kept: by option, what the journal keeps, for the message, and the value, which is false if it was not given.
+        kept: by option, the noun for what the journal keeps, for the message, and the value, false if not given.
     """
     for option, (what, value) in kept.items():
         if value and not journal:
@@ -480,7 +480,7 @@ def _fields(given: list[str] | None, method: Callable[..., object]) -> dict[str,
 
 
 class _LiveStatus:
-    """The statuses that were seen so far, and how long each lasted, as one line that is redrawn all the time."""
+    """The statuses seen so far, and how long each lasted, as one line that is redrawn continuously."""
 
     def __init__(self, task_id: str) -> None:
         self._task_id = task_id

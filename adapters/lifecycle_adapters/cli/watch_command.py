@@ -60,7 +60,7 @@ def watch(
     lifecycle: GoverningLifecycle = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow many tasks and print what happens to them, until all are over or Ctrl-C ends it.
+    """Follow many tasks and print their events, until all are over or Ctrl-C ends it.
 
     With a journal, a later call resumes what an interrupted one knew. If no limit is given, it also ends when the
     service refuses to read every task that is left.
@@ -137,7 +137,7 @@ async def _watch(
                     if isinstance(event, ReadFailed) and event.is_gone:  # the watcher retries all other failures
                         lost.add(event.task_id)
                     refused = watcher.refused
-                    if not policies and len(refused) == len(watcher):  # nothing else is left to wait for
+                    if not policies and len(refused) == len(watcher):  # nothing remains to wait for
                         lost |= refused
                         for task_id in refused:
                             watcher.discard(task_id)

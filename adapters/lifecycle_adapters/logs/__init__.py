@@ -7,8 +7,8 @@ Call `check_logs`. The files in the order in which it uses them:
     records.py      the query that makes the relation `records` of a log's columns (columns.py), in the SQL of a
                     dialect.py: duckdb_dialect.py, postgres/postgres_dialect.py, spark/spark_dialect.py
     engine.py       a database that runs the queries; duckdb_session.py is DuckDB, and spill.py its directory
-    queries.py      the queries, one SQL for all engines, and a table of which relation is made of which
-    rules.py        what the lifecycle says about each pair of statuses
+    queries.py      the queries, one SQL for all engines, and a table of the relations and their sources
+    rules.py        the lifecycle's verdict on each pair of statuses
     check.py        runs the queries in their order and returns a result.py
     report.py       the report, added up from results of queries; sections.py has its tables, page/ shows them as HTML,
                     units.py formats numbers and times

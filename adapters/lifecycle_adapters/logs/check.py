@@ -41,7 +41,7 @@ def check_logs(
     channel: str = Channel.API,
     columns: Columns | None = None,
     ignore_case: bool = False,
-    information: bool = False,
+    notes: bool = False,
     strict: bool = False,
     memory: str = "1GB",
     threads: int | None = None,
@@ -49,28 +49,28 @@ def check_logs(
     progress: Progress | None = None,
     keep_rejects: Callable[[RejectWriter], object] | None = None,
 ) -> CheckedLog:
-    """Judge all histories of a log by the rules of `Lifecycle.check`, and count what happened.
+    """Judge all histories of a log by the rules of `Lifecycle.check`, and count transitions, times and findings.
 
     Args:
         lifecycle: the lifecycle whose rules apply.
-        source: where the log is: `Files`, `Frame`, `DuckTable`, `PostgresTable` or `SparkFiles`.
+        source: the log: `Files`, `Frame`, `DuckTable`, `PostgresTable` or `SparkFiles`.
         mode: "exact" if every change was recorded, "sampled" if tasks were polled.
         channel: the channel that reported the statuses.
-        columns: which column holds what.
-        ignore_case: take a status in another letter case ("RUNNING") for the declared one ("running").
-        information: also list rows that are information only; they are counted in any case. In a log of polls
+        columns: the names of the columns.
+        ignore_case: read a status in another letter case ("RUNNING") as the declared one ("running").
+        notes: also list notes; they are counted in any case. In a log of polls
             these are nearly all rows.
         strict: raise if a row or a file cannot be read, instead of counting it.
-        memory: the most that DuckDB may use, as in "800MB"; beyond it, it spills. The rest of the process needs
+        memory: the most memory for DuckDB, such as "800MB"; beyond it, it spills. The rest of the process needs
             some 100 MB.
-        threads: how many DuckDB uses, 1 to 1,000. Default: one for each core.
-        spill: where to make a directory to spill into, which is removed at the end. Default: the system's.
+        threads: the number of DuckDB's threads, 1 to 1,000. Default: one for each core.
+        spill: the parent of the directory to spill into, which is removed at the end. Default: the system's.
         progress: called during long work, see Progress.
         keep_rejects: called with a writer of the rejects before an error about unreadable rows is raised.
     Returns:
         The result, to be closed: read findings from it, or write them to a file.
     Raises:
-        UnusableLog: the log is not there, or is not what the arguments say. NoReadableRows, MissingColumn,
+        UnusableLog: the log does not exist, or does not match the arguments. NoReadableRows, MissingColumn,
             UnknownFormat, WrongDelimiter, WrongEncoding and WrongPattern are subclasses, with the details as
             attributes.
         UnreadableRows: `strict`, and something could not be read.
@@ -79,14 +79,14 @@ def check_logs(
         ValueError: `mode` is neither; the channel has more than 500 statuses; `ignore_case` is given and two statuses
             differ in letter case only; `memory` or `threads` is not a limit that DuckDB understands; or `spill` is
             not UTF-8.
-        TypeError: `source` is not a source, such as the name of a file; or a `Frame` was made of something else; or
+        TypeError: `source` is not a source (but, for example, the name of a file); a `Frame` holds something else;
             another argument has the wrong type; or `progress` or `keep_rejects` cannot be called.
         MissingExtra: an optional dependency of the source is not installed.
     """
     require_lifecycle(lifecycle)
     _require_source(source)
     require(columns, Columns | None, "columns must be Columns(...)")
-    for name, given in (("ignore_case", ignore_case), ("information", information), ("strict", strict)):
+    for name, given in (("ignore_case", ignore_case), ("notes", notes), ("strict", strict)):
         require_boolean(given, name)
     require_callback(progress, "progress", "what is done and its share")
     require_callback(keep_rejects, "keep_rejects", "what writes the rejects")
@@ -94,9 +94,7 @@ def check_logs(
     columns = columns or Columns()
     session = DuckDbSession(memory=memory, threads=threads, spill=spill, progress=progress)
     try:
-        return _checked(
-            session, source, rules, columns, information=information, strict=strict, keep_rejects=keep_rejects
-        )
+        return _checked(session, source, rules, columns, notes=notes, strict=strict, keep_rejects=keep_rejects)
     except BaseException:
         session.close()
         raise
@@ -105,10 +103,10 @@ def check_logs(
 def _require_source(source: object) -> None:
     if isinstance(source, str | os.PathLike):
         given = os.fspath(cast("str | os.PathLike[str]", source))
-        raise TypeError(f"the source is a text; for a file write Files({shortened(given)})")
+        raise TypeError(f"source must be a source, not a text; for a file write Files({shortened(given)})")
     if isinstance(source, type) or not callable(getattr(source, "load", None)):
         raise TypeError(
-            f"the source is of type {type(source).__name__}; give Files(...), DuckTable(...),"
+            f"source must be a source, not of type {type(source).__name__}; give Files(...), DuckTable(...),"
             " PostgresTable(...), SparkFiles(...), or for data in memory Frame(...)"
         )
 
@@ -119,7 +117,7 @@ def _checked(
     rules: Rules,
     columns: Columns,
     *,
-    information: bool,
+    notes: bool,
     strict: bool,
     keep_rejects: Callable[[RejectWriter], object] | None,
 ) -> CheckedLog:
@@ -137,7 +135,7 @@ def _checked(
     if not totals.readable:
         raise NoReadableRows(_nothing_to_read(totals, loaded, tables), reasons=totals.unreadable)
 
-    count_pairs(engine, rules, information=information, sequenced=columns.sequence is not None)
+    count_pairs(engine, rules, notes=notes, sequenced=columns.sequence is not None)
     if totals.unknown:
         engine.create_table("unknown_rows", queries.unknown_rows(rules, partition=engine.partition))
     tables.create_findings(unknown=totals.unknown > 0)
@@ -154,9 +152,9 @@ def _checked(
     return CheckedLog(report, session, rules, loaded, tables)
 
 
-def count_pairs(engine: Engine, rules: Rules, *, information: bool, sequenced: bool) -> None:
+def count_pairs(engine: Engine, rules: Rules, *, notes: bool, sequenced: bool) -> None:
     """Make `pair_counts`."""
-    query = queries.pair_counts(rules, information=information, sequenced=sequenced, partition=engine.partition)
+    query = queries.pair_counts(rules, notes=notes, sequenced=sequenced, partition=engine.partition)
     engine.create_table("pair_counts", query)
 
 
@@ -173,7 +171,7 @@ def report_of(
 ) -> LogReport:
     """Return the report of a log whose `pair_counts`, and `unknown_rows` if there are any, an engine holds.
 
-    The arguments are those of LogReport; `timed`: whether the log has times.
+    The arguments are those of LogReport; `timed` is whether the log has times.
     """
     tally = Tally(rules)
     tally.add_pairs(engine.rows(queries.pair_counts_summed()))
@@ -228,7 +226,7 @@ def _nothing_to_read(totals: Totals, loaded: LoadedLog, tables: Tables) -> str:
 
 
 def _unreadable(loaded: LoadedLog, tables: Tables) -> Iterator[str]:
-    """Yield the files that could not be read to their end, and the first rows that could not be, each with why."""
+    """Yield the files that could not be read to their end, and the first unreadable rows, each with the reason."""
     yield from (f"{name}: {why}" for name, why in loaded.broken.items())
     for place, reason, detail in tables.rejects(most=_MOST_REJECTS):
         file, row = file_and_row(place)

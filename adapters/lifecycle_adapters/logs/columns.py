@@ -20,9 +20,9 @@ class TimeForm(StrEnum):
     ISO_NAIVE = "iso, no zone"  # read as UTC
     SECONDS = "seconds"  # since 1970
     MILLISECONDS = "milliseconds"  # since 1970
-    MICROSECONDS = "microseconds"  # since 1970; only if `Columns.time` says so
-    NANOSECONDS = "nanoseconds"  # since 1970; only if `Columns.time` says so
-    PATTERN = "pattern"  # as `Columns.pattern` says
+    MICROSECONDS = "microseconds"  # since 1970; only if `Columns.time` names it
+    NANOSECONDS = "nanoseconds"  # since 1970; only if `Columns.time` names it
+    PATTERN = "pattern"  # by `Columns.pattern`
 
 
 class RejectReason(StrEnum):
@@ -30,7 +30,7 @@ class RejectReason(StrEnum):
 
     NOT_A_ROW = "not a row"  # no CSV, no JSON object, not UTF-8, too few or too many columns
     NO_TASK = "no task id"  # empty, absent, or neither a text nor an integer
-    NO_STATUS = "no status"  # empty, absent, or no text
+    NO_STATUS = "no status"  # empty, absent, or not text
     NO_TIME = "no time"  # empty or absent
     BAD_TIME = "bad time"  # neither ISO 8601 nor a number of seconds or milliseconds
     TIME_OUT_OF_RANGE = "time out of range"  # not in the years 1 to 9999
@@ -43,8 +43,8 @@ SMALLEST_MILLISECONDS = 100_000_000_000
 EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01
 LATEST_US = 253_402_300_799_999_999  # 9999-12-31, its last microsecond
 
-# What a text must match as a whole, in regular expressions that every engine understands: without backslashes. Times
-# are ISO 8601 in its extended form: a date alone, or with hours and minutes at least.
+# Patterns that a text must match as a whole, in regular expressions that every engine understands: without
+# backslashes. Times are ISO 8601 in its extended form: a date alone, or with hours and minutes at least.
 _DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?"
 _ZONE = "([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
@@ -64,14 +64,14 @@ class Columns:
 
     `task` None: the whole log is the history of one task. `at` None: the log has no times, and its rows are
     in order already. `sequence`: integers that put the rows of one time in order, within a task.
-    `time`: what numbers and texts in `at` are; recognised row by row if it is None. ISO and ISO_NAIVE each
-    admit both. `pattern`: how texts in `at` are written, in the directives of Python's strptime
+    `time`: the form of numbers and texts in `at`; recognised row by row if it is None. ISO and ISO_NAIVE each
+    admit both. `pattern`: the pattern of texts in `at`, in the directives of Python's strptime
     ("%d.%m.%Y %H:%M", UTC if there is no %z or %Z), without %c, %x, %X and those that count weeks (%G, %V, %U, %W);
     `time` is then PATTERN or omitted. Only DuckDB reads microseconds, nanoseconds and patterns:
     not PostgreSQL, and not Spark.
 
     Raises:
-        ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is something else.
+        ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is another form.
         UnknownName: `time` is not a TimeForm.
         TypeError: `status` is not a text, or another name is neither a text nor None.
     """
@@ -120,7 +120,7 @@ def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = 
         names: the names of the log's columns.
         columns: the ones that it must have.
         of: the log's name in the message.
-        is_nested: whether a name with dots can reach into a column.
+        is_nested: whether a name with dots can lead into a column.
     Raises:
         MissingColumn: a column is missing.
         UnusableLog: two columns have the same name.
@@ -136,7 +136,7 @@ def require_columns(names: Sequence[str], columns: Columns, *, of: str | None = 
 
 
 def absent(what: str, name: str, names: Iterable[str], *, is_nested: bool = False) -> str:
-    """Return the message that there is no such name among these; `is_nested`: of those that can reach into a column."""
+    """Return the message that there is no such name among these; `is_nested`: whether names can lead into a column."""
     # There can be thousands, and each of a thousand characters.
     known = [*names]
     if not known:
@@ -147,7 +147,7 @@ def absent(what: str, name: str, names: Iterable[str], *, is_nested: bool = Fals
     hint = "" if meant is None else f"; was {shortened(meant)} meant?"
     column, dot, inside = name.partition(".")
     if dot and column in known:
-        hint = "; only in JSON Lines can a name reach into a column"
+        hint = "; only in JSON Lines can a name lead into a column"
         if is_nested:
             hint = f"; no row has {shortened(inside)} inside of {shortened(column)}"
     return f"there is no {what} {shortened(name)}, only {', '.join(first + more)}{hint}"

@@ -1,7 +1,7 @@
 """The SQL of one engine: the few expressions that each engine writes in its own way.
 
-records.py decides, once for all engines, what an id, a status and a time may look like. Expressions are texts of SQL.
-None of them may raise an error, whatever a cell holds.
+records.py decides, once for all engines, the valid forms of an id, a status and a time. Expressions are texts of SQL.
+None of them may raise an error for any cell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 Expression: TypeAlias = Callable[[str], str]
-"""Makes an expression from another one."""
+"""Turns an expression into another one."""
 
 
 class Kind(Enum):
@@ -46,7 +46,7 @@ class Dialect:
         text_type, float_type: the types of texts and floats.
         fence: follows a subquery, so that the engine computes its columns only once.
         text: a cell as text.
-        shown: a cell as text for messages, by the name of its type, whatever that is.
+        shown: a cell as text for messages, by the name of any type.
         matches: whether the whole of a text matches a regular expression, which holds no backslash.
         integer: a text of digits, or a wide integer, as an integer; NULL if it does not fit.
         decimal: a text that matches NUMBER as a decimal, rounded to six places; NULL if it is too large.
@@ -55,7 +55,7 @@ class Dialect:
         us_of_timestamp: the microseconds since 1970 of a cell, by the name of its type. A cell for which there are none
             may have any number that is out of range.
         us_of_iso: the microseconds since 1970 of a text that matches ISO or ISO_NAIVE; NULL if there is no such day.
-        us_of_pattern: the same of a text by a pattern of strptime; NULL if it is written otherwise.
+        us_of_pattern: the same of a text by a pattern of strptime; NULL if it does not match.
         us_of_ns: the microseconds of integer nanoseconds, rounded down.
         reads_every_time_form: whether it has the last two.
     """

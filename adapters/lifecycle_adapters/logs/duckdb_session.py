@@ -23,7 +23,7 @@ from lifecycle_adapters.logs.spill import spill_directory
 T = TypeVar("T")
 
 Progress = Callable[[str, float | None], None]
-"""Called often, in any thread, with what is being done and its share: 0.0 to 1.0, or None if that is not known."""
+"""Called often, in any thread, with the current work and its share: 0.0 to 1.0, or None if that is not known."""
 
 _POLL_EVERY_S = 0.1
 _BATCH = 10_000  # rows
@@ -32,7 +32,7 @@ _BATCH = 10_000  # rows
 def require_memory(size: str) -> None:
     """Raise ValueError unless it is a number and a unit, such as "800MB" or "2GiB"; TypeError unless it is a text."""
     require(size, str, "memory must be a text, such as '800MB'")
-    if not _MEMORY.fullmatch(size):  # DuckDB takes a negative size for no limit at all
+    if not _MEMORY.fullmatch(size):  # DuckDB reads a negative size as no limit
         raise ValueError(f"memory must be a number and a unit of {_UNITS}, such as '800MB', not {size!r:.80}")
 
 
@@ -49,9 +49,9 @@ class DuckDbSession:
     """One DuckDB connection and its directory. Not to be shared between threads.
 
     Args:
-        memory: the most that DuckDB itself may use, as in "800MB"; the rest of the process needs some 100 MB.
-        threads: how many DuckDB uses, 1 to 1,000. Default: one for each core.
-        spill: where to make the directory. Default: the system's folder of temporary files.
+        memory: the most memory for DuckDB itself, such as "800MB"; the rest of the process needs some 100 MB.
+        threads: the number of DuckDB's threads, 1 to 1,000. Default: one for each core.
+        spill: the parent of the directory. Default: the system's folder of temporary files.
         progress: called during long work, see Progress.
     Raises:
         ValueError: `memory` is not a size, `threads` is less than 1 or more than 1,000, or `spill` is not UTF-8.
@@ -96,20 +96,20 @@ class DuckDbSession:
 
     @property
     def partition(self) -> str:
-        """The task, after its hash: most comparisons then end at eight bytes."""
+        """Return the task, after its hash: most comparisons then end at eight bytes."""
         return "hash(task), task"
 
     @property
     def name(self) -> str:
-        """The engine's name and version."""
+        """Return the engine's name and version."""
         return f"DuckDB {duckdb.__version__}"
 
     def create_table(self, name: str, query: str) -> None:
-        """Run a query and keep its result as a table. Raises as Engine.create_table."""
+        """Run a query and keep its result as a table. Raises EngineFailed or UnusableLog, like Engine.create_table."""
         self.run(f"CREATE TABLE {name} AS {query}", doing="counting")
 
     def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query's result. Raises as Engine.create_table."""
+        """Yield the rows of a query's result. Raises EngineFailed or UnusableLog, like Engine.create_table."""
         with _mapped_errors(), self._connection.cursor() as cursor:
             _count_progress(cursor)
             self._watched(cursor, lambda: cursor.execute(query), "counting")
@@ -120,7 +120,8 @@ class DuckDbSession:
         """Execute one statement and return its rows; with `doing`, report progress.
 
         Raises:
-            EngineFailed, UnusableLog: as Engine.create_table.
+            EngineFailed: the database failed.
+            UnusableLog: a value of the log cannot be read after all.
         """
 
         def execute() -> list[tuple[Any, ...]]:
@@ -130,12 +131,12 @@ class DuckDbSession:
             return execute() if doing is None else self._watched(self._connection, execute, doing)
 
     def register(self, name: str, frame: object) -> None:
-        """Make an Arrow table, a data frame or a dict of NumPy arrays a relation. Raises as `run`."""
+        """Make an Arrow table, a data frame or a dict of NumPy arrays a relation. Raises the errors of `run`."""
         with _mapped_errors():
             self._connection.register(name, frame)
 
     def unregister(self, name: str) -> None:
-        """Drop the relation of a frame. Raises as `run`."""
+        """Drop the relation of a frame. Raises the errors of `run`."""
         with _mapped_errors():
             self._connection.unregister(name)
 
@@ -196,19 +197,19 @@ def _count_progress(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def literal(value: object) -> str:
-    """Return a value as a constant of DuckDB's SQL. Raises UnusableLog: it is not UTF-8."""
+    """Return a value as a constant of DuckDB's SQL. Raises UnusableLog if it is not UTF-8."""
     if isinstance(value, bool | int):
         return str(value).lower()
     return "'" + _sent(str(value)).replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """Return a name, quoted. Raises UnusableLog: it is not UTF-8."""
+    """Return a name, quoted. Raises UnusableLog if it is not UTF-8."""
     return '"' + _sent(name).replace('"', '""') + '"'
 
 
 def _sent(text: str) -> str:
-    """Return a text that goes to DuckDB. Raises UnusableLog: it is not UTF-8."""
+    """Return a text for DuckDB. Raises UnusableLog if it is not UTF-8."""
     if not is_text(text):
         raise UnusableLog(f"{shortened(text)} is not UTF-8")
     return text
@@ -240,7 +241,7 @@ def _mapped_errors() -> Generator[None]:
         raise UnusableLog(_first_line(error)) from error
     except duckdb.OutOfMemoryException as error:  # also if there is no room to spill
         message = _first_line(error).removesuffix(".")
-        raise EngineFailed(f"{message}; it needs more memory, or more room where it spills") from error
+        raise EngineFailed(f"{message}; give it more memory, or more space to spill into") from error
     except duckdb.Error as error:
         raise EngineFailed(_first_line(error)) from error
     except RuntimeError as error:

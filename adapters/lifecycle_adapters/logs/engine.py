@@ -11,12 +11,12 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """The engine's name and version, for reports."""
+        """Return the engine's name and version, for reports."""
         ...
 
     @property
     def partition(self) -> str:
-        """The expressions by which rows are parted into tasks: `task`, or what this engine compares faster."""
+        """Return the expressions that partition rows by task: `task`, or others that this engine compares faster."""
         ...
 
     def create_table(self, name: str, query: str) -> None:
@@ -29,5 +29,5 @@ class Engine(Protocol):
         ...
 
     def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows of a query's result, in memory that does not grow with it. Raises as `create_table`."""
+        """Yield the rows of a query's result, in bounded memory. Raises the errors of `create_table`."""
         ...

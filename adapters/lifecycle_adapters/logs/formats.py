@@ -19,7 +19,7 @@ SUFFIXES = f"{', '.join(_FORMATS)}, all but the first also with {', '.join(_COMP
 
 
 class FileFormat(NamedTuple):
-    """A format and what the file as a whole is compressed with; Parquet is compressed within, if at all."""
+    """A format and the compression of the file as a whole; Parquet is compressed inside, if at all."""
 
     format: Format
     compression: str | None

@@ -73,7 +73,7 @@ class Frame:
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """Load the frame as `records` (see Source). Raises TypeError if it is not a frame."""
-        # Otherwise an object found too late among pandas' numbers makes the frame unusable, not only its row.
+        # Otherwise DuckDB may find an object among pandas' numbers too late, and refuse the whole frame.
         session.run(f"SET GLOBAL pandas_analyze_sample = {_ALL_ROWS}")
         # Only its owner can decide to collect a lazy frame of Polars.
         if self.frame is None or type(self.frame).__name__ == "LazyFrame":
@@ -154,7 +154,7 @@ class DuckTable:
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.connection is None):
-            raise TypeError("a table of DuckDB is in a file or on a connection: give its `path` or the `connection`")
+            raise TypeError("a DuckTable needs either `path` or `connection`")
         require(self.table, str, "table must be the name of a table")
         if self.path is not None:
             path_text(self.path, "path")
@@ -222,7 +222,7 @@ class _ArrowTable:
 
     @classmethod
     def described(cls, run: _Run, name: str, *, is_view: bool = False) -> _ArrowTable:
-        """Return the relation of this name, as a database describes it."""
+        """Return the relation of this name, with the types of its columns."""
         kinds = {str(column): str(kind) for column, kind, *_ in run(f"DESCRIBE SELECT * FROM {name}")}
         # A column may be named `rowid` itself.
         is_numbered = not is_view and "rowid" not in {column.casefold() for column in kinds}
@@ -230,7 +230,7 @@ class _ArrowTable:
 
 
 class _ArrowStream:
-    """Rows in Arrow's own protocol, which needs no package; each time it is read it calls `rows`."""
+    """Rows in Arrow's own protocol, which needs no package; each read calls `rows`."""
 
     def __init__(self, rows: Callable[[], Any]) -> None:
         self._rows = rows
@@ -247,7 +247,7 @@ def _with_arrays(frame: Any) -> Any:
 
 
 def _without_zones(frame: Any, names: Sequence[str]) -> Any:
-    """An Arrow frame whose named times are in UTC without a zone if they are in seconds or milliseconds.
+    """Return an Arrow frame whose named times are in UTC without a zone if they are in seconds or milliseconds.
 
     DuckDB keeps times with a zone in microseconds, and refuses the frame for one that is too large for that.
     """
@@ -286,7 +286,7 @@ def _register(session: DuckDbSession, frame: Any) -> None:
 
 
 def _names(frame: Any) -> list[str] | None:
-    """Return the exact names of a frame's columns, since DuckDB renames what it finds equal; None if unknown."""
+    """Return the exact names of a frame's columns, because DuckDB renames those it finds equal; None if unknown."""
     if isinstance(frame, dict):
         return list(map(str, cast("dict[str, Any]", frame)))
     names: Any = getattr(getattr(frame, "schema", None), "names", None)  # of Arrow; Polars has a method there
@@ -314,7 +314,7 @@ _KINDS: tuple[type, ...] = (str, bytes, int, np.integer, UUID, Decimal)
 
 
 def _has_foreign_cells(column: Any) -> bool:
-    """Return whether a column of objects has a cell that is none of `_KINDS`: DuckDB would take its text."""
+    """Return whether a column of objects has a cell of no kind in `_KINDS`, whose text DuckDB would use."""
     cells = getattr(getattr(column, "dtype", None), "categories", column)  # of pandas
     if getattr(cells, "dtype", None) != np.dtype(object):
         return False
@@ -350,7 +350,7 @@ def _as_times(column: Any) -> npt.NDArray[Any]:
 
 
 def _in_known_unit(times: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return times in a unit that DuckDB knows, in which none of them overflows: NumPy would wrap around in silence."""
+    """Return times in a unit that DuckDB knows, in which none of them overflows: NumPy would wrap around silently."""
     unit, step = np.datetime_data(times.dtype)
     if unit in ("s", "ms", "us", "ns") and step == 1:
         return times
@@ -397,7 +397,7 @@ def _copy(session: DuckDbSession, query: str, *, name: str) -> None:
 
 @contextmanager
 def _errors_about(name: str) -> Generator[None]:
-    """Let DuckDB's errors name the log, and not the kind of error that they are to DuckDB."""
+    """Make DuckDB's errors name the log instead of DuckDB's kind of error."""
     try:
         yield
     except UnusableLog as error:

@@ -19,7 +19,7 @@ def keep_rejects(write: Callable[[str | os.PathLike[str]], int]) -> str:
     """Write the rejects into the working directory's `KEPT_REJECTS`, and return its name.
 
     Raises:
-        EngineFailed: there is such a file that no earlier run wrote, or it cannot be written.
+        EngineFailed: the file exists and no earlier run wrote it, or it cannot be written.
     """
     if not _may_be_replaced(Path(KEPT_REJECTS)):
         raise EngineFailed(f"{KEPT_REJECTS} exists and was not written by this program")
@@ -28,7 +28,7 @@ def keep_rejects(write: Callable[[str | os.PathLike[str]], int]) -> str:
 
 
 def _may_be_replaced(path: Path) -> bool:
-    """Return whether nothing would be lost: there is no such file, or an earlier run wrote it."""
+    """Return whether the file does not exist, or an earlier run wrote it."""
     if not path.is_file():
         return not path.is_symlink() and not path.exists()
     with suppress(OSError), path.open("rb") as file:

@@ -10,7 +10,7 @@ from lifecycle_adapters.connection_strings import is_dsn, is_url
 
 
 class UnusableLog(AdapterError):
-    """A log cannot be checked: it is not there, is not what the arguments say, or lacks a column."""
+    """A log cannot be checked: it does not exist, does not match the arguments, or lacks a column."""
 
 
 class NoReadableRows(UnusableLog):
@@ -24,7 +24,7 @@ class NoReadableRows(UnusableLog):
 class UnreadableRows(UnusableLog):
     """Rows or files could not be read and `strict` was set.
 
-    `count` is how many rows, `reasons` counts them by `RejectReason`.
+    `count` is the number of rows, `reasons` counts them by `RejectReason`.
     """
 
     def __init__(self, message: str, *, reasons: Mapping[str, int]) -> None:
@@ -34,7 +34,7 @@ class UnreadableRows(UnusableLog):
 
 
 class MissingColumn(UnusableLog):
-    """A log lacks a column. `name` is the one that is missing, `known` are those that are there."""
+    """A log lacks a column. `name` is the missing one, `known` are those of the log."""
 
     def __init__(self, message: str, *, name: str, known: Sequence[str]) -> None:
         self.name = name
@@ -51,7 +51,7 @@ class UnknownFormat(UnusableLog):
 
 
 class WrongDelimiter(UnusableLog):
-    """The cells of a CSV file are separated by something else. `path` is the file, `delimiter` what it looks like."""
+    """The cells of a CSV file have another delimiter. `path` is the file, `delimiter` the probable one."""
 
     def __init__(self, message: str, *, path: str, delimiter: str) -> None:
         self.path = path
@@ -60,7 +60,7 @@ class WrongDelimiter(UnusableLog):
 
 
 class WrongEncoding(UnusableLog):
-    """A CSV file is in another encoding. `path` is the file, `encoding` what it looks like."""
+    """A CSV file is in another encoding. `path` is the file, `encoding` the probable one."""
 
     def __init__(self, message: str, *, path: str, encoding: str) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class WrongEncoding(UnusableLog):
 
 
 class WrongPattern(UnusableLog):
-    """Times cannot be written by a pattern, as it is none of strptime. `pattern` is the pattern."""
+    """A pattern of times is not a pattern of strptime that is supported. `pattern` is the pattern."""
 
     def __init__(self, message: str, *, pattern: str) -> None:
         self.pattern = pattern

@@ -28,10 +28,10 @@ def named_source(
     """Return the source for these texts.
 
     Args:
-        places: paths as of `Files`; with `table` one database, a file of DuckDB or a postgresql:// URL.
-        table: the table of that database that is the log.
+        places: paths as for `Files`; with `table`, one database: a file of DuckDB or a postgresql:// URL.
+        table: the table of that database with the log.
         engine: the query engine. Default: PostgreSQL for its URL, otherwise DuckDB.
-        master: where Spark runs. Default: this machine.
+        master: the master of Spark. Default: this machine.
         format, delimiter, encoding: see `Files`.
     Raises:
         ValueError: the arguments contradict each other, or one is missing.

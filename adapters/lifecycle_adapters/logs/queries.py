@@ -71,7 +71,7 @@ FROM totals
 GROUP BY fault, form"""
 
 
-def pair_counts(rules: Rules, *, information: bool, sequenced: bool, partition: str) -> str:
+def pair_counts(rules: Rules, *, notes: bool, sequenced: bool, partition: str) -> str:
     """Return the query that makes `pair_counts`: every pair, how often, and how long the task was in its state before.
 
     One pass over the log. Rows of a pair that is listed come one by one, all others are counted together, so that the
@@ -91,8 +91,8 @@ def pair_counts(rules: Rules, *, information: bool, sequenced: bool, partition: 
     Sums are of what is beyond three digits, because whole times of a billion tasks need not fit into 64 bits, and
     wider numbers cost a third of the whole time.
     """
-    listed = _is_one_of(rules, rules.listed(information=information))
-    named = _is_one_of(rules, {*rules.listed(information=information), *rules.repeats()})
+    listed = _is_one_of(rules, rules.listed(notes=notes))
+    named = _is_one_of(rules, {*rules.listed(notes=notes), *rules.repeats()})
     repeated = _is_one_of(rules, rules.repeats())
     order = _order(sequenced=sequenced, partition=partition)
     same_sequence = f"sequence = LAG(sequence) OVER ({order})" if sequenced else "1 = 1"

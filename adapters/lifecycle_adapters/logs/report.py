@@ -25,7 +25,7 @@ class ObservedTransition:
     """The number of times that a row of one state was directly followed by a row of another, in one task.
 
     `source` is None for a task's first row. `events` are those that lead from the one to the other in one transition;
-    none if there is no such transition. `illegal` counts the rows that are findings. `example` is the place of one
+    none if there is no such transition. `illegal` counts the rows that are errors. `example` is the place of one
     row of the target.
     """
 
@@ -72,7 +72,7 @@ class LogReport:
         tasks: how many ids there are.
         first_at, last_at: the times of the first and the last row; None without times.
         time_forms: how the times were written, and in how many rows.
-        findings: how many rows are which kind of finding, information included.
+        findings: how many rows are which kind of finding, notes included.
         bad_rows: how many of them make their history bad.
         bad_tasks: how many tasks have such rows.
         observed_transitions: from which state to which tasks went, and how often.
@@ -282,7 +282,7 @@ class Tally:
 
     def _is_bad(self, pair: DirectlyFollows) -> bool:
         deviation = self._rules.deviations.get(pair)
-        return deviation is not None and deviation.severity is Severity.FINDING
+        return deviation is not None and deviation.severity is Severity.ERROR
 
 
 def moment(at_us: int) -> datetime:

@@ -89,7 +89,7 @@ class CheckedLog:
             yield Reject(self._loaded.files[file], row, reason, detail)
 
     def write_findings(self, path: str | os.PathLike[str]) -> int:
-        """Write all findings to a Parquet, CSV or JSON Lines file, as its name says, and return how many.
+        """Write all findings to a Parquet, CSV or JSON Lines file, by the suffix of its name, and return their number.
 
         The columns are those of `LogFinding` without the message. A name that also ends in .gz or .zst is compressed.
         The file is written atomically.

@@ -1,6 +1,6 @@
-"""A lifecycle's rules for recorded histories, as small integers, because engines compare only these.
+"""A lifecycle's rules for recorded histories, as small integers for the engines.
 
-A known status has a code: its place in `Rules.statuses`, from 0. A *pair* is what an engine counts: the status before,
+A known status has a code: its place in `Rules.statuses`, from 0. An engine counts *pairs*: the status before,
 the status, and whether an earlier row was final. Every pair is judged once, when it is first needed, by
 `Lifecycle.check_step` only.
 """
@@ -23,7 +23,7 @@ MODES: Mapping[str, str] = {
     "exact": "every change was recorded",
     "sampled": "tasks were polled, several changes may lie between two rows",
 }
-"""What each mode assumes about a log."""
+"""The assumption of each mode about a log."""
 
 MOST_STATUSES = 500
 """The most statuses of a channel: there are twice as many pairs as the square of them, and all are judged."""
@@ -33,7 +33,7 @@ MOST_STATUSES = 500
 class DirectlyFollows:
     """A pair of rows of one task: the codes of the statuses of one row and of the next.
 
-    `previous` is START at a task's first row. `ended`: whether any row before was final.
+    `previous` is START at a task's first row. `ended` is whether any row before was final.
     """
 
     previous: int
@@ -87,7 +87,7 @@ class Rules:
 
     @cached_property
     def pairs(self) -> tuple[DirectlyFollows, ...]:
-        """Every pair of rows that there can be, as codes: some 2n² of them for n statuses."""
+        """Return every possible pair of rows, as codes: about 2n² of them for n statuses."""
         codes = range(len(self.statuses))
         starts = (DirectlyFollows(START, code, ended=False) for code in codes)
         others = (DirectlyFollows(*pair) for pair in product(codes, codes, (False, True)))
@@ -95,22 +95,22 @@ class Rules:
 
     @cached_property
     def keys(self) -> frozenset[int]:
-        """The key of every pair."""
+        """Return the key of every pair."""
         return frozenset(map(self.key, self.pairs))
 
     @cached_property
     def deviations(self) -> dict[DirectlyFollows, Deviation[str]]:
-        """The deviation that `check` reports about each pair; pairs without one are left out."""
+        """Return the deviation that `check` reports about each pair; pairs without one are left out."""
         judged = ((pair, self.deviation(pair)) for pair in self.pairs)
         return {pair: deviation for pair, deviation in judged if deviation is not None}
 
     def deviation(self, pair: DirectlyFollows) -> Deviation[str] | None:
-        """Return what `check` reports about a pair."""
+        """Return the deviation that `check` reports about a pair, None if it conforms."""
         state = self.states[pair.code]
         return self.lifecycle.check_step(self.state_of(pair.previous), state, ended=pair.ended, mode=self.mode)
 
     def deviation_of_unknown(self, previous: int, *, ended: bool) -> Deviation[str]:
-        """Return what `check` reports about a status that the channel does not know."""
+        """Return the deviation that `check` reports about a status that the channel does not know."""
         deviation = self.lifecycle.check_step(self.state_of(previous), None, ended=ended, mode=self.mode)
         assert deviation is not None
         return deviation
@@ -125,9 +125,9 @@ class Rules:
         """Return the state of a status by its code, None for START."""
         return None if code == START else self.states[code]
 
-    def listed(self, *, information: bool) -> list[DirectlyFollows]:
-        """Return the pairs whose rows are listed one by one: those that are findings; with `information` all."""
-        return [pair for pair, each in self.deviations.items() if information or each.severity is Severity.FINDING]
+    def listed(self, *, notes: bool) -> list[DirectlyFollows]:
+        """Return the pairs whose rows are listed one by one: errors, and notes if wanted."""
+        return [pair for pair, each in self.deviations.items() if notes or each.severity is Severity.ERROR]
 
     def repeats(self) -> list[DirectlyFollows]:
         """Return the pairs that stay in their state."""

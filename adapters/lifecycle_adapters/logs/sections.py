@@ -1,6 +1,6 @@
 """A report as sections of tables, described once, for the terminal and for the HTML page.
 
-What the tables hold, and their order, is here; colours, widths and markup are not.
+The contents and the order of the tables belong here; colours, widths and markup do not.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class CellKind(Enum):
 
 
 class Cell(NamedTuple):
-    """A cell: its texts (several only if they are names), what they are, and a note to be shown if there is room."""
+    """A cell: its texts (several only if they are names), their kind, and a note to show if there is space."""
 
     texts: tuple[str, ...]
     kind: CellKind = CellKind.PLAIN
@@ -62,7 +62,7 @@ class Section:
         caption: one sentence about its contents.
         texts, numbers: the titles of its columns, first those of texts.
         rows: one cell for each column.
-        most_on_screen: how many rows are enough for a screen; None for all.
+        most_on_screen: the most rows on a screen; None for all.
     """
 
     title: str
@@ -97,7 +97,7 @@ def sections_of(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Sections:
     """Return the sections of a report about a log that was checked against this lifecycle."""
     return Sections(
         findings=Section(
-            "Findings by kind", "finding", "A finding makes its task's history bad, an information does not",
+            "Findings by kind", "finding", "An error makes its task's history bad, a note does not",
             ("Kind", "Severity"), ("Rows", "Share"), tuple(_findings(report, lifecycle)),
         ),
         transitions=Section(
@@ -120,7 +120,7 @@ def sections_of(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Sections:
             tuple((_name(source), _name(to), _name(event)) for source, event, to in report.uncovered_transitions),
         ),
         worst=Section(
-            "Worst tasks", "tasks with the most findings", "The tasks with the most bad rows", ("Task",), ("Bad rows",),
+            "Worst tasks", "tasks with the most errors", "The tasks with the most errors", ("Task",), ("Errors",),
             tuple((_name(task), _count(number)) for task, number in report.worst), _MOST_ON_SCREEN,
         ),
         unknown=Section(

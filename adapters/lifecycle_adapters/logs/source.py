@@ -20,7 +20,7 @@ class LoadedLog:
         engine: the database that holds `records`: the DuckDB session itself, or another.
         files: the name of each file, in the order of their numbers in places; or one name if the log is not a file.
         are_files: whether `files` are files.
-        broken: files that could not be read to their end, and why; the rows before that count.
+        broken: files that could not be read to their end, and the reasons; the rows before that count.
     """
 
     engine: Engine
@@ -30,13 +30,13 @@ class LoadedLog:
 
 
 class Source(Protocol):
-    """A log, wherever it is."""
+    """A log that can be loaded from its place."""
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
-        """Make `records` of the log's rows; it lasts until the session is closed.
+        """Make the relation `records` from the log's rows; it exists until the session is closed.
 
         Raises:
-            UnusableLog: the log is not there, nothing of it can be read, or a column is missing.
+            UnusableLog: the log does not exist, no part of it can be read, or a column is missing.
             EngineFailed: the database failed.
             MissingExtra: an optional dependency is not installed.
         """

@@ -1,7 +1,7 @@
-"""Temporary spill directories. The next run removes what a killed process left behind.
+"""Temporary spill directories. The next run removes the directory of a killed process.
 
 A process keeps a file in its directory locked, and the lock ends with the process, however that ends. On Windows and on
-some network shares there are no such locks: there a killed process's directory stays.
+some network shares there are no such locks, and a killed process's directory stays.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The relations `judged_pairs`, `findings` and `rejects`, in DuckDB whatever the engine: in order, or written to files.
+"""The relations `judged_pairs`, `findings` and `rejects`, in DuckDB for every engine: in order, or written to files.
 
 files, statuses              names and states by their numbers
 listed_rows, unknown_rows    rows of the engine's pair_counts and unknown_rows: views of them if it is DuckDB
@@ -25,7 +25,7 @@ from lifecycle_adapters.logs.writers import write
 
 _BATCH = 50_000  # rows that are copied from another engine at once
 _MOST_PAIRS = 200  # in one INSERT
-_BAD = str(Severity.FINDING)
+_BAD = str(Severity.ERROR)
 _LISTED = {
     "task": "VARCHAR", "at_us": "BIGINT", "place": "BIGINT", "previous": "INTEGER",
     "status_code": "INTEGER", "ended": "INTEGER",
@@ -100,12 +100,12 @@ LEFT JOIN statuses before ON before.status_code = found.previous""")
             self._insert(name, tuple(columns), self._engine.rows(query))
 
     def bad_tasks(self) -> int:
-        """Return how many tasks have findings that make their history bad."""
+        """Return the number of tasks with errors."""
         [(tasks,)] = self._session.run("SELECT COUNT(DISTINCT task) FROM findings WHERE severity = ?", [_BAD])
         return int(tasks)
 
     def worst(self, most: int) -> tuple[tuple[str, int], ...]:
-        """Return the tasks with the most bad rows, and how many each has."""
+        """Return the tasks with the most errors, and the number of errors of each."""
         rows = self._session.run(
             "SELECT task, COUNT(*) AS bad FROM findings WHERE severity = ?"
             " GROUP BY task ORDER BY bad DESC, task LIMIT ?",

@@ -1,12 +1,12 @@
-"""Which patterns of times are read, and the texts that one describes, as a regular expression of DuckDB.
+"""The supported patterns of times, and a regular expression, for DuckDB, of the texts that one describes.
 
 A pattern has the directives of Python's strptime, with the same meaning; those that differ from machine to machine, or
-have another meaning for DuckDB, are refused. Only `%Z` means more: it also reads the names of zones, such as CET, which
-Python ignores or refuses; and `%z` also reads an offset of hours alone.
+have another meaning for DuckDB, are refused. Two differ: `%Z` also reads the names of zones, such as CET, which
+Python ignores or refuses, and `%z` also reads an offset of hours alone.
 
 DuckDB's own strptime accepts more than its pattern says: "epoch" and "infinity" with any pattern (as times of the year
 1900), spaces around a time, a year of two digits for `%Y` (as one of the first century), and an offset of 99 hours.
-Whether a text that has the shape is a time is decided by DuckDB alone: it knows which days a month has.
+DuckDB alone decides whether a text of that shape is a time: it knows the days of each month.
 
 Sources: DuckDB's "Date Format Functions", Format Specifiers; Python's `datetime`, Format Codes.
 """
@@ -43,7 +43,7 @@ _SHAPES = {
 }
 _REFUSED = {
     **dict.fromkeys("cxX", "depends on the language of a machine: write its parts, such as %d.%m.%Y or %H:%M:%S"),
-    **dict.fromkeys("GVUW", "counts weeks, and such times are not read"),
+    **dict.fromkeys("GVUW", "counts weeks, which is not supported"),
 }
 _PARTS = {"the year": "Yy", "the month": "mbBj", "the day": "dj", "the hour": "HI"}
 _DIRECTIVES = ", ".join(f"%{each}" for each in _SHAPES)
@@ -51,7 +51,7 @@ _TOKEN = re.compile(r"%(?P<directive>-?.?)|(?P<space>\s+)|(?P<text>[^%\s]+)", re
 
 
 def require_pattern(pattern: str) -> None:
-    """Raise WrongPattern unless times are read by this pattern."""
+    """Raise WrongPattern unless the pattern is supported."""
     if (fault := _fault_of(pattern)) is not None:
         raise WrongPattern(f"{pattern!r} is not a pattern of times: {fault}", pattern=pattern)
 
@@ -62,7 +62,7 @@ def _fault_of(pattern: str) -> str | None:
     given = [token["directive"] for token in _TOKEN.finditer(pattern) if token.lastgroup == "directive"]
     for each in given:
         if each not in _SHAPES:
-            return f"%{each} {_REFUSED.get(each, f'is no directive that is read ({_DIRECTIVES})')}"
+            return f"%{each} {_REFUSED.get(each, f'is not a supported directive ({_DIRECTIVES})')}"
         if each != "%" and given.count(each) > 1:
             return f"%{each} occurs {given.count(each)} times"
     for part, letters in _PARTS.items():
@@ -79,7 +79,7 @@ def shape_of(pattern: str) -> str:
 
 
 def duckdb_patterns(pattern: str) -> list[str]:
-    """Return the patterns by which DuckDB reads what this one describes: for it, `%z` does not read Z, which is UTC."""
+    """Return DuckDB's patterns for the texts of this one: DuckDB's `%z` does not read Z, which is UTC."""
     of_utc = "".join("Z" if token["directive"] == "z" else token[0] for token in _TOKEN.finditer(pattern))
     return list(dict.fromkeys((pattern, of_utc)))
 

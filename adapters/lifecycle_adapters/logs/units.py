@@ -1,4 +1,4 @@
-"""Numbers, times and foreign text for people; used by everything that shows a report."""
+"""Numbers, times and foreign text for people; used wherever a report is shown."""
 
 from __future__ import annotations
 

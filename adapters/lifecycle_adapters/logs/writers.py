@@ -61,7 +61,7 @@ def require_writable(rows: Iterable[Path], others: Iterable[Path], *, log: Itera
     Args:
         rows: files of findings or rejects, whose names end in their formats.
         others: further files.
-        log: the files of the log.
+        log: the files of the log, which must not be overwritten.
     """
     rows = list(rows)
     for path in rows:
@@ -82,7 +82,7 @@ def require_writable(rows: Iterable[Path], others: Iterable[Path], *, log: Itera
 
 
 def write(session: DuckDbSession, path: str | os.PathLike[str], query: str, *, order: str) -> int:
-    """Write the rows of a query, ordered by this column of it, which is left out, and return how many there are.
+    """Write the rows of a query, ordered by one of its columns, which is left out, and return their number.
 
     A file of this name is replaced once everything is written.
 
@@ -116,7 +116,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Generator[Path]:
     target = Path(os.path.realpath(path))  # that of pathlib raises for a loop of links
     if target.exists() and not target.is_file():  # a device or a pipe would be replaced, not written to
         raise EngineFailed(f"{os.fspath(path)} cannot be written: it exists and is not a regular file")
-    # In its folder, so that it can be renamed, and with a short name of its own, whatever the target's is.
+    # In its folder, so that it can be renamed, and with a short name, because the target's may be long.
     unfinished = target.with_name(f".lifecycle-{secrets.token_hex(8)}.tmp")
     try:
         create_private(unfinished)

@@ -64,7 +64,7 @@ def test_lawful_histories(file: Path) -> None:
     result = call("check", "v1-full", str(file), *ORDERED)
 
     assert result.exit_code == 0
-    assert result.stdout == "2 tasks, 4 rows: 0 findings, 0 for information, 0 unreadable rows\n"
+    assert result.stdout == "2 tasks, 4 rows: 0 errors, 0 notes, 0 unreadable rows\n"
     assert result.stderr == ""
 
 
@@ -75,8 +75,11 @@ def test_statuses_in_another_letter_case_are_named_and_can_be_read(file: Path) -
     lenient = call("check", "v1-full", str(file), *ORDERED, "--ignore-case")
 
     assert strict.exit_code == 1
-    assert "1 row says RUNNING; declared is 'running': --ignore-case takes them for the same" in strict.stderr
-    assert "1 row says Created; declared is 'created': --ignore-case" in strict.stderr
+    assert (
+        "1 row has the status RUNNING, but 'running' is declared; add --ignore-case to read them as equal"
+        in strict.stderr
+    )
+    assert "1 row has the status Created, but 'created' is declared; add --ignore-case" in strict.stderr
     assert (lenient.exit_code, lenient.stderr) == (0, "")
 
 
@@ -85,7 +88,7 @@ def test_statuses_in_another_letter_case_are_named_and_can_be_read(file: Path) -
     [
         ("1768473000123456", "--time microseconds or --time nanoseconds says", ("--time", "microseconds")),
         ("1768473000123456789", "--time microseconds or --time nanoseconds says", ("--time", "nanoseconds")),
-        ("15.01.2026 10:30", "--time-format says how times are written", ("--time-format", "%d.%m.%Y %H:%M")),
+        ("15.01.2026 10:30", "give the format of times with --time-format", ("--time-format", "%d.%m.%Y %H:%M")),
     ],
 )
 def test_times_of_another_form_name_the_option_that_reads_them(
@@ -102,7 +105,7 @@ def test_times_of_another_form_name_the_option_that_reads_them(
 
 @pytest.mark.parametrize(
     ("pattern", "reason"),
-    [("%Q", "%Q is no directive that is read (%d, %m,"), ("", "it has no directive of a day"), ("%c", "%c depends")],
+    [("%Q", "%Q is not a supported directive (%d, %m,"), ("", "it has no directive of a day"), ("%c", "%c depends")],
 )
 def test_pattern_of_times_that_is_none_is_refused_with_its_option(file: Path, pattern: str, reason: str) -> None:
     file.write_text("task_id,at,status\na,15.01.2026,created\n")
@@ -117,24 +120,24 @@ def test_pattern_of_times_that_is_none_is_refused_with_its_option(file: Path, pa
 def test_findings_have_their_row_their_task_their_kind_and_what_was_possible(file: Path) -> None:
     file.write_text(BAD)
 
-    result = call("check", "v1-full", str(file), *ORDERED, "--information")
+    result = call("check", "v1-full", str(file), *ORDERED, "--notes")
 
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [
-        f"{file}:5: b: information: 'created' after 'created': duplicate; possible: stopped, running, failed",
-        f"{file}:6: a: finding: 'running' after 'stopped': after_final; possible: nothing, the task had ended",
-        "2 tasks, 5 rows: 1 finding, 1 for information, 0 unreadable rows",
+        f"{file}:5: b: note: 'created' after 'created': duplicate; possible: stopped, running, failed",
+        f"{file}:6: a: error: 'running' after 'stopped': after_final; possible: nothing, the task had ended",
+        "2 tasks, 5 rows: 1 error, 1 note, 0 unreadable rows",
     ]
 
 
 def test_information_is_listed_where_it_is_asked_for_and_is_fine(file: Path) -> None:
     file.write_text("status\ncreated\ncreated\nrunning\nfinished\n")
 
-    silent, told = (call("check", "v1-full", str(file), *ONE, *more) for more in ((), ("--information",)))
+    silent, told = (call("check", "v1-full", str(file), *ONE, *more) for more in ((), ("--notes",)))
 
     assert (silent.exit_code, told.exit_code) == (0, 0)
-    assert silent.stdout == "1 task, 4 rows: 0 findings, 1 for information, 0 unreadable rows\n"
-    assert told.stdout.startswith(f"{file}:3: information: 'created' after 'created': duplicate; ")
+    assert silent.stdout == "1 task, 4 rows: 0 errors, 1 note, 0 unreadable rows\n"
+    assert told.stdout.startswith(f"{file}:3: note: 'created' after 'created': duplicate; ")
 
 
 def test_for_programs(file: Path) -> None:
@@ -150,7 +153,7 @@ def test_for_programs(file: Path) -> None:
         "tasks": 1,
         "rows": 3,
         "bad_rows": 2,
-        "information": 0,
+        "notes": 0,
         "unreadable_rows": 1,
         "findings": [
             {
@@ -159,7 +162,7 @@ def test_for_programs(file: Path) -> None:
                 "file": str(file),
                 "row": 3,
                 "code": "after_final",
-                "severity": "finding",
+                "severity": "error",
                 "previous": "stopped",
                 "status": "running",
                 "possible": [],
@@ -173,7 +176,7 @@ def test_for_programs(file: Path) -> None:
     }
 
 
-def test_at_most_so_many_are_listed_and_it_is_said_how_many_more_there_are(file: Path) -> None:
+def test_the_list_is_limited_and_the_rest_is_counted(file: Path) -> None:
     rows = "".join(f"t{number},stopped\n" for number in range(1_150)) + ",stopped\n" * 120
     file.write_text("task_id,status\n" + rows)
 
@@ -182,18 +185,18 @@ def test_at_most_so_many_are_listed_and_it_is_said_how_many_more_there_are(file:
         for more in ((), ("--show", "2"), ("--show", "1150"), ("--show", "0"))
     )
 
-    assert usual.stdout.count(": finding: ") == 100
+    assert usual.stdout.count(": error: ") == 100
     assert usual.stdout.count(": unreadable: ") == 100
     assert few.stdout.splitlines() == [
         f"{file}:1152: unreadable: no task id",
         f"{file}:1153: unreadable: no task id",
         "... and 118 more unreadable rows",
-        f"{file}:2: t0: finding: 'stopped' at the start: wrong_start; possible: created",
-        f"{file}:3: t1: finding: 'stopped' at the start: wrong_start; possible: created",
+        f"{file}:2: t0: error: 'stopped' at the start: wrong_start; possible: created",
+        f"{file}:3: t1: error: 'stopped' at the start: wrong_start; possible: created",
         "... and 1,148 more: --show 1150 lists all, --findings FILE writes all to a file",
-        "1,150 tasks, 1,270 rows: 1,150 findings, 0 for information, 120 unreadable rows",
+        "1,150 tasks, 1,270 rows: 1,150 errors, 0 notes, 120 unreadable rows",
     ]
-    assert all_.stdout.count(": finding: ") == 1_150
+    assert all_.stdout.count(": error: ") == 1_150
     assert "more:" not in all_.stdout
     assert none.stdout.count("\n") == 3
     document = call_json("check", "v1-full", str(file), *ORDERED, "--show", "2")
@@ -216,7 +219,7 @@ def test_every_history_is_judged_as_check_does(mode: Mode, form: str, folder: Pa
     else:
         parquet(file, rows)
 
-    found = call_json("check", "v3-full", str(file), *ORDERED, "--mode", mode, "--information", "--show", "1000")
+    found = call_json("check", "v3-full", str(file), *ORDERED, "--mode", mode, "--notes", "--show", "1000")
 
     first_row = 2 if form == "csv" else 1
     expected: list[dict[str, object]] = []
@@ -227,7 +230,7 @@ def test_every_history_is_judged_as_check_does(mode: Mode, form: str, folder: Pa
         first_row += len(statuses)
     keys = ("task", "row", "code", "severity", "possible", "message")
     assert [{key: each[key] for key in keys} for each in found["findings"]] == expected
-    assert found["bad_rows"] == sum(each["severity"] is Severity.FINDING for each in expected)
+    assert found["bad_rows"] == sum(each["severity"] is Severity.ERROR for each in expected)
 
 
 # --- how it is written -------------------------------------------------------------------------------
@@ -253,7 +256,7 @@ def test_rows_are_put_in_the_order_of_their_times_and_keep_their_rows() -> None:
     result = call("check", "v1-full", "-", "--input-format", "jsonl", *columns, typed=typed)
 
     assert result.exit_code == 1
-    assert result.stdout.startswith("-:3: a: finding: 'running' after 'stopped': after_final")
+    assert result.stdout.startswith("-:3: a: error: 'running' after 'stopped': after_final")
 
 
 def test_a_sequence_orders_the_rows_of_one_time() -> None:
@@ -282,8 +285,8 @@ def test_files_of_many_kinds_are_one_log(folder: Path) -> None:
     by_name = call("check", "v1-full", "1.csv", "2.jsonl", "3.parquet", *ORDERED)
     by_folder = call("check", "v1-full", ".", *ORDERED)
 
-    assert by_name.stdout.startswith("3.parquet:1: a: finding: 'created' after 'running': out_of_order")
-    assert "1 task, 3 rows: 1 finding" in by_folder.stdout
+    assert by_name.stdout.startswith("3.parquet:1: a: error: 'created' after 'running': out_of_order")
+    assert "1 task, 3 rows: 1 error" in by_folder.stdout
 
 
 # --- what cannot be read ------------------------------------------------------------------------------
@@ -309,7 +312,7 @@ def test_a_row_that_cannot_be_read_is_counted_listed_and_kept(row: bytes, said: 
     listed, summary = result.stdout.splitlines()
     assert listed.startswith(f"-:3: unreadable: {said}")
     assert summary.endswith("1 unreadable row")
-    assert result.stderr == "1 row could not be read; which and why is kept in lifecycle-rejects.csv\n"
+    assert result.stderr == "1 row could not be read; they and the reasons are kept in lifecycle-rejects.csv\n"
     with (folder / "lifecycle-rejects.csv").open(newline="") as kept:
         (reject,) = csv.DictReader(kept)
     assert (reject["file"], reject["row"]) == ("-", "3")
@@ -337,7 +340,7 @@ def test_strict_reads_all_or_nothing(folder: Path) -> None:
     assert not (folder / "lifecycle-rejects.csv").exists()
 
 
-def test_where_nothing_can_be_read_the_first_reasons_are_told(folder: Path) -> None:
+def test_if_no_row_can_be_read_the_first_reasons_are_reported(folder: Path) -> None:
     (folder / "log.jsonl").write_text("[]\n" * 11)
 
     result = call("check", "v1-full", "log.jsonl", *ORDERED)
@@ -345,7 +348,7 @@ def test_where_nothing_can_be_read_the_first_reasons_are_told(folder: Path) -> N
     assert (result.exit_code, result.stdout) == (2, "")
     first, *reasons, kept = result.stderr.splitlines()
     assert first == "lifecycle: no row of the log can be read (11 rows: not a row)"
-    assert kept == "which and why is kept in lifecycle-rejects.csv"
+    assert kept == "they and the reasons are kept in lifecycle-rejects.csv"
     assert reasons == [
         f"log.jsonl:{line}: not a row: a row must be a JSON object, not an array" for line in range(1, 11)
     ]
@@ -355,9 +358,9 @@ def test_where_nothing_can_be_read_the_first_reasons_are_told(folder: Path) -> N
 @pytest.mark.parametrize(
     ("options", "kept", "said"),
     [
-        ((), "lifecycle-rejects.csv", "which and why is kept in lifecycle-rejects.csv"),
-        (("--rejects", "r.csv"), "r.csv", "wrote which and why to r.csv"),
-        (("--rejects", "r.csv", "--strict"), "r.csv", "wrote which and why to r.csv"),
+        ((), "lifecycle-rejects.csv", "they and the reasons are kept in lifecycle-rejects.csv"),
+        (("--rejects", "r.csv"), "r.csv", "wrote them and the reasons to r.csv"),
+        (("--rejects", "r.csv", "--strict"), "r.csv", "wrote them and the reasons to r.csv"),
     ],
 )
 def test_rejects_are_kept_also_where_nothing_can_be_read(
@@ -384,8 +387,7 @@ def test_a_file_of_somebody_else_is_left_alone_where_nothing_can_be_read(folder:
     result = call("check", "v1-full", "log.csv", *ORDERED)
 
     assert result.exit_code == 2
-    kept = "lifecycle-rejects.csv exists and was not written by this program; --rejects FILE keeps which and why"
-    assert kept in result.stderr
+    assert "lifecycle-rejects.csv exists and was not written by this program; give --rejects FILE" in result.stderr
     assert (folder / "lifecycle-rejects.csv").read_text() == "mine\n"
 
 
@@ -406,8 +408,8 @@ def test_a_broken_file_among_good_ones_is_judged_as_far_as_it_goes(folder: Path)
     assert result.exit_code == 2
     broken, finding, summary = result.stdout.splitlines()
     assert "2.parquet: not read to its end: " in broken
-    assert "1.csv:4: a: finding" in finding
-    assert summary.startswith("1 task, 3 rows: 1 finding")
+    assert "1.csv:4: a: error" in finding
+    assert summary.startswith("1 task, 3 rows: 1 error")
     assert [Path(name).name for name in document["broken"]] == ["2.parquet"]
 
 
@@ -476,7 +478,7 @@ def test_csv_written_otherwise_names_the_option_that_reads_it(
     assert (refused.exit_code, refused.stdout) == (2, "")
     first, hint = refused.stderr.splitlines()
     assert first.startswith(f"lifecycle: {file}: {said}")
-    assert hint == f"{helps} reads it"
+    assert hint == f"read it with {helps}"
     assert (read.exit_code, read.stderr) == (0, "")
 
 
@@ -553,7 +555,7 @@ def test_foreign_text_is_shown_harmlessly() -> None:
         (["v1", "-", "--input-format", "csv", "--spill", "nowhere"], "no directory to spill into"),
     ],
 )
-def test_bad_input_is_said_in_one_line(arguments: list[str], said: str) -> None:
+def test_bad_input_is_one_line_of_error(arguments: list[str], said: str) -> None:
     result = call("check", *arguments)
 
     assert result.exit_code == 2
@@ -566,7 +568,7 @@ def test_what_the_standard_input_holds_must_be_said() -> None:
     result = call("check", "v1", "-")
 
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[1] == "--input-format names the format: parquet, csv or jsonl"
+    assert result.stderr.splitlines()[1] == "name the format with --input-format: parquet, csv or jsonl"
 
 
 def test_a_log_without_rows_is_unusable() -> None:
@@ -599,7 +601,7 @@ def test_rejects_go_where_they_are_wanted(file: Path, folder: Path) -> None:
 
     result = call("check", "v1-full", str(file), *ORDERED, "--rejects", "rejects.jsonl")
 
-    assert result.stderr == "1 row could not be read; wrote which and why to rejects.jsonl\n"
+    assert result.stderr == "1 row could not be read; wrote them and the reasons to rejects.jsonl\n"
     (reject,) = map(json.loads, (folder / "rejects.jsonl").read_text().splitlines())
     assert (reject["row"], reject["reason"]) == (3, "no task id")
     assert not (folder / "lifecycle-rejects.csv").exists()
@@ -618,7 +620,7 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
     assert result.exit_code == 0
     said = (
         "1 row could not be read; lifecycle-rejects.csv exists and was not written by this program;"
-        " --rejects FILE keeps which and why\n"
+        " give --rejects FILE to keep them and the reasons\n"
     )
     assert result.stderr == said
     assert "1 unreadable row" in result.stdout
@@ -633,7 +635,7 @@ def test_where_nothing_can_be_written_a_log_is_judged_all_the_same(rows: str, co
 
         assert result.exit_code == code
         assert result.stdout.endswith(f"{unreadable} unreadable row{'s' if not unreadable else ''}\n")
-        said = f"1 row could not be read{kept} --rejects FILE keeps which and why\n" if unreadable else ""
+        said = f"1 row could not be read{kept} give --rejects FILE to keep them and the reasons\n" if unreadable else ""
         assert result.stderr == said
     assert list(unwritable.iterdir()) == []
 

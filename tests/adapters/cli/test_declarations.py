@@ -207,7 +207,7 @@ def test_what_is_declared_by_strangers_is_shown_harmlessly(door: Path) -> None:
         (["v1", "--format", "json", "--output", "/missing/x"], "No such file or directory: /missing/x"),
     ],
 )
-def test_what_cannot_be_shown_is_said_in_one_line(options: list[str], said: str) -> None:
+def test_a_lifecycle_that_cannot_be_shown_is_one_line_of_error(options: list[str], said: str) -> None:
     result = call("show", *options)
 
     assert result.exit_code == 2
@@ -226,7 +226,7 @@ def test_file_that_is_no_declaration_is_named(tmp_path: Path, monkeypatch: pytes
     assert result.stderr.startswith("lifecycle: document '1.csv' is not sound, 1 finding:\n")
 
 
-def test_an_unsound_declaration_is_told_with_all_its_findings(tmp_path: Path) -> None:
+def test_an_unsound_declaration_is_reported_with_all_its_findings(tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
     document = json.loads(V1.to_json())
     document["transitions"][0]["target"] = "pausd\x1b"
@@ -265,7 +265,7 @@ def test_check_answers_every_pair_as_judge_does(declared: Lifecycle[str, str]) -
         ("stopped", "resume", "not legal: 'resume' is not allowed in 'stopped'; 'stopped' is final"),
     ],
 )
-def test_check_says_why(state: str, event: str, said: str) -> None:
+def test_check_gives_the_reason(state: str, event: str, said: str) -> None:
     assert call("judge", "v1-full", state, event).stdout == f"{said}\n"
 
 

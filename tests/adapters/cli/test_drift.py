@@ -129,7 +129,7 @@ UNUSABLE: list[tuple[list[str], str]] = [
     (["v3", NEW], "describes another API: it has /api/v2/tasks"),
     (["v22", NEW], "unknown lifecycle 'v22'; did you mean"),
     (["command", NEW], "unknown service for the lifecycle 'command'"),
-    (["v2", SERVICE], "is no OpenAPI document"),
+    (["v2", SERVICE], "is not an OpenAPI document"),
     (["v2", "http://127.0.0.1:9/api.json"], "is an address of this machine or a private network"),
     (["v2", NEW, "--status-schema", "#/gone"], "refers to '#/gone', which is not in the document"),
     (["v2", NEW, "--ignore", "status_old"], "unknown kind of difference 'status_old'"),

@@ -75,32 +75,32 @@ def drawn(console: Console) -> str:
 def test_a_bar_comes_after_a_second_and_goes_at_the_end(clock: Clock) -> None:
     to = drawing(on_terminal=True)
     with Bar(to, clock=clock) as bar:
-        bar.tell("counting", 0.1)
+        bar.show("counting", 0.1)
         clock.now_s = 0.9
-        bar.tell("counting", 0.2)
+        bar.show("counting", 0.2)
         assert drawn(to) == ""
         clock.now_s = 1.0
-        bar.tell("reading [bold]x\x1b[31m", 0.5)
-        bar.tell("reading [bold]x\x1b[31m", 0.25)
+        bar.show("reading [bold]x\x1b[31m", 0.5)
+        bar.show("reading [bold]x\x1b[31m", 0.25)
 
     assert "reading [bold]x\\x1b[31m" in drawn(to)
     assert " 25%" in drawn(to)
     assert drawn(to).rstrip("\n").endswith(CLEAR)
 
 
-def test_what_is_told_when_nothing_is_done_is_not_shown(clock: Clock) -> None:
+def test_progress_without_work_is_not_shown(clock: Clock) -> None:
     to = drawing(on_terminal=True)
     bar = Bar(to, clock=clock)
     with bar:
         clock.now_s = 5.0
-    bar.tell("listing", None)
+    bar.show("listing", None)
     assert drawn(to) == ""
 
     with bar:
-        bar.tell("writing", None)
+        bar.show("writing", None)
         assert drawn(to) == "", "a second is counted anew"
         clock.now_s = 6.0
-        bar.tell("writing", None)
+        bar.show("writing", None)
     assert "writing" in drawn(to)
 
 
@@ -108,7 +108,7 @@ def test_no_bar_in_a_pipe(clock: Clock) -> None:
     to = drawing(on_terminal=False)
     with Bar(to, clock=clock) as bar:
         clock.now_s = 60.0
-        bar.tell("counting", 0.5)
+        bar.show("counting", 0.5)
 
     assert drawn(to) == ""
 

@@ -26,7 +26,7 @@ def test_what_is_shown_is_one_line_and_shown_again_the_same(text: str) -> None:
 
 
 @given(before=st.text(), text=STEERING)
-def test_nothing_that_is_said_steers_a_terminal(before: str, text: str) -> None:
+def test_no_output_controls_a_terminal(before: str, text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         to = io.StringIO()
 

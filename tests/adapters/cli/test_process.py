@@ -169,7 +169,7 @@ def test_a_wait_can_be_interrupted(emulator: Emulator) -> None:
         screen.interrupt()
         assert screen.end() == 130
 
-    assert screen.shown.endswith("interrupted; the task goes on\r\n")
+    assert screen.shown.endswith("interrupted; the task continues\r\n")
     assert "Traceback" not in screen.shown
     assert screen.shown.count("\x1b[?25l") == screen.shown.count("\x1b[?25h")
 

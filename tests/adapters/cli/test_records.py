@@ -215,7 +215,7 @@ def test_a_history_for_programs(record: SqlJournal, journal: str) -> None:
     assert told[0]["as_of"] == iso(NOW)
 
 
-def test_remarkable_reports_are_told_as_what_they_are(record: SqlJournal, journal: str) -> None:
+def test_deviating_reports_are_shown_with_their_kind(record: SqlJournal, journal: str) -> None:
     live(record, "t1", "running", "paused")
     log = record.task(V1_FULL, "t1")
     log.add_report(Report("running", NOW))
@@ -403,14 +403,14 @@ def test_a_create_that_cannot_be_read_is_reported(
     told, told_json = (call("recover", "--api", "v1", *options, env=server) for options in ((), ("--json",)))
     checked = call("journal", "check", env=server)
 
-    error = f"v1-full create 1: its record cannot be read: its {column} are no JSON object"
+    error = f"v1-full create 1: its record cannot be read: its {column} are not a JSON object"
     assert (told.exit_code, told.stdout) == (1, f"v1-full: create: {error}\n")
     document = json.loads(told_json.stdout)
     (broken,) = document["recovered"]
     assert (told_json.exit_code, document["creates"]) == (1, [])
     assert (broken["command"], broken["settled"], broken["error"]) == ("create", False, error)
     assert checked.exit_code == 1
-    assert checked.stdout == f"v1-full : wrong_create: create 1: its {column} are no JSON object\n"
+    assert checked.stdout == f"v1-full : wrong_create: create 1: its {column} are not a JSON object\n"
 
 
 def test_recover_abandons_a_create(emulator: Emulator, server: dict[str, str]) -> None:
@@ -549,7 +549,7 @@ def test_what_another_worker_has_claimed_is_left_to_it(
 # --- the journal itself ---------------------------------------------------------------------------
 
 
-def test_a_sound_record_is_said_to_be_sound(record: SqlJournal, journal: str) -> None:
+def test_a_sound_journal_is_reported_as_sound(record: SqlJournal, journal: str) -> None:
     live(record, "t1", "created", "finished")
     intend(record, "t2")
 

@@ -50,7 +50,7 @@ def test_all_that_a_log_says_is_in_a_table() -> None:
     result = call("report", "v1-full", "log.csv")
 
     assert result.exit_code == 1
-    assert result.stderr == "2 rows could not be read; which and why is kept in lifecycle-rejects.csv\n"
+    assert result.stderr == "2 rows could not be read; they and the reasons are kept in lifecycle-rejects.csv\n"
     title, facts, *_ = result.stdout.split("\n\n")
     assert re.fullmatch(
         r"v1-full  exact: every change was recorded; channel api; DuckDB [\d.]+", title
@@ -61,17 +61,17 @@ def test_all_that_a_log_says_is_in_a_table() -> None:
         "times": "2026-01-01 00:00:00 to 2026-01-02 04:00:00, UTC",
         "read as": "iso (10 rows)",
         "coverage": "3 of 10 declared transitions were seen",
-        "findings": "3 in 1 task",
-        "information": "1",
+        "errors": "3 in 1 task",
+        "notes": "1",
         "unreadable": "2 rows",
-        "ties": "1 row has the time of the row before it; only their place puts them in order",
+        "ties": "1 row has the time of the row before it; only their place in the log orders them",
     }
     assert sections(result.stdout) == {
         "finding": [
-            ["unknown_status", "finding", "1", share(1, 12)],
-            ["wrong_start", "finding", "1", share(1, 12)],
-            ["duplicate", "information", "1", share(1, 12)],
-            ["after_final", "finding", "1", share(1, 12)],
+            ["unknown_status", "error", "1", share(1, 12)],
+            ["wrong_start", "error", "1", share(1, 12)],
+            ["duplicate", "note", "1", share(1, 12)],
+            ["after_final", "error", "1", share(1, 12)],
         ],
         "from": [
             ["the start", "created", "2", "0", "0 %"],
@@ -100,7 +100,7 @@ def test_all_that_a_log_says_is_in_a_table() -> None:
             ["running", "failed", "fail"],
             ["paused", "failed", "fail"],
         ],
-        "tasks with the most findings": [["c", "3"]],
+        "tasks with the most errors": [["c", "3"]],
         "unknown status": [["hibernating", "1"]],
         "unreadable because": [["no task id", "1"], ["bad time", "1"]],
     }
@@ -113,7 +113,7 @@ def test_a_clean_log_has_no_empty_table(folder: Path) -> None:
 
     assert result.exit_code == 0
     assert sections(result.stdout).keys() == {"from", "last seen in", "never seen from"}
-    assert re.search(r"^findings +0", result.stdout, re.MULTILINE)
+    assert re.search(r"^errors +0", result.stdout, re.MULTILINE)
     for absent in ("times", "read as", "ties", "unreadable"):
         assert absent not in result.stdout
 
@@ -154,7 +154,7 @@ def test_foreign_text_is_shown_harmlessly(folder: Path) -> None:
     assert len(printed) < 5_000
 
 
-def test_a_file_that_broke_off_is_told_and_is_unusable(folder: Path) -> None:
+def test_a_file_that_broke_off_is_reported_and_is_unusable(folder: Path) -> None:
     (folder / "logs").mkdir()
     (folder / "logs" / "1.csv").write_text(LOG)
     (folder / "logs" / "2.parquet").write_bytes(b"PAR1 and no more")

@@ -228,7 +228,7 @@ def test_wait_and_create_that_do_not_succeed_are_json_for_programs(emulator: Emu
     assert (facts(lost)["task"], facts(lost)["error"]) == (None, "create_uncertain")
 
 
-def test_wait_without_a_connection_says_why(server: dict[str, str]) -> None:
+def test_wait_without_a_connection_gives_the_reason(server: dict[str, str]) -> None:
     result = call("wait", "--api", "v1", "t", "--timeout", "0.1", "--base-url", "http://127.0.0.1:1", env=server)
 
     assert result.exit_code == 1
@@ -295,9 +295,7 @@ def test_wait_tells_each_change_once_where_there_is_no_terminal(server: dict[str
     assert told[-1] == "completed"
 
 
-def test_a_status_that_is_not_known_stops_a_wait_unless_it_is_to_go_on(
-    emulator: Emulator, server: dict[str, str]
-) -> None:
+def test_an_unknown_status_ends_a_wait_unless_it_may_continue(emulator: Emulator, server: dict[str, str]) -> None:
     task = call("create", "--api", "v4", "Buy milk", env=server).stdout.strip()
     wait = ("wait", "--api", "v4", task, "--timeout", "0.05", "--poll", "0.02")
 
@@ -365,7 +363,7 @@ def test_the_lifecycle_that_was_named_governs(emulator: Emulator, server: dict[s
         (("create", "--api", "v2"), "POST /api/v2/tasks: HTTP 422: body.task: Field required"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], said: str, server: dict[str, str]) -> None:
+def test_a_refused_command_is_one_line_of_error(arguments: tuple[str, ...], said: str, server: dict[str, str]) -> None:
     result = call(*arguments, env=server)
 
     assert result.exit_code == 2

@@ -53,7 +53,7 @@ def test_all_that_are_not_over_are_watched_to_their_ends(emulator: Emulator, ser
     assert (again.exit_code, again.stdout, again.stderr) == (0, "", "watching 0 tasks\n")
 
 
-def test_a_policy_ends_a_task_and_both_are_told_as_json(emulator: Emulator, server: dict[str, str]) -> None:
+def test_a_policy_ends_a_task_and_both_are_reported_as_json(emulator: Emulator, server: dict[str, str]) -> None:
     task = running(emulator, server)
 
     done = call("watch", task, "--api", "v1", "--stop-after", "0.2", "--json", env=server)
@@ -193,7 +193,7 @@ def test_a_webhook_needs_a_secret_and_a_url(arguments: list[str], said: str) -> 
 
 
 @pytest.mark.heavy
-def test_tasks_that_cannot_be_read_and_an_outage_are_told(emulator: Emulator, server: dict[str, str]) -> None:
+def test_tasks_that_cannot_be_read_and_an_outage_are_reported(emulator: Emulator, server: dict[str, str]) -> None:
     tasks = [running(emulator, server) for _ in range(2)]
     command = [SCRIPT, "watch", *tasks, "--api", "v1"]
     emulator.fault("status", method="GET", status_code=503, times=100_000)
@@ -211,7 +211,7 @@ def test_tasks_that_cannot_be_read_and_an_outage_are_told(emulator: Emulator, se
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_journal_that_cannot_be_written_is_told_when_that_begins_and_ends(
+def test_journal_that_cannot_be_written_is_reported_when_that_begins_and_ends(
     emulator: Emulator, server: dict[str, str], options: tuple[str, ...]
 ) -> None:
     task = running(emulator, server)

@@ -300,7 +300,7 @@ def test_reports_are_rows_that_checkers_of_logs_read(journal: SqlJournal, tmp_pa
 
     in_time = sorted(rows, key=lambda row: (row["task_id"], row["at"]))
     assert [row["status"] for row in in_time] == ["created", "created", "running", "paused", "zombie", "running"]
-    document = call_json("check", "v1-full", str(path), "--information")
+    document = call_json("check", "v1-full", str(path), "--notes")
     assert (document["tasks"], document["rows"], document["unreadable_rows"]) == (2, 6, 0)
     assert [(each["task"], each["code"], each["status"]) for each in document["findings"]] == [
         ("a", "duplicate", "created"),

@@ -68,7 +68,7 @@ def expected(
     *,
     mode: Mode = "exact",
     channel: str = Channel.API,
-    information: bool = False,
+    notes: bool = False,
     timed: bool = True,
 ) -> Outcome:
     """The result that every engine must return; `timed` says whether the log has times."""
@@ -78,9 +78,9 @@ def expected(
         (row.task, _moment(row.at_us) if timed else None, file_and_row(row.place), finding.code, finding.severity,
          finding.previous, finding.status, finding.possible, finding.message)
         for row, finding in remarks
-        if information or finding.severity is Severity.FINDING
+        if notes or finding.severity is Severity.ERROR
     ]  # fmt: skip
-    bad = [(row, finding) for row, finding in remarks if finding.severity is Severity.FINDING]
+    bad = [(row, finding) for row, finding in remarks if finding.severity is Severity.ERROR]
     times = [row.at_us for each in histories for row in each.rows]
     report = {
         "rows": len(times),

@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @packed
-def test_what_is_packed_is_told_by_its_first_bytes(file: Path, pack: Pack) -> None:
+def test_compression_is_recognised_by_the_first_bytes(file: Path, pack: Pack) -> None:
     file.write_bytes(pack(LINES))
 
     found, broken = blocks(file)
@@ -102,13 +102,13 @@ def test_what_only_begins_as_if_it_were_packed_is_broken(file: Path, content: by
     assert broken
 
 
-def test_what_is_said_to_be_packed_and_is_not_is_read_as_it_is(tmp_path: Path) -> None:
+def test_an_uncompressed_file_with_a_compressed_name_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.csv.gz").write_bytes(LINES)
 
     assert joined(blocks(tmp_path / "a.csv.gz")[0]) == LINES
 
 
-def test_a_wrong_checksum_is_told(file: Path) -> None:
+def test_a_wrong_checksum_is_reported(file: Path) -> None:
     content = bytearray(gzip.compress(LINES))
     content[-5] ^= 1
     file.write_bytes(content)

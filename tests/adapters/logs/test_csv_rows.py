@@ -86,7 +86,7 @@ def test_only_a_line_feed_ends_a_line() -> None:
 
 
 @given(st.binary())
-def test_bytes_that_are_no_utf8_are_told_from_those_that_are(data: bytes) -> None:
+def test_bytes_that_are_not_utf8_are_recognised(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError:

@@ -177,7 +177,7 @@ def test_links_that_lead_in_circles_are_not_followed(folder: Path, pattern: str)
     assert {path.removeprefix("./") for path in files_of(Files(pattern))} <= {"logs/a.csv", "logs/deep/b.csv"}
 
 
-def test_a_link_that_leads_to_no_file_is_said_to_be_one(folder: Path) -> None:
+def test_a_dangling_link_is_reported_as_one(folder: Path) -> None:
     Path("a.csv").symlink_to("b.csv")
     Path("b.csv").symlink_to("a.csv")
     Path("c.csv").symlink_to("missing.csv")
@@ -243,13 +243,13 @@ def test_folders_may_have_any_names(folder: Path) -> None:
         (("x" * 5_000,), "there is no file 'xxx"),
     ],
 )
-def test_what_is_no_log_is_told(folder: Path, paths: tuple[str, ...], message: str) -> None:
+def test_a_file_that_is_not_a_log_is_reported(folder: Path, paths: tuple[str, ...], message: str) -> None:
     write("a.csv", "notes.txt", "empty/README.md")
     with pytest.raises(UnusableLog, match=message):
         files_of(Files(*paths))
 
 
-def test_a_folder_that_cannot_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_read_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scandir = os.scandir
 
     def refuse(path: Any) -> Any:
@@ -264,7 +264,7 @@ def test_a_folder_that_cannot_be_read_is_told(folder: Path, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are texts")
-def test_a_name_that_is_no_text_is_told(folder: Path) -> None:
+def test_a_name_that_is_not_text_is_reported(folder: Path) -> None:
     Path("logs").mkdir()
     (folder / "logs" / os.fsdecode(b"\xff.csv")).write_text(CSV)
     with pytest.raises(UnusableLog, match=r"the name of '.*\\udcff\.csv' is not UTF-8"):

@@ -261,7 +261,7 @@ def test_rows_keep_their_order_in_a_large_frame() -> None:
     assert (rows, wrong) == (count, 0)
 
 
-def test_a_frame_without_a_column_is_told() -> None:
+def test_a_frame_without_a_column_is_reported() -> None:
     with pytest.raises(UnusableLog, match=r"^mine: there is no column 'at', only 'task_id', 'status'$"):
         read(Frame({"task_id": np.array([1]), "status": np.array([1])}, "mine"))
 
@@ -282,7 +282,7 @@ NO_FRAMES: list[object] = [
 
 
 @pytest.mark.parametrize("frame", NO_FRAMES, ids=lambda frame: type(frame).__name__)
-def test_what_is_no_frame_is_told(frame: object) -> None:
+def test_an_object_that_is_not_a_frame_is_reported(frame: object) -> None:
     told = f"mine is not a readable frame: it is of type {type(frame).__name__}; give an Arrow table, .* one length"
     with pytest.raises(TypeError, match=told):
         read(Frame(frame, "mine"))
@@ -336,18 +336,18 @@ def test_lists_are_columns(kind: Callable[[list[Any]], Any]) -> None:
     [
         ("log.csv", r"for a file write Files\('log.csv'\)"),
         (Path("log.csv"), r"for a file write Files\('log.csv'\)"),
-        (ROWS, r"the source is of type dict; .* Frame\(...\)"),
-        (Frame, "the source is of type type; give"),
-        (None, "the source is of type NoneType; give"),
+        (ROWS, r"source must be a source, not of type dict; .* Frame\(...\)"),
+        (Frame, "source must be a source, not of type type; give"),
+        (None, "source must be a source, not of type NoneType; give"),
     ],
 )
-def test_what_is_no_source_is_told(source: Any, told: str) -> None:
+def test_an_object_that_is_not_a_source_is_reported(source: Any, told: str) -> None:
     with pytest.raises(TypeError, match=told):
         check_logs(V1_FULL, source)
 
 
 WRONG: list[tuple[str, Any]] = [
-    ("ignore_case", "no"), ("information", "no"), ("strict", "no"), ("strict", 1), ("strict", None),
+    ("ignore_case", "no"), ("notes", "no"), ("strict", "no"), ("strict", 1), ("strict", None),
     ("threads", "2"), ("threads", 1.5), ("threads", True), ("memory", 5), ("spill", 5), ("spill", b"/tmp"),
 ]  # fmt: skip
 
@@ -529,14 +529,14 @@ def test_tables_and_views(table: Callable[[str], DuckTable]) -> None:
     assert tasks(table("numbered"), Columns(task="rowid")) == ["70", "71", "73", "74"]
 
 
-def test_a_table_that_is_not_there_is_told(table: Callable[[str], DuckTable]) -> None:
+def test_a_missing_table_is_reported(table: Callable[[str], DuckTable]) -> None:
     with pytest.raises(UnusableLog, match=r"there is no table 'Log', only 'log', .*; was 'log' meant\?"):
         read(table("Log"))
     with pytest.raises(UnusableLog, match="there is no table 'log; DROP TABLE log; --'"):
         read(table("log; DROP TABLE log; --"))
 
 
-def test_a_table_without_a_column_is_told(table: Callable[[str], DuckTable]) -> None:
+def test_a_table_without_a_column_is_reported(table: Callable[[str], DuckTable]) -> None:
     with pytest.raises(UnusableLog, match="log: there is no column 'id', only 'task_id', 'at', 'status'"):
         read(table("log"), Columns(task="id"))
 
@@ -572,7 +572,7 @@ def test_a_temporary_table_hides_another_of_its_name(tmp_path: Path) -> None:
         assert tasks(DuckTable("log", connection=connection), Columns(at=None)) == ["temporary"]
 
 
-def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
     other = tmp_path / "other.duckdb"
     other.write_bytes(b"not a database" * 1_000)
     for path, message in (
@@ -584,7 +584,7 @@ def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
             read(DuckTable("log", path))
 
 
-def test_a_database_in_use_is_told(tmp_path: Path) -> None:
+def test_a_database_in_use_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "log.duckdb"
     code = (
         f"import duckdb; c = duckdb.connect({str(path)!r}); c.execute('CREATE TABLE log (i INT)'); print(1, flush=True)"
@@ -599,7 +599,7 @@ def test_a_database_in_use_is_told(tmp_path: Path) -> None:
         claimed_by.communicate(b"\n")
 
 
-def test_a_connection_that_fails_is_told() -> None:
+def test_a_connection_that_fails_is_reported() -> None:
     connection = duckdb.connect()
     connection.close()
     with pytest.raises(UnusableLog, match="closed"):

@@ -40,7 +40,7 @@ def assert_exactly(injected: list[Injected], path: Path, lifecycle: Lifecycle[An
     faults = [(each.row, each.defect) for each in injected if isinstance(each.defect, RejectReason)]
     findings = [(each.row, each.task, each.defect) for each in injected if isinstance(each.defect, FindingCode)]
 
-    with check_logs(lifecycle, Files(str(path)), information=True) as checked:
+    with check_logs(lifecycle, Files(str(path)), notes=True) as checked:
         assert [(each.row, each.task, each.code) for each in checked.findings()] == findings
         assert [(each.row, each.reason) for each in checked.rejects()] == faults
 

@@ -137,7 +137,7 @@ def dirty() -> Element:
 
 FINDING = LogFinding(
     "task-9", datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "/logs/a.csv", 1_234, FindingCode.OUT_OF_ORDER,
-    Severity.FINDING, "running", "created", ("paused", "stopped"), "…",
+    Severity.ERROR, "running", "created", ("paused", "stopped"), "…",
 )  # fmt: skip
 
 
@@ -151,7 +151,7 @@ def test_the_verdict_is_on_top(dirty: Element) -> None:
     assert "1,001,289 rows of 212,345,678 (0.47 %) make the history of 640,512 of " in dirty.one("main").text
     assert "1,203 rows and 1 file could not be read" in dirty.one("main").text
     assert "could not be read" not in clean.one("main").text
-    assert (title_of(clean), title_of(dirty)) == ("v1-full: clean", "v1-full: 1,001,289 bad rows")
+    assert (title_of(clean), title_of(dirty)) == ("v1-full: clean", "v1-full: 1,001,289 errors")
     for document, kind in ((clean, "clean"), (dirty, "bad")):
         first = [each for each in document.one("main").children if isinstance(each, Element)][1]
         assert first.attributes["class"] == f"verdict {kind}"
@@ -177,13 +177,13 @@ def test_kinds_of_findings(dirty: Element) -> None:
     for (kind, severity, *_), code in zip(rows, DIRTY.findings, strict=True):
         assert kind.startswith(code)
         assert kind.endswith(".")  # what it means
-        assert severity == ("information" if code is FindingCode.DUPLICATE else "finding")
+        assert severity == ("note" if code is FindingCode.DUPLICATE else "error")
 
 
 def test_a_gap_in_a_polled_log_is_information() -> None:
     polled = page_of(replace(CLEAN, mode="sampled", findings={FindingCode.GAP: 1}))
 
-    assert [row[1] for row in table_under(polled, "Findings by kind")] == ["information"]
+    assert [row[1] for row in table_under(polled, "Findings by kind")] == ["note"]
 
 
 def test_ways(dirty: Element) -> None:
@@ -241,7 +241,7 @@ def test_findings(dirty: Element) -> None:
     assert table_under(page_of(CLEAN, (first,)), "Findings")[0][2:6] == ["the start", "created", "nothing", ""]
 
 
-def test_only_the_first_findings_are_taken_and_the_page_says_so() -> None:
+def test_the_page_shows_the_first_findings_and_that_there_are_more() -> None:
     taken: list[int] = []
 
     def many() -> Iterator[LogFinding]:
@@ -307,7 +307,7 @@ def test_equal_reports_give_equal_pages() -> None:
 
 
 @pytest.mark.parametrize("error", [MissingExtra("render", needed_by="drawing"), RenderError("it took too long")])
-def test_without_a_diagram_the_page_has_its_tables_and_says_why(error: Exception) -> None:
+def test_without_a_diagram_the_page_has_its_tables_and_the_reason(error: Exception) -> None:
     with patch("lifecycle_adapters.logs.page.contents.traffic_svg", side_effect=error):
         document = page_of(DIRTY)
 
@@ -400,7 +400,7 @@ def check_foreign(text: str) -> None:
     document = read(html)
     assert tags(document) == harmless_tags()
     shown = visible(text)
-    assert title_of(document) == f"{shown}: 1,001,289 bad rows"
+    assert title_of(document) == f"{shown}: 1,001,289 errors"
     assert document.one("h1").text == f"Log against lifecycle {shown}"
     assert table_under(document, "Worst tasks") == [[shown, "1"]]
     assert table_under(document, "Unknown statuses") == [[shown, "1"]]
@@ -501,7 +501,7 @@ def test_a_browser_shows_hostile_text_as_text(browser: Chromium, tmp_path: Path)
 
         for text in HOSTILE:
             assert cells.count(visible(text)) >= 8, text
-        assert visit.page.title() == "<script>alert(1)</script>: 1,001,289 bad rows"
+        assert visit.page.title() == "<script>alert(1)</script>: 1,001,289 errors"
         assert visit.ask(COUNT_ODD) == 0
         assert visit.ask("document.querySelectorAll('style').length") == 2
         assert visit.requests == [path.as_uri()]

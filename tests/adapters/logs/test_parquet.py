@@ -166,7 +166,7 @@ def test_times_in_milliseconds_are_read_with_and_without_statistics(
 # --- columns -----------------------------------------------------------------------------------
 
 
-def test_a_missing_column_is_told_with_its_file(tmp_path: Path) -> None:
+def test_a_missing_column_is_reported_with_its_file(tmp_path: Path) -> None:
     good = write_parquet(tmp_path / "a.parquet", row())
     bad = write_parquet(
         tmp_path / "b.parquet", "SELECT 1 AS task_id, 2 AS \"At\", {'at': 1, 'x': [1]} AS more, 's' AS status"
@@ -194,7 +194,7 @@ def test_columns_of_names_that_differ_in_case_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_a_column_that_is_there_twice_is_told(tmp_path: Path) -> None:
+def test_a_duplicate_column_is_reported(tmp_path: Path) -> None:
     write_arrow(tmp_path / "a.parquet", ["task_id", "task_id", "status"], [["a"], ["b"], ["s"]])
     with pytest.raises(UnusableLog, match=r"a\.parquet: the column 'task_id' occurs 2 times"):
         read(tmp_path / "a.parquet", columns=Columns(at=None))
@@ -210,7 +210,7 @@ def write_arrow(path: Path, names: list[str], columns: list[list[str]]) -> None:
 # --- files that are none -----------------------------------------------------------------------
 
 
-def test_broken_files_among_good_ones_are_told_and_the_rest_is_read(tmp_path: Path) -> None:
+def test_broken_files_among_good_ones_are_reported_and_the_rest_is_read(tmp_path: Path) -> None:
     whole = write_parquet(tmp_path / "a.parquet", row()).read_bytes()
     for name, content in (("b", whole[: len(whole) // 2]), ("c", b""), ("d", b"task_id,at,status\n"), ("e", whole)):
         (tmp_path / f"{name}.parquet").write_bytes(content)
@@ -228,7 +228,7 @@ def test_a_log_of_nothing_but_broken_files_is_unusable(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_file_that_is_damaged_inside_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_damaged_inside_is_reported(tmp_path: Path) -> None:
     log = write_parquet(tmp_path / "a.parquet", "SELECT uuid()::VARCHAR AS task_id, 's' AS status FROM range(10_000)")
     content = bytearray(log.read_bytes())
     content[1_000:50_000] = bytes(49_000)

@@ -193,7 +193,7 @@ def test_a_time_is_read_to_the_microsecond(url: str, run: Run, kind: str) -> Non
 
 
 @pytest.mark.parametrize("kind", UNREAD)
-def test_what_is_no_time_of_those_years_is_told(url: str, run: Run, kind: str) -> None:
+def test_a_time_outside_the_years_is_reported(url: str, run: Run, kind: str) -> None:
     found = of_times(url, run, kind, [text for text, _, _ in UNREAD[kind]])
     told = [(fault, detail) for _, fault, detail in UNREAD[kind]]
     assert [(each.fault, each.detail) for each in found] == told
@@ -443,7 +443,7 @@ def role(url: str, run: Run, name: str) -> Generator[str]:
         run(f"DROP OWNED BY {name}; DROP ROLE {name}")
 
 
-def test_who_may_not_make_temporary_tables_is_told_so(url: str, run: Run, log: str) -> None:
+def test_a_user_without_the_right_to_temporary_tables_gets_an_error(url: str, run: Run, log: str) -> None:
     database = url.rpartition("/")[2]
     with role(url, run, "reader") as reader:
         run(f"GRANT SELECT ON log TO reader; REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
@@ -473,7 +473,7 @@ def test_nothing_is_left_behind_and_the_connection_ends_with_the_log(url: str, r
     assert eventually(lambda: run(ours) == [(0,)])
 
 
-def test_a_connection_that_is_cut_is_told(url: str, run: Run, log: str) -> None:
+def test_a_connection_that_is_cut_is_reported(url: str, run: Run, log: str) -> None:
     with checked(url, log) as result:
         run("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE application_name = 'lifecycle' AND datname = current_database()""")
@@ -506,7 +506,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return held
 
 
-def test_long_work_is_told_again_and_again(url: str, run: Run) -> None:
+def test_long_work_reports_progress_repeatedly(url: str, run: Run) -> None:
     run("CREATE VIEW slower AS SELECT 't' AS task_id, now() AS at, 'created' || pg_sleep(0.5)::text AS status")
     told: list[tuple[str, float | None]] = []
 
@@ -517,7 +517,7 @@ def test_long_work_is_told_again_and_again(url: str, run: Run) -> None:
         assert told.count(("reading in PostgreSQL", None)) > 1
 
 
-def test_without_psycopg_the_line_to_type_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_psycopg_the_error_has_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     for name in [name for name in sys.modules if name.startswith("lifecycle_adapters.logs.postgres")]:
         monkeypatch.delitem(sys.modules, name)

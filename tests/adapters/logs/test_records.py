@@ -388,7 +388,7 @@ def test_sequences_are_whole_numbers_of_64_bits(bench: DuckDbSession, value: str
 # --- rows as a whole ---------------------------------------------------------------------------
 
 
-def test_sequence_that_is_a_float_says_so(bench: DuckDbSession) -> None:
+def test_a_float_sequence_is_reported(bench: DuckDbSession) -> None:
     row = {"task_id": "'t'", "at": literal(AT), "status": "'running'", "nr": "1.0::DOUBLE"}
     [record] = read(bench, Columns(sequence="nr"), [row])
     assert (record.fault, record.detail) == (RejectReason.NO_SEQUENCE, "1.0 (a float; a sequence is an integer)")
@@ -399,7 +399,7 @@ def test_a_log_may_have_a_status_alone(bench: DuckDbSession) -> None:
     assert (record.task, record.at_us, record.sequence, record.form, record.fault) == ("", 0, 0, None, None)
 
 
-def test_of_several_faults_the_first_is_told(bench: DuckDbSession) -> None:
+def test_of_several_faults_the_first_is_reported(bench: DuckDbSession) -> None:
     names = "task_id", "status", "at", "nr"
     faults = [RejectReason.NO_TASK, RejectReason.NO_STATUS, RejectReason.BAD_TIME, RejectReason.NO_SEQUENCE, None]
     good = {"task_id": "'t'", "status": "'x'", "at": literal(AT), "nr": "'1'"}
@@ -443,7 +443,7 @@ def test_one_column_may_hold_two_things(bench: DuckDbSession) -> None:
 # --- what columns there are --------------------------------------------------------------------
 
 
-def test_a_missing_column_is_told_with_those_that_are_there() -> None:
+def test_a_missing_column_is_reported_with_those_that_are_there() -> None:
     require_columns(["task_id", "at", "status"], Columns())
     assert missing(["id", "At", "status"], Columns(task="id")) == (
         "there is no column 'at', only 'id', 'At', 'status'; was 'At' meant?"
@@ -471,7 +471,7 @@ def test_a_message_does_not_name_thousands_of_columns() -> None:
     assert len(missing([f"{i:03}" + "x" * 1_000 for i in range(5_000)], Columns())) < 2_000
 
 
-def test_a_column_that_is_there_twice_is_told() -> None:
+def test_a_duplicate_column_is_reported() -> None:
     with pytest.raises(UnusableLog, match=r"^the column 'at' occurs 2 times$"):
         require_columns(["task_id", "at", "status", "at"], Columns())
 
@@ -649,8 +649,8 @@ def test_z_is_utc_where_an_offset_may_be(bench: DuckDbSession, pattern: str, tex
         ("%Y %y", "%Y and %y both say the year"),
         ("%d %d", "%d occurs 2 times"),
         ("%d %j", "%d and %j both say the day"),
-        ("%Y %", "% is no directive that is read"),
-        ("%-d", "%-d is no directive that is read"),
+        ("%Y %", "% is not a supported directive"),
+        ("%-d", "%-d is not a supported directive"),
         ("%x", "%x depends on the language of a machine"),
         ("%G-%V-%u", "%G counts weeks"),
     ],
@@ -681,7 +681,7 @@ def test_pattern_and_form_that_contradict_each_other_are_refused(time: TimeForm,
 
 
 @pytest.mark.parametrize("columns", [Columns(time=TimeForm.NANOSECONDS), Columns(pattern="%d.%m.%Y")])
-def test_engine_that_does_not_read_such_times_says_so(columns: Columns) -> None:
+def test_an_engine_without_such_times_raises(columns: Columns) -> None:
     with pytest.raises(UnusableLog, match=r"Spark does not read times in .*: give the log as files or frames"):
         columns.require_usual_times("Spark")
     Columns().require_usual_times("Spark")

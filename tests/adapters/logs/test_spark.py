@@ -120,7 +120,7 @@ def checked(spark_frame: DataFrame, lifecycle: Declared, **options: Any) -> Fram
 
 
 @pytest.mark.parametrize(
-    ("name", "mode", "information"),
+    ("name", "mode", "notes"),
     [
         ("v1-full", "exact", True),
         ("v1-full", "sampled", False),
@@ -128,12 +128,12 @@ def checked(spark_frame: DataFrame, lifecycle: Declared, **options: Any) -> Fram
         ("v3-full", "sampled", True),
     ],
 )
-def test_a_frame_is_judged_as_check_judges(spark: SparkSession, name: str, mode: Mode, information: bool) -> None:
+def test_a_frame_is_judged_as_check_judges(spark: SparkSession, name: str, mode: Mode, notes: bool) -> None:
     lifecycle = CATALOG[name]
     rows = log(lifecycle)
-    check = checked(frame(spark, rows), lifecycle, mode=mode, columns=SEQUENCED, place="place", information=information)
+    check = checked(frame(spark, rows), lifecycle, mode=mode, columns=SEQUENCED, place="place", notes=notes)
 
-    wanted = expected(lifecycle, rows, mode=mode, information=information)
+    wanted = expected(lifecycle, rows, mode=mode, notes=notes)
     assert listed(check, lifecycle) == without_message(wanted)
     assert report_of(check) == wanted.report
     codes = {finding[3] for finding in wanted.findings}
@@ -144,7 +144,7 @@ def test_all_kinds_of_findings_are_in_these_logs() -> None:
     found = {
         each[3]
         for name in ("v1-full", "v3-full")
-        for each in expected(CATALOG[name], log(CATALOG[name]), information=True).findings
+        for each in expected(CATALOG[name], log(CATALOG[name]), notes=True).findings
     }
 
     assert found == set(FindingCode) - {FindingCode.IMPOSSIBLE}
@@ -161,7 +161,7 @@ def test_moves_are_counted_in_words(spark: SparkSession) -> None:
     }  # fmt: skip
     assert moves["stopped", "started"] == {
         "previous": "stopped", "status": "started", "state": "started", "ended": True, "code": "after_final",
-        "severity": "finding", "rows_counted": 1, "total_us": 6, "longest_us": 6, "example": 3,
+        "severity": "error", "rows_counted": 1, "total_us": 6, "longest_us": 6, "example": 3,
     }  # fmt: skip
     assert set(moves) == {(None, "created"), ("created", "stopped"), ("stopped", "started")}
 
@@ -202,9 +202,9 @@ def test_a_log_without_ids_and_times(spark: SparkSession) -> None:
 def test_the_words_of_a_channel(spark: SparkSession) -> None:
     aliased: Declared = V2.replace(aliases=(Alias("mail", "it's \\ over", "finished"),))
     rows = [LogRow("t", 0, 0, 1, "created"), LogRow("t", 1, 0, 2, "it's \\ over"), LogRow("t", 2, 0, 3, "finished")]
-    check = checked(frame(spark, rows), aliased, channel="mail", columns=SEQUENCED, place="place", information=True)
+    check = checked(frame(spark, rows), aliased, channel="mail", columns=SEQUENCED, place="place", notes=True)
 
-    wanted = expected(aliased, rows, channel="mail", information=True)
+    wanted = expected(aliased, rows, channel="mail", notes=True)
     assert listed(check, aliased) == without_message(wanted)
     assert report_of(check) == wanted.report
 
@@ -262,7 +262,7 @@ def test_a_job_of_a_users_own(spark: SparkSession, tmp_path: Path) -> None:
     assert found == [(each[0], each[2][1], each[3]) for each in expected(V2, rows).findings]
 
 
-def test_what_cannot_be_checked_is_said(spark: SparkSession) -> None:
+def test_what_cannot_be_checked_is_reported(spark: SparkSession) -> None:
     rows = frame(spark, log(V2, rows=3))
 
     with pytest.raises(UnusableLog, match="task_id"):
@@ -426,9 +426,9 @@ def test_parquet_files_of_several_types_and_any_name(spark: SparkSession, tmp_pa
             written(bench, tmp_path / name, rows[number::6], (TIMESTAMPS, TEXTS)[number % 2])
             for number, name in enumerate(names)
         ]
-    found = same_by_both(paths, mode=mode, information=True)
+    found = same_by_both(paths, mode=mode, notes=True)
 
-    assert len(found.findings) == len(expected(V2, rows, mode=mode, information=True).findings)
+    assert len(found.findings) == len(expected(V2, rows, mode=mode, notes=True).findings)
     assert dict(found.report)["findings"] == expected(V2, rows, mode=mode).report["findings"]
 
 
@@ -440,7 +440,7 @@ def test_ids_that_are_numbers_in_one_file_and_texts_in_another(spark: SparkSessi
             written(bench, tmp_path / "1.parquet", [LogRow("", 0, 1, 0, "created")], number),
             written(bench, tmp_path / "2.parquet", [LogRow("", 1, 2, 0, "created")], text),
         ]
-    found = same_by_both(paths, information=True)
+    found = same_by_both(paths, notes=True)
 
     assert [(each[0], each[3]) for each in found.findings] == [("7", FindingCode.DUPLICATE)]
 

@@ -152,7 +152,7 @@ def test_any_name_may_be_that_of_a_column(reader: Reader, name: str) -> None:
         assert [each.fault for each in reader(twice, columns=columns, form="jsonl")] == [RejectReason.NOT_A_ROW]
 
 
-def test_files_are_told_apart_by_their_numbers(reader: Reader) -> None:
+def test_files_are_distinguished_by_their_numbers(reader: Reader) -> None:
     records = reader(HEADER + "a,created\n", HEADER, b"", HEADER + "\nb,running\n")
 
     assert [file_and_row(each.place) for each in records] == [(0, 2), (3, 3)]
@@ -197,7 +197,7 @@ def test_the_standard_input_may_be_packed(reader: Reader, monkeypatch: pytest.Mo
     assert brief(reader.read([(0, "-", "csv")])[0]) == GOOD
 
 
-def test_progress_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
+def test_progress_names_the_file(tmp_path: Path) -> None:
     told: list[tuple[str, float | None]] = []
     (tmp_path / "a b.csv").write_text(HEADER + "a,created\n" * 100)
     with DuckDbSession(progress=lambda doing, share: told.append((doing, share))) as bench:
@@ -383,7 +383,7 @@ def test_a_path_that_no_row_has_is_a_missing_column(reader: Reader) -> None:
         reader('{"data": {"state": "running"}}\n', form="jsonl", columns=columns)
     assert str(raised.value).endswith("column 'data.status', only 'data'; no row has 'status' inside of 'data'")
 
-    with pytest.raises(MissingColumn, match="only in JSON Lines can a name reach into a column"):
+    with pytest.raises(MissingColumn, match="only in JSON Lines can a name lead into a column"):
         reader("data\nrunning\n", columns=columns)
 
 
@@ -394,12 +394,12 @@ def test_a_path_that_no_row_has_is_a_missing_column(reader: Reader) -> None:
         ('"x": 1 , \t', "not JSON: "),
         ('"x": [1,]', "not JSON: "),
         ('"x": [{"y": 1,\r}]', "not JSON: "),
-        ('"x": NaN', "not JSON: NaN is no number"),
-        ('"x": [1, -Infinity]', "not JSON: -Infinity is no number"),
+        ('"x": NaN', "not JSON: NaN is not a number"),
+        ('"x": [1, -Infinity]', "not JSON: -Infinity is not a number"),
         ('"x":infinity', "not JSON: Expecting value"),
         ('"x": [nAn]', "not JSON: Expecting value"),
         ('"x": -inf', "not JSON: "),
-        (r'"x": "\\", "y": NaN', "not JSON: NaN is no number"),
+        (r'"x": "\\", "y": NaN', "not JSON: NaN is not a number"),
     ],
 )
 def test_what_only_duckdb_takes_for_json_is_no_row(reader: Reader, more: str, detail: str) -> None:
@@ -840,7 +840,7 @@ def test_a_header_that_merely_lacks_a_column_is_not_taken_for_one_of_another_del
     assert not isinstance(raised.value, WrongDelimiter)
 
 
-def test_the_likely_encoding_is_told(reader: Reader) -> None:
+def test_the_likely_encoding_is_reported(reader: Reader) -> None:
     with pytest.raises(WrongEncoding) as raised:
         reader(HEADER.encode("utf-16-be"))
     assert raised.value.encoding == "utf-16-be"

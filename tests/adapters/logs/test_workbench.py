@@ -25,10 +25,10 @@ def test_it_spills_into_a_directory_of_its_own_that_is_removed(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_there_is_no_room_to_spill_that_is_said() -> None:
+def test_a_full_spill_directory_is_reported() -> None:
     with DuckDbSession(memory="20MB", threads=1) as bench:
         bench.run("SET GLOBAL max_temp_directory_size = '1MB'")
-        with pytest.raises(EngineFailed, match="it needs more memory, or more room where it spills"):
+        with pytest.raises(EngineFailed, match="give it more memory, or more space to spill into"):
             bench.create_table("many", "SELECT md5(i::VARCHAR) AS text FROM range(1000000) t(i)")
 
 
@@ -45,7 +45,7 @@ def test_there_must_be_a_place_to_spill_into(tmp_path: Path) -> None:
         DuckDbSession(spill=tmp_path / "absent")
 
 
-def test_what_is_wrong_with_the_data_is_told_from_what_is_wrong_with_the_engine() -> None:
+def test_what_is_wrong_with_the_data_is_distinguished_from_what_is_wrong_with_the_engine() -> None:
     with DuckDbSession(threads=1) as bench:
         with pytest.raises(UnusableLog, match="Could not convert"):
             bench.run("SELECT 'soon'::INTEGER")

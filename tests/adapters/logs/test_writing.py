@@ -303,7 +303,7 @@ def test_what_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing/rows.csv", "file/rows.csv", "folder.csv"])
-def test_where_nothing_can_be_written_that_is_said(bench: DuckDbSession, name: str, tmp_path: Path) -> None:
+def test_an_unwritable_output_is_reported(bench: DuckDbSession, name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "folder.csv").mkdir()
 
@@ -328,7 +328,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_said(bench: DuckDbSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported(bench: DuckDbSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> str:
         return "full"
 

@@ -38,9 +38,12 @@ def write_page(
 
     Args:
         path: the file's path; an existing file is replaced.
-        report, lifecycle, findings: see `page`.
+        report: the report of a checked log.
+        lifecycle: the lifecycle against which it was checked.
+        findings: its findings in the order of the log; the first 200 are shown, and at most one more is read.
     Raises:
-        EngineFailed: it cannot be written.
+        EngineFailed: the file cannot be written.
+        TypeError: `report` is not a LogReport, or `lifecycle` not a Lifecycle.
     """
     text = page(report, lifecycle, findings)
     with atomic_write(path) as unfinished:
@@ -55,7 +58,7 @@ def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[L
         lifecycle: the lifecycle against which it was checked.
         findings: its findings in the order of the log; the first 200 are shown, and at most one more is read.
     Raises:
-        TypeError: `report` is no LogReport, or `lifecycle` no lifecycle.
+        TypeError: `report` is not a LogReport, or `lifecycle` not a Lifecycle.
     """
     require(report, LogReport, "report must be a LogReport, such as the `report` of a checked log")
     require_lifecycle(lifecycle)
@@ -74,7 +77,7 @@ def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[L
         _ties(report),
         _first_findings(findings),
     )
-    state = "clean" if report.is_clean else counted(report.bad_rows, "bad row")
+    state = "clean" if report.is_clean else counted(report.bad_rows, "error")
     return document(f"{visible(report.lifecycle)}: {state}", "\n".join(filter(None, parts)))
 
 
@@ -174,7 +177,7 @@ def _legend(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
         entries.append((_sample(Colour.INK, 2.5, "8 4"), "no transition declares it"))
     if report.uncovered_transitions:
         entries.append((_sample(Colour.REMOTE, 1.2, "5 3"), "declared, never seen"))
-    round_ones = ", an ellipse a settled one" if lifecycle.settled_states != lifecycle.final_states else ""
+    round_ones = ", a dotted one a settled state" if lifecycle.settled_states != lifecycle.final_states else ""
     items = "".join(f"<li>{sample}{meaning}</li>\n" for sample, meaning in entries)
     return (
         f'<ul class="legend">\n{items}</ul>\n'
@@ -205,8 +208,8 @@ def _ties(report: LogReport) -> str:
     return section(
         "Ties",
         f"<p>Rows with the same time as the row before them in their task: {count(report.ties)} "
-        f"({_share(report.ties, report.rows)}). Only their places in the log put them in order; if those mean "
-        "nothing, neither do the findings there. A column with a sequence would decide it.</p>\n",
+        f"({_share(report.ties, report.rows)}). Only their places in the log order them; if those are "
+        "arbitrary, so are the findings there. A column with a sequence would settle the order.</p>\n",
     )
 
 

@@ -1,6 +1,6 @@
 """HTML: the document, tables, sections, and escaped foreign text.
 
-The contents of a page are in contents.py, its look in page.css and the colours of the diagrams. A content security
+The contents of a page are in contents.py, its style in page.css and the colours of the diagrams. A content security
 policy in the document forbids scripts, requests and any other style, in case foreign text is ever not escaped.
 """
 

@@ -1,7 +1,7 @@
 """A lifecycle's diagram with the traffic of a log: how often each transition was observed, and how often illegally.
 
 An edge is as wide as the order of magnitude of its count, so that one row is visible beside a hundred million, and
-coloured by its share of findings; label and line style show the same without colours. The model and the look of states
+coloured by its share of findings; label and line style show the same without colours. The model and the style of states
 are those of lifecycle/diagram.py; the blue and the vermilion are again those of Okabe and Ito, the steps between them
 get darker on white and less bright on black.
 """
@@ -43,7 +43,7 @@ ILLEGAL_TEXT_COLOUR = SHADES[-1].light
 """The one shade that is legible in small letters."""
 
 MOST_UNDECLARED = 30
-"""How many undeclared edges are drawn at most, the most frequent first."""
+"""The most undeclared edges to draw, the most frequent first."""
 
 _WIDEST, _THINNEST = 7.0, 1.4  # points
 _SMALLEST_SCALE = 1_000  # rows: a log of some dozens has no wide edges

@@ -1,6 +1,6 @@
 """A log in a table of PostgreSQL: the server reads and counts its rows, and only results come here.
 
-One transaction does it all. It sees one snapshot of the table and writes temporary tables only, which are dropped
+One transaction does everything. It sees one snapshot of the table and writes temporary tables only, which are dropped
 with the connection; that is closed with the DuckDB session. To give the server more memory for sorting, use the URL:
 `?options=-c%20work_mem%3D256MB`.
 """

@@ -1,6 +1,6 @@
-"""PostgreSQL's SQL, by chapters 8 and 9 of its manual, and which types of columns a log in it may have.
+"""PostgreSQL's SQL, by chapters 8 and 9 of its manual, and the types that the columns of a log in it may have.
 
-Texts are compared byte by byte (COLLATE "C"), whatever the collation of their column.
+Texts are compared byte by byte (COLLATE "C"), in every collation of their column.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ POSTGRES = Dialect(
     us_of_iso=lambda text: us_of_iso_parts(text, day=_day, integer=_integer, group=_group),
 )
 
-# Which kinds of columns may hold which part of a record, and what the part is called in a message.
+# The kinds of columns that may hold each part of a record, and the name of the part in messages.
 _FITTING: Mapping[str, tuple[frozenset[Kind], str]] = {
     "task": (frozenset({Kind.TEXT, Kind.INTEGER, Kind.UUID}), "an id"),
     "status": (frozenset({Kind.TEXT}), "a status"),

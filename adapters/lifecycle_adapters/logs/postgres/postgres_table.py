@@ -30,11 +30,11 @@ _REPORT_EVERY_S = 0.1
 class PostgresTable:
     """A table or a view of PostgreSQL 14 or later.
 
-    If only their place puts rows in order, that is the order in which the server returns them: for a table, that in
-    which they are stored. The transaction lasts until the checked log is closed.
+    If rows have no time or sequence to order them, the order is that in which the server returns them: for a table,
+    that in which they are stored. The transaction lasts until the checked log is closed.
 
     Args:
-        url: like a journal's, `postgresql://user:password@host/database` or a connection string of libpq's.
+        url: `postgresql://user:password@host/database`, or a connection string of libpq.
         table: its exact name, or its schema, a dot and its name; without a schema, the first on the search path.
     Raises:
         ValueError: `url` is neither.
@@ -77,7 +77,7 @@ class _Postgres:
 
     @property
     def name(self) -> str:
-        """The engine's name and version."""
+        """Return the engine's name and version."""
         version = self._connection.info.parameter_status("server_version") or ""
         return f"PostgreSQL {version.split(' ')[0]}"
 
@@ -152,7 +152,7 @@ WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum"""
 
 _SETTINGS = (
-    # Our relations are found first, whatever others are called and whatever the search path is.
+    # Our relations are found first, whatever the names of others and the search path are.
     "SELECT set_config('search_path', concat_ws(',', 'pg_temp', NULLIF(current_setting('search_path'), '')), true)",
     "SET LOCAL TimeZone = 'UTC'",
     # One process reads a table from its beginning to its end, and not in the order of an index.
@@ -182,7 +182,7 @@ def _connected(url: str) -> psycopg.Connection[tuple[Any, ...]]:
     usual = {"connect_timeout": 10, "keepalives_idle": 10, "fallback_application_name": "lifecycle"}
     parameters: dict[str, Any] = {**usual, **_parameters(url), "client_encoding": "utf8"}
     with _mapped_errors():
-        # Statements are not prepared: a pooler between may not know them again.
+        # Statements are not prepared: behind a pooler the next connection may not have them.
         connection = psycopg.connect(prepare_threshold=None, **parameters)
     connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     connection.read_only = False  # otherwise not even a temporary table can be made

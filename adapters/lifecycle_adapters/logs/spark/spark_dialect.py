@@ -76,7 +76,7 @@ SPARK = Dialect(
 
 
 def column(name: str) -> Column:
-    """Return a column by its name alone, whatever is in it."""
+    """Return a column by its literal name, whatever characters it has."""
     return fn.col(_identifier(name))
 
 
@@ -84,7 +84,7 @@ def records_of(frame: DataFrame, columns: Columns, rules: Rules, *, place: Colum
     """Return `records` of a frame.
 
     Args:
-        columns: which column holds what; each named one is there, once.
+        columns: the names of the columns; each one exists once.
         place: a row's place.
     """
     names = parts_of(columns)

@@ -27,11 +27,11 @@ class SparkEngine:
 
     @property
     def name(self) -> str:
-        """The engine's name and version."""
+        """Return the engine's name and version."""
         return f"Spark {self.session.version}"
 
     def query(self, query: str) -> DataFrame:
-        """Return the result of a query, not computed yet. Raises as `create_table`."""
+        """Return the result of a query, not computed yet. Raises the errors of `create_table`."""
         # Views of these names could replace those of other users of the session.
         relations = ", ".join(f"{name} AS (SELECT * FROM {{{name}}})" for name in self._relations)
         with mapped_errors():
@@ -52,7 +52,7 @@ class SparkEngine:
 
 
 def computed(frame: DataFrame) -> DataFrame:
-    """Compute a frame now and only once; what does not fit into memory goes to Spark's disks.
+    """Compute a frame now and only once; the part that does not fit into memory is written to Spark's disks.
 
     It is a checkpoint and not `persist`, which a query with a WITH clause does not use, and which is computed again if
     an executor is lost: then rows could have other numbers. Spark removes the checkpoint with the frame.

@@ -1,4 +1,4 @@
-"""Files that Spark counts: it reads Parquet itself; DuckDB reads everything else."""
+"""Files that Spark counts: it reads Parquet itself; DuckDB reads all other formats."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _SETTINGS = {
     "spark.sql.caseSensitive": "true",
     # Without it, no file with such a time can be read, even if that is in a column that is not needed.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
-    # Times before 1900 are taken as they are, not refused.
+    # Times before 1900 are read unchanged, not refused.
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
 }
 _QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
 
-# Errors also come as exceptions. Without an appender Spark would not take this for a configuration.
+# Errors are also raised as exceptions. Without an appender Spark would not accept this configuration.
 _SILENCE = """\
 rootLogger.level = off
 rootLogger.appenderRef.none.ref = none
@@ -45,7 +45,7 @@ logger.python.name = org.apache.spark.api.python.PythonGatewayServer
 logger.python.level = off
 """
 
-# DuckDB's types that Spark reads the same. It knows no others, or reads them as something else.
+# DuckDB's types that Spark reads the same. It lacks the others, or reads them differently.
 _ALIKE = re.compile(
     r"VARCHAR|U?(TINYINT|SMALLINT|INTEGER|BIGINT)|DECIMAL\(\d+,\d+\)|FLOAT|DOUBLE|DATE|TIMESTAMP( WITH TIME ZONE)?"
 )
@@ -60,9 +60,9 @@ class SparkFiles:
     directory that `spill` names.
 
     Args:
-        paths, format, delimiter, encoding: see Files.
-        master: where Spark runs, as in `spark-submit --master`; ignored if a session is active, which is then used
-            and left running.
+        paths, format, delimiter, encoding: the same as those of `Files`.
+        master: the master of Spark, as in `spark-submit --master`; ignored if a session is active, which is then
+            used and not stopped.
         config: further settings of the session that is started, such as {"spark.driver.memory": "4g"}; the
             memory can be set only once in a process.
     """

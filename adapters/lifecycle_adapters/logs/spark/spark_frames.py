@@ -33,7 +33,7 @@ def check_frame(
     channel: str = Channel.API,
     columns: Columns | None = None,
     place: str | None = None,
-    information: bool = False,
+    notes: bool = False,
 ) -> FrameCheck:
     """Judge all histories of a DataFrame by the rules of `Lifecycle.check`, in its own session.
 
@@ -44,12 +44,12 @@ def check_frame(
         lifecycle: the lifecycle whose rules apply.
         mode: "exact" if every change was recorded, "sampled" if tasks were polled.
         channel: the channel that reported the statuses.
-        columns: which column holds what.
+        columns: the names of the columns.
         place: a column of whole numbers that are unique and ascend in the order of the rows. If omitted, rows
             are numbered in the order of the partitions; this number then orders rows of one time (and sequence).
-        information: also list rows that are information only; they are counted in any case.
+        notes: also list notes; they are counted in any case.
     Raises:
-        UnusableLog: a column is missing, or Spark cannot plan what the frame is made of.
+        UnusableLog: a column is missing, or Spark cannot plan the frame's query.
         UnknownName: the lifecycle has no such channel.
         ValueError: `mode` is neither.
     """
@@ -61,7 +61,7 @@ def check_frame(
         records = records_of(frame, columns, rules, place=number)
         if place is None:  # computed again, rows could come in another order and have other numbers
             records = computed(records)
-        return FrameCheck(SparkEngine(frame.sparkSession, records), rules, columns, information=information)
+        return FrameCheck(SparkEngine(frame.sparkSession, records), rules, columns, notes=notes)
 
 
 class FrameCheck:
@@ -73,8 +73,8 @@ class FrameCheck:
             previous string, status string    the state before, NULL at a task's first row, and the status then
             state string                      the state that the status stands for
             ended boolean                     whether a row before `previous` was final
-            code string, severity string      what `check` reports about it; NULL if it is as it should be
-            rows_counted bigint               how often
+            code string, severity string      what `check` reports about it; NULL if it conforms
+            rows_counted bigint               the number of such rows
             total_us decimal(38, 0)           the times since the rows before, together; NULL at the first row
             longest_us bigint                 the longest of them
             example bigint                    the smallest place of such a row
@@ -90,15 +90,15 @@ class FrameCheck:
         rejects: one row for each row that cannot be read:
 
             place bigint, reason string       a value of `RejectReason`
-            detail string                     what is at fault, shortened
+            detail string                     the faulty value, shortened
     """
 
-    def __init__(self, engine: SparkEngine, rules: Rules, columns: Columns, *, information: bool) -> None:
+    def __init__(self, engine: SparkEngine, rules: Rules, columns: Columns, *, notes: bool) -> None:
         self._engine = engine
         self._rules = rules
         self._timed = columns.at is not None
         engine.create_table("totals", queries.totals())
-        count_pairs(engine, rules, information=information, sequenced=columns.sequence is not None)
+        count_pairs(engine, rules, notes=notes, sequenced=columns.sequence is not None)
         engine.create_table("unknown_rows", queries.unknown_rows(rules, partition=engine.partition))
         judged = engine.session.createDataFrame(_judged_pairs(rules), schema=_JUDGED)  # pyright: ignore[reportUnknownMemberType]
         self.pairs = self._pairs(judged)
@@ -126,7 +126,7 @@ class FrameCheck:
         """Return the report of the log. This computes everything but `findings` and `rejects`.
 
         Raises:
-            UnusableLog: there is no row that can be read, or what the frame is made of cannot be read.
+            UnusableLog: no row can be read, or the frame's own source cannot be read.
             EngineFailed: Spark failed.
         """
         totals = Totals(self._engine.rows(queries.totals_summed()))
@@ -138,7 +138,7 @@ class FrameCheck:
         )
 
     def _bad_rows(self) -> DataFrame:
-        return self.findings.where(fn.col("severity") == str(Severity.FINDING))
+        return self.findings.where(fn.col("severity") == str(Severity.ERROR))
 
     def _bad_tasks(self) -> int:
         with mapped_errors():

@@ -2,7 +2,7 @@
 
 Call `read_text` (text_reader.py). It reads blocks of bytes (blocks.py), finds the rows of a block (csv_file.py, with
 csv_rows.py if they are not simple; json_lines.py) and inserts them (text_table.py). records.py beside this package
-decides what a value means, as for everything that DuckDB reads.
+interprets the values, as for everything that DuckDB reads.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Block:
     Attributes:
         data: whole lines; the last line of the file may have no end.
         is_last: whether no block follows.
-        lost: why the one line after these could not be read; None if there was no such line.
+        lost: the reason why the one line after these could not be read; None if it could.
     """
 
     data: bytes
@@ -56,11 +56,11 @@ class Blocks:
 
     Args:
         path: the file's path; "-" is the standard input.
-        block_bytes: about how long a block is. A block that begins with what was put back is at least twice as long
-            as that.
-        longest_bytes: how long a line may be.
+        block_bytes: the approximate length of a block. A block that begins with a part that was put back is at least
+            twice as long as that part.
+        longest_bytes: the longest line.
         encoding: the text's encoding, if it is not UTF-8; blocks are then converted to UTF-8. Bytes that cannot be
-            decoded become others that are not UTF-8 either.
+            decoded become bytes that are not UTF-8.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Blocks:
         encoding: str | None = None,
     ) -> None:
         self.broken: str | None = None
-        """Why the file could not be read to its end."""
+        """The reason why the file could not be read to its end; None if it was."""
         self._block_bytes = block_bytes
         self._longest_bytes = longest_bytes
         self._rest = b""
@@ -93,7 +93,7 @@ class Blocks:
 
     @property
     def share(self) -> float | None:
-        """The share of the file that has been read, 0.0 to 1.0; None if its size is not known."""
+        """Return the share of the file that has been read, 0.0 to 1.0; None if its size is not known."""
         return min(self._file.count / self._size, 1.0) if self._size else None
 
     def __iter__(self) -> Iterator[Block]:
@@ -193,7 +193,7 @@ codecs.register_error(UNDECODABLE, _surrogate_for)
 
 
 class _Utf8Stream:
-    """A stream converted to UTF-8; what cannot be decoded is not UTF-8 afterwards either."""
+    """A stream converted to UTF-8; bytes that cannot be decoded become bytes that are not UTF-8."""
 
     def __init__(self, stream: _Readable, encoding: str) -> None:
         self._stream = stream

@@ -53,7 +53,7 @@ class CsvOptions:
         return self.encoding == UTF_8
 
     def others(self) -> Iterator[str]:
-        """Yield the other usual delimiters."""
+        """Yield the other common delimiters."""
         return (other for other in _DELIMITERS if other != self.delimiter)
 
 

@@ -53,7 +53,7 @@ def csv_rows(
 
     Args:
         lines: from the beginning of a row on, with their ends.
-        is_last: whether no lines follow. If some follow, an unfinished row is yielded last.
+        is_last: whether no lines follow. If lines follow, an unfinished row is yielded last.
         longest: how long a row may be.
         delimiter: the character between two cells.
         not_text: the fault of a row with bytes that cannot be decoded.
@@ -63,7 +63,7 @@ def csv_rows(
     has_surrogates = not is_text("".join(lines))
     first = 0
     while first < len(lines):
-        # Strict: otherwise a wrong quote would be repaired by guess.
+        # Strict: otherwise csv would guess the meaning of a wrong quote.
         reader = csv.reader(map(lines.__getitem__, range(first, len(lines))), strict=True, delimiter=delimiter)
         start = first
         try:

@@ -1,4 +1,4 @@
-"""Read JSON Lines: DuckDB finds the rows and their values, Python only why a line is not a row."""
+"""Read JSON Lines: DuckDB finds the rows and their values, Python the reason why a line is not a row."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class JsonLinesFile:
         return b""
 
     def end(self) -> None:
-        """Raise UnusableLog if there were rows, and none of them had a column."""
+        """Raise UnusableLog if there were rows, but a column was in none of them."""
         if self._has_rows:
             require_columns(sorted(self._columns), self._table.columns, of=self._table.path, is_nested=True)
 
     def _take_lines(self, lines: Sequence[str]) -> list[int]:
-        """Insert the lines that are rows, and return which others are not empty."""
+        """Insert the lines that are rows, and return the other lines that are not empty."""
         layout = _Layout.of(lines[0], self._keys)
         wanted = (pointer for key in self._keys for pointer in _pointers(key))
         pointers = [*dict.fromkeys((*wanted, *(_pointer([key]) for key in layout.keys)))]
@@ -131,7 +131,7 @@ class _Layout:
 
 _MOST_KEYS = 50  # of a layout: their number squared is how often keys are compared in each line
 
-# DuckDB also takes a comma before an end, and numbers such as NaN and -Infinity, in any letter case, for JSON.
+# DuckDB also accepts a comma before an end, and numbers such as NaN and -Infinity, in any letter case, as JSON.
 _LENIENT = r",[ \t\r]*[}\]]|[:,\[][ \t\r]*-?(?i:nan|inf)"
 _STRING = r'"([^"\\]|\\.)*"'
 
@@ -175,7 +175,7 @@ def _pointers(key: str) -> list[str]:
 
 
 def json_fault(line: str, keys: Iterable[str]) -> str:
-    """Return why a line is not a row of JSON Lines; each of `keys`, and of those on their paths, may occur once."""
+    """Return the reason why a line is not a row; each of `keys`, and of those on their paths, may occur once."""
     if not is_text(line):
         return NOT_UTF8
     try:
@@ -199,7 +199,7 @@ def json_fault(line: str, keys: Iterable[str]) -> str:
 
 
 def _repetition(document: Any, path: Sequence[str]) -> str | None:
-    """Return which name of a path occurs several times in its object, None if none does."""
+    """Return the name of a path that occurs several times in its object, None if none does."""
     for depth, name in enumerate(path, 1):
         members: Iterable[tuple[str, Any]] = ()
         if isinstance(document, _ObjectPairs):
@@ -220,7 +220,7 @@ class _NoNumberError(Exception):
 
 
 def _refuse(name: str) -> None:
-    raise _NoNumberError(f"{name} is no number")
+    raise _NoNumberError(f"{name} is not a number")
 
 
 class _ObjectPairs(list[tuple[str, Any]]):

@@ -1,7 +1,7 @@
 """Read CSV and JSON Lines into DuckDB block by block, so that memory stays bounded and every row keeps its line.
 
 Python splits a block into lines, DuckDB parses all of them at once. blocks.py reads the bytes; csv_file.py and
-json_lines.py decide what a row is, records.py beside this package what a value means.
+json_lines.py find the rows, records.py beside this package interprets the values.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ def read_text(
     """Read files into the table `text_records`, which has the columns of `records` (see queries.py).
 
     Args:
-        session: where the table is made.
+        session: the database in which to make the table.
         rules: the codes of the statuses.
-        columns: which column holds what.
+        columns: the names of the columns.
         files: their numbers, their paths ("-" is the standard input) and their formats, "csv" or "jsonl".
         csv: the delimiter and the encoding of CSV files, if they are not commas and UTF-8.
-        block_bytes: how many bytes are read at once.
-        longest_bytes: how long a row may be.
+        block_bytes: the number of bytes to read at once.
+        longest_bytes: the longest row.
         row_by_row: read CSV only with the slow reader; the rows are the same.
     Returns:
-        The files that could not be read to their end, and why. What was read of them counts.
+        The files that could not be read to their end, and the reasons. Their rows before that count.
     Raises:
         UnusableLog: a column is missing or occurs twice, or a file is in another format.
-        EngineFailed: there is no room.
+        EngineFailed: there is no space.
     """
     session.run(CREATE)
     csv = csv or CsvOptions()

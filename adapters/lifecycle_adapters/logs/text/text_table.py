@@ -81,7 +81,7 @@ class TextTable:
         require_columns(names, self.columns, of=self.path)
 
     def require_header(self, cells: Sequence[str]) -> None:
-        """As `require`, of a row that must name the columns; if it looks like data the message says so."""
+        """Raise UnusableLog unless a header has the columns, each once; the message says if it looks like data."""
         try:
             self.require(cells)
         except UnusableLog as error:
