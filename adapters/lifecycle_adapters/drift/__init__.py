@@ -3,8 +3,9 @@
     comparison = compare(lifecycle.get("v2"), service("v2"), load("openapi.json"))
     assert comparison.is_same, comparison.to_markdown()
 
-loading.py and fetching.py read a document. All else is pure: comparison.py, with requests.py and responses.py, compares
-what calls.py knows of a binding with what document.py and schemas.py find. differences.py holds the result.
+loading.py and fetching.py read a document. The rest is pure: comparison.py, with requests.py and responses.py, compares
+the calls of a binding (calls.py) with the operations (document.py) and schemas (schemas.py) of the document.
+differences.py holds the result.
 """
 
 from lifecycle_adapters.drift.comparison import compare

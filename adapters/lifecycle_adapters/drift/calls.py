@@ -1,4 +1,4 @@
-"""What a binding sends and reads, call by call, as far as it is known before a request is sent."""
+"""The calls of a binding: the parts of their requests and responses that are known before a request is sent."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.requests import PLACEHOLDER
 
 UNKNOWN: Any = object()
-"""A value that is known only when a request is sent: an id, or what the caller gives."""
+"""A value that is known only when a request is sent: an id, or a field of the caller."""
 
 
 class Role(StrEnum):
-    """What a call is to its binding."""
+    """The purpose of a call in its binding."""
 
     CREATE = "create"
     STATUS = "status"
@@ -30,9 +30,9 @@ class Role(StrEnum):
 class DeclaredCall:
     """A call of a binding.
 
-    `name` is that of the command, or the role. `path` is whole, with the base path. `body` is what is sent with the
-    fields that the caller must give, None if there is no body; `query` likewise. `fields` are the paths of the fields
-    that are read from the response, `item_fields` of those from each item of its list.
+    `name` is the command's name, or the role. `path` includes the base path. `body` is the body with the fields that
+    the caller must give, None if there is no body; `query` likewise. `fields` are the paths of the fields that are
+    read from the response, `item_fields` those of the fields that are read from each item of its list.
     """
 
     name: str
@@ -46,12 +46,12 @@ class DeclaredCall:
 
     @property
     def reads_status(self) -> bool:
-        """Whether it is a call that reads the status of any task."""
+        """Return whether the call reads the status of any task."""
         return self.role in (Role.STATUS, Role.DETAILS)
 
 
 def declared_calls(lifecycle: Lifecycle[Any, Any], binding: HttpBinding[Any, Any]) -> Iterator[DeclaredCall]:
-    """Yield the calls of a binding, of its commands those that the lifecycle has."""
+    """Yield the calls of a binding; of its commands only those that the lifecycle declares."""
     calls = [(Role.CREATE, binding.create), (Role.STATUS, binding.status), (Role.DETAILS, binding.details)]
     if binding.listing is not None:
         calls.append((Role.LIST, binding.listing.call))
@@ -71,7 +71,7 @@ def declared_calls(lifecycle: Lifecycle[Any, Any], binding: HttpBinding[Any, Any
 
 
 def leaves(value: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield what an object holds that is no object itself, each with its path."""
+    """Yield each value in an object that is not an object itself, with its path."""
     for name, each in value.items():
         if isinstance(each, dict):
             yield from leaves(cast("dict[str, Any]", each), (*path, name))

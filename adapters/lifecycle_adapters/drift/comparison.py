@@ -2,18 +2,18 @@
 
 What is compared, for every call of the binding that the lifecycle needs:
 
-1. The path, whole and with the base path, and the method. If no path is there, the document describes another API.
-2. Parameters in the query: those that are sent are documented, those that are required are sent (in headers, too), and
-   a command's operation has no others. Values that the binding sends are among the listed ones.
-3. The body: the fields that are sent are documented, those that are required are sent; a command's operation takes no
-   body if no call sends one. Of a field by which commands differ, the listed values are those that calls send; the
+1. The path, including the base path, and the method. If the document has none of the paths, it describes another API.
+2. Parameters in the query: each one sent is documented, each required one is sent (in headers, too), and a command's
+   operation has no others. Each value that the binding sends is listed.
+3. The body: each field sent is documented, each required one is sent; a command's operation takes no body if no call
+   sends one. If commands differ in the value of a field, the document lists the values that the calls send; the
    field's default counts as sent if a call leaves the field out.
-4. Response codes: there is one of success, and those that have a meaning of their own are documented.
-5. Fields of responses: each that the binding reads is documented in every response of success.
-6. Status values: what the responses list at the status's field is what the lifecycle declares for its API.
+4. Response codes: one of them is a success, and those to which the binding gives a meaning are documented.
+5. Fields of responses: each field that the binding reads is documented in every successful response.
+6. Status values: the values listed for the status field are the statuses that the lifecycle declares.
 
-Optional parameters and fields of creates and reads, and further response codes, are no difference: the binding leaves
-them to callers and to the general meaning of codes. requests.py compares 2 and 3, responses.py 4 to 6.
+Optional parameters and fields of creates and reads, and other response codes, are not differences: callers may send
+any fields, and other codes have their general meaning. requests.py compares 2 and 3, responses.py 4 to 6.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def compare(
     """Compare a lifecycle and its binding with a document.
 
     Args:
-        lifecycle: its statuses and commands are compared; of the binding's commands only those that it has.
+        lifecycle: its statuses and commands are compared; the binding's other commands are not.
         binding: the service whose calls are compared; parameters in its paths need not be filled in.
-        document: what the service documents.
+        document: the OpenAPI document of the service.
         status_schema: the JSON pointer of the schema that lists the statuses, such as
             "#/components/schemas/TaskStatus"; if omitted, it follows from the responses.
         ignore: kinds of differences that are only counted, such as "parameter_new".
     Raises:
-        UnknownName: a kind to ignore is none.
+        UnknownName: `ignore` names an unknown kind.
         OtherApi: the document has none of the binding's paths.
         UnusableDocument: a part that is compared is malformed or missing, or the schema of the status lists no values.
         ValueError: the lifecycle has a command for which the binding has no call.
@@ -130,7 +130,7 @@ def _located(
 
 
 def _item_of(path: str, items: Sequence[PathItem]) -> tuple[PathItem | None, str]:
-    """Return the documented path that a path of the binding is, and how it is documented; the most literal one."""
+    """Return the documented path item that matches a path of the binding most literally, and its documented path."""
     best, item, documented = -1, None, ""
     for each in items:
         for whole in each.paths:

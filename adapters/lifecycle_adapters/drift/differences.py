@@ -8,7 +8,7 @@ from typing import Any
 
 
 class DifferenceKind(StrEnum):
-    """What differs. `new` is in the document alone, `missing` in the declaration alone, `required` must be sent."""
+    """The kind of a difference: `new` is only in the document, `missing` only in the declaration, `required` unsent."""
 
     STATUS_NEW = "status_new"
     STATUS_MISSING = "status_missing"
@@ -33,8 +33,8 @@ class DocumentDifference:
     """One difference.
 
     `place` is the JSON pointer of the part of the document that differs, such as
-    "#/components/schemas/TaskStatus/enum/4"; if the document lacks a part, it is what would have that part. `calls` are
-    the calls that it concerns, by name: create, status, details, list, or a command's name.
+    "#/components/schemas/TaskStatus/enum/4"; if the document lacks a part, it is the parent of that part. `calls` are
+    the names of the calls concerned: create, status, details, list, or a command's name.
     """
 
     kind: DifferenceKind
@@ -45,10 +45,10 @@ class DocumentDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a comparison of a lifecycle and its binding with a document found.
+    """The result of comparing a lifecycle and its binding with a document.
 
     `document` is the file or URL of the document, `title` the title and version that it gives itself. `not_compared`
-    says in sentences what could not be compared, and why.
+    holds a sentence for each part that could not be compared, with the reason.
     """
 
     lifecycle: str
@@ -60,12 +60,12 @@ class Comparison:
 
     @property
     def is_same(self) -> bool:
-        """Whether there is no difference."""
+        """Return whether there is no difference."""
         return not self.differences
 
     @property
     def summary(self) -> str:
-        """The result in one line."""
+        """Return the result as one line."""
         number = len(self.differences)
         result = "the same" if self.is_same else f"{number} difference{'' if number == 1 else 's'}"
         return f"{self.lifecycle} and {self.document}: {result}"
@@ -90,7 +90,7 @@ class Comparison:
 
 
 def _escaped(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line: without links, mentions, HTML and columns of its own."""
+    """Return text that Markdown shows unchanged on one line, so that it makes no link, mention, HTML or column."""
     line = "".join(each if each.isprintable() else " " for each in text)
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;").replace("://", ":&#47;&#47;")
     return "".join(f"\\{each}" if each in "\\`*_[]|#~!" else each for each in line)

@@ -1,4 +1,4 @@
-"""An OpenAPI document: its references, and its operations by method and path. Every part knows its place.
+"""An OpenAPI document: its references, and its operations by method and path. Every part has its place.
 
 Pure: loading.py reads documents. `referencing` resolves the references, which are JSON pointers (RFC 6901) into the
 same document. Sources: the OpenAPI specifications 3.0.3 and 3.1.0, "Server Object", "Paths Object", "Reference Object".
@@ -39,54 +39,54 @@ class Part:
         return UnusableDocument(f"{self.document.source}{self.place}: {problem}")
 
     def children(self) -> dict[str, Part]:
-        """Return the parts of an object. Raises UnusableDocument: it is no object."""
+        """Return the parts of an object. Raises UnusableDocument if it is not an object."""
         found = json_object(self.value)
         if found is None:
             raise self.unusable(f"must be an object, not {_described(self.value)}")
         return {str(key): self._part(key, each) for key, each in found.items()}
 
     def elements(self) -> list[Part]:
-        """Return the parts of a list. Raises UnusableDocument: it is no list."""
+        """Return the parts of a list. Raises UnusableDocument if it is not a list."""
         value: Any = self.value
         if not isinstance(value, list):
             raise self.unusable(f"must be a list, not {_described(value)}")
         return [self._part(index, each) for index, each in enumerate(cast("Any", value))]
 
     def child(self, key: str) -> Part | None:
-        """Return one part of an object, None if it is absent. Raises UnusableDocument: it is no object."""
+        """Return one part of an object, None if it is absent. Raises UnusableDocument if it is not an object."""
         return self.children().get(key)
 
     def children_of(self, key: str) -> dict[str, Part]:
-        """Return the parts of an object in this one, none if it is absent. Raises UnusableDocument: it is no object."""
+        """Return the parts of an object in this one, none if absent. Raises UnusableDocument for another value."""
         found = self.child(key)
         return {} if found is None else found.children()
 
     def elements_of(self, key: str) -> list[Part]:
-        """Return the parts of a list in this object, none if it is absent. Raises UnusableDocument: it is no list."""
+        """Return the parts of a list in this object, none if absent. Raises UnusableDocument for another value."""
         found = self.child(key)
         return [] if found is None else found.elements()
 
     def text(self, key: str) -> str:
-        """Return the text of one part of an object. Raises UnusableDocument: it is absent, or no text."""
+        """Return the text of one part of an object. Raises UnusableDocument if it is absent or not text."""
         found = self.child(key)
         if found is None or not isinstance(found.value, str):
             raise self.unusable(f"must have {key!r}, a text")
         return found.value
 
     def is_true(self, key: str) -> bool:
-        """Return whether one part of an object is true. Raises UnusableDocument: it is no object."""
+        """Return whether one part of an object is true. Raises UnusableDocument if it is not an object."""
         found = self.child(key)
         return found is not None and found.value is True
 
     def reference(self) -> str | None:
-        """Return the reference that an object is, None if it is none. Raises UnusableDocument: it is no text."""
+        """Return the `$ref` of an object, None if it has none. Raises UnusableDocument if it is not text."""
         found = (json_object(self.value) or {}).get("$ref")
         if found is not None and not isinstance(found, str):
             raise self.unusable(f"'$ref' must be a text, not {_described(found)}")
         return found
 
     def followed(self) -> Part:
-        """Return the part that a reference leads to, also through others; this part if it is no reference.
+        """Return the part to which a chain of references leads; this part if it is not a reference.
 
         Raises:
             UnusableDocument: the reference leads to nothing, outside of the document, or back to itself.
@@ -105,7 +105,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DocumentedOperation:
-    """One method of one path. `path` is whole, with the path of the server; `parameters` are by place and name."""
+    """One method of one path. `path` includes the path of the server; `parameters` are by place and name."""
 
     part: Part
     method: str
@@ -118,7 +118,7 @@ class DocumentedOperation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PathItem:
-    """One path of the document. `paths` are the whole paths that it has at the document's servers."""
+    """One path of the document. `paths` are its paths including those of the document's servers."""
 
     part: Part
     template: str
@@ -141,10 +141,10 @@ class OpenApiDocument:
     """A document of OpenAPI 3.0 or 3.1, as parsed JSON.
 
     Args:
-        contents: the value of the JSON.
-        source: the file or the URL that it is from, for messages.
+        contents: the parsed JSON value.
+        source: its file or URL, for messages.
     Raises:
-        UnusableDocument: it is no OpenAPI document of these versions, or has no paths.
+        UnusableDocument: it is not an OpenAPI document of these versions, or has no paths.
     """
 
     contents: Any
@@ -155,7 +155,7 @@ class OpenApiDocument:
         contents = json_object(self.contents) or {}
         version = contents.get("openapi")
         if not isinstance(version, str):
-            what = "Swagger 2.0, which must be converted" if "swagger" in contents else "no OpenAPI document"
+            what = "Swagger 2.0, which must be converted" if "swagger" in contents else "not an OpenAPI document"
             raise UnusableDocument(f"{self.source}: is {what}: 'openapi' must name version 3.0 or 3.1")
         if not re.match(r"3\.[01]\.", version):
             raise UnusableDocument(f"{self.source}: is OpenAPI {version[:_MOST_SHOWN]}, not 3.0 or 3.1")
@@ -166,25 +166,25 @@ class OpenApiDocument:
 
     @property
     def root(self) -> Part:
-        """The whole document."""
+        """Return the whole document as a part."""
         return Part(self, self.contents, "#")
 
     @property
     def title(self) -> str:
-        """The title and version that the document gives itself, "" if it gives none."""
+        """Return the document's title and version, "" if it has none."""
         info = json_object(self.contents.get("info")) or {}
         return " ".join(each for each in (info.get("title"), info.get("version")) if isinstance(each, str))
 
     @property
     def refers_with_siblings(self) -> bool:
-        """Whether what stands beside a reference counts: since OpenAPI 3.1."""
+        """Return whether keys beside a `$ref` count, as they do since OpenAPI 3.1."""
         return not str(self.contents["openapi"]).startswith("3.0.")
 
     def referred(self, reference: str, by: Part) -> Part:
-        """Return the part that a reference leads to.
+        """Return the part to which a reference leads.
 
         Raises:
-            UnusableDocument: it leads to nothing, or outside of the document; `by` is the part that refers.
+            UnusableDocument: it leads to nothing, or outside of the document; the message names `by`, its place.
         """
         shown = reference[:_MOST_SHOWN]
         if not reference.startswith("#"):
@@ -196,7 +196,7 @@ class OpenApiDocument:
         return Part(self, found, unquote(reference))
 
     def path_items(self, base_path: str) -> Iterator[PathItem]:
-        """Yield every path. `base_path` is that of the binding: documents that name no server may leave it out."""
+        """Yield every path. `base_path` is the binding's: documents that name no server may omit it."""
         for template, part in self.root.children_of("paths").items():
             if template.startswith("/"):  # others are extensions, such as x-groups
                 item = part.followed()
@@ -218,9 +218,9 @@ def _base_path(server: Part) -> str:
 
 
 def likeness(path: str, documented: str) -> int | None:
-    """Return how many segments of a path are literally those of a documented one, None if it is another path.
+    """Return how many segments of a path equal those of a documented one, None if the paths do not match.
 
-    The names of placeholders do not matter. A documented placeholder also stands for a literal segment.
+    The names of placeholders do not matter. A documented placeholder also matches a literal segment.
     """
     mine, theirs = (_PLACEHOLDER.sub("{}", each).split("/") for each in (path, documented))
     if len(mine) != len(theirs) or any(b not in (a, "{}") for a, b in zip(mine, theirs, strict=True)):
@@ -229,7 +229,7 @@ def likeness(path: str, documented: str) -> int | None:
 
 
 def json_object(value: Any) -> dict[str, Any] | None:
-    """Return a value that is an object of JSON, None for another one."""
+    """Return the value if it is a JSON object, otherwise None."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else None
 
 

@@ -6,7 +6,7 @@ from lifecycle.errors import AdapterError
 
 
 class UnusableDocument(AdapterError):
-    """A document cannot be compared: it cannot be read, is no OpenAPI 3.0 or 3.1, is too large, or is malformed."""
+    """A document cannot be compared: it cannot be read, is not OpenAPI 3.0 or 3.1, is too large, or is malformed."""
 
 
 class OtherApi(UnusableDocument):

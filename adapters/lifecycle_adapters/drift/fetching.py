@@ -1,4 +1,4 @@
-"""One GET of a document from a URL, which nobody can turn into a request to a private address, or one without end."""
+"""One GET of a document from a URL, which cannot be redirected to a private address and always ends."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ACCEPT = "application/json, application/yaml, text/yaml, */*;q=0.1"
 
 
 class _PublicBackend:
-    """Opens connections to public addresses alone: httpcore2's `NetworkBackend`, given addresses instead of names.
+    """An httpcore2 `NetworkBackend` that connects to public addresses only, and gets addresses instead of names.
 
-    The address is checked that is connected to, so that a name cannot mean another one a moment later.
+    It checks the address that it connects to, so that a name cannot resolve to another address a moment later.
     """
 
     def __init__(self, below: Any) -> None:
@@ -31,7 +31,7 @@ class _PublicBackend:
     def connect_tcp(self, host: str, *arguments: Any) -> Any:
         if not is_public(host):
             raise UnusableDocument(
-                f"{host} is an address of this machine or a private network; allow_private allows it"
+                f"{host} is an address of this machine or a private network; pass allow_private=True to allow it"
             )
         return self._below.connect_tcp(host, *arguments)
 
@@ -49,8 +49,8 @@ def fetched(url: str, *, allow_private: bool, timeout_s: float, limit_bytes: int
     Args:
         url: begins with http:// or https://.
         allow_private: whether the address may be one of this machine or of a private network.
-        timeout_s: seconds, for everything together.
-        limit_bytes: the most bytes that are read.
+        timeout_s: seconds for the whole fetch.
+        limit_bytes: the most bytes to read.
     Returns:
         The URL without its query, for messages, and the body.
     Raises:
@@ -85,7 +85,7 @@ def fetched(url: str, *, allow_private: bool, timeout_s: float, limit_bytes: int
 
 
 def _public_only(http: httpx2.Client) -> None:
-    """Make a client connect to public addresses alone; as `keep_deadlines`, which then gives addresses to it."""
+    """Make a client connect to public addresses only. `keep_deadlines` then resolves names to addresses for it."""
     transport: Any = getattr(http, "_transport")  # noqa: B009 (as `keep_deadlines`)
     pool = transport._pool
     pool._network_backend = _PublicBackend(pool._network_backend)

@@ -16,9 +16,9 @@ LIMIT_BYTES = 16 * 1024 * 1024
 YAML_LIMIT_BYTES = 4 * 1024 * 1024
 YAML_LIMIT_PARTS = 400_000
 YAML_DEEPEST = 200
-"""The most bytes of YAML, and parts in it with everything that its aliases repeat. It is read fifty times as slowly."""
+"""The most bytes of YAML, and the most parts in it, with aliases expanded. YAML is parsed fifty times as slowly."""
 TIMEOUT_S = 30.0
-"""The most seconds that a URL is waited for, as a whole."""
+"""The longest time in seconds for fetching a URL."""
 
 
 def load(source: str | Path, *, allow_private: bool = False, timeout_s: float = TIMEOUT_S) -> OpenApiDocument:
@@ -27,10 +27,10 @@ def load(source: str | Path, *, allow_private: bool = False, timeout_s: float = 
     Args:
         source: the path of a file, or a URL that begins with http:// or https://.
         allow_private: whether the URL may lead to an address of this machine or of a private network.
-        timeout_s: seconds that a URL is waited for, as a whole.
+        timeout_s: the longest time in seconds for fetching a URL.
     Raises:
-        UnusableDocument: it cannot be fetched, is larger than the limits, is neither JSON nor YAML, or is no OpenAPI
-            document of version 3.0 or 3.1.
+        UnusableDocument: it cannot be fetched, is larger than the limits, is neither JSON nor YAML, or is not an
+            OpenAPI document of version 3.0 or 3.1.
         OSError: the file cannot be read.
         MissingExtra: it is YAML, and the extra `yaml` is not installed.
     """
@@ -58,7 +58,7 @@ def contents_of(content: bytes, *, source: str) -> Any:
     try:
         return read(content)
     except DuplicateKey as error:
-        problem = f"the key {error.key[:80]!r} is there twice in one object"
+        problem = f"the key {error.key[:80]!r} occurs twice in one object"
     except RecursionError:
         problem = "it is nested too deeply"
     except ValueError as error:
@@ -67,10 +67,10 @@ def contents_of(content: bytes, *, source: str) -> Any:
 
 
 def _read_yaml(content: bytes) -> Any:
-    """Return the value of YAML, with all keys as text and few words that are not text, as YAML 1.2 has it.
+    """Return the value of YAML, with all keys as text, and with the few non-text words of YAML 1.2.
 
     Raises:
-        ValueError: it is no YAML, or means more than the limits.
+        ValueError: it is not YAML, or exceeds the limits with its aliases expanded.
     """
     if len(content) > YAML_LIMIT_BYTES:
         raise ValueError(f"it has more than {YAML_LIMIT_BYTES // 1024**2} MB; give it as JSON")
@@ -78,7 +78,7 @@ def _read_yaml(content: bytes) -> Any:
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the former reads twenty times as fast
 
     class DocumentLoader(base):  # type: ignore[misc]
-        """A loader to which words such as `no` and `2026-01-01` are text."""
+        """A loader that reads words such as `no` and `2026-01-01` as text."""
 
         yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's name)
             first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in ("bool", "timestamp")]
@@ -117,9 +117,9 @@ def _require_small(yaml: Any, text: str, loader: Any) -> None:
 
 
 def _require_plain(root: Any) -> None:
-    """Make all keys text. Raises ValueError: aliases contain themselves or mean too much, or a key is no text or twice.
+    """Make all keys text. Raises ValueError for aliases that contain themselves or expand too far, and for bad keys.
 
-    Counted before anything is made of the parts: `<<` copies what an alias means.
+    A bad key is not text, or occurs twice. Parts are counted before they are constructed: `<<` copies an alias.
     """
     sizes: dict[int, int | None] = {}  # of each part with all that it contains; None while that is counted
     waiting: list[tuple[Any, bool]] = [(root, False)]
@@ -136,7 +136,7 @@ def _require_plain(root: Any) -> None:
             waiting.append((node, True))
             waiting += [(each, False) for each in inner]
         elif sizes[id(node)] is None:
-            raise ValueError("an alias in it stands for what contains it")
+            raise ValueError("an alias in it refers to a part that contains it")
 
 
 def _parts_of(node: Any) -> list[Any]:
@@ -151,6 +151,6 @@ def _parts_of(node: Any) -> list[Any]:
         if not key.tag.endswith(":merge"):
             key.tag = "tag:yaml.org,2002:str"
             if key.value in seen:
-                raise ValueError(f"line {key.start_mark.line + 1}: the key {key.value[:80]!r} is there twice")
+                raise ValueError(f"line {key.start_mark.line + 1}: the key {key.value[:80]!r} occurs twice")
             seen.add(key.value)
     return [value for _, value in node.value]

@@ -1,4 +1,4 @@
-"""A declared call at its operation in the document, and the differences that were found so far."""
+"""A declared call with its operation in the document, and the differences found so far."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class LocatedCall:
 
     @property
     def name(self) -> str:
-        """The name of the command, or the role of the call."""
+        """Return the name of the command, or the role of the call."""
         return self.declared.name
 
 
 class Differences:
-    """What was found so far: one difference for each kind, place and message, with all calls that it concerns."""
+    """The differences found so far: one for each kind, place and message, with all calls concerned."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[DifferenceKind, str, str], DocumentDifference] = {}
@@ -38,22 +38,22 @@ class Differences:
         self._found[kind, message, place] = replace(known, calls=tuple(dict.fromkeys((*calls, str(name)))))
 
     def leave_out(self, sentence: str) -> None:
-        """Add what could not be compared."""
+        """Add a sentence about a part that could not be compared."""
         self._left_out[sentence] = None
 
     @property
     def found(self) -> tuple[DocumentDifference, ...]:
-        """The differences, in the order in which they were found."""
+        """Return the differences in the order in which they were found."""
         return tuple(self._found.values())
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What could not be compared, in sentences."""
+        """Return the sentences about the parts that could not be compared."""
         return tuple(self._left_out)
 
 
 def json_schema(body: Part) -> Part | None:
-    """Return the schema of a body or a response in JSON, None if it has none: an empty one if it is not described."""
+    """Return the schema of a body or a response in JSON, None if it has none; an empty one if it is not described."""
     for kind, media in body.children_of("content").items():
         essence = kind.partition(";")[0].strip().lower()
         if essence in ("application/json", "*/*", "application/*") or essence.endswith("+json"):

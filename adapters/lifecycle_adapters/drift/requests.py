@@ -1,4 +1,4 @@
-"""What the requests of a binding and a document differ in: parameters, bodies, and what no command sends."""
+"""Differences between the requests of a binding and of a document: parameters, bodies, and unused operations."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from lifecycle_adapters.drift.document import DocumentedOperation, Part
 from lifecycle_adapters.drift.located import Differences, LocatedCall, json_schema
 from lifecycle_adapters.drift.schemas import Alternative, Schemas, is_in, list_place, listed
 
-_NOT_DESCRIBED = ("accept", "content-type", "authorization")  # OpenAPI says that such parameters are ignored
+_NOT_DESCRIBED = ("accept", "content-type", "authorization")  # such parameters are ignored, according to OpenAPI
 
 
 class Requests:
-    """Compares requests, and adds what differs to `differences`. Every method can raise UnusableDocument."""
+    """Compares requests, and adds the differences to `differences`. Every method can raise UnusableDocument."""
 
     def __init__(self, schemas: Schemas, differences: Differences, headers: Sequence[str]) -> None:
         self._schemas = schemas
@@ -25,7 +25,7 @@ class Requests:
     # --- parameters ---
 
     def parameters(self, found: LocatedCall) -> None:
-        """Compare the parameters that are sent with those that are documented and required."""
+        """Compare the sent parameters with the documented and the required ones."""
         operation, query = found.operation, found.declared.query
         for (where, name), parameter in operation.parameters.items():
             if parameter.is_true("required") and not self._is_sent(found, where, name):
@@ -46,7 +46,7 @@ class Requests:
         return where == "path" or (where == "query" and name in found.declared.query)
 
     def _value(self, found: LocatedCall, what: str, value: Any, schemas: Sequence[Part]) -> None:
-        """Compare a value that is sent with those that are listed for it."""
+        """Compare a sent value with the listed values."""
         alternatives = self._schemas.alternatives(schemas)
         values = listed(alternatives)
         if value is not UNKNOWN and values is not None and not is_in(value, values):
@@ -56,7 +56,7 @@ class Requests:
     # --- bodies ---
 
     def body(self, found: LocatedCall) -> None:
-        """Compare the body that is sent with the documented one."""
+        """Compare the sent body with the documented one."""
         operation, sent, body = found.operation, found.declared.body, _body_of(found.operation)
         schema = None if body is None else json_schema(body)
         if sent is None:
@@ -73,7 +73,7 @@ class Requests:
     def _object(
         self, found: LocatedCall, schemas: Sequence[Part], sent: Mapping[str, Any], path: Sequence[str]
     ) -> None:
-        """Compare an object that is sent with the alternative of its schema that it fits best."""
+        """Compare a sent object with the alternative of its schema that fits best."""
         alternatives = self._schemas.alternatives(schemas)
         if not alternatives:
             return
@@ -111,7 +111,7 @@ class Requests:
     # --- what no command sends ---
 
     def variants(self, group: Sequence[LocatedCall]) -> None:
-        """Compare all that the calls of one operation send with all that it takes, if a command is among them."""
+        """Compare everything that an operation accepts with what its calls send, if a command is among them."""
         commands = [each for each in group if each.declared.role is Role.COMMAND]
         for command in commands:
             self._new_parameters(command, group)
@@ -177,14 +177,14 @@ class Requests:
 
 
 def _unknown(alternative: Alternative, sent: Mapping[str, Any]) -> list[str]:
-    """Return the fields that are sent and that an alternative does not have."""
+    """Return the sent fields that an alternative does not have."""
     if alternative.others or alternative.is_open:
         return []
     return [name for name in sent if name not in alternative.fields]
 
 
 def _lacking(alternative: Alternative, sent: Mapping[str, Any]) -> list[str]:
-    """Return the fields that an alternative requires in a request and that are not sent."""
+    """Return the fields that an alternative requires in a request but that are not sent."""
     return [name for name in alternative.required if name not in sent and not _is_read_only(alternative, name)]
 
 

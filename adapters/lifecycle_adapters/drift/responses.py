@@ -1,4 +1,4 @@
-"""What the responses that a binding reads and those of a document differ in: codes, fields, and listed statuses."""
+"""Differences between the responses that a binding reads and those of a document: codes, fields, statuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lifecycle_adapters.drift.schemas import Alternative, Schemas, Values, list_
 
 
 class Responses:
-    """Compares responses, and adds what differs to `differences`. Every method can raise UnusableDocument."""
+    """Compares responses, and adds the differences to `differences`. Every method can raise UnusableDocument."""
 
     def __init__(self, schemas: Schemas, differences: Differences, lifecycle: Lifecycle[Any, Any]) -> None:
         self._schemas = schemas
@@ -24,11 +24,11 @@ class Responses:
     # --- codes and fields ---
 
     def codes(self, found: LocatedCall) -> None:
-        """Compare the codes that have a meaning of their own with the documented ones."""
+        """Compare the codes to which the binding gives a meaning with the documented ones."""
         operation, responses = found.operation, _responses(found.operation)
         documented = responses.children().keys()
         if not _successes(operation):
-            what = f"{operation} has no response of success"
+            what = f"{operation} has no successful response"
             self._differences.add(found.name, DifferenceKind.CODE_MISSING, what, responses.place)
         for code in (*found.declared.call.statuses, *found.declared.call.busy):
             if documented.isdisjoint({str(code), f"{code // 100}XX", "default"}):
@@ -36,12 +36,12 @@ class Responses:
                 self._differences.add(found.name, DifferenceKind.CODE_MISSING, what, responses.place)
 
     def fields(self, found: LocatedCall, *, items_field: str | None, new_id: str) -> None:
-        """Compare the fields that are read with those of every documented response of success.
+        """Compare the fields that are read with those of every documented successful response.
 
         Args:
             found: the call.
-            items_field: where the response has its list, None if it is no list's.
-            new_id: where the response to a create has the new task's id.
+            items_field: the path of the list in the response, None if the call is not a list.
+            new_id: the path of the new task's id in the response to a create.
         """
         operation, declared, schemas = found.operation, found.declared, _response_schemas(found.operation)
         if declared.fields and not schemas and _successes(operation):
@@ -77,7 +77,7 @@ class Responses:
     def statuses(self, located: Sequence[LocatedCall]) -> None:
         """Compare the statuses that the responses list with the declared ones.
 
-        A read must list all of them; what a create or a command returns may be one of a few.
+        A read must list all of them; the response to a create or a command may list a few of them.
         """
         unlisted: list[tuple[LocatedCall, str]] = []
         are_listed = False
@@ -104,10 +104,10 @@ class Responses:
                 self._differences.add(found.name, DifferenceKind.STATUS_UNLISTED, what, place)
 
     def statuses_of(self, document: OpenApiDocument, pointer: str, elsewhere: Iterable[str]) -> None:
-        """Compare the statuses that one schema lists with the declared ones, of which those `elsewhere` may lack.
+        """Compare the statuses that one schema lists with the declared ones, of which it may lack those in `elsewhere`.
 
         Raises:
-            UnusableDocument: there is no such schema, or it lists no values.
+            UnusableDocument: the schema does not exist, or lists no values.
         """
         schema = document.referred(pointer, document.root)
         alternatives = self._schemas.alternatives([schema])
@@ -142,14 +142,14 @@ def _responses(operation: DocumentedOperation) -> Part:
 
 
 def _successes(operation: DocumentedOperation) -> list[Part]:
-    """Return the responses of success; the one for all codes if no other is documented."""
+    """Return the successful responses; the default response if no other is documented."""
     documented = _responses(operation).children()
     codes = [code for code in documented if code.startswith("2")] or [code for code in documented if code == "default"]
     return [documented[code].followed() for code in codes]
 
 
 def _response_schemas(operation: DocumentedOperation) -> list[Part]:
-    """Return the schema of each response of success that has JSON."""
+    """Return the schema of each successful JSON response."""
     return [schema for each in _successes(operation) if (schema := json_schema(each)) is not None]
 
 

@@ -1,7 +1,7 @@
-"""Schemas: which values and fields a schema lists, in each of its alternatives, with the place of each.
+"""Schemas: the values and fields that a schema lists, in each of its alternatives, with the place of each.
 
-An alternative is one choice from each `anyOf` and `oneOf`, with all of `allOf` and of what references lead to merged
-into it. What restricts values otherwise (`not`, `if`, patterns, ranges) is not read. Source: JSON Schema 2020-12, and
+An alternative is one choice from each `anyOf` and `oneOf`, merged with all of `allOf` and the targets of references.
+Other restrictions (`not`, `if`, patterns, ranges) are not read. Source: JSON Schema 2020-12, and
 the "Schema Object" of OpenAPI 3.0.3 and 3.1.0.
 """
 
@@ -20,7 +20,7 @@ Values = tuple[tuple[Any, str], ...]
 MOST_ALTERNATIVES = 1_000
 DEEPEST = 100
 MOST_STEPS = 200_000
-"""The most schemas that one comparison reads: documents with far fewer lines can mean billions."""
+"""The most schemas that one comparison reads: a short document can expand to billions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +29,7 @@ class Alternative:
 
     `fields` are the schemas of each documented field, all of which apply. `required` are the places that require a
     field. `values` are the listed values and their places, None if any value is allowed. `items` are the schemas of a
-    list's items, `others` those of further fields. `is_open` says whether an object's fields are not documented.
+    list's items, `others` those of further fields. `is_open` is whether an object's fields are not documented.
     """
 
     place: str
@@ -44,16 +44,16 @@ class Alternative:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is an object of which no field is documented."""
+        """Return whether it is an object without documented fields."""
         return self.is_object and not (self.fields or self.others or self.values)
 
     @property
     def is_descriptive(self) -> bool:
-        """Whether it lists values or fields."""
+        """Return whether it lists values or fields."""
         return self.values is not None or bool(self.fields)
 
     def merged(self, other: Alternative) -> Alternative:
-        """Return what satisfies both."""
+        """Return the alternative that satisfies both."""
         fields = dict(self.fields)
         for name, schemas in other.fields.items():
             fields[name] = (*fields.get(name, ()), *schemas)
@@ -81,13 +81,13 @@ class Schemas:
         self._steps = 0
 
     def alternatives(self, schemas: Sequence[Part]) -> list[Alternative]:
-        """Return the alternatives of schemas that all apply, without null."""
+        """Return the alternatives, without null, of schemas that all apply."""
         return [
             each for each in self._merged([self._of(schema, ()) for schema in schemas], schemas[0]) if not each.is_null
         ]
 
     def at(self, schemas: Sequence[Part], path: Iterable[str]) -> tuple[list[Alternative], bool]:
-        """Return the alternatives of what is at the path of a field, and whether it may be there undocumented."""
+        """Return the alternatives at the path of a field, and whether the field may exist undocumented."""
         found, may_be_there = self.alternatives(schemas), False
         for name in path:
             inner: list[Alternative] = []
@@ -101,11 +101,11 @@ class Schemas:
     def _of(self, schema: Part, inside: tuple[str, ...]) -> list[Alternative]:
         self._steps += 1
         if self._steps > MOST_STEPS:
-            raise schema.unusable(f"its schemas mean too much: more than {MOST_STEPS:,} steps to read what is compared")
+            raise schema.unusable(f"its schemas are too large: more than {MOST_STEPS:,} steps to read what is compared")
         if schema.place in inside:
-            raise schema.unusable("the schema is made of itself, and not in one of its fields")
+            raise schema.unusable("the schema contains itself outside of its fields")
         if len(inside) > DEEPEST:
-            raise schema.unusable(f"the schema is made of others, more than {DEEPEST} deep")
+            raise schema.unusable(f"the schema is nested in references, more than {DEEPEST} deep")
         inside = (*inside, schema.place)
         if schema.value is True:
             return [Alternative(schema.place)]
@@ -134,7 +134,7 @@ class Schemas:
 
 
 def _own(schema: Part, keywords: Mapping[str, Part]) -> Alternative:
-    """Return what a schema says itself, without what it refers to and contains."""
+    """Return the alternative of a schema alone, without its references and the schemas in it."""
     types = _types(keywords)
     values = _values(keywords)
     fields, others = schema.children_of("properties"), keywords.get("additionalProperties")

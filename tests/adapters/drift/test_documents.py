@@ -1,4 +1,4 @@
-"""How documents may be written: each of these says the same of the printer, or differs in one thing."""
+"""Forms of documents: each describes the same printer, or differs in one detail."""
 
 from __future__ import annotations
 
@@ -380,9 +380,9 @@ def many(number: int, keyword: str, each: Any) -> Any:
 
 # fmt: off
 MALFORMED: list[tuple[Any, str]] = [
-    ([], "is no OpenAPI document: 'openapi' must name version 3.0 or 3.1"),
+    ([], "is not an OpenAPI document: 'openapi' must name version 3.0 or 3.1"),
     ({"swagger": "2.0"}, "is Swagger 2.0, which must be converted"),
-    ({"openapi": 3.1, "paths": {}}, "is no OpenAPI document"),
+    ({"openapi": 3.1, "paths": {}}, "is not an OpenAPI document"),
     ({"openapi": "4.0.0", "paths": {}}, "is OpenAPI 4.0.0, not 3.0 or 3.1"),
     ({"openapi": "3.1.0"}, "#: has no 'paths'"),
     ({"openapi": "3.1.0", "paths": []}, "#/paths: must be an object, not a list"),
@@ -404,7 +404,7 @@ MALFORMED: list[tuple[Any, str]] = [
     (printer({"anyOf": {}}), "Status/anyOf: must be a list, not a dict"),
     (printer({"type": 7}), "Status/type: must be a list, not a int"),
     (many(40, "anyOf", {"enum": ALL}), "the schema has more than 1,000 alternatives"),
-    (many(40, "allOf", {"enum": ALL}), "its schemas mean too much: more than 200,000 steps"),
+    (many(40, "allOf", {"enum": ALL}), "its schemas are too large: more than 200,000 steps"),
     (printer({"allOf": [{"anyOf": [{}] * 40}] * 2}), "the schema has more than 1,000 alternatives"),
 ]
 # fmt: on
@@ -420,7 +420,7 @@ def test_a_long_chain_of_references_is_a_clear_error() -> None:
     contents = printer({"$ref": "#/components/schemas/S0"})
     for index in range(3_000):
         contents["components"]["schemas"][f"S{index}"] = {"$ref": f"#/components/schemas/S{index + 1}"}
-    with pytest.raises(UnusableDocument, match="the schema is made of others, more than 100 deep"):
+    with pytest.raises(UnusableDocument, match="the schema is nested in references, more than 100 deep"):
         compared_service(contents)
 
 

@@ -80,13 +80,13 @@ def bomb(line: str) -> str:
 # fmt: off
 UNREADABLE: list[tuple[str | bytes, str]] = [
     ("", "cannot be read as YAML: it is empty"),
-    ("hello", "is no OpenAPI document"),
+    ("hello", "is not an OpenAPI document"),
     ("\n<!doctype html><p>hello", "is HTML or XML, not JSON or YAML; is this the address of a page about it?"),
     ("{", "cannot be read as JSON: "),
-    ('{"paths": {}, "paths": {}}', "cannot be read as JSON: the key 'paths' is there twice in one object"),
+    ('{"paths": {}, "paths": {}}', "cannot be read as JSON: the key 'paths' occurs twice in one object"),
     ("[" * 100_000, "cannot be read as JSON: it is nested too deeply"),
     (b'{"a": "\xff"}', "cannot be read as JSON: "),
-    ("a: 1\nb: 2\na: 3", "cannot be read as YAML: line 3: the key 'a' is there twice"),
+    ("a: 1\nb: 2\na: 3", "cannot be read as YAML: line 3: the key 'a' occurs twice"),
     ("? [a]\n: 1", "cannot be read as YAML: line 1: a key must be text"),
     ("a: [", "cannot be read as YAML: "),
     ("a: \x07", "cannot be read as YAML: "),
@@ -94,8 +94,8 @@ UNREADABLE: list[tuple[str | bytes, str]] = [
     ("a: !!python/object/apply:os.getcwd []", "cannot be read as YAML: could not determine a constructor"),
     ("- " * 100_000, "cannot be read as YAML: it is nested more than 200 deep"),
     ("a: " + "[" * 100_000, "cannot be read as YAML: it is nested more than 200 deep"),
-    ("a: &a [*a]", "cannot be read as YAML: an alias in it stands for what contains it"),
-    ("a: &a {<<: *a}", "cannot be read as YAML: an alias in it stands for what contains it"),
+    ("a: &a [*a]", "cannot be read as YAML: an alias in it refers to a part that contains it"),
+    ("a: &a {<<: *a}", "cannot be read as YAML: an alias in it refers to a part that contains it"),
     (bomb("[{}]"), "cannot be read as YAML: its aliases repeat more than 400,000 parts"),
     (bomb("{{<<: [{}]}}"), "cannot be read as YAML: its aliases repeat more than 400,000 parts"),
     ("a: [" + "a," * YAML_LIMIT_PARTS + "]", "cannot be read as YAML: it has more than 400,000 parts; give it as JSON"),
@@ -245,7 +245,7 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize(("address", "is_public"), ADDRESSES)
-def test_public_addresses_are_told_from_others(address: str, is_public: bool) -> None:
+def test_public_addresses_are_distinguished_from_others(address: str, is_public: bool) -> None:
     assert fetching.is_public(address) is is_public
 
 
