@@ -3,11 +3,11 @@
     with Emulator(PRINTER, pace_s=0.05) as emulator:
         client = Client(PRINTER, base_url=emulator.base_url, api_key="any")
 
-task_store.py holds the tasks and applies their transitions; script.py says which remote events a task takes by itself;
-calls.py tells which call a request is; service.py responds, with what documents.py makes of the binding and what a
-profile (profile.py) adds; fault_middleware.py records the calls and injects faults; webhook_sender.py sends status
-changes; control.py serves the control calls for tests; server.py runs the server. The profiles of the built-in services
-are in services/.
+task_store.py holds the tasks and applies their transitions; script.py chooses the remote events that a task takes by
+itself; calls.py identifies requests; service.py responds, with the documents that documents.py derives from the binding
+and those of a profile (profile.py); fault_middleware.py records the calls and injects faults; webhook_sender.py sends
+status changes; control.py serves the control calls for tests; server.py runs the server. The profiles of the built-in
+services are in services/.
 
 The emulator keeps everything in memory and writes nothing to disk. It needs the extra `emulator`.
 """

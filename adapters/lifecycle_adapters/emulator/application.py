@@ -67,7 +67,7 @@ def create_app(
         manual: if true, tasks run no script and change by commands and control calls only.
         lifecycles: the lifecycle of each service's tasks, by the service's name: `{"printer": MINIMAL}`; default: its
             own.
-        profiles: what a service does beyond its binding, by the service's name; built-in ones have their own.
+        profiles: the behaviour of a service beyond its binding, by its name; built-in ones have their own.
         api_key: the only valid key; if omitted, every key that is not empty is valid.
         webhook: receiver of status changes; if omitted, no webhook is sent.
     Raises:
@@ -76,7 +76,7 @@ def create_app(
             has the wrong type.
         ValueError: the key is empty, the pace is negative or not finite, a lifecycle has a state or a command that its
             service does not have, two services have a name or a call in common, or a binding has a `state_of` and no
-            profile says how each state looks.
+            profile's `statuses` cover each state.
     """
     require(api_key, str | None, "api_key must be text")
     require(webhook, Webhook | None, "webhook must be a Webhook(url=..., secret=...)")

@@ -52,7 +52,7 @@ class RecordedCall:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCall:
-    """A call on its path to a service: what it is, its decoded body, and its entry in the log, to be completed."""
+    """A call on its path to a service: its identity, its decoded body, and its unfinished entry in the log."""
 
     identity: Identity
     body: Any

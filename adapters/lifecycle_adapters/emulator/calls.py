@@ -21,7 +21,7 @@ from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES, texts_in
 
 PREFIX = "/_emulator"
-"""What the paths of the control calls begin with."""
+"""The prefix of the paths of the control calls."""
 _PLACEHOLDER = re.compile(r"(\{\+?\w+\})")
 _ANY = r"[\s\S]*"
 _SEGMENT = "[^/]+"
@@ -55,7 +55,7 @@ class _KnownCall:
     query: dict[str, str]
     headers: dict[str, str]  # those that name the task
     body: dict[str, Any]
-    rank: tuple[int, int]  # the values in its templates, the characters of its path; the highest wins if several match
+    rank: tuple[int, int]  # values in its templates, then characters in its path; the highest match wins
 
 
 class Calls:
@@ -143,7 +143,7 @@ def named_calls(binding: HttpBinding[Any, Any]) -> dict[str, Call]:
 
 
 def value_in(placeholder: str, call: Call, headers: Mapping[str, str], body: Any) -> str | None:
-    """Return what a request has where its call has the placeholder in a header or the body; None if nothing."""
+    """Return the value that a request has at its call's placeholder, in a header or the body; None if it has none."""
     for (place, *path), template in texts_in({"headers": {**call.headers}, "body": {**(call.body or {})}}):
         before, found, after = template.partition(placeholder)
         if found:
@@ -155,7 +155,7 @@ def value_in(placeholder: str, call: Call, headers: Mapping[str, str], body: Any
 
 
 def _at(body: Any, path: Sequence[str | int]) -> Any:
-    """Return what is at a path of names and places in a body, None if nothing is there."""
+    """Return the value at a path of names and indices in a body, None if there is none."""
     for step in path:
         match body, step:
             case {**fields}, str():
@@ -198,7 +198,7 @@ def _values(template: Any) -> Iterator[Any]:
 
 
 def _fits(template: Any, given: Any, ids: set[str]) -> bool:
-    """Return whether a value matches a template, and add the task's ids that it has; further fields do no harm."""
+    """Return whether a value matches a template, and add the task ids in it to `ids`; extra fields are ignored."""
     match template, given:
         case str(), str():
             at = _pattern(template, _ANY).fullmatch(given)

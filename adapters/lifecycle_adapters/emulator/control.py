@@ -58,7 +58,7 @@ class TaskView(BaseModel):
     """A task, a run or a session in the emulator.
 
     `allowed` lists the events that its lifecycle allows now, `remote` those of them that can be fired, `script` the
-    remote events that it will still take by itself. `session` is the id of the session that it runs in.
+    remote events that it will take by itself, in order. `session` is the id of the session that it runs in.
     """
 
     id: str
@@ -218,7 +218,7 @@ class Control:
         Raises:
             UnknownTask: there is no task with this id.
             UnknownName: the task's lifecycle does not declare an event.
-            TypeError: the id is not text, or the events are no list or tuple of texts.
+            TypeError: the id is not text, or the events are not a list or tuple of texts.
             ValueError: an event is a command.
         """
         require(events, list | tuple, "events must be several names, in a list such as ['start', 'fail']")
@@ -258,7 +258,7 @@ class Control:
 
     @operation("GET", "/webhook")
     def webhook(self) -> WebhookTarget | None:
-        """Return where status changes are sent to, None if they are not sent."""
+        """Return the webhook that receives status changes, None if there is none."""
         return self.parts.webhooks.webhook
 
     @operation("PUT", "/webhook", body=Webhook)
@@ -318,7 +318,7 @@ class Control:
 
     @operation("POST", "/reset", status_code=204)
     def reset(self) -> None:
-        """Remove every task, fault, call and webhook, and restore the initial webhook; the clock runs on."""
+        """Remove every task, fault, call and webhook, and restore the initial webhook; the clock continues."""
         self.parts.store.reset()
         self.parts.faults.clear()
         self.parts.call_log.clear()

@@ -1,4 +1,4 @@
-"""Documents of tasks that follow from a binding alone: each value is where the binding says.
+"""Documents of tasks that follow from a binding alone: each value is in the field that the binding names.
 
 Pure. A task's document repeats the fields of its create, as most services do, and has its id, status, output, cost and
 time of creation. A list's document is one page of such documents.
@@ -26,11 +26,11 @@ NO_COST_USD = "0"
 
 
 class Documents:
-    """The documents of one binding's tasks. `statuses` says what is at the status field in each state.
+    """The documents of one binding's tasks. `statuses` maps each state to the value of the status field.
 
     Raises:
         ValueError: `statuses` lacks a state although the binding has a `state_of`, or names a state that its lifecycle
-            does not declare, or the binding reads another state from what it says.
+            does not declare, or the binding reads another state from its value.
     """
 
     def __init__(self, binding: HttpBinding[Any, Any], statuses: Mapping[str, Any]) -> None:
@@ -45,7 +45,7 @@ class Documents:
         self._own = {path.partition(".")[0] for path in fields if path}
 
     def task(self, task: EmulatedTask, clock: EmulatedClock, *calls: Call) -> Any:
-        """Return a task's document as the responses of these calls have it, which are one and the same request."""
+        """Return a task's document for the responses of these calls, which share one request."""
         binding = self._binding
         shown = self._statuses[task.state]
         fields = [call.status_field for call in calls if call.status_field is not None]
@@ -91,10 +91,10 @@ class Documents:
         size: int,
         parameters: Mapping[str, str],
     ) -> Any:
-        """Return one page of tasks, newest first; `query` names the page as the binding says.
+        """Return one page of tasks, newest first; `query` names the page in the binding's way.
 
-        Raises ValueError if the page's number is none. The URL of a next page is a path, in which the parameters
-        stand, with a query.
+        Raises ValueError if the page's number is not a number. The URL of a next page is a path, with the parameters
+        filled in, and a query.
         """
         binding, listing = self._binding, self._binding.listing
         assert listing is not None, "only a service with a list has a call of it"
@@ -131,13 +131,13 @@ class Documents:
         return quote(filled_text(self._binding.base_path + call.path, values), safe="/%:@!$&'()*+,;=")
 
     def error(self, text: str) -> Any:
-        """Return the document of an error: where the binding says, otherwise `{"detail": text}`."""
+        """Return the document of an error: with the text in the binding's field, otherwise `{"detail": text}`."""
         if self._binding.error_field is None:
             return {"detail": text}
         return placed({}, self._binding.error_field, {"message": text})
 
     def code(self, call: Call, task: EmulatedTask) -> int | None:
-        """Return the status code by which a call says that a task is in its state, None if a document says it."""
+        """Return the status code that means the task's state in this call, None if the document has the status."""
         lifecycle = self._binding.lifecycle
         codes = (code for code, status in call.statuses.items() if lifecycle.state_of(status) == task.state)
         return next(codes, None)
@@ -162,7 +162,7 @@ def _require_statuses(binding: HttpBinding[Any, Any], statuses: Mapping[str, Any
     by_code = {lifecycle.state_of(status) for status in binding.status.statuses.values()}
     needed = [name for name in names if name not in by_code] if binding.state_of is not None else []
     if missing := [name for name in needed if name not in statuses]:
-        what = "no emulator can invert its `state_of`: give a Profile whose `statuses` say what is at the status field"
+        what = "no emulator can invert its `state_of`: give a Profile whose `statuses` map each state to a value"
         raise ValueError(f"{binding.name}: {what} in {', '.join(map(repr, missing))}")
     for state, shown in statuses.items():
         what = f"{binding.name}: `statuses` of its profile shows {state!r} as {shown!r:.80}"

@@ -58,7 +58,7 @@ class FaultMiddleware:
             await self._service(scope, receive, send)
             return
         try:
-            # Read the body of every call, also of a GET: read only after a delay, it could find the caller gone.
+            # Read the body of every call, also of a GET, at once: after a delay the caller may have disconnected.
             body = await _read(receive)
         except ConnectionDropped:
             return  # the caller disconnected before the call was complete

@@ -1,4 +1,4 @@
-"""Faults that a test can arm: which calls they match, and what they do to these calls.
+"""Faults that a test can arm: the calls that they match, and their effects.
 
 A fault is armed for the next n calls that match it; if several match, the one that was armed first is injected.
 fault_middleware.py injects them. They are kept in memory only.
@@ -107,7 +107,7 @@ class CallFault(BaseModel):
     a method of the API's calls, `command` the name of a command of its lifecycle, `task` the id of a task, which may
     be created later. `times` is the number of calls to inject it into. `seconds` applies to the two delays.
     `status_code`, `headers` (such as Retry-After, but none that delimits the response) and `body` apply to `status`
-    and `fail_after`. A body that is a string is sent unchanged, any other as JSON; without a body, a `detail` says
+    and `fail_after`. A body that is a string is sent unchanged, any other as JSON; without a body, a `detail` states
     that a control call injected the fault.
     """
 

@@ -1,8 +1,8 @@
-"""Profiles: what an emulated service does beyond its binding, as data and pure functions.
+"""Profiles: the behaviour of an emulated service beyond its binding, as data and pure functions.
 
 A binding alone makes an emulator; a profile adds what the real service also has: views, request models, texts of
 errors, filters of lists. Every field has a default that follows from the binding. The profiles of the built-in services
-stand beside their bindings in services/.
+are beside their bindings in services/.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ View = Callable[[EmulatedTask, EmulatedClock], Any]
 
 
 class Tasks(Protocol):
-    """The tasks of all services of the emulator, to be read only."""
+    """The tasks of all services of the emulator, for reading only."""
 
     def find(self, task_id: str, *, api: str | None = None) -> EmulatedTask | None:
         """Return a task in its present state, or None."""
@@ -68,7 +68,7 @@ class TaskUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One call in the OpenAPI document, and what FastAPI validates of its requests.
+    """One call in the OpenAPI document, and the parts of its requests that FastAPI validates.
 
     `name` and `about` are its name and its description. `response` is the type of a successful response, whose status
     code is `status_code`; `errors` are the other status codes, to which 401 and 422 are added. `body` is the type of
@@ -101,7 +101,7 @@ def new_uuid() -> str:
 
 
 def field_error(error: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return how one of FastAPI's validation errors is shown: where it is, a message, and its type."""
+    """Return one of FastAPI's validation errors for a response: its location, a message, and its type."""
     return {"loc": list(error["loc"]), "msg": error["msg"], "type": error["type"]}
 
 
@@ -110,8 +110,8 @@ class Profile:
     """The behaviour of an emulated service beyond its binding. Every field can be left out.
 
     Attributes:
-        statuses: what is at the status field in each state, by the states' names; default: the name. If the binding has
-            a `state_of`, which cannot be inverted, it is needed for every state but those that a status code means:
+        statuses: the value of the status field in each state, by the states' names; default: the name. If the binding
+            has a `state_of`, which cannot be inverted, it is needed for every state but those that a status code means:
             {"done": {"done": True, "error": None}}.
         page_size: the number of tasks on a page of a list without `listed`.
         parameter: the name of the task's id in the paths of the OpenAPI document.
@@ -121,7 +121,7 @@ class Profile:
         webhook: called with a task, its status and the time of its change; returns the webhook's document. Default:
             the fields that the binding's `webhooks` name; with an `update_of`, which cannot be inverted, none is sent.
         ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
-        operations: by the name of a call (create, status, details, list, or a command), how it is documented.
+        operations: the documentation of each call, by its name (create, status, details, list, or a command).
         open_calls: calls that are in no binding and need no key.
         new: called with the create's body (as the operation's `body` makes it) and all tasks; returns the task.
         created: the response of a create.
@@ -130,10 +130,10 @@ class Profile:
         listed: called with all tasks of the service, newest first, the clock, and the query parameters of the
             operation by name; returns the response of the list.
         commanded: the response of a command.
-        changed: called with an applied command, its task and its body; returns what it changes beside the state.
+        changed: called with an applied command, its task and its body; returns the changes beside the state.
         refused: called with the lifecycle, a task and a command that was not applied; returns the refusal, or None if
             the command succeeds all the same. Default: a redundant command succeeds, another one is a 409.
-        shown_error: how one of FastAPI's validation errors is shown in a 422.
+        shown_error: called with one of FastAPI's validation errors; returns its form in a 422.
     """
 
     statuses: Mapping[str, Any] = field(default_factory=dict[str, Any])

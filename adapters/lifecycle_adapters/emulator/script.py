@@ -62,7 +62,7 @@ def default_script(lifecycle: Lifecycle[Any, Any], state: str) -> tuple[str, ...
 
 @lru_cache(maxsize=4096)
 def goal_of(lifecycle: Lifecycle[Any, Any], state: str) -> str | None:
-    """Return the state that remote events are to lead a task to, None if they lead nowhere; see `default_script`."""
+    """Return the goal of a task, as `default_script` defines it; None if remote events lead to no goal."""
     reachable = _remote_paths(lifecycle, state)
     finals = [each for each in lifecycle.final_states if each in reachable]
     settled = [each for each in lifecycle.settled_states if each in reachable]

@@ -52,7 +52,7 @@ class Emulator(Control):
         manual: if true, tasks run no script and change by commands and control calls only.
         lifecycles: the lifecycle of each service's tasks, by the service's name: `{"printer": MINIMAL}`; default: its
             own.
-        profiles: what a service does beyond its binding, by the service's name; built-in ones have their own.
+        profiles: the behaviour of a service beyond its binding, by its name; built-in ones have their own.
         api_key: the only valid key; if omitted, every key that is not empty is valid.
         webhook: receiver of status changes; if omitted, no webhook is sent.
         port: the port to listen on; 0 chooses a free one.
@@ -60,8 +60,8 @@ class Emulator(Control):
         UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
         TypeError: a service is neither a name nor a binding, or a lifecycle or a profile is none.
         ValueError: the pace is negative or not finite, a lifecycle has a state or a command that its service does not
-            have, two services have a name or a call in common, or a binding has a `state_of` and no profile says how
-            each state looks.
+            have, two services have a name or a call in common, or a binding has a `state_of` and no profile whose
+            `statuses` cover each state.
     """
 
     def __init__(
@@ -199,7 +199,7 @@ def serve(
         manual: if true, tasks run no script and change by commands and control calls only.
         lifecycles: the lifecycle of each service's tasks, by the service's name: `{"printer": MINIMAL}`; default: its
             own.
-        profiles: what a service does beyond its binding, by the service's name; built-in ones have their own.
+        profiles: the behaviour of a service beyond its binding, by its name; built-in ones have their own.
         api_key: the only valid key; if omitted, every key that is not empty is valid.
         webhook: receiver of status changes; if omitted, no webhook is sent.
         on_start: called with the base URL once the server listens.
@@ -209,8 +209,8 @@ def serve(
         TypeError: a service is neither a name nor a binding, a lifecycle or a profile is none, or `on_start` cannot be
             called.
         ValueError: the pace is negative or not finite, a lifecycle has a state or a command that its service does not
-            have, two services have a name or a call in common, or a binding has a `state_of` and no profile says how
-            each state looks.
+            have, two services have a name or a call in common, or a binding has a `state_of` and no profile whose
+            `statuses` cover each state.
     """
     _require_port(port)
     require_callback(on_start, "on_start", "the base URL")

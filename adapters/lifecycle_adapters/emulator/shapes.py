@@ -86,7 +86,7 @@ class Detail(TypedDict):
 
 
 class FieldErrorModel(TypedDict):
-    """One invalid field: its location, what is wrong with it, and a stable code."""
+    """One invalid field: its location, a message, and a stable code."""
 
     loc: list[str | int]
     msg: str

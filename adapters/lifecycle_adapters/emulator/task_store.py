@@ -1,8 +1,8 @@
 """The store of emulated tasks: their states, their transitions, and the times of these.
 
 The module is pure: no HTTP, no real time, no files. Every state change is a step of the task's declared lifecycle and
-happens in `EmulatedTask.apply` only; the module holds no list of statuses and no rule of legality. script.py says which
-events a task takes by itself, documents.py and the profiles show it.
+happens in `EmulatedTask.apply` only; the module holds no list of statuses and no rule of legality. script.py holds
+the events that a task takes by itself; documents.py and the profiles make its documents.
 
 Theory of operation: a script needs no timer. Every read of a task first applies all events that fell due since the
 last one, each with the time at which it was due. A client cannot observe the difference, and equal clocks lead to
@@ -77,8 +77,8 @@ class TakenTransition:
 class EmulatedTask:
     """A task, a run or a session: anything with its own lifecycle.
 
-    `api` is the name of its binding, `given` holds the fields of its create call, `parameters` what stood in
-    that call's path: a task is found only under paths that agree with them. `own_script` holds the remote events that
+    `api` is the name of its binding, `given` holds the fields of its create call, `parameters` the values in
+    that call's path: a task is found only under paths with the same values. `own_script` holds the remote events that
     it will still take by itself, in order; with None they are those of `default_script`. `parent` is the session
     that it runs in. A session's `children` are its tasks; when the session ends, they take the event
     `ends_children_by`, none if it is "". With `after_children` the script runs only once the session had children and
@@ -107,7 +107,7 @@ class EmulatedTask:
 
     @property
     def state_since_s(self) -> float:
-        """The time at which it entered its state, in seconds since the start."""
+        """Return the time at which it entered its state, in seconds since the start."""
         return self.transitions[-1].at_s if self.transitions else self.created_s
 
     def is_at(self, parameters: Mapping[str, str]) -> bool:
@@ -116,22 +116,22 @@ class EmulatedTask:
 
     @property
     def etag(self) -> str:
-        """The name of its version, which every transition changes."""
+        """Return the name of its version, which every transition changes."""
         return f'"{len(self.transitions) + 1}"'
 
     @property
     def script(self) -> tuple[str, ...]:
-        """The remote events that it will still take by itself, in order."""
+        """Return the remote events that it will still take by itself, in order."""
         return default_script(self.lifecycle, self.state) if self.own_script is None else self.own_script
 
     @property
     def is_over(self) -> bool:
-        """True if its state is final."""
+        """Return whether its state is final."""
         return self.lifecycle.is_final(self.state)
 
     @property
     def ended_s(self) -> float | None:
-        """The time at which it entered its final state, in seconds since the start; None before."""
+        """Return the time at which it entered its final state, in seconds since the start; None before."""
         return self.state_since_s if self.is_over else None
 
     def last(self, *events: str) -> TakenTransition | None:
@@ -205,7 +205,7 @@ class TaskStore:
             parent: the session that it runs in.
             ends_children_by: the event that its children take when it ends, "" for none.
             after_children: if true, its script runs only once it had children and all of them ended.
-            parameters: what stood in the path of its create call, by name; None for nothing.
+            parameters: the values in the path of its create call, by name; None for none.
         """
         task = EmulatedTask(
             id=task_id,

@@ -2,9 +2,9 @@
 
 The emulator sends webhooks only if one is configured. Sending never delays the service: messages are sent in the
 background, those of one task one after the other, and are sent again if the response is not 2xx. A fault (late,
-doubled, out of order, lost) is armed like a fault of calls and injected without randomness. What a message says and how
-it is signed follows from the `webhooks` of the service's binding; the receiver's module, lifecycle_adapters.webhooks,
-computes the signature. Every message and every attempt is recorded, in memory only.
+doubled, out of order, lost) is armed like a fault of calls and injected without randomness. The contents and the
+signature of a message follow from the `webhooks` of the service's binding; the receiver's package,
+lifecycle_adapters.webhooks, computes the signature. Every message and every attempt is recorded, in memory only.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ class Messages:
 
 
 def document_of(binding: WebhookBinding, task: EmulatedTask, status: str, at: str) -> Any:
-    """Return the document of a task's change that follows from a binding alone: each value is where it says."""
+    """Return the document of a task's change that follows from a binding alone, with each value in its field."""
     document: Any = {}
     for path, value in (
         (binding.kind_field, next(iter(binding.kinds), "status")),
@@ -192,7 +192,7 @@ class WebhookSender:
 
     @property
     def webhook(self) -> Webhook | None:
-        """The present webhook; None if nothing is sent."""
+        """Return the present webhook; None if nothing is sent."""
         return self._webhook
 
     def set(self, webhook: Webhook | None) -> None:

@@ -1,7 +1,7 @@
 """The services that clients know by name: the built-in ones, v1.py to v4.py, and those that users register.
 
-Each of v1.py to v4.py holds the bindings of one API version of Browser Use Cloud, tables only. Beside it stands its
-profile, v1_emulation.py to v4_emulation.py: what the emulator shows of it beyond the binding. assumptions.py lists the
+Each of v1.py to v4.py holds the bindings of one API version of Browser Use Cloud, tables only. Its profile, in
+v1_emulation.py to v4_emulation.py, is the behaviour that the emulator adds to the binding. assumptions.py lists the
 behaviour that no document describes.
 """
 

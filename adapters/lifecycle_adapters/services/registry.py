@@ -23,7 +23,7 @@ def register(binding: HttpBinding[Any, Any]) -> None:
     """Make a service known by its name.
 
     Raises:
-        TypeError: it is no HttpBinding.
+        TypeError: it is not an HttpBinding.
         ValueError: another service has that name.
     """
     require(binding, HttpBinding, "`binding` must be an HttpBinding, such as HttpBinding(name='printer', ...)")

@@ -134,7 +134,7 @@ def fields(call: Call) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 @pytest.mark.parametrize("page_size", [3, 100])
-def test_every_example_is_served_as_its_lifecycle_says(name: str, page_size: int) -> None:
+def test_every_example_is_served_by_its_lifecycle(name: str, page_size: int) -> None:
     asyncio.run(explore(filled(name), replace(PROFILES.get(name, Profile()), page_size=page_size)))
 
 
@@ -224,7 +224,7 @@ def bindings(draw: st.DrawFn) -> tuple[HttpBinding[Any, Any], Profile]:
 
 @settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(drawn=bindings())
-def test_every_binding_is_served_as_its_lifecycle_says(drawn: tuple[HttpBinding[Any, Any], Profile]) -> None:
+def test_every_binding_is_served_by_its_lifecycle(drawn: tuple[HttpBinding[Any, Any], Profile]) -> None:
     asyncio.run(explore(*drawn))
 
 
@@ -233,7 +233,7 @@ def test_every_binding_is_served_as_its_lifecycle_says(drawn: tuple[HttpBinding[
 QUICK = Timing(poll_s=0.01, request_timeout_s=30.0, longest_retry_s=0.01, settle_timeout_s=0.05)
 
 
-def test_a_task_does_its_work_by_itself_or_as_its_text_says() -> None:
+def test_a_task_does_its_work_by_itself_or_by_the_script_in_its_text() -> None:
     with Emulator(PRINTER, pace_s=1000) as emulator, printing(emulator) as client:
         assert emulator.api_url("printer") == emulator.base_url
         letter, jam = client.create("my letter"), client.create("my letter [remote: begin]")
@@ -275,7 +275,7 @@ def printing(emulator: Emulator, **settings: Any) -> Client[Any, Any]:
 
 
 @pytest.mark.parametrize("signature", [BROWSER_USE, GITHUB, STRIPE, STANDARD_WEBHOOKS])
-def test_webhook_of_an_own_service_is_received_as_its_binding_says(signature: SignatureScheme) -> None:
+def test_webhook_of_an_own_service_is_received_by_its_binding(signature: SignatureScheme) -> None:
     webhooks = WebhookBinding(
         signature=signature,
         kind_field="event.kind",
@@ -413,7 +413,7 @@ def test_services_that_cannot_be_served_are_refused(
         Emulator(*apis, **more)
 
 
-def test_a_status_can_look_as_a_profile_says() -> None:
+def test_a_profile_can_set_the_shown_status() -> None:
     lifecycle = PRINTER.lifecycle.replace(aliases=[{"channel": "api", "status": "on paper", "state": "printed"}])
     binding = replace(PRINTER, lifecycle=lifecycle)
     profile = Profile(statuses={"printed": "on paper"})

@@ -138,7 +138,7 @@ def test_requests_are_identified_with_their_parameters() -> None:
     assert identity.parameters == {"owner": "acme", "repo": "web"}
 
 
-def test_parameter_that_stands_twice_in_a_path_is_one_text() -> None:
+def test_parameter_that_occurs_twice_in_a_path_has_one_value() -> None:
     binding = replace(RUNS, base_path="/{owner}/of/{owner}/{repo}")
     calls = Calls([binding])
     assert getattr(calls.identify("GET", "/acme/of/acme/web/actions/runs"), "call", None) == "list"
