@@ -1,7 +1,7 @@
 """Lifecycles over HTTP: tables of requests, and the clients that send them.
 
 Bindings need no HTTP client; `Client` and `AsyncClient` need the extra
-`http`, which is asked for when one of them is first used.
+`http`, which is imported when one of them is first used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The checks of what callers pass to clients and handles."""
+"""The checks of the arguments of clients and handles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OnUnknown = Literal["raise", "continue"]
 
 
 def request_context(idempotency_key: str | None, origin: str, reason: str) -> RequestContext:
-    """Return what the journal records with a request.
+    """Return the facts that the journal records with a request.
 
     Raises:
         TypeError: an argument is not text.
@@ -26,7 +26,7 @@ def request_context(idempotency_key: str | None, origin: str, reason: str) -> Re
     require(origin, str, "origin must be text")
     require(reason, str, "reason must be text")
     if idempotency_key == "":
-        raise ValueError("idempotency_key must not be empty: give each intention a text of its own, or None for no key")
+        raise ValueError("idempotency_key must not be empty: give each intent its own text, or None for no key")
     return RequestContext(idempotency_key, origin, reason)
 
 
@@ -36,7 +36,7 @@ def with_a_key(context: RequestContext) -> RequestContext:
 
 
 def seconds(given: float | None, name: str) -> float | None:
-    """Return a duration that a caller passes. Raises TypeError: it is not one; ValueError: it is NaN or negative."""
+    """Return a duration argument in seconds. Raises TypeError if it is not a number, ValueError if NaN or negative."""
     if given is not None:
         require_number(given, name, at_least=0)
     return given
@@ -45,14 +45,14 @@ def seconds(given: float | None, name: str) -> float | None:
 def longest_wait_s(wait: bool) -> float:
     """Return how long to wait for another worker's command: not at all, or without end.
 
-    Raises TypeError: it is no boolean.
+    Raises TypeError if it is not a Boolean.
     """
     require_boolean(wait, "wait")
     return float("inf") if wait else 0.0
 
 
 def worker_names(dead: Collection[str]) -> frozenset[str]:
-    """Return the names of workers. Raises TypeError: it is one name, or no collection of texts."""
+    """Return the names of workers. Raises TypeError for one name, or if it is not a collection of texts."""
     if isinstance(dead, str):
         raise TypeError(f"dead is a collection of names, such as {{{dead!r}}}, not one name")
     given: Any = dead
@@ -65,13 +65,13 @@ def worker_names(dead: Collection[str]) -> frozenset[str]:
 
 
 def create_name(create_id: str) -> str:
-    """Return the id of a create. Raises TypeError: it is not text."""
+    """Return the id of a create. Raises TypeError if it is not text."""
     require(create_id, str, "create_id must be text, as `recover` names it")
     return create_id
 
 
 def raises_on_unknown(on_unknown: OnUnknown) -> bool:
-    """Return whether an unknown status ends a wait. Raises ValueError: neither 'raise' nor 'continue'."""
+    """Return whether an unknown status ends a wait. Raises ValueError unless given 'raise' or 'continue'."""
     if on_unknown not in ("raise", "continue"):
         raise ValueError(f"on_unknown must be 'raise' or 'continue', not {on_unknown!r}")
     return on_unknown == "raise"
@@ -99,7 +99,7 @@ def server(base_url: str, base_path: str, *, name: str = "base_url") -> str:
         raise ValueError(f"{fault}: it does not begin with 'http://' or 'https://'")
     if not is_server:
         raise ValueError(f"{fault}: {'its port is 0' if port == 0 else 'it has no host'}")
-    # `urlsplit` takes out line breaks and tabs, and an empty query or fragment.
+    # `urlsplit` removes line breaks and tabs, and an empty query or fragment.
     if not base_url.isprintable() or not {" ", "?", "#"}.isdisjoint(base_url):
         raise ValueError(f"{fault}: it has a query, a fragment, a space or a character that is not printable")
     if is_changed_when_sent(parts.path.rstrip("/")):

@@ -16,7 +16,7 @@ from lifecycle_adapters.http.declared import Declared, Mistake, examine
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 JSON_TYPE = re.compile(r"application/(?:[A-Za-z0-9.-]+\+)?json")  # RFC 6838, 4.2.8: such as merge-patch+json
 # Headers by which HTTP describes or routes the message, or that concern one connection alone (RFC 9110, 7.6.1 and
-# 11.7): clients and proxies act on them, or take them out.
+# 11.7): clients and proxies act on them, or remove them.
 # fmt: off
 OF_HTTP_ITSELF = frozenset({
     "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
@@ -27,7 +27,7 @@ OF_HTTP_ITSELF = frozenset({
 
 
 def wrong_server(name: str, url: str, base_path: str) -> Iterator[Mistake]:
-    """Yield what is wrong with the URL of a server, in the field of that name."""
+    """Yield the mistakes in the URL of a server, as those of the field with this name."""
     try:
         server(url, base_path, name="it")
     except ValueError as error:
@@ -35,16 +35,16 @@ def wrong_server(name: str, url: str, base_path: str) -> Iterator[Mistake]:
 
 
 def is_header_value(text: str) -> bool:
-    """Return whether a header can carry a text as it is."""
+    """Return whether a header can carry a text unchanged."""
     return text.isascii() and text.isprintable() and text == text.strip()
 
 
 def wrong_headers(where: Path, headers: Mapping[str, str], *, has_body: bool = False) -> Iterator[Mistake]:
-    """Yield what is wrong with headers whose names and values are given; a body may have another type of JSON."""
+    """Yield the mistakes in headers, by their names and values; a Content-Type may be any type of JSON."""
     folded = [name.casefold() for name in headers]
     for name, value in headers.items():
         if folded.count(name.casefold()) > 1:
-            yield (*where, name), f"{name!r} is there in another letter case, too"
+            yield (*where, name), f"{name!r} occurs in another letter case, too"
         is_type = has_body and name.casefold() == "content-type" and JSON_TYPE.fullmatch(value) is not None
         if not HEADER_NAME.fullmatch(name) or (name.casefold() in OF_HTTP_ITSELF and not is_type):
             yield (*where, name), f"{name!r} cannot be the name of a header, or is one of HTTP's own"

@@ -47,7 +47,7 @@ from lifecycle_adapters.http.requests import (
 from lifecycle_adapters.http.responses import value_at
 
 CALL = "a Call, such as Call(method='GET', path='/tasks/{id}')"
-_READS = ("GET", "POST")  # services that are asked by POST alone exist: JSON-RPC, GraphQL
+_READS = ("GET", "POST")  # some services have POST only: JSON-RPC, GraphQL
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PLACEHOLDERS = {
     "path": (ID, ID_WITH_SLASHES),
@@ -60,7 +60,7 @@ _Names = Annotated[tuple[StrictText, ...], Field(description="several names, in 
 
 
 def _by_number(codes: Any) -> Any:
-    """Return a mapping whose keys are the numbers that JSON writes as text. Raises ValueError: one is there twice."""
+    """Return a mapping whose keys are the numbers that JSON writes as text. Raises ValueError if one occurs twice."""
     if not isinstance(codes, Mapping):
         return codes
     items: list[tuple[Any, Any]] = list(cast("Any", codes).items())
@@ -75,21 +75,21 @@ def _is_code(key: Any) -> bool:
 
 
 def wrong_read(where: Path, call: Call) -> Iterator[Mistake]:
-    """Yield what is wrong with a call that reads: it is repeated, and nobody gives fields to it."""
+    """Yield the mistakes in a call that reads: it must be repeatable, and takes no fields of the caller."""
     if call.method not in _READS:
         yield (
             (*where, "method"),
             f"must be one of {', '.join(_READS)}, because reads are repeated, not {call.method}",
         )
     if call.required_fields:
-        yield (*where, "required_fields"), "must be empty: a read is given no fields"
+        yield (*where, "required_fields"), "must be empty: a read takes no fields"
     if call.has_idempotency_key():
-        yield where, f"must be without {IDEMPOTENCY_KEY!r}: a read is no intent that a journal records"
+        yield where, f"must be without {IDEMPOTENCY_KEY!r}: a journal records no intent for a read"
     yield from wrong_etag(where, call)
 
 
 def wrong_etag(where: Path, call: Call) -> Iterator[Mistake]:
-    """Yield what is wrong with a call that is no command: only a command is sent after a read."""
+    """Yield the mistakes in a call that is not a command: only a command can have an etag, from the read before it."""
     if call.has_etag():
         yield where, f"must be without {ETAG!r}: only a command names the version of its task that was read"
 
@@ -101,33 +101,33 @@ class Call(Declared):
     `{+id}` stands in a path for an id with slashes, such as "operations/7": it keeps them and quotes everything else.
     Other placeholders in the path, as in "/repos/{owner}/{repo}/runs/{id}", are parameters of the binding.
 
-    `body` is the JSON that is sent, `headers` are those of this call alone. In both, `{request_id}` stands for an id
-    that each request has for itself, and `{idempotency_key}` for a UUID that is the same whenever one recorded command
-    or create is sent, also by another worker after a crash: it is made of the journal's idempotency key, or of a new
+    `body` is the JSON that is sent, `headers` are those of this call alone. In both, `{request_id}` stands for a new id
+    in each request, and `{idempotency_key}` for a UUID that is equal in all requests for one recorded command or
+    create, also those of another worker after a crash: it is derived from the journal's idempotency key, or from a new
     one if the caller gives none. A create that has it is sent again if its response is lost, and so is a command, also
     one that is not idempotent, while the task's state still accepts it: the service must carry out all requests with
     that UUID once, for as long as the command may be open.
     There, too, `{etag}` stands in a command for the version of the task that was read just before, as in {"If-Match":
-    "{etag}"}; the binding says where responses have it (`etag_field` or `etag_header`). If the task has changed since,
-    the service refuses the command, as with 412.
-    `fields_path` is where the caller's fields go in it, such as "params" of JSON-RPC; with None they are fields of the
-    body itself.
+    "{etag}"}; the binding names its place in responses (`etag_field` or `etag_header`). If the task has changed since,
+    the service refuses the command, for example with 412.
+    `fields_path` is the path in the body for the caller's fields, such as "params" of JSON-RPC; with None they are
+    fields of the body itself.
 
-    `required_fields` names the body fields that the caller must give. `optional_fields` names those that are like an
-    option of the client, such as `key` or `label`; undeclared, such a field is taken for a misspelt option.
+    `required_fields` names the body fields that the caller must give. `optional_fields` names those whose names are
+    like an option of the client, such as `key` or `label`; an undeclared one is refused as a misspelt option.
     `status_field` is the field of the response that holds the status, "" if the whole response is the status, None
     if it carries none. Dots make it a path: "status.state" is the field `state` of the object in the field `status`.
     `may_report` are the states that the service may report after an accepted command, instead of the one to which its
     row leads: GitHub accepts to cancel a run that then ends as `completed` all the same. They prove the command if a
-    usable response to it arrived; if that was lost, it cannot be known whether the task went there by itself.
+    usable response to it arrived; if that was lost, the task may have reached them by itself.
     `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
     of something else in this call's: a response about another task is invalid.
-    `statuses` are the statuses that status codes mean by themselves, whatever the body holds: {404: "deleted"} where
-    what is deleted is not found; the details of a task need those of its status, too. `busy` are the codes of 400 to
-    599 by which the service says that nothing happened, and that the same request may succeed later; it is then sent
-    again, as after a 429.
-    `id_field` is where a create's response has the new task's id, if not at the binding's `id_field`; `id_header` is
-    the header of that response whose URL ends with the id, if the body lacks it.
+    `statuses` are the statuses that status codes mean by themselves, for any body: {404: "deleted"} if a
+    deleted task is not found; the details of a task need those of its status, too. `busy` are the codes of 400 to
+    599 that mean that nothing happened and that the same request may succeed later; it is then sent again, as after
+    a 429.
+    `id_field` is the path of the new task's id in a create's response, if it is not the binding's `id_field`;
+    `id_header` is the header of that response whose URL ends with the id, if the body lacks it.
 
     Raises:
         DefinitionError: a field is of another type; the method is none of GET, POST, PUT, PATCH and DELETE; the path
@@ -214,7 +214,7 @@ class Call(Declared):
 
     def _wrong_fields(self) -> Iterator[Mistake]:
         if self.fields_path is not None and not isinstance(value_at(self.body or {}, self.fields_path) or {}, dict):
-            yield ("fields_path",), f"the body has something else than an object at {self.fields_path!r}"
+            yield ("fields_path",), f"the body has a value that is not an object at {self.fields_path!r}"
             return
         for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
             if "" in names:
@@ -228,9 +228,9 @@ class Call(Declared):
         for name, codes in (("statuses", self.statuses), ("busy", self.busy)):
             for code in codes:
                 if not 200 <= code <= 599:
-                    yield (name,), f"{code} is no status code of a response"
+                    yield (name,), f"{code} is not a status code of a response"
         if both := [code for code in self.busy if code in self.statuses or code < 400]:
-            yield ("busy",), f"{both[0]} means something else: a status, or success"
+            yield ("busy",), f"{both[0]} already means a status, or success"
 
     def __hash__(self) -> int:
         return hash((self.method, self.path))
@@ -247,17 +247,17 @@ class Call(Declared):
         """Fill the template in.
 
         Args:
-            base_path: what stands before every path of the service.
+            base_path: the prefix of every path of the service.
             task_id: the id for `{id}`; any text that a service may use as an id.
             fields: further fields of the JSON body.
             idempotency_key: the text for `{idempotency_key}`; a new UUID if omitted.
             etag: the text for `{etag}`.
         Raises:
-            ValueError: the call names a task, and no request can carry this id, or no header, if it is in one; or a
-                path has a parameter that the binding was not given; or the call has `{etag}`, and none is given.
-            TypeError: an argument has another type; a field is missing that the call takes, or given that it sets
-                itself, or is no JSON, or is probably a misspelt option of the client; or fields are given to a call
-                without a body.
+            ValueError: the call names a task, and no request, or no header with the id, can carry this id; or a
+                parameter of the path has no value; or the call has `{etag}`, and `etag` is None.
+            TypeError: an argument has another type; a required field is missing, the call sets a field itself, a
+                field is not JSON or is probably a misspelt option of the client; or the call has no body, and a field
+                is given.
         """
         require(task_id, str, "task_id must be text")
         require(fields, Mapping | None, "fields must be a mapping, such as {'task': 'Buy milk'}")
@@ -299,15 +299,15 @@ class Call(Declared):
         return cast("dict[str, Any]", body)
 
     def names_a_task(self) -> bool:
-        """Return whether the path, the query, a header or the body says which task it is about."""
+        """Return whether the path, the query, a header or the body has the task's id."""
         return not _placeholders(self).isdisjoint((ID, ID_WITH_SLASHES))
 
     def keeps_slashes(self) -> bool:
-        """Return whether the path has the slashes of its task's id as they are."""
+        """Return whether the path keeps the slashes of the task's id."""
         return ID_WITH_SLASHES in self.path
 
     def has_idempotency_key(self) -> bool:
-        """Return whether a header or the body has a UUID that is the same whenever one intent is sent."""
+        """Return whether a header or the body has a UUID that is equal in all requests for one intent."""
         return IDEMPOTENCY_KEY in _placeholders(self)
 
     def has_etag(self) -> bool:
@@ -315,7 +315,7 @@ class Call(Declared):
         return ETAG in _placeholders(self)
 
     def own_fields(self) -> Collection[str]:
-        """Return the names of the fields that the call sets itself, where the caller's go."""
+        """Return the names of the fields that the call sets itself, beside the caller's."""
         place: Any = (self.body or {}) if self.fields_path is None else value_at(self.body or {}, self.fields_path)
         return cast("dict[str, Any]", place or {}).keys()
 
@@ -327,20 +327,20 @@ class Call(Declared):
             raise TypeError(f"{call} needs {', '.join(missing)}")
         if fields and self.body is None:
             raise TypeError(f"{call} takes no fields, but got {', '.join(fields)}")
-        # What makes the call this command of this task is not the caller's to change.
+        # The caller must not change the fields that make the call this command of this task.
         if own := [name for name in fields if name in self.own_fields()]:
             raise TypeError(f"{call} sets {', '.join(own)} itself")
         for name in fields:
             if name not in (*self.required_fields, *self.optional_fields) and (option := option_meant(name)):
-                what = f"{name!r} is no option and would be sent as a field; did you mean {option!r}?"
+                what = f"{name!r} is not an option and would be sent as a field; did you mean {option!r}?"
                 raise TypeError(f"{call}: {what} (If not, name the field in the call's `optional_fields`.)")
         try:
             json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
             _require_text_keys(fields)
         except UnicodeEncodeError:
-            raise TypeError(f"{call}: the fields are no JSON: a text is not UTF-8") from None
+            raise TypeError(f"{call}: the fields are not JSON: a text cannot be encoded in UTF-8") from None
         except (TypeError, ValueError, RecursionError) as error:
-            raise TypeError(f"{call}: the fields are no JSON: {error}") from None
+            raise TypeError(f"{call}: the fields are not JSON: {error}") from None
 
 
 def _texts(call: Call) -> Iterator[tuple[Path, str]]:
@@ -354,7 +354,7 @@ def _placeholders(call: Call) -> frozenset[str]:
 
 
 def _require_text_keys(value: Any) -> None:
-    """Raise TypeError if a mapping in a value has a key that is no text, which Python writes as one: {1: 2, "1": 3}."""
+    """Raise TypeError if a mapping in a value has a key that is not text: Python would write 1 and "1" alike."""
     if isinstance(value, Mapping):
         for key, item in cast("Any", value).items():
             require(key, str, "a key must be text")
@@ -371,11 +371,11 @@ the id of the last task; or there is one page."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListCall(Declared):
-    """The call that lists tasks, and how its pages are turned.
+    """The call that lists tasks, and the way to its next pages.
 
     `items_field` is the field of the response that holds the tasks, "" if the whole response is their list.
     `page_parameter` is the query parameter that names a page: its number, counted from 1, or with other `pages` the
-    number of tasks before it ("offsets"), what `next_field` of the page before holds ("cursors"), or the id of the
+    number of tasks before it ("offsets"), the value of `next_field` on the page before ("cursors"), or the id of the
     last task there ("last_ids"). With "urls", `next_field` holds the URL of the next page, of which the query is
     used; it must be one of the same call. With "one" there is one page. `more_field` is the field that holds `false` on
     the last page, if there is such a field. All fields can be paths, as "page.next".

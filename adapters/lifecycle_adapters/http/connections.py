@@ -39,7 +39,7 @@ class Connections:
     def __init__(self, *, trust_env: bool, http: httpx2.Client | None) -> None:
         self._trust_env = trust_env
         self._given = http
-        # By process: the child of a fork keeps its parent's client unused, because to close it is the parent's.
+        # By process: the child of a fork neither uses nor closes its parent's client.
         self._own = {} if http else {_process.number: self._made()}
         self._is_closed = False
         if http:
@@ -73,12 +73,12 @@ class Connections:
 
 
 class AsyncConnections:
-    """As `Connections`, of an asynchronous client: one httpx2 client for each event loop."""
+    """The connections of an asynchronous client: the caller's httpx2 client, or our own for each event loop."""
 
     def __init__(self, *, trust_env: bool, http: httpx2.AsyncClient | None) -> None:
         self._trust_env = trust_env
         self._given = http
-        self._spare = None if http else self._made()  # what is wrong with the environment is raised here
+        self._spare = None if http else self._made()  # raises now if the environment is unusable
         self._own: dict[Loop, _LoopClient] = {}
         self._is_closed = False
 
@@ -119,7 +119,7 @@ class AsyncConnections:
 
 
 def _made(kind: type[H], *, trust_env: bool) -> H:
-    """Make an httpx2 client. Raises ClientUnusable if the environment asks for what cannot be had.
+    """Make an httpx2 client. Raises ClientUnusable if the environment has unusable settings.
 
     The foreign error is not its cause, and no value of a proxy is shown: it may hold a password.
     """
@@ -138,7 +138,7 @@ def _made(kind: type[H], *, trust_env: bool) -> H:
 
 
 def _has_no_host(proxy: str | None) -> bool:
-    """Return whether it is a URL without a host. Anything that is not a URL is left to httpx2, which refuses it."""
+    """Return whether it is a URL without a host. httpx2 itself refuses anything that is not a URL."""
     if not proxy:
         return False
     try:
@@ -152,16 +152,16 @@ _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def _set(*names: str, shown: bool) -> str:
-    """Those of these variables that are set; the first if none is, for example because a system has settings."""
+    """Return the variables among these that are set; the first if none is, because system settings apply."""
     found = [name for each in names for name in (each, each.lower()) if os.environ.get(name)] or [names[0]]
     return " or ".join(f"{each}={os.environ.get(each)!r}" if shown else each for each in found)
 
 
-_OTHER_LOOP_S = 2.0  # how long another thread's event loop is waited for
+_OTHER_LOOP_S = 2.0  # the longest wait for another thread's event loop
 
 
 class _LoopClient:
-    """An httpx2 client that is closed when the event loop ends in which this was made."""
+    """An httpx2 client that is closed at the end of the event loop in which this was made."""
 
     def __init__(self, http: httpx2.AsyncClient) -> None:
         self.http = http
@@ -179,7 +179,7 @@ class _LoopClient:
 
 
 async def _closed_at_the_end(http: httpx2.AsyncClient) -> AsyncGenerator[None]:
-    """Close the client when the event loop ends: `asyncio.run` closes the generators that were begun in it."""
+    """Close the client when the event loop ends: `asyncio.run` closes the generators that were started in it."""
     try:
         yield
     finally:
@@ -190,7 +190,7 @@ async def _closed_at_the_end(http: httpx2.AsyncClient) -> AsyncGenerator[None]:
 
 
 class _Process:
-    """Distinguishes a process from those that it was forked from, by a number."""
+    """A number that distinguishes a process from those that it was forked from."""
 
     number = 0
 

@@ -43,17 +43,17 @@ from lifecycle_adapters.http.timing import Pacer, Timing
 
 R = TypeVar("R")
 
-_MOST_PAGES = 1000  # of a service's list; a recovery reads no more, and none after the retry budget
+_MOST_PAGES = 1000  # of a service's list; a recovery reads at most these, and stops when the retry budget is spent
 
 CLOCKS_DIFFER = timedelta(minutes=1)
-"""How far a service's clock may be behind the journal's: a task that seems older than its create may be its own."""
+"""The most by which a service's clock may be late: a task that seems older than its create may still be its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveredCreate(Recovered):
     """A create that was found without an outcome. `command` is "create", `task_id` is empty.
 
-    `create` is what is recorded of it now. `candidates` are the listed tasks that it may have made: neither
+    `create` is its present record. `candidates` are the listed tasks that it may have made: neither
     another create of the journal made them, nor do they differ from it in time or text. None of them is
     chosen: `adopt_create` or `abandon_create` settles it. `error` is None if it is known to have made none.
     """
@@ -81,7 +81,7 @@ class CreateProcedures:
         if self.binding.create.has_idempotency_key():
             context = with_a_key(context)
         _require_labels(labels)
-        if context.idempotency_key is not None:  # given again it is compared with what a journal kept, which is JSON
+        if context.idempotency_key is not None:  # the key's recorded fields, to compare with, are JSON
             fields = json.loads(json.dumps(fields))
         made: dict[str, TaskProcedures[Any, Any] | None] = {}
 
@@ -97,7 +97,7 @@ class CreateProcedures:
                         return Lost(InvalidResponse(fault, method=request.method, path=request.path))
                     return response
                 case RecordCreateOutcome(task=task) if task is not None:
-                    # Keep a handle from here on, for the journal in memory forgets a task without a handle.
+                    # Keep a handle from here on, because the journal in memory forgets a task without a handle.
                     made[task.task_id] = None  # known from here on, also if the journal refuses the task
                     made[task.task_id] = self.open_task(task.task_id)
                 case _:
@@ -192,7 +192,7 @@ class CreateProcedures:
         return self.binding.id_in(response.document)
 
     def _id_fault(self, response: Accepted) -> str | None:
-        """Return why no task can be known by the id in the response to a create; None if one can."""
+        """Return the reason why the response to a create has no usable id; None if it has one."""
         task_id, found = self._id_of(response), value_at(response.document, self.binding.id_field)
         if task_id is not None:
             fault = name_fault("task id", task_id)
@@ -226,7 +226,7 @@ class CreateProcedures:
         return Recovered(self.lifecycle.name, "", "create", None, error, is_settled=False)
 
     def _listed(self) -> Actions[tuple[list[TaskSummary], str]]:
-        """The tasks of the service's list, and why they are not all: a list may be long, or have no end."""
+        """Return the tasks of the service's list, and the reason if they are not all: a list may be long or endless."""
         pages = Paginator(self.binding, self.lifecycle, {}, base_url=self.base_url)
         listed, number = list[TaskSummary](), 0
         end_s = time.monotonic() + self.timing.retry_budget_s
@@ -252,7 +252,7 @@ class CreateProcedures:
 
 
 def _moment(text: Any) -> datetime | None:
-    """The time that a document says, None if it says none that can be read."""
+    """Return the time in a document, None if it has no readable one."""
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
@@ -268,7 +268,7 @@ def _require_labels(labels: Any) -> None:
 
 @contextmanager
 def _noting_the_id(made: Mapping[str, Any]) -> Generator[None]:
-    """Note the new task's id on an error: if the journal fails just after the create, nothing else knows it."""
+    """Note the new task's id on an error: if the journal fails just after the create, only the error has it."""
     try:
         yield
     except Exception as error:

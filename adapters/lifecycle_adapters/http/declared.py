@@ -25,7 +25,7 @@ T = TypeVar("T")
 LONGEST_REASON = 300  # characters of a foreign error
 
 Mistake = tuple[Path, str]
-"""Where a part is wrong, and a sentence that says what is."""
+"""The path of a mistake in a part, and a sentence about it."""
 
 FieldPath = Annotated[StrictText, Field(description="a field or a path, as text such as 'status.state'")]
 OptionalPath = Annotated[
@@ -36,7 +36,7 @@ TEXTS = "a mapping of text to text, such as {'action': 'stop'}"
 
 
 def wrong_path(where: Path, path: str | None, *, may_be_whole: bool = False) -> Iterator[Mistake]:
-    """Yield what is wrong with the path of a field; None names no field."""
+    """Yield the mistakes in the path of a field; None names no field."""
     if path is not None and not (may_be_whole and path == "") and "" in path.split("."):
         yield where, f"must be a field or a path such as 'status.state', without an empty part, not {path!r}"
 
@@ -67,8 +67,8 @@ def examine(part: Declared, kind: str, name: str, mistakes: Callable[[], Iterabl
     """Raise DefinitionError unless every field is of its type and there are no mistakes; it has all findings.
 
     Args:
-        part: what is examined. Its fields become what pydantic makes of them: a list becomes a tuple.
-        kind, name: what it is called in messages.
+        part: the part to examine. Pydantic converts its fields: a list becomes a tuple.
+        kind, name: its kind and its name in messages.
         mistakes: called if the types are right.
     """
     findings = _wrong_types(part)
@@ -91,7 +91,7 @@ def _wrong_types(part: Declared) -> list[DefinitionFinding]:
 
 
 def findings_of(error: Any, wanted: str | None = None) -> Iterator[DefinitionFinding]:
-    """Yield the findings that one of pydantic's errors means, in a field that should be `wanted`."""
+    """Yield the findings for one of pydantic's errors, in a field that should be `wanted`."""
     raised, path = error.get("ctx", {}).get("error"), error["loc"]
     if isinstance(raised, DefinitionError):  # of a part that was given as a mapping
         for finding in raised.findings:
@@ -105,7 +105,7 @@ def findings_of(error: Any, wanted: str | None = None) -> Iterator[DefinitionFin
 
 
 def parse(kind: type[T], value: Any, what: str) -> T:
-    """Return the part that a value, as JSON has it, declares. Raises DefinitionError, which calls the part `what`."""
+    """Return the part that a JSON value declares. Raises DefinitionError, which calls the part `what`."""
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:

@@ -10,13 +10,13 @@
         │   ├── Redirected        300 to 304 in response to a command or a create: it may have been done
         │   ├── RequestRejected   any other 3xx or 4xx
         │   └── ServerError       408, 5xx
-        ├── InvalidResponse       a 2xx that is not JSON, lacks what it must carry, is too large or about another task
+        ├── InvalidResponse       a 2xx that is not JSON, lacks a field, is too large or about another task
         ├── NoResponse            sent, and no response came: time-out, connection lost
         ├── NotConnected          no connection was made; nothing was sent
         └── KeyUnavailable        the function that returns the API key returned none; nothing was sent
 
-Two more stand beside them: `ClientUnusable`, an AdapterError of a client that can send nothing here, and
-`DetailsTimedOut`, a WaitTimedOut for a task that has come to rest.
+Two more are not HttpErrors: `ClientUnusable`, an AdapterError of a client that can send nothing here, and
+`DetailsTimedOut`, a WaitTimedOut for a task that is at rest.
 
 No message and no attribute ever holds an API key.
 """
@@ -80,23 +80,23 @@ class NotFound(ResponseError):
 
 
 class RateLimited(ResponseError):
-    """429, for longer than we were ready to wait."""
+    """429, for longer than the client may wait."""
 
 
 class Redirected(ResponseError):
-    """300 to 304 in response to a command or a create: it may have been done, and the result be elsewhere."""
+    """300 to 304 in response to a command or a create: it may have been done, and its result may be elsewhere."""
 
 
 class RequestRejected(ResponseError):
-    """Any other 3xx or 4xx: the service understood and refused."""
+    """Any other 3xx or 4xx: the service refused the request."""
 
 
 class ServerError(ResponseError):
-    """408 or 5xx: the service failed, and may have done it anyway."""
+    """408 or 5xx: the service failed, and may have carried out the request anyway."""
 
 
 class InvalidResponse(HttpError):
-    """A response that cannot be used: no JSON, a key twice, without what it must carry, too large, of another task."""
+    """A response that cannot be used: not JSON, a key twice, a field missing, too large, or about another task."""
 
 
 class NoResponse(HttpError):
@@ -108,7 +108,7 @@ class NotConnected(HttpError):
 
 
 class KeyUnavailable(HttpError):
-    """The function that was given as `api_key` gave no key that can be sent; nothing was sent."""
+    """The function given as `api_key` returned no key that can be sent; nothing was sent."""
 
 
 class ClientUnusable(AdapterError, RuntimeError):
@@ -119,7 +119,7 @@ class ClientUnusable(AdapterError, RuntimeError):
 
 
 class DetailsTimedOut(WaitTimedOut):
-    """A task has come to rest in `.state`, and the time was up before its details were read; `.why` is the error."""
+    """A task is at rest in `.state`, but the time was up before its details were read; `.why` is the error."""
 
     def __init__(self, *, lifecycle: str, task: str, until: str, state: str, why: str) -> None:
         super().__init__(lifecycle=lifecycle, task=task, until=until, state=state, why=why)

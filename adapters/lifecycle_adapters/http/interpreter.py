@@ -1,7 +1,7 @@
 """The one interpreter of effects: it turns a procedure's effects into actions, with no I/O of its own.
 
-A procedure of the core yields effects, such as `Send` or `Wait`. For them a driver has to do four things only: send a
-request, sleep, call a journal, report progress. These are the actions; driver.py carries them out, synchronously
+A procedure of the core yields effects, such as `Send` or `Wait`. Drivers know four actions only: send a request,
+sleep, call a journal, report progress. driver.py carries them out, synchronously
 or asynchronously. This module decides everything else, once for both.
 """
 
@@ -51,7 +51,7 @@ class HttpCall:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Do nothing for so many seconds."""
+    """Do nothing for this many seconds."""
 
     seconds: float
 
@@ -69,7 +69,7 @@ class JournalCall:
 
     @property
     def claims(self) -> bool:
-        """True if the effect may claim a command or a create."""
+        """Return whether the effect may claim a command or a create."""
         return isinstance(self.effect, _CLAIMS)
 
 
@@ -93,7 +93,7 @@ def interpret(run: ProcedureRun[R], perform: Callable[[Effect, Pacer], Actions[A
     Args:
         run: the procedure.
         perform: the actions of every effect that is neither a pause nor a report of progress.
-        pacer: decides how long each pause is, and each request may take.
+        pacer: decides the length of each pause, and the time limit of each request.
     """
     try:
         effect = run.resume()
@@ -128,7 +128,7 @@ def _pause(seconds: float | None) -> Actions[bool]:
 
 
 def read(call: HttpCall, pacer: Pacer | None = None) -> Actions[Response]:
-    """Send a request that changes nothing, once more if it was denied and the next one may have another key."""
+    """Send a request that changes nothing; repeat it once if it was denied and the next one may have another key."""
     response: Response = yield call
     if isinstance(response, Denied) and response.is_renewable:
         response = yield call if pacer is None else replace(call, timeout_s=pacer.request_s())

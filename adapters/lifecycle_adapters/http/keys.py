@@ -27,16 +27,16 @@ except ImportError:
 KeyFunction = Callable[[], str] | Callable[[str | None], str]
 """A function that returns the key. It is called before each request, by several threads if they share the client.
 
-If it needs an argument, that is the key that the service refused with a 401, until the function returns another one;
-otherwise None. One whose argument has a default, as `def key(refused=None)`, is called without it. A function that
-keeps a key replaces it if it is the refused one, and so replaces each key once, whichever thread asks.
+If it requires an argument, that is the key that the service refused with a 401, until the function returns another one;
+otherwise None. If the argument has a default, as in `def key(refused=None)`, it is called without one. A function that
+keeps a key should replace it only if it is the refused one, so that several threads replace it once.
 """
 AsyncKeyFunction = Callable[[], str | Awaitable[str]] | Callable[[str | None], str | Awaitable[str]]
 """The same for an asynchronous client: it may be a coroutine function, and is called in the event loop."""
 
 
 class KeySource:
-    """A function that returns the key, and the key that it is to replace, if there is one.
+    """A function that returns the key, with the refused key that it must replace, if there is one.
 
     Raises:
         TypeError: the function needs more than one argument.
@@ -65,7 +65,7 @@ class KeySource:
 
 
 def _takes_refused(function: AsyncKeyFunction) -> bool:
-    """Return whether a function needs the key that was refused; one that has defaults for all arguments does not."""
+    """Return whether a function requires an argument, which is the refused key."""
     try:
         signature = inspect.signature(function)
     except ValueError:  # some functions that are built in do not show their parameters
@@ -80,11 +80,11 @@ def _takes_refused(function: AsyncKeyFunction) -> bool:
 
 
 Key = SecretStr | KeySource
-"""What a client has: the key, or the function that returns it."""
+"""The key of a client, or the function that returns it."""
 
 
 class NoKey(ValueError):
-    """There is no API key to send. `why` says what is missing."""
+    """There is no API key to send; `why` is the reason."""
 
     def __init__(self, why: str) -> None:
         super().__init__(why)  # what a copy is made with
@@ -95,7 +95,7 @@ class NoKey(ValueError):
 
 
 class NoKeyReturned(RuntimeError):
-    """The function that gives the key gave none that can be sent. `may_pass` is True if it may give one later."""
+    """The key function returned no key that can be sent. `may_pass` is True if it may return one later."""
 
     def __init__(self, why: str, *, may_pass: bool) -> None:
         super().__init__(f"no API key: the function given as api_key {why}")
@@ -103,14 +103,14 @@ class NoKeyReturned(RuntimeError):
 
 
 def sealed(api_key: str | AsyncKeyFunction | None) -> Key | None:
-    """Return a key as it may stand in a variable: an error report shows the variables of every frame."""
+    """Return a key in a form that hides it in error reports, which show the variables of every frame."""
     if api_key is None:
         return None
     return KeySource(api_key) if callable(api_key) else SecretStr(api_key)
 
 
 def returned_key(source: KeySource) -> SecretStr:
-    """Call the function, and return its key. Raises NoKeyReturned, which holds nothing of what the function raised."""
+    """Call the function, and return its key. Raises NoKeyReturned, without any text of the function's own error."""
     found: Any = None
     failure: NoKeyReturned | None = None
     try:
@@ -123,7 +123,7 @@ def returned_key(source: KeySource) -> SecretStr:
 
 
 async def awaited_key(source: KeySource) -> SecretStr:
-    """As `returned_key`, of a function that may be a coroutine function."""
+    """Call the function, await its result if needed, and return the key. Raises NoKeyReturned like `returned_key`."""
     found: Any = None
     failure: NoKeyReturned | None = None
     try:
@@ -136,7 +136,7 @@ async def awaited_key(source: KeySource) -> SecretStr:
 
 
 def _failure(error: Exception) -> NoKeyReturned:
-    """Return our error for what the function raised, with its class and place alone: its text may hold the key."""
+    """Return our error for the function's error, with its class and place only: its text may hold the key."""
     frames = extract_tb(error.__traceback__)
     place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})"
     return NoKeyReturned(
@@ -166,8 +166,8 @@ def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: Key | None)
 def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: Key | None = None) -> Key:
     """Return the key to send to the server at `base_url`, or its function; "" if the service takes none.
 
-    A key that the caller gives goes wherever the caller says. The one in the service's environment variable
-    goes to the server that it is for, and to this machine.
+    A key that the caller gives is sent to any server. The one in the service's environment variable is sent only
+    to the server that it is for, and to this machine.
 
     Raises:
         NoKey: there is none, or the one in the environment is for another server.
@@ -211,7 +211,7 @@ def _from_environment(binding: HttpBinding[Any, Any], base_url: str) -> SecretSt
 
 
 def is_this_machine(url: str) -> bool:
-    """Return whether a server is reached through loopback. Raises ValueError: the URL can name no server."""
+    """Return whether a server is reached through loopback. Raises ValueError if the URL cannot name a server."""
     _, host, _ = _origin(url)
     try:
         return ip_address(host).is_loopback
@@ -220,7 +220,7 @@ def is_this_machine(url: str) -> bool:
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port as they will be asked; no port if it is the scheme's own."""
+    """Return the scheme, host and port to connect to; no port if it is the scheme's default."""
     try:
         parts = httpx2.URL(url)
         return parts.scheme, parts.raw_host.decode().encode("idna").decode(), parts.port  # as the socket will

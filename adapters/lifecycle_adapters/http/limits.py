@@ -2,8 +2,8 @@
 
 httpx2 limits each operation on a connection, not their sum: a server that sends a byte now and then, or one
 informational response after the other, is never cut off. Asynchronous requests are limited by
-`asyncio.timeout`. For synchronous ones the deadline travels as the timeout of each operation (`Until` is a
-float), and the streams made here ask it how much is left.
+`asyncio.timeout`. For synchronous ones the deadline is passed as the timeout of each operation (`Until` is a
+float), and the streams made here read the remaining time from it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ except ImportError:
 
 
 class Until(float):
-    """A timeout in seconds with its deadline; as a float it is the time that was left when it was made."""
+    """A timeout in seconds with its deadline; as a float it is the time left at its creation."""
 
     __slots__ = ("_ends_s",)
     _ends_s: float
@@ -49,7 +49,7 @@ class Until(float):
 
 
 class ResponseTooLarge(ValueError):
-    """A response has more bytes than are read."""
+    """A response has more bytes than the limit."""
 
 
 class Body:
@@ -57,7 +57,7 @@ class Body:
 
     Args:
         until: the end of the request.
-        limit_bytes: the most that is read.
+        limit_bytes: the most bytes to read.
     """
 
     def __init__(self, until: Until, limit_bytes: int) -> None:
@@ -67,13 +67,13 @@ class Body:
         self._bytes = 0
 
     def read(self, response: httpx2.Response) -> bytes:
-        """Return all of it."""
+        """Return the whole body."""
         for piece in response.iter_bytes():
             self._add(piece)
         return b"".join(self._pieces)
 
     async def aread(self, response: httpx2.Response) -> bytes:
-        """As `read`, of an asynchronous response."""
+        """Return the whole body of an asynchronous response."""
         async for piece in response.aiter_bytes():
             self._add(piece)
         return b"".join(self._pieces)
@@ -109,7 +109,7 @@ def _left_s(timeout: float | None, error: type[Exception]) -> float | None:
 
 
 class _Backend:
-    """Opens connections as the backend below does, within an `Until`: httpcore2's `NetworkBackend`."""
+    """An httpcore2 `NetworkBackend` that opens connections with another backend, within an `Until`."""
 
     def __init__(self, below: Any, *, is_ours: bool) -> None:
         self._below = below
@@ -131,7 +131,7 @@ class _Backend:
             except Exception as error:
                 if not is_transport_failure(error):
                     raise
-                refused = error  # it is raised if no other address does better
+                refused = error  # it is raised if no other address succeeds
         raise refused or httpx2.ConnectError(f"{host} has no address")
 
     def connect_unix_socket(
@@ -148,7 +148,7 @@ class _Backend:
 
 
 class _DeadlineStream:
-    """A connection whose every operation ends when the request must: httpcore2's `NetworkStream`."""
+    """An httpcore2 `NetworkStream` whose operations end at the request's deadline."""
 
     def __init__(self, below: Any, *, is_ours: bool) -> None:
         self._below = below
@@ -189,11 +189,11 @@ def _close_copies() -> None:
 if hasattr(os, "register_at_fork"):  # Windows has no forks
     os.register_at_fork(after_in_child=_close_copies)
 
-_PIECE_BYTES = 65_536  # what is written at a time; a server that reads slowly is noticed between two pieces
+_PIECE_BYTES = 65_536  # bytes written at once; a slow reader is noticed between two pieces
 
 
 def _addresses(host: str, port: int, timeout: float | None) -> Iterable[str]:
-    """The addresses of a host, each to be tried within what is left; the host itself if nothing limits the time."""
+    """Return the addresses of a host, to be tried in the time left; the host itself if the time has no limit."""
     if not isinstance(timeout, Until) or _is_address(host):
         return [host]
     found: Future[list[str]] = Future()
@@ -205,7 +205,7 @@ def _addresses(host: str, port: int, timeout: float | None) -> Iterable[str]:
         except Exception as error:  # noqa: BLE001 (it is raised below, in the thread that asked)
             found.set_exception(error)
 
-    # The system's resolver takes no timeout, and may wait for longer than anybody here.
+    # The system's resolver takes no timeout, and may wait for longer than the request.
     threading.Thread(target=look_up, name="name lookup", daemon=True).start()
     try:
         return found.result(timeout.left_s(httpx2.ConnectTimeout))

@@ -11,9 +11,9 @@ _LONG = 10  # letters; in a name of this length two errors leave no doubt which 
 
 
 def option_meant(field_name: str) -> str | None:
-    """Return the option of the client that a field's name is probably meant to be, None if it is like none.
+    """Return the option of the client that a field's name is probably meant to be, None if it resembles none.
 
-    Case, underscores and hyphens do not count: a field `IdempotencyKey` is the option, too.
+    Case, underscores and hyphens do not count: a field `IdempotencyKey` also means the option.
     """
     name = _letters(field_name)
     if name in _SHORTENED:
@@ -32,7 +32,7 @@ def _is_misspelt(name: str, option: str) -> bool:
 
 
 def _edits(one: str, other: str) -> int:
-    """Return how many letters to insert, delete, replace, or exchange with the next one, make one text the other.
+    """Return how many insertions, deletions, replacements and exchanges of neighbours turn one text into the other.
 
     Source: the restricted edit distance of Damerau (1964), by dynamic programming over prefixes of both texts.
     `difflib` counts an exchange as two errors, and so misses the most frequent slip.

@@ -39,8 +39,8 @@ class Paginator:
     """The pages of one listing at the server `base_url`, to be turned until `is_done`.
 
     Raises:
-        TypeError: a value of the query is no `QueryValue`.
-        ValueError: the service has no list; or no request can carry the query: it is too long, or no UTF-8; or the
+        TypeError: a value of the query is not a `QueryValue`.
+        ValueError: the service has no list; or no request can carry the query: it is too long, or not UTF-8; or the
             first page is not a number, and pages have numbers.
     """
 
@@ -69,7 +69,7 @@ class Paginator:
             self._number = _page_number(self._query, str(self._listing.page_parameter), first)
 
     def read(self, timing: Timing) -> Procedure[list[TaskSummary]]:
-        """Read the next page, and return those of its tasks that no page before had."""
+        """Read the next page, and return its tasks that were on no earlier page."""
         listing = self._listing
         template = listing.call.request(self._binding.base_path)
         request = replace(template, query={**template.query, **self._query})
@@ -106,7 +106,7 @@ class Paginator:
     def _following(self, document: Any, listed: list[TaskSummary], *, is_past_the_end: bool) -> Query:
         """Return the query parameters that name the next page, none if there is none.
 
-        A page before the last one may well be empty if something in the response says that it is not the last.
+        A page before the last one may be empty if the response shows that it is not the last.
         """
         listing = self._listing
         has_more = value_at(document, listing.more_field)
@@ -174,14 +174,14 @@ class Paginator:
             where = f"item {number} of {self._listing.items_field!r}"
             raise self._invalid(f"{where} has no id at {self._binding.id_field!r}: {shortened(item)}")
         status = None
-        with suppress(Exception):  # a task of which the binding's own function makes nothing has no known state
+        with suppress(Exception):  # if the binding's own function finds no status in a task, its state is unknown
             status = self._binding.status_at(item, self._binding.details.status_field)
         known = status if isinstance(status, str) else None
         state = None if known is None else self._lifecycle.state_of(known)
         return TaskSummary(task_id, known, state, item)
 
 
-_MOST_EMPTY_PAGES = 100  # in a row; a filter may leave some empty, a service whose cursors never end all
+_MOST_EMPTY_PAGES = 100  # in a row: a filter may leave some pages empty; if cursors never end, all are empty
 
 
 def _segments(path: str) -> list[str]:
@@ -189,7 +189,7 @@ def _segments(path: str) -> list[str]:
 
 
 def _page_number(query: Query, name: str, first: int) -> int:
-    """Return the number of the page to begin with, which the query is given if it has none."""
+    """Return the number of the first page; set it in the query if it is missing."""
     text = query.setdefault(name, str(first))
     if not (isinstance(text, str) and text.isascii() and text.isdigit() and int(text) >= first):
         what = "the number of the page" if first else "the number of tasks before the page"
@@ -225,4 +225,4 @@ def _texts(name: str, value: Any) -> str | tuple[str, ...]:
             raise TypeError(f"{name} must be {what}, not {shortened(value)}")
 
 
-_LONGEST_QUERY = 32_768  # httpx2 refuses URLs of more than 65,536 characters, and the next page's cursor comes to it
+_LONGEST_QUERY = 32_768  # httpx2 refuses URLs of more than 65,536 characters, and the next page's cursor is added

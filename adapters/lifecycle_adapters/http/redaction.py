@@ -1,6 +1,6 @@
 r"""Redaction of API keys in responses: a server may repeat the key in a refusal, a status, an id or a header.
 
-A response is redacted as it arrives, before anything else sees it. JSON can write each character of the key in
+A response is redacted as it arrives, before any other code sees it. JSON can write each character of the key in
 several ways (`\/`, `\u002f`), and a URL too (`%2F`): all of them are found. So is the key in base64, also as a part of
 a longer text, and what a key in base64 stands for: the `user:password` of Basic authentication.
 """
@@ -32,7 +32,7 @@ class Redactor:
         self._last: SecretStr | None = None
 
     def add(self, api_key: SecretStr) -> None:
-        """Hide this key from now on, and forget the oldest if there are too many."""
+        """Hide this key from now on, and forget the oldest one beyond the limit."""
         if api_key is self._last or api_key == self._last:
             return
         known = self._keys.get(api_key) or _Key(api_key)
@@ -43,7 +43,7 @@ class Redactor:
             self._keys.pop(oldest, None)
 
     def content(self, content: bytes) -> bytes:
-        """Return what was received without the keys; what looks like UTF-16 or UTF-32 becomes UTF-8."""
+        """Return the received bytes without the keys; text that looks like UTF-16 or UTF-32 becomes UTF-8."""
         if b"\0" in content and any(each.is_secret for each in list(self._keys.values())):
             content = content.decode(json.detect_encoding(content), "replace").encode("utf-8", "replace")
         return self._replaced(content)
@@ -64,7 +64,7 @@ class Redactor:
 
 
 class _Key:
-    """One key, and the pattern that finds it, which is made when it is needed."""
+    """One key, and the pattern that finds it, which is compiled when it is needed."""
 
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret
@@ -82,7 +82,7 @@ class _Key:
         if not self.is_secret or not (has_escapes or self._secret.get_secret_value().encode() in content):
             return content
         if self._pattern is None:
-            # A NUL stands between the characters of a text in UTF-16 that is not known to be such.
+            # UTF-16 text that was not recognised has a NUL between its characters.
             self._pattern = re.compile(rb"\0{0,3}".join(map(_spelled, self._secret.get_secret_value())))
         return self._pattern.sub(HIDDEN.encode(), content)
 
@@ -113,6 +113,6 @@ def _credentials(key: bytes) -> tuple[bytes, ...]:
 
 
 def _spelled(character: str) -> bytes:
-    """A pattern of the ways to write a character: each begins with a literal, for speed, and matches a bounded text."""
+    """Return a pattern of the spellings of a character; each begins with a literal, for speed, and is bounded."""
     plain, code = re.escape(character).encode(), f"{ord(character):02x}".encode()
     return rb"(?:%b|\\\\{0,7}(?:%b|u00(?i:%b))|%%(?i:%b))" % (plain, plain, code, code)

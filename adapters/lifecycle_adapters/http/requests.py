@@ -1,4 +1,4 @@
-"""One request as a binding describes it, and what URLs and bodies can carry.
+"""One request that a binding describes, and the limits of URLs and bodies.
 
 Pure: nothing here sends anything.
 """
@@ -21,20 +21,20 @@ from lifecycle.declaration import Path
 from lifecycle_adapters.argument_checks import is_text
 
 ID = "{id}"
-"""What stands for the task's id in a template."""
+"""The placeholder of the task's id in a template."""
 ID_WITH_SLASHES = "{+id}"
-"""What stands in a path for an id whose slashes are kept: reserved expansion (RFC 6570, 3.2.3), of the slash alone."""
+"""The placeholder in a path of an id whose slashes are kept: reserved expansion (RFC 6570, 3.2.3), slashes only."""
 REQUEST_ID = "{request_id}"
-"""What stands for an id that each request has for itself."""
+"""The placeholder of an id that is new in each request."""
 IDEMPOTENCY_KEY = "{idempotency_key}"
-"""What stands for a UUID that is the same whenever one recorded command or create is sent."""
+"""The placeholder of a UUID that is equal in all requests for one recorded command or create."""
 ETAG = "{etag}"
-"""What stands for the version of the task that was read last, as If-Match names it (RFC 9110, 13.1.1)."""
+"""The placeholder of the version of the task that was read last, as If-Match names it (RFC 9110, 13.1.1)."""
 
 PLACEHOLDER = re.compile(r"\{\+?\w*\}")
 
 _IN_BRACES = re.compile(r"""(?:(?<!\{)\{+|^)([^{}"'(),:]*)(?:\}+|$)""")  # JSON has quotes; a brace may be forgotten
-_ALIKE = 0.88  # of 1: "idempotency" is alike; "tag" and "request", which GraphQL may name, are like no placeholder
+_ALIKE = 0.88  # similarity of 0 to 1: finds "idempotency", but not "tag" and "request", which GraphQL may name
 
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
 
@@ -43,8 +43,8 @@ _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more
 class Request:
     """One request, ready to send except for the key. `path` is percent-encoded and starts with the base path.
 
-    `headers` are those of this call; the binding's are not among them. `task_id` is the task that it names, None if it
-    names none.
+    `headers` are those of this call, without the binding's. `task_id` is the id of its task, None if it names no
+    task.
     """
 
     method: str
@@ -52,7 +52,7 @@ class Request:
     query: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict[str, str | tuple[str, ...]])
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    task_id: str | None = field(default=None, compare=False)  # the path, the query or the body says it, too
+    task_id: str | None = field(default=None, compare=False)  # the path, the query or the body also has it
 
 
 def is_parameter(name: str) -> bool:
@@ -82,7 +82,7 @@ def filled(template: JsonValue, values: Mapping[str, str]) -> JsonValue:
 
 
 def misspelt_placeholders(template: str, *, may_be_any_text: bool) -> Iterator[tuple[str, str | None]]:
-    """Yield what stands in a template for a placeholder and is none, and the placeholder that is like it, if any.
+    """Yield each misspelt placeholder in a template, and the one that it resembles, if any.
 
     That is `{idempotency-key}`, `{ idempotency_key }`, `{idempotency_key` or `{{idempotency_key}}`; case, blanks and
     punctuation do not count. JSON is none of them, nor a name between blanks within other braces, as in GraphQL's
@@ -107,7 +107,7 @@ def _letters(text: str) -> str:
 
 
 def idempotency_key(*intent: str) -> str:
-    """Return the UUID that names an intent, given by texts; each part of it tells it from others."""
+    """Return the UUID of an intent, which these texts together identify."""
     return str(uuid5(_INTENTS, json.dumps(intent)))
 
 
@@ -128,8 +128,8 @@ def texts_in(template: JsonValue, path: Path = ()) -> Iterator[tuple[Path, str]]
 
 @lru_cache(maxsize=1024)
 def quoted_id(task_id: str, *, keeps_slashes: bool = False) -> str | None:
-    """Return an id as a path carries it, its slashes quoted or kept; None if no path can."""
-    # HTTP clients and servers take out dot segments and empty ones: the id ".." would name another call altogether.
+    """Return an id as a path carries it, with its slashes quoted or kept; None if no path can carry it."""
+    # HTTP clients and servers remove dot segments and empty ones: the id ".." would lead to another call.
     if not {"", ".", ".."}.isdisjoint(task_id.split("/") if keeps_slashes else [task_id]):
         return None
     try:
@@ -140,13 +140,13 @@ def quoted_id(task_id: str, *, keeps_slashes: bool = False) -> str | None:
 
 
 def is_changed_when_sent(path: str) -> bool:
-    """Return whether a path has an empty or a dot segment, which HTTP clients and servers take out."""
+    """Return whether a path has an empty or a dot segment, which HTTP clients and servers remove."""
     inner, last = path.split("/")[1:-1], path.rpartition("/")[2]
     return "" in inner or not {".", ".."}.isdisjoint([*inner, last])
 
 
 def unsendable(names: Iterable[str], values: Iterable[str]) -> Iterator[str]:
-    """Yield what no request can carry: a name that is empty or not printable, a value that is no Unicode text."""
+    """Yield the names and values that no request can carry: empty or unprintable names, values that are not Unicode."""
     for name in names:
         if not (name and name.isprintable()):
             yield f"must name its parameters by printable text, such as 'task_id', not {name!r}"

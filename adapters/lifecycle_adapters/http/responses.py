@@ -1,6 +1,6 @@
 """The contents of a response: the values at the paths of its JSON, and the errors that its status code and body mean.
 
-Pure, and without knowledge of any service: binding.py says where a service puts what.
+Pure, and independent of any service: a binding names the fields of its service.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UUID = re.compile(
 
 
 def is_plain_text(content: bytes, kind: str) -> bool:
-    """Return whether a body is a text such as "OK", and not JSON that is damaged or a page of a proxy."""
+    """Return whether a body is plain text such as "OK", and neither damaged JSON nor a proxy's HTML page."""
     try:
         text = content.decode().strip()
     except UnicodeDecodeError:
@@ -75,7 +75,7 @@ def is_same_id(one: str, other: str) -> bool:
 
 
 def value_at(document: Any, path: str | None) -> Any:
-    """Return what is at a path such as "status.state", the whole document for "", None if nothing is there."""
+    """Return the value at a path such as "status.state", the whole document for "", None if there is no value."""
     if path is None:
         return None
     found: Any = document
@@ -89,7 +89,7 @@ def value_at(document: Any, path: str | None) -> Any:
 def id_in(document: Any, path: str, *, keeps_slashes: bool = False) -> str | None:
     """Return the id at a path (a number as text), None if there is none that a call can carry; see `quoted_id`.
 
-    An id in which the API key stood is none: the key was removed, and what is left is not the id.
+    An id from which the API key was removed does not count.
     """
     found = value_at(document, path)
     text = str(found) if type(found) is int else found
@@ -100,8 +100,8 @@ def id_in(document: Any, path: str, *, keeps_slashes: bool = False) -> str | Non
 
 # --- errors ------------------------------------------------------------------------
 
-# Redirects by which a service may say "it is done, look there" (RFC 9110, 15.4); only 303 must mean that, but web
-# frameworks respond to a form with 302. A 307 or 308 means that the request is to be sent elsewhere: nothing is done.
+# Redirects that may mean "it is done, the result is there" (RFC 9110, 15.4); only 303 must mean that, but web
+# frameworks respond to a form with 302. After a 307 or 308 the request must be sent elsewhere: nothing was done.
 _MAY_BE_DONE = frozenset({300, 301, 302, 303, 304})
 
 _ERRORS: dict[int, type[ResponseError]] = {
@@ -129,14 +129,14 @@ def error_of(
 
 
 def error_in(request: Request, status_code: int, found: Any) -> ResponseError:
-    """Return the error that a 2xx response holds, of which `found` is the description."""
+    """Return the error that a 2xx response holds; `found` is its description."""
     text: Any = value_at(found, "message") or value_at(found, "detail") or found
     detail = one_line(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)) or "no details given"
     return RequestRejected(method=request.method, path=request.path, status_code=status_code, detail=detail, fields=())
 
 
 def failure_of(error: ResponseError, *, limits_rate: bool) -> Response:
-    """Return what an error of the service means for the procedure that sent the request."""
+    """Return the failure that an error of the service means for the procedure that sent the request."""
     match error:
         case Unauthorized() | Forbidden():
             return Denied(error, error.retry_after_s)
@@ -171,7 +171,7 @@ def _detail(content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[Fiel
 
 
 def one_line(text: str) -> str:
-    """Return foreign text as a message can show it: nothing in it can break a log's line or steer a terminal."""
+    """Return foreign text on one line, without characters that break a log's line or control a terminal."""
     printable = "".join(each if each.isprintable() else " " for each in text[: 2 * _LONGEST_DETAIL])
     return " ".join(printable.split())[:_LONGEST_DETAIL]
 
@@ -199,7 +199,7 @@ def retry_after_s(headers: Mapping[str, str], *, as_of: datetime) -> float | Non
         if until_at is None:
             return None
         seconds = (until_at - (_date(headers.get("date", "")) or as_of)).total_seconds()
-    # No service means more than a day; 1e300 is a number that no clock can wait for.
+    # No service asks for more than a day, and no clock can wait for 1e300 seconds.
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_S) if math.isfinite(seconds) else None
 
 
@@ -207,7 +207,7 @@ _LONGEST_RETRY_AFTER_S = 86_400.0
 
 
 def _date(text: str) -> datetime | None:
-    """An aware date of HTTP, None if it is none."""
+    """Return an HTTP date, timezone-aware; None if it is not one."""
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):

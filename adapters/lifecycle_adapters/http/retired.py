@@ -1,4 +1,4 @@
-"""A service that its vendor has retired: since when, and what to use instead."""
+"""The retirement of a service by its vendor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RetiredServiceWarning(FutureWarning):
 
 @dataclass(frozen=True, slots=True)
 class Retired(Declared):
-    """Since when a service is retired, as a day or a month, and what to use instead.
+    """The retirement of a service: `since`, a day or a month, and `instead`, the service to use instead.
 
     Raises:
         DefinitionError: a field is of another type, `since` is neither a day nor a month, or `instead` is empty.
@@ -42,7 +42,7 @@ class Retired(Declared):
         if not is_date:
             yield ("since",), f"must be a day or a month, such as '2026-08-31' or '2026-08', not {self.since!r}"
         if not (self.instead and self.instead.isprintable()):
-            yield ("instead",), f"must say what to use instead, such as 'v4', not {self.instead!r}"
+            yield ("instead",), f"must name the service to use instead, such as 'v4', not {self.instead!r}"
 
     def __str__(self) -> str:
         return f"retired since {self.since}; use {self.instead} instead"

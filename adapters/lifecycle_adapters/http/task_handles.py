@@ -1,6 +1,6 @@
 """The handles on tasks, with which users send commands, read and wait.
 
-This module has the names and signatures; task_procedures.py decides what they do, driver.py carries it out.
+This module has the names and signatures; task_procedures.py has the procedures, driver.py carries them out.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
     def known_state(self) -> S | None:
         """Return the state last known, None before anything was reported. It is looked up in the journal.
 
-        As from `status`: if the last report contradicts a final state, it is the state of that report.
+        If the last report contradicts a final state, it is the state of that report, as for `status`.
         """
         return self._procedures.journal.load().current
 
@@ -104,8 +104,8 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         Raises:
             IllegalTransition: the state refuses it; no command was sent.
             UnknownName: the lifecycle declares no such command; nothing was sent.
-            TypeError, ValueError: an argument is not what it must be, or a field is missing that the command takes,
-                or it takes none; nothing was sent.
+            TypeError, ValueError: an argument has a wrong type or value, a required field is missing, or the command
+                takes no fields; nothing was sent.
             UnknownStatus: the service reports a status that the lifecycle does not know; no command was sent. (A stop
                 that every state accepts needs no status.)
             CommandInFlight: another command has no outcome yet; no command was sent. `.claimed_by` names the worker
@@ -113,8 +113,8 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             CommandRefused: the service refused it.
             CommandUncertain: its outcome is unknown; `recover` settles it once the service responds.
             TaskEndedFirst: the task is over; `.took_effect` is False if the command did not take effect before,
-                and None if nobody can know.
-            CommandAbandoned: what was given under this key was abandoned.
+                and None if that cannot be known.
+            CommandAbandoned: the command that was given under this key was abandoned.
             KeyReused: the key was given to another command.
             AdapterError: the journal cannot be written; `recover` settles what was sent.
             HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
@@ -129,10 +129,10 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
 
         Args:
             wait: wait for another worker that has claimed it, until that settles it or its claim ends.
-            dead: names of workers that are known to be gone: what they have claimed is settled at once.
+            dead: names of workers that are known to be dead: the commands that they have claimed are settled at once.
         Raises:
             CommandInFlight: another worker has claimed it, and `wait` is False.
-            TypeError: `dead` is no collection of texts.
+            TypeError: `dead` is not a collection of texts.
             LifecycleError: one of the errors of `send`, under its condition.
         """
         return self._driver.run(self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait)))
@@ -157,9 +157,9 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
     def status(self) -> S:
         """Read the status once and return the state then known.
 
-        A report that cannot be true is recorded and not believed: the state known before is returned. Only if the
-        task is over in the journal and the service reports another state, is that one returned, by `known_state`
-        and `allowed`, too; the journal keeps the final state, with the other as its doubt, until a read confirms it.
+        A report that contradicts the known state is recorded, and the known state is returned. If that state is
+        final, the reported one is returned, also by `known_state` and `allowed`; the journal keeps the final state,
+        with the report as a doubt, until a read confirms one of them.
 
         Raises:
             UnknownStatus: the lifecycle does not know the status.
@@ -187,8 +187,8 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
 
         Args:
             until: "settled" or "final". A reopenable state ends either wait.
-            timeout_s: seconds to wait, whatever a request takes; a last one may take half a second more. None for as
-                long as it takes. It does not cut `on_progress`, which is the caller's.
+            timeout_s: seconds to wait, including requests; a last one may take half a second more. None: no limit.
+                `on_progress` is not interrupted.
             on_progress: called after every poll; what it returns to an AsyncTask is awaited if it can be.
             on_unknown: what to do at a status that the lifecycle does not know.
         Raises:
@@ -198,7 +198,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             HttpError: the status cannot be read; NotFound only if the service does not find the task twice in a row, or
                 its state was not known before.
             TypeError, ValueError: `timeout_s` is not a number of seconds, or is negative; or `on_progress` cannot be
-                called, or is a coroutine function given to a Task; or `until` or `on_unknown` is none of its values.
+                called, or is a coroutine function given to a Task; or `until` or `on_unknown` has another value.
                 Nothing was sent.
         """
         require_callback(on_progress, "on_progress", "the progress of a wait")
@@ -215,7 +215,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
 class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResult[S, E]]]):
     """A handle on one remote task, for asyncio; made by `AsyncClient`.
 
-    Whatever may wait for the service or for a disk is awaited. `send` and the commands' methods raise UnknownName,
+    Every method that may wait for the service or a disk is awaited. `send` and the commands' methods raise UnknownName,
     TypeError and ValueError at once, their other errors when they are awaited.
 
     The task's part of the journal, whose methods may block, is `client.journal.task(task.lifecycle, task.id)`.
@@ -228,7 +228,7 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
     async def known_state(self) -> S | None:
         """Return the state last known, None before anything was reported. It is looked up in the journal.
 
-        As from `status`: if the last report contradicts a final state, it is the state of that report.
+        If the last report contradicts a final state, it is the state of that report, as for `status`.
         """
         journal = self._procedures.journal
         return (await asyncio.to_thread(journal.load) if journal.blocking else journal.load()).current

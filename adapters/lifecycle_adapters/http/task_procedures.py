@@ -1,7 +1,7 @@
 """Procedures about one task: commands, reads, waits and recovery. A driver carries them out.
 
-They are composed of the core's procedures (lifecycle/command.py, lifecycle/following.py). This module decides, by the
-service's binding, what their effects mean.
+They are composed of the core's procedures (lifecycle/command.py, lifecycle/following.py). This module turns their
+effects into requests of the service's binding.
 """
 
 from __future__ import annotations
@@ -108,13 +108,13 @@ class TaskProcedures(Generic[S, E]):
     ) -> Procedure[CommandResult[S, E]]:
         """Send a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self._require_command(command)
-        # Whatever the etag will be, the rest of the request can be sent.
+        # Check the rest of the request now; only the etag is not known yet.
         request: Request | None = self.binding.command_request(command, self.task_id, fields, etag="any")
         if self.binding.call(command).has_etag():
             request = None  # it is made when the task was read
         if self.binding.call(command).has_idempotency_key():
             context, request = with_a_key(context), None  # it is made when the intent is recorded
-        if context.idempotency_key is not None:  # given again it is compared with what a journal kept, which is JSON
+        if context.idempotency_key is not None:  # the key's recorded fields, to compare with, are JSON
             fields = json.loads(json.dumps(fields))
         steps = self._commands().execute(command, fields, context)
         pacer = Pacer(self.timing, in_flight_s=in_flight_s)
@@ -140,7 +140,7 @@ class TaskProcedures(Generic[S, E]):
         return self._procedure(self._settle(dead), pacer, self._span("lifecycle.recover", _outcome_of_recovered))
 
     def broken_off(self, error: Exception) -> Recovered:
-        """Return what `settle` would, had it not been broken off by this error."""
+        """Return the result of a `settle` that this error interrupted."""
         return Recovered(self.lifecycle.name, self.task_id, None, None, error, is_settled=False)
 
     def status(self) -> Procedure[S]:
@@ -156,13 +156,13 @@ class TaskProcedures(Generic[S, E]):
         return self._procedure(self._read_details(), Pacer(self.timing))
 
     def wait(self, until: Until, timeout_s: float | None, *, stop_at_unknown: bool) -> Procedure[TaskResult[S]]:
-        """Follow the task until it rests, then read its details; all within `timeout_s` and half a second."""
+        """Follow the task until it is at rest, then read its details; all within `timeout_s` and half a second."""
         pacer = Pacer(self.timing, deadline_s=timeout_s)
         steps = self._wait(until, pacer, stop_at_unknown=stop_at_unknown)
         return self._procedure(steps, pacer, self._span("lifecycle.wait", _state_of_result))
 
     def observe_creation(self, response: Accepted, fields: Mapping[str, Any]) -> None:
-        """Take from the response to the create whether work was given, and the ids of companions; record nothing."""
+        """Note from the create's response whether the task has work, and the ids of its companions; record nothing."""
         if value_at(dict(fields), self.binding.task_field):
             self.work.mark_given()
         self._observe(response)
@@ -170,7 +170,7 @@ class TaskProcedures(Generic[S, E]):
     # --- composed procedures ---
 
     def _require_command(self, command: E) -> None:
-        """Raise UnknownName, which lists the commands and no remote event, unless it is an event of the lifecycle."""
+        """Raise UnknownName, which lists the commands only, unless the lifecycle declares the event."""
         try:
             self.lifecycle.event(command)
         except UnknownName as error:
@@ -190,7 +190,7 @@ class TaskProcedures(Generic[S, E]):
 
     @cached_property
     def _may_report(self) -> Mapping[E, frozenset[S]]:
-        """By command, the states that its call may report; the lifecycle may be one without some of them."""
+        """Return the states that each command's call may report, as far as the lifecycle declares them."""
         states = {str(each.name): each.name for each in self.lifecycle.states}
         calls = {command: call for command, call in self.binding.commands.items() if call.may_report}
         return {
@@ -298,7 +298,7 @@ class TaskProcedures(Generic[S, E]):
         return self.binding.command_request(command, self.task_id, fields, idempotency_key=key, etag=etag)
 
     def _without_etag(self) -> Refused:
-        """Return what a command comes to whose request needs an etag that no response had: it is not sent."""
+        """Return the failure of a command that was not sent because no response had the etag that it needs."""
         read, place = self._status_request, self.binding.etag_field or self.binding.etag_header
         what = f"the response has no etag at {place!r} that a request can carry; the command was not sent"
         return Refused(InvalidResponse(what, method=read.method, path=read.path))
@@ -348,7 +348,7 @@ def _state_of_result(result: TaskResult[Any]) -> object:
 
 
 def _may_pass(error: HttpError) -> bool:
-    """Return whether the next read may succeed all the same: the error is no refusal."""
+    """Return whether the next read may succeed: the error is not a refusal."""
     return isinstance(error, RateLimited | ServerError) or not isinstance(error, ResponseError)
 
 

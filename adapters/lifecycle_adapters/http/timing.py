@@ -27,8 +27,8 @@ class Timing:
     A request that may be repeated is repeated with random exponential pauses, until `attempts` repetitions or
     `retry_budget_s` are spent. The budget is one for all requests of a command, and begins with the first
     pause; from then on no request takes longer than what is left of it, or half a second.
-    A service that accepted a command has `settle_timeout_s` to act. A task is polled every `poll_s`, ever
-    more slowly up to `longest_poll_s`. A task that was created less than `appear_s` ago may not be found yet.
+    A service that accepted a command has `settle_timeout_s` to act. The pause between polls grows from `poll_s`
+    to `longest_poll_s`. A task that was created less than `appear_s` ago may not be found yet.
 
     Raises:
         TypeError: one of them is not a number, or a count is not a whole number.
@@ -56,12 +56,12 @@ _LONGEST_S = 1e9  # thirty years; sockets refuse to wait much longer
 
 
 class Pacer:
-    """Decides how long each pause and each request may take, and when there have been enough of them.
+    """Decides the length of each pause and request, and when to stop.
 
     Args:
-        timing: the client's patience.
+        timing: the client's time limits.
         deadline_s: seconds after which no pause is granted; None for no end.
-        in_flight_s: seconds that another worker's command is waited for.
+        in_flight_s: seconds to wait for another worker's command.
     """
 
     def __init__(self, timing: Timing, *, deadline_s: float | None = None, in_flight_s: float = 0.0) -> None:
@@ -95,7 +95,7 @@ class Pacer:
         remaining_s = self._remaining_s(wait, now_s)
         if remaining_s <= 0 or (wait.retry_after_s or 0.0) > remaining_s:
             return None
-        # The last pause is cut short: one more look at the very end is worth it.
+        # Shorten the last pause, so that there is one more read at the very end.
         return min(max(self._backoff_s(wait), wait.retry_after_s or 0.0), remaining_s)
 
     def request_s(self) -> float:
@@ -132,7 +132,7 @@ class Pacer:
 
 
 def _now_s() -> float:
-    """Return the time of the clock by which pauses are made: the running event loop's, otherwise the monotonic one."""
+    """Return the time of the clock that measures pauses: the running event loop's, otherwise the monotonic one."""
     try:
         return asyncio.get_running_loop().time()
     except RuntimeError:
@@ -150,7 +150,7 @@ def _backoffs(timing: Timing) -> dict[WaitReason, tenacity.wait.wait_base]:
     }
 
 
-_SHORTEST_REQUEST_S = 0.5  # one that is cut off earlier would seldom get a response, and leave its outcome unknown
+_SHORTEST_REQUEST_S = 0.5  # a shorter one would seldom get a response, and would leave its outcome unknown
 
 
 def retry_pause_s(attempt: int, *, first_s: float, longest_s: float, shortest_s: float = 0.0) -> float:
@@ -169,7 +169,7 @@ def _waited_s(wait: tenacity.wait.wait_base, attempt: int) -> float:
 
 
 class SteadyClock:
-    """UTC that never runs backwards: the wall clock, or where that was set back, the monotonic one.
+    """UTC that never runs backwards: the wall clock, or, after that was set back, the monotonic one.
 
     Reports are ordered by their time; a wall clock that is set back would make every later report
     look late. The monotonic clock alone would fall behind while the machine sleeps.

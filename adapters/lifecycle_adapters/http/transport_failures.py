@@ -1,6 +1,6 @@
-"""Distinction of errors that mean a failed request from errors that something else raised in its middle.
+"""Distinction of the errors of a failed request from those that something else raised during it.
 
-A signal handler raises wherever the program is, often in the middle of a request: Celery's and RQ's time limits are
+A signal handler raises at any point of the program, often during a request: Celery's and RQ's time limits are
 exceptions of their own classes. If such a limit counted as a failure of the transport, it would be lost and the
 request repeated. So a failed request is recognised by the class of its error: those of the HTTP libraries, and the
 built-in ones that these libraries and their callers' hooks raise.
@@ -18,7 +18,7 @@ _BUILT_IN = (
 
 
 def is_transport_failure(error: Exception) -> bool:
-    """Return whether an error that was raised in the middle of a request says that the request failed."""
+    """Return whether an error that was raised during a request means that the request failed."""
     group: Any = error
     if isinstance(error, ExceptionGroup):
         return all(map(is_transport_failure, group.exceptions))

@@ -44,7 +44,7 @@ Encoding = Literal["hex", "base64"]
 Form = Literal["bytes", "canonical_json"]
 
 PLACES = re.compile(r"(\{timestamp\}|\{id\}|\{body\})")
-"""The placeholders in what is signed."""
+"""The placeholders in the signed text."""
 
 _SEPARATOR = re.compile(r"[!-*,\-.:-<>-@\[-`{-~ ]+")  # nothing of hex or base64
 
@@ -61,18 +61,18 @@ class SignatureScheme(Declared):
 
     `header` holds the signature, after `prefix`. With a `separator` it holds several items: a delivery is genuine if
     any item with the prefix is its signature, and other items are ignored.
-    `signed` is what is signed, a template of `{body}`, `{timestamp}` and `{id}`. The body is signed as it was sent, or
-    as canonical JSON: with sorted keys and without spaces (`body_form`).
+    `signed` is the template of the signed text, with `{body}`, `{timestamp}` and `{id}`. The body is
+    signed as it was sent, or as canonical JSON: with sorted keys and without spaces (`body_form`).
     `timestamp_header` is the header of the time of sending, in Unix seconds. If it is `header` itself, the time is its
     item after `timestamp_prefix`. A delivery is refused if that time is more than `tolerance_s` seconds away from the
     present, past or future. Without it, the signature does not distinguish old deliveries from new ones.
     `id_header` is the header of the delivery's id, if that is signed.
-    The key is the secret in UTF-8. With `secret_prefix` it is what the base64 after that prefix encodes.
+    The key is the secret in UTF-8. With `secret_prefix` it is the decoded base64 after that prefix.
 
     Raises:
         DefinitionError: a field is of another type; a header has no valid name; `signed` has no `{body}` or another
-            placeholder; the time stamp or the id is in a header and not in what is signed, or the reverse; the items of
-            the signature's header cannot be distinguished; or the tolerance is not positive.
+            placeholder; the time stamp or the id is in a header but not in the signed text, or the reverse; the items
+            of the signature's header cannot be distinguished; or the tolerance is not positive.
     """
 
     header: _Header
@@ -193,7 +193,7 @@ def _named(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
-    """A status that a service pushed: of which task, and when the task entered it, None if the service does not say."""
+    """A status that a service pushed, its task, and the time at which the task entered it (None if not known)."""
 
     task_id: str
     status: str
@@ -202,7 +202,7 @@ class StatusUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookBinding(Declared):
-    """The webhooks of one service: their signature, and where the JSON of a delivery says what.
+    """The webhooks of one service: their signature, and the fields of a delivery's JSON.
 
     `task_field` and `status_field` hold the task's id (a number counts as text) and its status, which is one of
     `channel`. `time_field` holds the time at which the task entered it: ISO 8601, in UTC if it names no zone, or
@@ -210,8 +210,8 @@ class WebhookBinding(Declared):
     `kind_field` holds the kind of event. Only those of `kinds` report a status, all of them if `kinds` is empty;
     a delivery of another kind is recorded and nothing more. Each field can be a path, as "data.object.id".
     `update_of` is a function that is given the whole document and returns a `StatusUpdate`, or None if the document
-    reports no status; for a status that no path can say. In a file it is `module:function`. A delivery for which it
-    raises, or returns anything else, is refused. It should be quick, and wait for nothing.
+    reports no status; for a status that no path can name. In a file it is `module:function`. A delivery for which it
+    raises, or returns another value, is refused. It should be quick, and must not block.
 
     Raises:
         DefinitionError: a field is of another type; there are neither both of `task_field` and `status_field` nor

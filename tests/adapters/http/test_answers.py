@@ -208,7 +208,7 @@ FIELDS = [
     ],
     ids=lambda value: str(value.status) if isinstance(value, Reply) else "",
 )
-def test_a_refusal_is_told_and_recorded(connect: Connect, serve: Serve, reply: Reply, detail: str) -> None:
+def test_a_refusal_is_reported_and_recorded(connect: Connect, serve: Serve, reply: Reply, detail: str) -> None:
     server = serve(V1Service(plan=[(reply, False)]))
     task = connect("v1", server.base_url).task("t")
     with pytest.raises(CommandRefused) as raised:
@@ -281,7 +281,7 @@ def test_429_is_waited_out(connect: Connect, serve: Serve, headers: dict[str, st
     assert lives(task.journal) == [("stop", 3, "done")]
 
 
-def test_429_is_given_up_when_the_attempts_are_spent(connect: Connect, serve: Serve) -> None:
+def test_429_ends_when_the_attempts_are_spent(connect: Connect, serve: Serve) -> None:
     server = serve(V1Service(plan=[(Reply(status=429, body={"detail": "slow down"}), False)] * 9))
     task = connect("v1", server.base_url).task("t")
     with pytest.raises(RateLimited, match="HTTP 429: slow down") as raised:

@@ -76,7 +76,7 @@ def test_commands_are_coroutines_that_asyncio_makes_tasks_of(emulator: Emulator)
     assert asyncio.run(everything()) == ["cancelled"] * 3
 
 
-def test_what_no_service_has_is_said_at_the_call_and_not_when_awaited() -> None:
+def test_an_unknown_command_raises_at_the_call_and_not_when_awaited() -> None:
     async def everything() -> None:
         async with opened("v1", "http://127.0.0.1:1") as client:
             with pytest.raises(UnknownName):
@@ -86,7 +86,7 @@ def test_what_no_service_has_is_said_at_the_call_and_not_when_awaited() -> None:
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-def test_progress_may_be_told_to_a_coroutine(emulator: Emulator, is_async: bool) -> None:
+def test_progress_may_be_reported_to_a_coroutine(emulator: Emulator, is_async: bool) -> None:
     told: list[str | None] = []
 
     def tell(progress: Progress[str]) -> None:
@@ -131,7 +131,7 @@ async def _cancelled(work: Coroutine[Any, Any, object], when: Callable[[], bool]
 
 
 @pytest.mark.parametrize("happens", [True, False])
-def test_a_command_that_is_cancelled_on_its_way_stays_open_until_it_is_settled(serve: Serve, happens: bool) -> None:
+def test_a_command_that_is_cancelled_after_sending_stays_open_until_it_is_settled(serve: Serve, happens: bool) -> None:
     server = serve(V1Service(plan=[(Reply(delay_s=0.5), happens)]))
 
     async def everything() -> None:

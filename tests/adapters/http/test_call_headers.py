@@ -207,7 +207,7 @@ def test_a_body_can_carry_the_key(connect: Connect, serve: Serve) -> None:
         ),
         ({"Content-Type": "application/json"}, "headers.Content-Type: 'Content-Type' cannot be the name of a header"),
         ({"X-A": "é"}, "headers.X-A: no header can carry 'é'"),
-        ({"X-A": "1", "x-a": "2"}, "headers.X-A: 'X-A' is there in another letter case, too"),
+        ({"X-A": "1", "x-a": "2"}, "headers.X-A: 'X-A' occurs in another letter case, too"),
         ({"X-A": 1}, "headers.X-A: should be a valid string, not 1"),
         (["X-A"], "headers: must be a mapping of text to text, such as {'Idempotency-Key': '{idempotency_key}'}"),
     ],

@@ -92,7 +92,7 @@ def test_a_v2_task_and_its_session(connect: Connect, emulator: Emulator) -> None
     assert client.session(other.details()["sessionId"]).status() == "active"
 
 
-def test_a_v4_cancel_that_is_told_to_come_later_is_sent_again(connect: Connect, emulator: Emulator) -> None:
+def test_a_v4_cancel_after_a_429_is_sent_again(connect: Connect, emulator: Emulator) -> None:
     """The official Python SDK 3.12.1 waits for Retry-After after a 503, and sends the cancel again."""
     run = connect("v4", emulator.base_url).create("buy milk")
     emulator.fault("status", status_code=503, headers={"Retry-After": "0"}, command="cancel", times=2)
@@ -255,7 +255,7 @@ def test_both_kinds_offer_the_same() -> None:
     assert [*constructors[0]] == [*constructors[1]]
 
 
-def test_the_handle_says_what_it_is(connect: Connect, emulator: Emulator) -> None:
+def test_the_repr_of_a_handle_names_its_task(connect: Connect, emulator: Emulator) -> None:
     client = connect("v3", emulator.base_url)
     assert repr(client).endswith(f"Client('v3', base_url='{emulator.base_url}', lifecycle='v3-full')")
     made = client.create()
@@ -379,7 +379,7 @@ def test_a_wait_that_takes_too_long(connect: Connect, emulator: Emulator) -> Non
     ],
     ids=["503", "not JSON", "dropped"],
 )
-def test_wait_that_cannot_read_says_why(connect: Connect, serve: Serve, reply: Reply, why: str) -> None:
+def test_wait_that_cannot_read_gives_the_reason(connect: Connect, serve: Serve, reply: Reply, why: str) -> None:
     server = serve(lambda _: reply)
     task = connect("v1", server.base_url, timing=replace(QUICK, attempts=1000)).task("t")
 
@@ -423,7 +423,7 @@ def test_coroutine_function_is_no_callback_of_a_synchronous_wait(serve: Serve) -
     assert server.seen == []
 
 
-def test_a_wait_without_time_looks_once(connect: Connect, emulator: Emulator) -> None:
+def test_a_wait_without_time_polls_once(connect: Connect, emulator: Emulator) -> None:
     task = connect("v4", emulator.base_url).create("buy milk")
     reads = len(emulator.calls())
     with pytest.raises(WaitTimedOut):
@@ -431,7 +431,7 @@ def test_a_wait_without_time_looks_once(connect: Connect, emulator: Emulator) ->
     assert len(emulator.calls()) == reads + 1
 
 
-def test_a_wait_raises_at_an_unknown_status_unless_told_to_go_on(connect: Connect, serve: Serve) -> None:
+def test_a_wait_raises_at_an_unknown_status_unless_it_may_continue(connect: Connect, serve: Serve) -> None:
     words = [Reply(body=word) for word in ("running", "hibernating", "hibernating", "finished")]
     details = Reply(body={"id": "t", "status": "finished", "output": "milk"})
     server = serve(by_path({"GET /api/v1/task/t/status": words, "GET /api/v1/task/t": details}))
@@ -514,7 +514,7 @@ def test_pages_that_shift_while_they_are_turned_repeat_no_task(connect: Connect,
     assert server.calls[1] == "GET /api/v1/tasks?limit=2&page=2"
 
 
-def test_a_list_begins_where_it_is_told_to(connect: Connect, serve: Serve) -> None:
+def test_a_list_begins_at_the_given_page(connect: Connect, serve: Serve) -> None:
     server = serve(in_turn(_page("c"), _page()))
     assert [each.id for each in connect("v1", server.base_url).list(page="3")] == ["c"]
     assert server.calls == ["GET /api/v1/tasks?page=3", "GET /api/v1/tasks?page=4"]
@@ -577,7 +577,7 @@ def test_a_listing_ends_if_its_pages_are_empty_for_ever(connect: Connect, serve:
     assert len(server.seen) == 151
 
 
-def test_a_listed_status_that_nobody_knows(connect: Connect, serve: Serve) -> None:
+def test_a_listed_unknown_status_has_no_state(connect: Connect, serve: Serve) -> None:
     items: list[dict[str, Any]] = [{"id": "a", "status": "hibernating"}, {"id": 7}, {"id": "c", "status": 5}]
     server = serve(in_turn(Reply(body={"tasks": items}), _page()))
     listed = list(connect("v1", server.base_url).list())
@@ -656,7 +656,7 @@ def test_a_base_url_with_a_password_is_refused_without_telling_it(connect: Conne
     assert "secret" not in str(raised.value)
 
 
-def test_the_real_service_is_asked_where_nothing_else_is_said() -> None:
+def test_the_default_server_is_the_real_service() -> None:
     with Client("v2", api_key=KEY) as client:
         assert client.base_url == "https://api.browser-use.com"
 
@@ -812,7 +812,7 @@ def test_a_client_of_ones_own_keeps_its_settings_and_stays_open(serve: Serve) ->
     assert server.calls[0] == "GET /api/v1/task/t/status?trace=1"
 
 
-def test_a_client_that_was_closed_says_so(connect: Connect, serve: Serve) -> None:
+def test_a_closed_client_raises(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(body="running"))
     client = connect("v1", server.base_url, http=None)
     task = client.task("t")
@@ -851,7 +851,7 @@ def test_a_proxy_of_the_environment_is_used(connect: Connect, proxied: Any) -> N
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3"])
-def test_nobody_asks_a_proxy_for_this_machine(connect: Connect, serve: Serve, proxied: Any, host: str) -> None:
+def test_no_proxy_is_used_for_this_machine(connect: Connect, serve: Serve, proxied: Any, host: str) -> None:
     server = serve(lambda _: Reply(body="paused"))
     base_url = server.base_url.replace("127.0.0.1", host)
     try:

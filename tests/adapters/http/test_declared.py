@@ -195,7 +195,7 @@ MISTAKEN: list[tuple[Callable[[], object], str]] = [
         lambda: replace(
             V1, details=Call(method="POST", path="/{id}", body={}, required_fields=("x",), status_field="y")
         ),
-        "details.required_fields: must be empty: a read is given no fields",
+        "details.required_fields: must be empty: a read takes no fields",
     ),
     (
         lambda: replace(listing_of(V1), call=Call(method="PATCH", path="/jobs", body={}, required_fields=("x",))),

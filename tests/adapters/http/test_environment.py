@@ -103,7 +103,7 @@ def _variables_of(error: BaseException, function: str) -> str:
 
 
 @both
-def test_reason_of_a_connection_that_was_refused_is_said(kind: type[Client | AsyncClient]) -> None:
+def test_error_of_a_refused_connection_has_the_reason(kind: type[Client | AsyncClient]) -> None:
     async def status() -> None:
         client = kind("v1", api_key=KEY, base_url="http://127.0.0.1:1", timing=QUICK)
         read: Any = client.task("t").status()

@@ -93,7 +93,9 @@ BEFORE_SENDING = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError",
 
 
 @pytest.mark.parametrize("foreign", FOREIGN, ids=lambda each: each.__name__)
-def test_every_error_of_httpx2_is_told_by_whether_it_can_have_arrived(foreign: type[httpx2.RequestError]) -> None:
+def test_every_error_of_httpx2_is_mapped_by_whether_the_request_can_have_arrived(
+    foreign: type[httpx2.RequestError],
+) -> None:
     def fail(request: httpx2.Request) -> httpx2.Response:
         raise foreign("it broke", request=request)
 
@@ -181,7 +183,7 @@ BREAKS: dict[str, Callable[[Seen], Reply]] = {
 
 @pytest.mark.parametrize("binding", [V1, V2, V4], ids=lambda binding: binding.name)
 @pytest.mark.parametrize("script", BREAKS.values(), ids=BREAKS)
-def test_no_error_and_no_log_line_tells_the_key(
+def test_no_error_and_no_log_line_contains_the_key(
     connect: Connect, serve: Serve, log: io.StringIO, binding: HttpBinding[Any, Any], script: Callable[[Seen], Reply]
 ) -> None:
     server = serve(script)
@@ -199,7 +201,7 @@ def test_no_error_and_no_log_line_tells_the_key(
     assert KEY not in "\n".join(map(repr, (client, task, vars(task), vars(client), task.journal, server.calls)))
 
 
-def test_no_error_of_a_connection_tells_the_key(connect: Connect, log: io.StringIO) -> None:
+def test_no_error_of_a_connection_contains_the_key(connect: Connect, log: io.StringIO) -> None:
     client = connect("v1", refused_port())
     with pytest.raises(NotConnected) as raised:
         client.task("t").status()
@@ -207,7 +209,7 @@ def test_no_error_of_a_connection_tells_the_key(connect: Connect, log: io.String
     assert KEY not in log.getvalue()
 
 
-def test_no_time_out_tells_the_key(connect: Connect, serve: Serve, log: io.StringIO) -> None:
+def test_no_time_out_contains_the_key(connect: Connect, serve: Serve, log: io.StringIO) -> None:
     server = serve(lambda _: Reply(body="running", delay_s=0.0 if len(server.seen) == 1 else 0.3))
     impatient = replace(QUICK, request_timeout_s=0.1, attempts=1)
     task = connect("v1", server.base_url, timing=impatient).task("t")
@@ -286,14 +288,14 @@ def test_a_short_key_is_a_word_that_responses_may_contain(connect: Connect, serv
         connect("v1", server.base_url, api_key="any").task("t").status()
 
 
-def test_a_refusal_that_repeats_the_key_still_says_the_rest(connect: Connect, serve: Serve) -> None:
+def test_a_refusal_that_repeats_the_key_keeps_its_other_text(connect: Connect, serve: Serve) -> None:
     with pytest.raises(ResponseError) as raised:
         connect("v1", serve(_echo).base_url).task("t").status()
     assert raised.value.detail == "this key is not good: Bearer [the API key]"
 
 
 @pytest.mark.parametrize("key", ["", "with space", "new\nline", "tab\t", "kéy", "nul\0", "\x7f", "\ud800", " "])
-def test_a_key_that_no_header_can_carry_is_refused_without_being_told(connect: Connect, key: str) -> None:
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(connect: Connect, key: str) -> None:
     with pytest.raises(ValueError, match="API key") as raised:
         connect("v1", "http://127.0.0.1:1", api_key=key)
     assert not key.strip() or key not in str(raised.value)

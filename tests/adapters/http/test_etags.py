@@ -294,7 +294,7 @@ def test_binding_that_cannot_be_meant_is_a_finding(old: str, new: str, found: st
     assert found in "\n".join(f"{'.'.join(map(str, each.path))}: {each.message}" for each in refused.value.findings)
 
 
-def test_etag_is_no_parameter_and_stands_in_no_query() -> None:
+def test_etag_is_not_a_parameter_and_not_in_a_query() -> None:
     with pytest.raises(DefinitionError, match=r"unknown placeholder '\{etag\}': use '\{id\}'"):
         Call(method="POST", path="/drafts/{id}", query={"v": "{etag}"})
 

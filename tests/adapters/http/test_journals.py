@@ -261,7 +261,7 @@ class Left(NamedTuple):
         Left("stop", 1, {STATUS: Reply(status=500)}, CommandUncertain, False),
     ],
 )
-def test_what_cannot_be_settled_is_told_and_not_raised(connect: Connect, serve: Serve, left: Left) -> None:
+def test_what_cannot_be_settled_is_reported_and_not_raised(connect: Connect, serve: Serve, left: Left) -> None:
     journal = MemoryJournal()
     log = left_open(journal, get("v3-full"), "s", "idle", left.command, attempts=left.attempts)
 
@@ -326,7 +326,7 @@ def test_a_command_can_wait_for_the_one_in_flight(connect: Connect, serve: Serve
     ending.join()
 
 
-def test_what_was_settled_meanwhile_is_not_told(
+def test_a_command_that_was_settled_meanwhile_is_not_reported(
     connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = MemoryJournal()
@@ -451,7 +451,7 @@ def test_no_event_loop_waits_for_a_journal(emulator: Emulator, slow: SlowJournal
 
 
 @pytest.mark.parametrize("fails_at", [{"add_attempt"}, {"add_attempt", "release"}], ids=len)
-def test_a_journal_that_is_gone_is_told_and_the_command_let_go(
+def test_a_lost_journal_is_reported_and_the_command_released(
     connect: Connect, serve: Serve, slow: SlowJournal, fails_at: set[str]
 ) -> None:
     server = serve(V1Service())
@@ -558,7 +558,7 @@ def test_a_coroutine_that_is_closed_releases_its_command_at_once() -> None:
     assert opened.lease is None
 
 
-def test_who_is_broken_off_lets_go_of_nothing_that_another_holds(serve: Serve, slow: SlowJournal) -> None:
+def test_an_interrupted_worker_releases_only_its_own_claims(serve: Serve, slow: SlowJournal) -> None:
     """Both belong to one process, and to a journal they are one worker."""
 
     def script(seen: Seen) -> Reply:

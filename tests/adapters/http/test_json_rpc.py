@@ -65,7 +65,7 @@ class Service:
         return Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": result})
 
 
-def test_ids_and_fields_go_where_the_template_says(connect: Connect, serve: Serve) -> None:
+def test_ids_and_fields_are_in_the_places_of_the_template(connect: Connect, serve: Serve) -> None:
     server = serve(Service())
     client = connect(bound(), server.base_url)
     job = client.create("a letter", colour=True)
@@ -146,7 +146,7 @@ def test_place_of_the_fields_is_made_if_the_template_has_none() -> None:
             {"body": {"params": {"ids": ["{key}"]}}},
             r"body\.params\.ids\[0\]: unknown placeholder '{key}': use '{id}' or",
         ),
-        ({"body": {"params": [1]}}, "fields_path: the body has something else than an object at 'params'"),
+        ({"body": {"params": [1]}}, "fields_path: the body has a value that is not an object at 'params'"),
         ({"body": {"a": float("nan")}}, "body: must be JSON"),
         ({"body": {"a": {"b": "\ud800"}}}, "body: must be JSON"),
         ({"body": {"a": {1: 2}}}, "body.a"),

@@ -332,7 +332,7 @@ def test_a_client_refuses_a_coroutine(serve: Serve) -> None:
         client.task("t").status()
 
 
-def test_what_the_function_raises_is_told_without_its_text(connect: Connect, serve: Serve) -> None:
+def test_what_the_function_raises_is_reported_without_its_text(connect: Connect, serve: Serve) -> None:
     server, journal = serve(Service()), MemoryJournal()
     task = connect("v1", server.base_url, api_key=raises_with_a_token, journal=journal).task("t")
     with pytest.raises(KeyUnavailable, match=r"api_key raised ValueError \(test_key_functions.py:\d+\)") as info:

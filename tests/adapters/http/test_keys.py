@@ -76,7 +76,7 @@ def test_the_key_of_the_environment_goes_nowhere_else(connect: Connect, name: st
     assert SECRET not in str(info.value)
 
 
-def test_a_key_that_is_given_goes_where_the_caller_says() -> None:
+def test_a_given_key_is_sent_to_any_server() -> None:
     assert usable_key(service("v2"), "https://proxy.example", SecretStr(KEY)).get_secret_value() == KEY
 
 

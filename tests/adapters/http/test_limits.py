@@ -128,7 +128,7 @@ def run() -> Iterator[Callable[..., Endless]]:
 
 @pytest.fixture(params=["sync", "async"])
 def own(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """As `connect`, with an httpx2 client of our own."""
+    """Connect like `connect`, with an httpx2 client of our own."""
     with ExitStack() as opened:
 
         def own(api: str, base_url: str, **settings: Any) -> AnyClient:
@@ -257,7 +257,7 @@ def test_the_first_attempt_has_the_whole_time_of_a_request(connect: Connect, ser
 
 
 @pytest.mark.parametrize("details", [Reply(status=500), Reply(body={"status": "finished"}, delay_s=1.5)])
-def test_a_task_that_is_over_is_told_as_such_when_its_details_come_too_late(
+def test_a_task_that_is_over_is_reported_as_such_when_its_details_come_too_late(
     connect: Connect, serve: Serve, details: Reply
 ) -> None:
     server = serve(lambda seen: Reply(body="finished") if seen.path.endswith("/status") else details)

@@ -57,7 +57,7 @@ def test_option_with_one_error_or_in_another_convention_is_refused(option: str) 
     for name in {*slips(option), *spellings(option)} - {option}:
         with pytest.raises(TypeError) as raised:
             CREATE.request("", fields={name: "x"})
-        assert f"{name!r} is no option and would be sent as a field; did you mean {option!r}?" in str(raised.value)
+        assert f"{name!r} is not an option and would be sent as a field; did you mean {option!r}?" in str(raised.value)
 
 
 @pytest.mark.parametrize(

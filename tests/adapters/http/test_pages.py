@@ -246,7 +246,7 @@ def test_filter_that_is_no_text_is_refused_at_once(connect: Connect, serve: Serv
 
 
 @pytest.mark.parametrize(("name", "first", "wrong"), [("numbers", "2", "0"), ("offsets", "3", "-1")])
-def test_list_begins_where_the_caller_says(connect: Connect, serve: Serve, name: str, first: str, wrong: str) -> None:
+def test_list_begins_at_the_given_page(connect: Connect, serve: Serve, name: str, first: str, wrong: str) -> None:
     listing = WAYS[name].listing
     server = serve(lambda _: Reply(body={"data": {"tasks": []}}))
     client = connect(replace(V1, listing=listing), server.base_url)

@@ -61,7 +61,7 @@ PLACES: dict[str, Any] = {
 
 @pytest.mark.parametrize("status_code", [200, 422])
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_nothing_that_a_server_repeats_tells_the_key(
+def test_nothing_that_a_server_repeats_contains_the_key(
     serve: Serve, connect: Connect, log: io.StringIO, spelling: str, status_code: int
 ) -> None:
     place, journal = "", MemoryJournal()
@@ -118,7 +118,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_no_header_tells_the_key(serve: Serve, connect: Connect, name: str) -> None:
+def test_no_header_contains_the_key(serve: Serve, connect: Connect, name: str) -> None:
     server = serve(lambda _: HEADERS[name])
     with pytest.raises(LifecycleError) as raised:
         connect("v2", server.base_url, api_key=KEY).task("t").status()

@@ -65,7 +65,7 @@ def test_a_date_that_there_is_not_is_a_finding(since: str) -> None:
 @pytest.mark.parametrize(
     ("given", "finding"),
     [
-        ({"since": "2026-08", "instead": ""}, "instead: must say what to use instead"),
+        ({"since": "2026-08", "instead": ""}, "instead: must name the service to use instead"),
         ({"since": "2026-08", "instead": 4}, "instead: must be what to use instead, as text such as 'v4', not 4"),
         ({"since": 2026, "instead": "v4"}, "since: must be a day or a month, as text"),
     ],

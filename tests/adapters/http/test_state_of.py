@@ -174,7 +174,7 @@ def test_function_is_named_in_a_file_by_its_module() -> None:
         ({"state_of": "json:decoder"}, "state_of: must be a function, or its place"),
         ({"state_of": 3}, "state_of: must be a function, or its place"),
         ({"state_of": of_later}, "state_of: must be a function that returns the status, not a coroutine function"),
-        ({"headers": {"X-A": "1", "x-a": "2"}}, "headers.X-A: 'X-A' is there in another letter case, too"),
+        ({"headers": {"X-A": "1", "x-a": "2"}}, "headers.X-A: 'X-A' occurs in another letter case, too"),
         (
             {"authentication": None, "key_variable": KeyVariable("K", "https://jobs.example")},
             "key_variable: must be left",

@@ -95,7 +95,7 @@ def test_another_refusal_is_sent_once(connect: Connect, serve: Serve) -> None:
     [
         ({"statuses": {99: "deleted"}}, "statuses: 99 is no status code"),
         ({"busy": (600,)}, "busy: 600 is no status code"),
-        ({"busy": (200,)}, "busy: 200 means something else: a status, or success"),
+        ({"busy": (200,)}, "busy: 200 already means a status, or success"),
         ({"busy": (404,), "statuses": {404: "deleted"}}, "busy: 404 means something else"),
         ({"statuses": {"gone": "deleted"}}, r"statuses\.gone\.\[key\]: should be a valid integer"),
         ({"statuses": {"4_4": "deleted"}}, "should be a valid integer"),

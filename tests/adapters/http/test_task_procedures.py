@@ -286,7 +286,7 @@ def test_a_command_comes_to_exchanges_and_pauses() -> None:
     assert result == CommandResult("stop", "stopped", sent=True)
 
 
-def test_a_wait_comes_to_reads_tells_and_pauses() -> None:
+def test_a_wait_consists_of_reads_reports_and_pauses() -> None:
     asked, result = actions_of(
         v1_conversation().wait("settled", None, stop_at_unknown=True),
         accepted("running"),

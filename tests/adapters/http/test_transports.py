@@ -188,7 +188,7 @@ class Broken(ssl.SSLContext):
 
 
 @both
-def test_what_breaks_before_a_request_is_sent_is_told_as_not_connected(kind: str, serve: Serve) -> None:
+def test_what_breaks_before_a_request_is_sent_is_reported_as_not_connected(kind: str, serve: Serve) -> None:
     server = serve(V1Service())
     settings: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url.replace("http:", "https:"), "timing": QUICK}
     broken = Broken(ssl.PROTOCOL_TLS_CLIENT)

@@ -154,7 +154,7 @@ def test_the_fields_of_a_command_are_checked_before_anything_is_sent() -> None:
         V3.command_request(V3Event.STOP_TASK, ID, {"strategy": "session"})
 
 
-def test_creating_is_no_way_around_a_command() -> None:
+def test_a_create_cannot_replace_a_command() -> None:
     with pytest.raises(TypeError, match="with sessionId it is dispatch"):
         V3.create_request({"task": "buy milk", "sessionId": ID})
     assert V2.create_request({"task": "buy milk", "sessionId": ID}).body == {"task": "buy milk", "sessionId": ID}
@@ -182,14 +182,14 @@ def _circle() -> list[Any]:
     ],
 )
 def test_a_field_that_is_no_json_is_refused(value: object) -> None:
-    with pytest.raises(TypeError, match="the fields are no JSON"):
+    with pytest.raises(TypeError, match="the fields are not JSON"):
         V3.command_request(V3Event.DISPATCH, ID, {"task": "buy milk", "more": value})
-    with pytest.raises(TypeError, match="the fields are no JSON"):
+    with pytest.raises(TypeError, match="the fields are not JSON"):
         V1.create_request({"task": value})
 
 
 def test_a_text_that_is_not_utf8_is_named_as_that() -> None:
-    with pytest.raises(TypeError, match=r"the fields are no JSON: a text is not UTF-8$"):
+    with pytest.raises(TypeError, match=r"the fields are not JSON: a text is not UTF-8$"):
         V1.create_request({"task": "\udcff"})
 
 
@@ -288,7 +288,7 @@ def test_a_402_shows_the_message_of_its_detail() -> None:
 
 
 @pytest.mark.parametrize("status_code", [200, 201, 202, 299])
-def test_any_2xx_that_says_what_it_must_is_accepted(status_code: int) -> None:
+def test_any_2xx_with_the_required_fields_is_accepted(status_code: int) -> None:
     document = {"id": ID, "status": "stopped", "output": "done"}
     assert read(status_code, document) == Accepted("stopped", NOW, "done", document)
 
@@ -395,7 +395,7 @@ V2_SHAPE: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def test_422_tells_all_fields_in_either_shape() -> None:
+def test_422_names_all_fields_in_either_shape() -> None:
     assert failed(422, V1_SHAPE).fields == (
         FieldError("query.task_id", "field required", "value_error.missing"),
         FieldError("body.steps.0.url", "not a URL", "value_error.url"),
@@ -441,7 +441,7 @@ def test_a_long_error_response_is_cut() -> None:
     assert len(many.fields) == 1_000
 
 
-def test_a_redirect_tells_where_it_leads() -> None:
+def test_a_redirect_names_its_target() -> None:
     assert failed(302, b"", {"location": "https://elsewhere.example/login"}).detail == (
         "redirected to https://elsewhere.example/login"
     )
@@ -485,7 +485,7 @@ def test_retry_after_in_seconds_and_as_a_date(value: str, seconds: float | None)
 
 @pytest.mark.parametrize("status_code", [status_code for status_code, *_ in MEANINGS])
 @pytest.mark.parametrize("asked", ["7", "Fri, 02 Jan 2026 03:04:12 GMT"], ids=["seconds", "date"])
-def test_the_pause_that_any_failure_asks_for_is_told(status_code: int, asked: str) -> None:
+def test_retry_after_of_any_failure_is_reported(status_code: int, asked: str) -> None:
     response = read(status_code, {"detail": "later"}, {"retry-after": asked, **DATE})
     assert isinstance(response, Failure)
     assert response.retry_after_s == 7.0
@@ -1150,7 +1150,9 @@ def test_a_table_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[s
 def test_a_field_that_is_a_misspelt_option_is_refused(name: str, meant: str) -> None:
     create = Call(method="POST", path="/jobs", body={})
 
-    with pytest.raises(TypeError, match=f"{name!r} is no option and would be sent as a field; did you mean {meant!r}"):
+    with pytest.raises(
+        TypeError, match=f"{name!r} is not an option and would be sent as a field; did you mean {meant!r}"
+    ):
         create.request("", fields={name: "order-5"})
 
     declared = replace(create, optional_fields=(name,))
