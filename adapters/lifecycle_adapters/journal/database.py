@@ -43,7 +43,7 @@ from lifecycle_adapters.journal.journal_errors import (
 from lifecycle_adapters.journal.schema import VERSION, metadata, read_json, schema_version
 from lifecycle_adapters.journal.sqlite_file import MOUNTS, SqliteFile, Stamp
 
-LOCK_TIMEOUT_S = 30  # how long a transaction waits for the locks of others
+LOCK_TIMEOUT_S = 30  # the longest wait of a transaction for the locks of others
 
 
 class TransactionMode(StrEnum):
@@ -86,7 +86,7 @@ class Database:
             self._file = SqliteFile(str(self.url.database), mounts) if self._is_sqlite else None
         except (OSError, ValueError) as error:  # a name that is too long, or contains a null byte
             reason = str(error) if isinstance(error, ValueError) else error.strerror
-            raise NotAJournal(f"there can be no such file: {reason}", where=shortened(self.where)) from error
+            raise NotAJournal(f"no file can have this path: {reason}", where=shortened(self.where)) from error
         self._engine = _postgres(self.url) if self._file is None else _sqlite(self.url, self._file, read_only)
         _engines.add(self._engine)
         try:
@@ -303,7 +303,7 @@ def _require_none_of_ours(tables: Collection[str], where: str) -> None:
     """Raise NotAJournal if a database without a version has tables of a journal: they are damaged, or not ours."""
     ours = sorted(metadata.tables.keys() & {*tables})
     if ours:
-        what = f"its table {schema_version.name} is missing, which says what version of this library made the others"
+        what = f"its table {schema_version.name} is missing, which has the version of the library that made the others"
         raise NotAJournal(f"{what} ({', '.join(ours)}); restore it from a backup", where=where)
 
 
@@ -432,7 +432,7 @@ _POSTGRES = {
     "42": NotAJournal,  # a table or a column that is not there
     "40": JournalUnavailable,  # serialization, deadlock
     "53": JournalUnavailable,  # disk, memory, connections
-    "55": JournalUnavailable,  # a lock was not to be had
+    "55": JournalUnavailable,  # a lock was not available
     "57": JournalUnavailable,  # shutting down
     "08": JournalUnavailable,  # connection
 }

@@ -45,7 +45,7 @@ class DamageCode(StrEnum):
     UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer does
     UNREADABLE = "unreadable"  # a value is not of its column's type
     DAMAGED_FILE = "damaged_file"  # the database's own check reports it
-    MISSING_TABLE = "missing_table"  # so that nothing else is checked, nor if a column is missing
+    MISSING_TABLE = "missing_table"  # a table or a column is missing, so that nothing else is checked
     MISSING_COLUMN = "missing_column"
     MISSING_INDEX = "missing_index"  # one that keeps rules, such as one open command a task, or makes queries fast
 
@@ -120,7 +120,7 @@ def _missing_indexes(connection: Connection) -> Iterator[Damage]:
 
 
 def _wrong_types(connection: Connection) -> Iterator[Damage]:
-    """Values of another type than their column's, which SQLite alone keeps."""
+    """Yield the values of another type than their column's, which only SQLite keeps."""
     if connection.dialect.name != "sqlite":
         return
     for table in metadata.sorted_tables:
@@ -135,7 +135,7 @@ def _wrong_types(connection: Connection) -> Iterator[Damage]:
                 yield Damage(DamageCode.UNREADABLE, "", "", None, message)
 
 
-_MOST_WRONG = 100  # of one column: what is wrong with thousands of rows is wrong with their column
+_MOST_WRONG = 100  # of one column: one mistake often affects all of its rows
 
 
 @dataclass(slots=True)
@@ -151,7 +151,7 @@ class _CommandReplay:
 
     @property
     def leads_to(self) -> tuple[str, int, bool]:
-        """The values that the command's row must have: its state, its attempts, and whether it is open."""
+        """Return the values that the command's row must have: its state, its attempts, and whether it is open."""
         return str(self.state), self.attempts, self.is_open
 
 

@@ -22,15 +22,15 @@ class JournalError(AdapterError):
 
 
 class JournalUnavailable(JournalError):
-    """It cannot be reached, is locked or closed, or has no space. The write under way did not happen, or may have."""
+    """The journal cannot be reached, is locked or closed, or has no space. A write under way may have happened."""
 
 
 class JournalReadOnly(JournalError):
-    """It can be read but not written."""
+    """The journal can be read but not written."""
 
 
 class NotAJournal(JournalError):
-    """It is not a database, contains no journal, or is damaged."""
+    """The file or database is not a journal, or is damaged."""
 
 
 class JournalVersionMismatch(JournalError):

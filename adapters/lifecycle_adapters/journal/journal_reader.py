@@ -38,7 +38,7 @@ class TaskRow:
 
     `doubt` is the state in a later report although `state` is final: one of the two is wrong. It is the state that
     `known_state()` of a handle returns, and `status()` if it reads the same again.
-    If a value cannot be read, `error` says why, and the value is None here (`changed_at` is 1970).
+    If a value cannot be read, `error` is the reason, and the value is None here (`changed_at` is 1970).
     """
 
     lifecycle: str
@@ -343,7 +343,7 @@ _OLDEST_RUNNING: sa.ColumnElement[int] = sa.literal_column(
 
 
 def _last_number(connection: Connection) -> float:
-    """The highest number that an entry ever had; infinity where that is not known, as on a replica that lags behind."""
+    """Return the highest number that an entry ever had; infinity if it is not known, as on a replica that lags."""
     if connection.dialect.name == "postgresql":
         return float("inf")
     query = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'lifecycle_entries'"

@@ -100,16 +100,16 @@ class AnyText(UserDefinedType[str]):
 
 
 class Count(UserDefinedType[int]):
-    """A whole number. SQLite keeps what it is given, whatever the type of its column."""
+    """A whole number. SQLite stores a value of any type, whatever the type of its column."""
 
     cache_ok = True
 
     def get_col_spec(self, **_: Any) -> str:
-        """Return the type's name in SQL."""
+        """Return the SQL name of the type."""
         return "BIGINT"
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:  # noqa: ARG002
-        """Return what reads it."""
+        """Return the function that converts a value from the database."""
         return _read_count if dialect.name == "sqlite" else None
 
 

@@ -58,7 +58,7 @@ _KNOWN_BEFORE = sa.select(tasks.c.task_id).where(
 
 @dataclass(frozen=True, slots=True)
 class SqlCreates:
-    """The creates of one lifecycle, as the protocol `lifecycle.journal.Creates`; `SqlJournal.creates` makes it."""
+    """The creates of one lifecycle, by the protocol `lifecycle.journal.Creates`; made by `SqlJournal.creates`."""
 
     _database: Database
     _writer: Callable[[], Writer]
@@ -67,7 +67,7 @@ class SqlCreates:
 
     @property
     def blocking(self) -> bool:
-        """True: the methods wait for a disk or a network."""
+        """Return True: the methods wait for a disk or a network."""
         return True
 
     def add(
@@ -252,8 +252,8 @@ def require_readable_create(row: RowMapping) -> None:
     """Raise ValueError unless all values are of their columns' types, fields and labels objects, and labels texts."""
     require_readable(row.values())
     objects = {"fields": row[creates.c.fields], "labels": row[creates.c.labels]}
-    wrong = [f"its {name} are no JSON object" for name, value in objects.items() if not isinstance(value, dict)] or [
-        f"its label {shortened(name)} is no text"
+    wrong = [f"its {name} are not a JSON object" for name, value in objects.items() if not isinstance(value, dict)] or [
+        f"its label {shortened(name)} is not a text"
         for name, text in objects["labels"].items()
         if not isinstance(text, str)
     ]

@@ -78,7 +78,7 @@ class SqlJournal(ProcessBound):
         worker: the worker's name in the journal, unique among running workers. A worker that restarts under the
             same name can resume its open commands at once. Host, process number and a random number if omitted.
             The child of a fork is another worker, which does not release its parent's claims.
-        lease_s: seconds after which a worker that has written nothing about the command it has claimed is taken for
+        lease_s: seconds after which a worker that has written nothing about the command it has claimed counts as
             dead, more than 0 and at most 31,536,000 (a year); longer than a request and a pause between two. The same
             for all workers of a journal: a worker that recovers a command uses its own lease.
         read_only: whether nothing is ever written; the file may belong to another user, the server may be a replica.
@@ -123,7 +123,7 @@ class SqlJournal(ProcessBound):
         return f"{type(self).__name__}({self.database.where!r}, worker={self.worker!r})"
 
     def become_another_worker(self) -> None:
-        """Change to another worker that has claimed nothing; called in the child of a fork, while its parent runs on.
+        """Change to another worker that has claimed nothing; called in the child of a fork, while its parent continues.
 
         The child's name is the given name with the child's process number.
         """
@@ -148,12 +148,12 @@ class SqlJournal(ProcessBound):
         return SqlTaskJournal(self, lifecycle, check_name("task id", task_id))
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> SqlCreates:
-        """Return the creates of tasks of this lifecycle. Raises TypeError: it is not a lifecycle."""
+        """Return the creates of tasks of this lifecycle. Raises TypeError if it is not a lifecycle."""
         require_lifecycle(lifecycle)
         return SqlCreates(self.database, self.writer, self.lease, lifecycle)
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
-        """Return the ids of the tasks that have an open command. Raises TypeError: it is not a lifecycle."""
+        """Return the ids of the tasks that have an open command. Raises TypeError if it is not a lifecycle."""
         require_lifecycle(lifecycle)
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.open_tasks(connection, lifecycle.name)
@@ -207,11 +207,11 @@ class SqlJournal(ProcessBound):
             lifecycle: one lifecycle, or its name; all if omitted.
             state: one state; all if omitted. A query by state is fast only if `lifecycle` is given too.
             after: the cursor of the page before, 0 for the first page.
-            limit: how many tasks a page has at most.
+            limit: the most tasks of a page.
         Raises:
-            UnknownName: no task of this lifecycle is recorded (`Client("v1")` records under "v1-full"), or neither
-                the journal nor the catalog has this state, nor the lifecycle if it is given as an object, as one of
-                your own should be. An empty journal accepts every name.
+            UnknownName: no task of this lifecycle is recorded (`Client("v1")` records under "v1-full"), or the state
+                is in neither the journal, the catalog, nor `lifecycle`, if that is an object (pass your own
+                lifecycles as objects). An empty journal accepts every name.
             ValueError: `limit` is less than 1, or `after` is negative.
             TypeError: `after` or `limit` is not an integer, or `state` is not a text.
         """
@@ -245,7 +245,7 @@ class SqlJournal(ProcessBound):
 
         Args:
             since: the cursor of the changes before; None for the beginning, `"now"` for the present.
-            limit: how many entries are returned at most; the cursor leads to the rest.
+            limit: the most entries to return; the cursor leads to the rest.
         Raises:
             ValueError: `since` is not a cursor of a journal's changes, or is ahead of the journal, because another one
                 gave it; or `limit` is less than 1. PostgreSQL's cursors are not compared with the journal: a
@@ -292,7 +292,7 @@ class SqlJournal(ProcessBound):
     def forget(self, task_id: TaskId, lifecycle: Named | None = None) -> int:
         """Delete everything about a task, and return the number of deleted tasks (one for each lifecycle).
 
-        Of a webhook about it only the digest stays that recognises a repeated delivery, until it is pruned.
+        Of a webhook about it only a digest is kept until it is pruned, to recognise a repeated delivery.
         The idempotency keys of its create and its commands are free again: the next use of one is sent as new.
 
         Raises:
@@ -339,18 +339,18 @@ def _worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
 
 
-_LARGEST = 2**62  # what databases take as a number
+_LARGEST = 2**62  # the largest integer of databases
 
 
 def _whole_number(given: int, name: str, *, at_least: int) -> int:
-    """Return a number that a database takes. Raises TypeError, ValueError."""
+    """Return a number that a database accepts. Raises TypeError, ValueError."""
     require(given, int, f"{name} must be a whole number")
     require_number(given, name, at_least=at_least)
     return min(given, _LARGEST)
 
 
 def _task_reports(reports: Iterable[TaskReport]) -> list[TaskReport]:
-    """Return the reports. Raises TypeError: one is not a TaskReport."""
+    """Return the reports. Raises TypeError if one is not a TaskReport."""
     require(reports, Iterable, "reports must be a list or another iterable")
     given = list(reports)
     for each in given:
@@ -371,7 +371,7 @@ def _name_of(lifecycle: Any) -> str | None:
         return lifecycle.name
     if isinstance(lifecycle, str | None):
         return lifecycle
-    raise TypeError(f"a lifecycle or its name is wanted, not {lifecycle!r}")
+    raise TypeError(f"lifecycle must be a lifecycle or its name, not {lifecycle!r}")
 
 
 _journals: weakref.WeakSet[SqlJournal] = weakref.WeakSet()
@@ -396,7 +396,7 @@ def _outcomes_of(entered: Sequence[AppliedReport | UnreadableRecord]) -> list[Re
 
 
 class SqlTaskJournal(Generic[S, E]):
-    """One task's journal; `SqlJournal.task` makes it, the protocol `lifecycle.journal.TaskJournal` defines it."""
+    """One task's journal, by the protocol `lifecycle.journal.TaskJournal`; made by `SqlJournal.task`."""
 
     __slots__ = ("_has_opened", "_journal", "_key", "_known")
 
@@ -408,7 +408,7 @@ class SqlTaskJournal(Generic[S, E]):
 
     @property
     def blocking(self) -> bool:
-        """True: the methods wait for a disk or a network."""
+        """Return True: the methods wait for a disk or a network."""
         return True
 
     def load(self) -> TaskRecord[S, E]:
@@ -466,7 +466,7 @@ class SqlTaskJournal(Generic[S, E]):
 
     def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[S, E] | None:
         """Claim an open command; return None if it has ended, or a worker that may be alive has claimed it."""
-        self._known = None  # a claim needs a locked row: it is not judged by a snapshot
+        self._known = None  # a claim needs a locked row, not a snapshot
         return self._write(lambda transaction: sql_commands.claim(transaction, command_id, dead=dead))
 
     def release(self, command_id: str, *, claim: int) -> None:

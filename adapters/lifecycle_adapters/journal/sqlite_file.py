@@ -49,20 +49,20 @@ class SqliteFile:
 
     @property
     def is_cleared_up(self) -> bool:
-        """True if reading may create files beside it, because this process can remove them again."""
+        """Return whether reading may create files beside it, because this process can remove them again."""
         return self._network is None and _may_write(self._path) and _may_write(self._path.parent)
 
     def prepare_to_write(self) -> None:
         """Create it, readable for its owner only, if it does not exist.
 
         Raises:
-            NotAJournal: it is a directory, or no regular file.
+            NotAJournal: it is a directory, or not a regular file.
             JournalReadOnly: it exists and cannot be written.
             JournalError: it is on a network file system, or has a hard link.
         """
         self._require_regular()
         if self._network is not None:
-            what = f"it is on a network file system ({self._network}), where SQLite cannot keep machines apart"
+            what = f"it is on a network file system ({self._network}), where SQLite cannot lock it between machines"
             raise JournalError(f"{what}; use a local directory, or PostgreSQL for many machines", where=self._where)
         if self._path.is_file() and self._path.stat().st_nlink > 1:
             what = "the file has a second name (a hard link), and SQLite keeps the newest part beside one of them"
@@ -77,7 +77,7 @@ class SqliteFile:
         """Raise if the file does not exist or cannot be read; SQLite would create a missing one.
 
         Raises:
-            NotAJournal: there is no such file, it is a directory, or no regular file.
+            NotAJournal: there is no such file, or it is a directory or not a regular file.
             JournalReadOnly: this user may not read it.
         """
         self._require_regular()
@@ -97,7 +97,7 @@ class SqliteFile:
         with suppress(FileNotFoundError):
             if self._wal.stat().st_size:
                 if self._network is not None or not (self._shm.exists() or _may_write(self._path.parent)):
-                    what = f"its newest part is in {self._wal.name}, which cannot be read from where it lies"
+                    what = f"its newest part is in {self._wal.name}, which cannot be read in this directory"
                     raise JournalReadOnly(f"{what}; copy both files to a local directory", where=self._where)
                 self._require_right_to_read(self._wal, self._shm)
                 return f"{uri}?mode=ro", None

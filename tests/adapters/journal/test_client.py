@@ -118,7 +118,7 @@ def test_a_whole_life_can_be_read_afterwards(emulator: Emulator, open_real: Open
     assert list(journal.check()) == []
 
 
-def test_another_process_goes_on_where_the_first_has_ended(emulator: Emulator, open_real: OpenReal) -> None:
+def test_another_process_continues_where_the_first_has_ended(emulator: Emulator, open_real: OpenReal) -> None:
     with open_real() as journal, connected(emulator, journal) as client:
         task_id = client.create("buy milk").id
         emulator.fire(task_id, "start")
@@ -152,7 +152,7 @@ class Forgetful(httpx2.BaseTransport):
         return response
 
 
-def test_a_command_whose_record_is_deleted_meanwhile_is_not_said_to_be_unsent(
+def test_a_command_whose_record_is_deleted_meanwhile_is_not_reported_as_unsent(
     emulator: Emulator, open_real: OpenReal
 ) -> None:
     with open_real() as journal, connected(emulator, journal) as client:
@@ -294,7 +294,7 @@ def test_what_stays_uncertain_is_recovered_by_the_next_process(emulator: Emulato
 # --- asyncio ---------------------------------------------------------------------------------------
 
 
-def test_an_event_loop_goes_on_while_the_database_is_locked(emulator: Emulator, open_real: OpenReal) -> None:
+def test_an_event_loop_continues_while_the_database_is_locked(emulator: Emulator, open_real: OpenReal) -> None:
     journal, other = open_real(), open_real()
 
     async def longest_pause_s(task: asyncio.Task[Any]) -> float:

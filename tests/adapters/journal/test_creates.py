@@ -333,9 +333,9 @@ def test_a_create_that_cannot_be_read_is_in_the_history(journal: SqlJournal) -> 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ("fields = '[1]'", "its fields are no JSON object"),
-        ("fields = 'null'", "its fields are no JSON object"),
-        ("labels = '\"sold out\"'", "its labels are no JSON object"),
+        ("fields = '[1]'", "its fields are not a JSON object"),
+        ("fields = 'null'", "its fields are not a JSON object"),
+        ("labels = '\"sold out\"'", "its labels are not a JSON object"),
         ('labels = \'{"order": "5", "count": 5}\'', "its label 'count' is no text"),
         ("fields = '[oops'", "'[oops' is not JSON: Expecting value: line 1 column 2 (char 1)"),
     ],
@@ -370,7 +370,7 @@ def raised(call: Callable[[], object]) -> UnreadableCreate:
 
 
 @pytest.mark.parametrize("column", ["lifecycle", "task_id"])
-def test_a_check_says_of_a_name_that_is_not_text_why(journal: SqlJournal, column: str) -> None:
+def test_check_reports_a_name_that_is_not_text(journal: SqlJournal, column: str) -> None:
     if journal.database.dialect.name != "sqlite":
         pytest.skip("the column's type forbids it")
     done(journal.creates(V1))

@@ -74,7 +74,7 @@ def test_numbers_are_not_given_again(journal: SqlJournal) -> None:
     assert len(journal.changes(cursor).entries) == 4, "a reader of the changes misses none of the new"
 
 
-def test_a_page_goes_on_after_its_last_task_was_forgotten(journal: SqlJournal) -> None:
+def test_a_page_continues_after_its_last_task_was_forgotten(journal: SqlJournal) -> None:
     for name in ("a", "b", "c"):
         lived(journal, name)
     page = journal.tasks(limit=2)

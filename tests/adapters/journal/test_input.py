@@ -103,7 +103,7 @@ def test_an_id_that_no_index_takes_is_refused(journal: SqlJournal) -> None:
     ]
 
     for act in refused:
-        with pytest.raises(ValueError, match=r"has 10,000 bytes; a journal takes 1,000"):
+        with pytest.raises(ValueError, match=r"has 10,000 bytes; a journal accepts 1,000"):
             act()
 
     assert [task.task_id for task in journal.tasks().tasks] == ["task-1"]

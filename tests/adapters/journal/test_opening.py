@@ -244,7 +244,7 @@ def test_uri_of_sqlite_is_no_file_name(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "path", ["./u:p@h.db", "./file:x.db", "./password=1.db", "date=2026-01-01.db", "postgres.db", "a@b.db"]
 )
-def test_a_path_that_only_looks_so_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+def test_a_path_that_resembles_a_url_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.chdir(tmp_path)
 
     SqlJournal(path).close()
@@ -463,7 +463,9 @@ def test_a_journal_in_memory_is_another(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["sqlite://j.db", "sqlite://j/j.db", "sqlite:j.db", "SQLite:/j.db"])
-def test_url_of_sqlite_without_three_slashes_says_so(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_of_sqlite_without_three_slashes_is_an_error(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(ValueError, match="three slashes before its path, as in sqlite:///journal"):

@@ -212,7 +212,7 @@ def test_reports_are_exported_without_the_entry(
 
 
 @pytest.mark.usefixtures("bad_entry")
-def test_a_check_goes_on_behind_the_entry(journal: SqlJournal) -> None:
+def test_a_check_continues_behind_the_entry(journal: SqlJournal) -> None:
     damage(journal, "UPDATE lifecycle_tasks SET state = 'done' WHERE task_id = 'good-2'")
 
     found = [(each.task_id, each.code) for each in journal.check({"job": OLD})]
