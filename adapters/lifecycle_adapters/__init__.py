@@ -8,5 +8,5 @@ from __future__ import annotations
 
 import logging
 
-# What is logged has its facts beside the text, and says little on a terminal: it is for those who set logging up.
+# Log records carry facts beside a short text, so a program that has not configured logging prints none of them.
 logging.getLogger("lifecycle_adapters").addHandler(logging.NullHandler())

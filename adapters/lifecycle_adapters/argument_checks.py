@@ -14,17 +14,17 @@ from lifecycle import Lifecycle
 TaskId = str | int | UUID
 
 MOST_THREADS = 1_000
-"""The threads that DuckDB may be given. It would take minutes to begin with a hundred thousand."""
+"""The most threads for DuckDB. It would take minutes to start a hundred thousand."""
 
 
 def require(given: Any, kind: Any, wanted: str) -> None:
-    """Raise TypeError, whose message says what is wanted, unless `given` is an instance of `kind`."""
+    """Raise TypeError with the message `wanted` unless `given` is an instance of `kind`."""
     if not isinstance(given, kind):
         raise TypeError(f"{wanted}, not {described(given)}")
 
 
 def require_boolean(given: Any, name: str) -> None:
-    """Raise TypeError unless `given` is True or False: of a text, also "no" would be true."""
+    """Raise TypeError unless `given` is True or False: as a text, even "no" would be true."""
     require(given, bool, f"{name} must be True or False")
 
 
@@ -45,7 +45,7 @@ def path_text(given: Any, name: str) -> str:
 
 
 def described(given: object) -> str:
-    """Return a value as messages show it, with its type."""
+    """Return a value with its type, for a message."""
     return f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
 
 
@@ -101,7 +101,7 @@ def _range(more_than: float | None, at_least: float | None, at_most: float | Non
 
 
 def require_lifecycle(given: Any, name: str = "lifecycle") -> None:
-    """Raise TypeError unless `given` is a Lifecycle; a name of the catalog is none."""
+    """Raise TypeError unless `given` is a Lifecycle; a name in the catalog is not one."""
     require(given, Lifecycle, f"{name} must be a Lifecycle, such as lifecycle.get('v1')")
 
 

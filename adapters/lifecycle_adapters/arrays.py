@@ -1,8 +1,8 @@
 """A lifecycle over NumPy arrays of small integers, for orchestrators that hold a million tasks in memory.
 
-The extra is `arrays`: NumPy alone. `CodedLifecycle` asks a lifecycle everything once, pair by pair, and
-looks the results up for whole arrays; it knows no rule of its own. Names become codes and codes names here;
-where arrays come from and go to does not belong here.
+The extra is `arrays`: NumPy alone. `CodedLifecycle` queries a lifecycle once for each pair, and looks the
+results up for whole arrays; it has no rules of its own. This module converts names to codes and back; reading and
+writing arrays does not belong here.
 
     >>> from lifecycle import get
     >>> tasks = CodedLifecycle(get("v1-full"))
@@ -37,28 +37,28 @@ except ImportError:
 __all__ = ["CodedLifecycle", "Codes", "Given"]
 
 Codes: TypeAlias = npt.NDArray[np.unsignedinteger[Any]]
-"""What is returned: an array of the smallest unsigned type that holds all codes, `uint8` for up to 255 names."""
+"""A returned array: of the smallest unsigned type that holds all codes, `uint8` for up to 255 names."""
 
 Indices: TypeAlias = npt.NDArray[np.integer[Any]]
 
 Given: TypeAlias = Indices | np.integer[Any] | int
-"""What is given: codes in an array of any integer type, or one code for all."""
+"""An argument: codes in an array of any integer type, or one code for all."""
 
 
 class CodedLifecycle(Generic[S, E]):
     """A lifecycle whose states and events are codes: their places, 0..n-1, in the declared order.
 
-    `none`, the largest number of the states' type, is the code of no state, where `Lifecycle` says
-    None: what a refused event leads to, and what an unknown status stands for. What `Lifecycle.extend`
-    returns keeps the codes of what it extends, `none` too as long as there are at most 255 states.
+    `none`, the largest number of the states' type, is the code of no state. It takes the place of None in
+    `Lifecycle`: a refused event leads to it, and an unknown status has it. A lifecycle made by `Lifecycle.extend`
+    keeps the codes of the extended one, and also `none` if there are at most 255 states.
 
     Arrays may be of any integer type (those of the `encode_` methods are the fastest), of any layout,
-    read-only or empty. Two that are given together are broadcast as NumPy does, so one event can be
-    given for all states. Nothing is changed but `out`, so threads may share an instance.
+    read-only or empty. Two array arguments are broadcast by NumPy's rules, so one event can be
+    given for all states. Only `out` is changed, so threads may share an instance.
 
     Every method that takes codes raises:
-        ValueError: a code that stands for nothing, one that is masked, or shapes that do not fit.
-        TypeError: something else than integers; truth values are none; or no lifecycle.
+        ValueError: a code has no meaning or is masked, or the shapes do not fit.
+        TypeError: the codes are not integers (Booleans are not), or the lifecycle is not one.
     """
 
     def __init__(self, lifecycle: Lifecycle[S, E]) -> None:
@@ -93,10 +93,10 @@ class CodedLifecycle(Generic[S, E]):
         )
 
     def encode_statuses(self, statuses: Iterable[str], *, channel: str = Channel.API) -> Codes:
-        """Return the codes of the states that a channel's statuses stand for, `none` for an unknown one.
+        """Return the codes of the states that a channel's statuses name, `none` for an unknown one.
 
         Raises:
-            UnknownName: a channel that is neither usual nor named by an alias.
+            UnknownName: the channel is neither a built-in one nor named by an alias.
             TypeError: `statuses` is one text.
         """
         require_iterable(statuses, "statuses")
@@ -110,27 +110,27 @@ class CodedLifecycle(Generic[S, E]):
             return np.fromiter(texts, self._state_type)
 
     def decode_states(self, states: Given) -> list[S | None]:
-        """Return the names of states' codes, None for `none`, in the order of a flattened array."""
+        """Return the names of states' codes, None for `none`, in the order of the flattened array."""
         codes = self._checked(states, "state", self.states, allowed=self.none)
         names: dict[int, S | None] = {**dict(enumerate(self.states)), self.none: None}
         return [names[code] for code in codes.ravel().tolist()]
 
     def decode_events(self, events: Given) -> list[E]:
-        """Return the names of events' codes, in the order of a flattened array."""
+        """Return the names of events' codes, in the order of the flattened array."""
         codes = self._checked(events, "event", self.events)
         return [self.events[code] for code in codes.ravel().tolist()]
 
     def decode_kinds(self, kinds: Given) -> list[ObservationKind]:
-        """Return what the codes of kinds stand for, in the order of a flattened array."""
+        """Return the kinds of observations with these codes, in the order of the flattened array."""
         codes = self._checked(kinds, "kind", self.kinds)
         return [self.kinds[code] for code in codes.ravel().tolist()]
 
     def is_final(self, states: Given) -> npt.NDArray[np.bool_]:
-        """Return for each state whether nothing can follow it."""
+        """Return for each state whether it is final."""
         return np.asarray(self._final.take(self._checked(states, "state", self.states)))
 
     def step_many(self, states: Given, events: Given, out: Codes | None = None) -> Codes:
-        """Return the states that events lead to, `none` where they are refused.
+        """Return the states to which events lead, `none` for refused events.
 
         Args:
             states: the codes of states.
@@ -146,11 +146,10 @@ class CodedLifecycle(Generic[S, E]):
         """Judge live reports against the states known so far, each as `Lifecycle.observe` does.
 
         Args:
-            known: the codes of the states we last believed in.
-            reported: the codes of the states that were reported, as of `encode_statuses`; `none` is an
-                unknown status.
+            known: the codes of the known states.
+            reported: the codes of the reported states, from `encode_statuses`; `none` is an unknown status.
         Returns:
-            The codes of the states to keep, and the codes of what the reports are (see `kinds`).
+            The codes of the states to keep, and the codes of the kinds of the observations (see `kinds`).
         """
         known = self._checked(known, "state", self.states)
         reported = self._checked(reported, "state", self.states, allowed=self.none)
@@ -160,8 +159,8 @@ class CodedLifecycle(Generic[S, E]):
 
     @cached_property
     def _observations(self) -> tuple[_PairTable, _PairTable]:
-        """The state to keep and the kind, for each known state and each reported one; the last column is `none`."""
-        # Made when it is first used: states squared are many pairs, some seconds for 2,000 states.
+        """Return the state to keep and the kind, by known state (row) and reported state; the last column is `none`."""
+        # Computed on first use: the square of 2,000 states takes some seconds.
         code_of_kind = {kind: code for code, kind in enumerate(self.kinds)}
         relation = self.lifecycle.relation
         reported = (*self.states, None)
@@ -176,7 +175,7 @@ class CodedLifecycle(Generic[S, E]):
         self, codes: Given, what: str, names: Sequence[str], *, allowed: int | None = None
     ) -> npt.NDArray[np.integer[Any]]:
         if np.ma.is_masked(codes):
-            raise ValueError(f"{self.lifecycle.name}: {what} codes must not be masked: fill them before, with `none`")
+            raise ValueError(f"{self.lifecycle.name}: {what} codes must not be masked; fill them with `none` first")
         array = np.asarray(codes)
         if not array.size and not isinstance(codes, np.ndarray | np.generic):  # an empty list has no type of its own
             array = array.astype(self._state_type)
@@ -192,20 +191,20 @@ class CodedLifecycle(Generic[S, E]):
         return array
 
     def _wrong_code(self, code: int, what: str, count: int) -> str:
-        why = ": it stands for none, after a refused event or an unknown status"
+        why = ": it is the code of no state, after a refused event or an unknown status"
         hint = why if what == "state" and code == self.none else f" (there are {count}, from 0)"
         return f"{self.lifecycle.name}: {code} is no {what}'s code{hint}"
 
 
-# What is allocated for so many is used again for the next; fresh memory for a million takes longer than the look-ups.
+# Chunks reuse the same memory; fresh memory for a million values takes longer than the look-ups.
 _AT_ONCE = 1 << 16
 
 
 class _PairTable:
     """A value for every pair of a row and a column, in one flat table.
 
-    Of a million values of uint8 each takes less than a nanosecond, all checks included: through `bytes.translate`
-    where the number of a pair is a byte too, else twice as long through `take`, which first makes every
+    With a million values of uint8, each takes less than a nanosecond, all checks included: through `bytes.translate`
+    if the number of a pair is also a byte, otherwise twice as long through `take`, which first makes every
     number eight bytes wide. `table[rows, columns]` takes 5 ns.
     """
 
@@ -245,12 +244,12 @@ class _PairTable:
 
 
 def _flattened(indices: Indices, shape: tuple[int, ...]) -> Indices:
-    """One index for each of the values, in one dimension; or one for all of them, in none."""
+    """Return the indices as one dimension, one for each value, or as a scalar for all values."""
     return indices if not indices.ndim else np.broadcast_to(indices, shape).reshape(-1)
 
 
 def _type_for(count: int) -> np.dtype[np.unsignedinteger[Any]]:
-    """The smallest unsigned type with a number for each of `count` things and one more."""
+    """Return the smallest unsigned type with a number for each of `count` names and one more, `none`."""
     return np.min_scalar_type(count)
 
 

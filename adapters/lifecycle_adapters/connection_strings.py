@@ -1,4 +1,4 @@
-"""Recognition of database URLs and connection strings, so that none is taken for a file name with a password in it.
+"""Recognition of database URLs and connection strings, so that none is used as a file name with a password in it.
 
 The keywords are those of PostgreSQL's manual, section 34.1.2 (Parameter Key Words).
 """
@@ -63,7 +63,7 @@ def parameters(text: str) -> dict[str, str]:
     if is_sendable(text):
         with suppress(ProgrammingError):  # its message may contain a part of the password
             given = {name: str(value) for name, value in conninfo_to_dict(text).items()}
-    # After `host=` without a value libpq takes the next keyword for it, and messages show hosts.
+    # After `host=` without a value libpq reads the next keyword as the host, and messages show hosts.
     if given is None or any(is_dsn(value) for name, value in given.items() if name not in _MAY_LOOK_LIKE_ONE):
         raise ValueError(_NOT_A_DSN)
     if given.get("port", "").strip(",0123456789"):
@@ -75,5 +75,5 @@ _MAY_LOOK_LIKE_ONE = ("password", "sslpassword", "options")
 
 
 def is_sendable(text: str) -> bool:
-    """Return whether libpq takes all of a text: it has no null byte and no surrogate."""
+    """Return whether libpq accepts a text: it has no null byte and no surrogate."""
     return is_text(text) and "\0" not in text

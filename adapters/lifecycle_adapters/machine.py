@@ -62,7 +62,7 @@ M = TypeVar("M")
 
 @dataclass(frozen=True, slots=True)
 class StateChange(Generic[M, S, E]):
-    """The argument of a callback; `args` and `kwargs` are those with which the event was fired."""
+    """The argument of a callback; `args` and `kwargs` are the arguments of the call that fired the event."""
 
     model: M
     source: S
@@ -330,7 +330,7 @@ class _Bound(transitions.Machine, Generic[S, E]):
 
     @property
     def state(self) -> S:
-        """The object's state. Raises UnknownName if other code has set an undeclared one."""
+        """Return the object's state. Raises UnknownName if other code has set an undeclared one."""
         state: S = self.get_state(getattr(self._bound, self.model_attribute)).value
         return state
 
@@ -470,8 +470,8 @@ def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, att
     methods = tuple(_method_names(lifecycle, attribute)) if attach else ()
     twice = [name for name, count in Counter((attribute, *methods)).items() if count > 1]
     if twice:
-        hint = "name the state otherwise by attribute=" if attribute in twice else "pass attach=False"
-        raise ValueError(f"{lifecycle.name}: two things would be named {', '.join(twice)}; {hint}")
+        hint = "give the state another name with attribute=" if attribute in twice else "pass attach=False"
+        raise ValueError(f"{lifecycle.name}: two methods or attributes would be named {', '.join(twice)}; {hint}")
     for name, value in list(getattr(model, "__dict__", {}).items()):
         if isinstance(value, _OfACopy):
             delattr(model, name)

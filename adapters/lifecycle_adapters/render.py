@@ -155,7 +155,7 @@ def write_gallery(
     """Write lifecycles, by default those of the catalog, in every format, and an index, and return their paths.
 
     The directory is created if needed. A file of an earlier gallery is overwritten, or removed if the gallery no
-    longer contains it; other files are not changed, also those that a symbolic link in the directory names.
+    longer contains it; other files are not changed, including the targets of symbolic links in the directory.
 
     Raises:
         RenderError: a file of the same name is not from an earlier gallery; the layout program failed or took longer
@@ -199,7 +199,7 @@ def _gallery(pictures: Sequence[Diagram]) -> dict[str, bytes]:
 
 
 def _unfit(name: str, names: Mapping[str, int]) -> str | None:
-    """Return why no file can have a lifecycle's name, None if one can. `names`: how often each occurs, casefolded."""
+    """Return the reason why a name cannot be a file's, None if it can. `names` counts the names, casefolded."""
     if not _FILE_NAME.fullmatch(name):
         return "no file can have it"
     if f"{name}.md".casefold() == _INDEX.casefold():

@@ -1,7 +1,7 @@
 """Spans and metrics of OpenTelemetry, if its API package is installed (extra `telemetry`); otherwise no-ops.
 
 Nothing needs to be enabled: the process's configured OpenTelemetry SDK receives the data. This is the only importer of
-`opentelemetry`. Two kinds of callers feed it, so that each fact is recorded once, whatever caused it:
+`opentelemetry`. Two kinds of callers feed it, so that each fact is recorded once, for every cause:
 
 - A journal calls `count_report` for every recorded report, with the task's record before and after: a report comes
   from a command, a wait, a watcher or a webhook, and only the journal knows what it changed. `SqlJournal` calls it by

@@ -230,7 +230,7 @@ def test_no_state_is_taken_only_where_it_can_be_meant(coded: Coded, method: str)
         with pytest.raises(ValueError, match=f"{len(coded.states)} is no state's code"):
             ask(coded, np.array([coded.none, len(coded.states)]))
     else:
-        hint = ": it stands for none" if what == "state" else r" \(there are"
+        hint = ": it is the code of no state" if what == "state" else r" \(there are"
         with pytest.raises(ValueError, match=f"{coded.none} is no {what}'s code{hint}"):
             ask(coded, codes)
 
@@ -308,7 +308,7 @@ def test_an_empty_list_has_no_wrong_type(method: str, nothing: Any) -> None:
 def test_codes_that_are_masked_are_refused(method: str, mask: list[bool]) -> None:
     what, ask = METHODS[method]
     ask(SMALL, np.ma.array([0, 1], mask=[False, False]))
-    with pytest.raises(ValueError, match=f"{what} codes must not be masked: fill them before"):
+    with pytest.raises(ValueError, match=f"{what} codes must not be masked; fill them with `none` first"):
         ask(SMALL, np.ma.array([0, 1], mask=mask))
     with pytest.raises(ValueError, match="must not be masked"):
         ask(SMALL, np.ma.masked)
@@ -414,7 +414,7 @@ def test_a_million_tasks_take_their_next_step(coded: CodedLifecycle[V1State, V1E
     assert np.unique(kept).tolist() == coded.encode_states([V1State.PAUSED]).tolist()
 
 
-def test_the_kinds_of_a_report_are_told_apart(coded: CodedLifecycle[V1State, V1Event]) -> None:
+def test_the_kinds_of_a_report_are_distinguished(coded: CodedLifecycle[V1State, V1Event]) -> None:
     known = coded.encode_states([V1State.CREATED] * 3 + [V1State.RUNNING, V1State.STOPPED, V1State.STOPPED])
     words = ["created", "running", "paused", "created", "failed", "vanished"]
     kept, kinds = coded.observe_many(known, coded.encode_statuses(words))

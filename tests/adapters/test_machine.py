@@ -436,8 +436,8 @@ def test_names_that_the_lifecycle_uses_twice_are_refused() -> None:
         "is_a": "is_a",
         "state": "state",
     }.items():
-        hint = "name the state otherwise by attribute=" if event == "state" else "pass attach=False"
-        with pytest.raises(ValueError, match=f"twice: two things would be named {names}; {hint}"):
+        hint = "give the state another name with attribute=" if event == "state" else "pass attach=False"
+        with pytest.raises(ValueError, match=f"twice: two methods or attributes would be named {names}; {hint}"):
             bind(lifecycle(event), Task())
     machine = bind(lifecycle("trigger"), Task(), attach=False)
     assert machine.fire("trigger") == "b"

@@ -288,7 +288,7 @@ def test_the_command_line_waits_and_watches_until_the_run_is_over(
     assert (status.stdout, status.stderr) == ("completed\n", "build: accepts rerun\n")
 
 
-def test_command_line_says_that_the_state_after_a_rerun_is_the_last_known_one(
+def test_command_line_marks_the_state_after_a_rerun_as_the_last_known_one(
     server: ScriptedServer, builds: Builds, tmp_path: Path
 ) -> None:
     file = tmp_path / "builds.yaml"

@@ -63,11 +63,11 @@ class PolicyEnforcer:
 
     @property
     def needs_cost(self) -> bool:
-        """True if any policy needs the cost of tasks."""
+        """Return whether any policy needs the cost of tasks."""
         return any(policy.needs_cost for policy in self._policies)
 
     def decide(self, watched: WatchedTask) -> tuple[Policy | None, list[Event]]:
-        """Return the policy whose command is to be sent now (None if there is none), and the alerts of the others."""
+        """Return the policy whose command must be sent now (None if there is none), and the alerts of the others."""
         chosen, events, facts = None, list[Event](), self._facts(watched, watched.record)
         for policy in self._applicable(watched, facts):
             if facts is None or (ends_task(policy) and chosen is not None):
@@ -141,7 +141,7 @@ class PolicyEnforcer:
             command, idempotency_key=f"{stem}:{number}", reason=reason, origin=f"policy:{policy.name}"
         )
 
-    # --- which policies, with which facts ---------------------------------------------------------
+    # --- policies and their facts ---------------------------------------------------------
 
     def _facts(self, watched: WatchedTask, record: TaskRecord[Any, Any] | None) -> Facts | None:
         if record is None or not self._policies:
@@ -206,7 +206,7 @@ class PolicyEnforcer:
         return [PolicyFailed(**attributes, error=error)]
 
     def _note_failure(self, watched: WatchedTask, policy: Policy, error: Exception) -> bool:
-        """Record a failure, and when to retry; return whether it is to be emitted."""
+        """Record a failure, and when to retry; return whether to emit it."""
         last, kind = watched.failing.get(policy.name), _kind_of(error)
         times = 1 if last is None else last.times + 1
         asked_s = pause_asked_s(getattr(error.__cause__ or error, "retry_after_s", None))
@@ -248,9 +248,9 @@ def _log_of(acted: PolicyAction) -> PolicyAction:
         "state": None if acted.state is None else str(acted.state),
     }
     if acted.error is None:
-        _log.info("a policy gave a command", extra=facts)
+        _log.info("a policy's command succeeded", extra=facts)
     else:
-        _log.warning("a policy's command did not simply succeed", extra={**facts, "error": str(acted.error)})
+        _log.warning("a policy's command did not succeed", extra={**facts, "error": str(acted.error)})
     return acted
 
 

@@ -41,7 +41,7 @@ class Change:
 
     @property
     def is_unknown(self) -> bool:
-        """True if the lifecycle does not declare the status."""
+        """Return whether the status is one that the lifecycle does not declare."""
         return self.kind is ObservationKind.UNKNOWN
 
 
@@ -96,7 +96,7 @@ class Overdue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyFailed:
-    """A policy raised an error about a task. It is evaluated again, with growing pauses; the others go on.
+    """A policy raised an error about a task. It is evaluated again, with growing pauses; the others continue.
 
     Emitted for the first error, for one of another kind, and for the 8th, 64th, 512th ... error in a row.
     """

@@ -27,12 +27,12 @@ class ChangeBatch(Protocol):
 
     @property
     def entries(self) -> Sequence[object]:
-        """Reports and commands, in order."""
+        """Return the reports and commands, in order."""
         ...
 
     @property
     def cursor(self) -> str:
-        """The cursor from which to read on."""
+        """Return the cursor from which to continue."""
         ...
 
 

@@ -62,7 +62,7 @@ class Pace:
         return interval_s * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 (no secret)
 
     def retry_s(self, failures: int) -> float:
-        """Return the pause after so many failed reads in a row, 1 or more."""
+        """Return the pause after this many failed reads in a row, 1 or more."""
         shortest_s = min(self.working_s, self.longest_s)
         return retry_pause_s(failures, first_s=2 * self.working_s, longest_s=self.longest_s, shortest_s=shortest_s)
 

@@ -24,7 +24,7 @@ from lifecycle_adapters.watch.pace import resting_states
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """The facts about a task: its state and since when, when it was first seen, its cost in USD (None: not known).
+    """The facts about a task: its state and its start, the time it was first seen, its cost in USD (None: not known).
 
     `state` is None if the task's status could never be read. `since` and `first_at` are then the time at
     which the task was created or, if the journal does not know it, added to the watcher.
@@ -42,20 +42,20 @@ class Policy(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in the journal."""
+        """Return its name in the journal."""
         ...
 
     @property
     def needs_cost(self) -> bool:
-        """True if it needs the cost of tasks."""
+        """Return whether it needs the cost of tasks."""
         ...
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
-        """Return why the task is to be ended now, None if it is not. Not called for tasks that are over."""
+        """Return the reason to end the task now, None for no action. Not called for tasks that are over."""
         ...
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:
-        """Return when time alone will change the decision, None if it will not."""
+        """Return the time at which time alone will change the decision, None if it will not."""
         ...
 
 
@@ -64,7 +64,7 @@ class AlertPolicy(Policy, Protocol):
 
     @property
     def ends_task(self) -> Literal[False]:
-        """Always False; a policy without this attribute ends tasks."""
+        """Return False; a policy without this attribute ends tasks."""
         ...
 
 
@@ -73,7 +73,7 @@ class NamesStates(Protocol):
     """A policy that names states; the watcher checks them in its constructor."""
 
     def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
-        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for one that cannot count."""
+        """Raise UnknownName for a state that the lifecycle does not declare, ValueError for one that it cannot have."""
         ...
 
 
@@ -91,12 +91,12 @@ def require_instances(policies: Iterable[object]) -> None:
 def ask(
     policy: Policy, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime
 ) -> tuple[str | None, datetime | None]:
-    """Ask a policy: return the reason to act now, if any, and when time alone will change the decision, if ever.
+    """Evaluate a policy: return the reason to act now, and the time of its next decision, each None if there is none.
 
     Raises:
         TypeError: the policy returned another type, or a time without a zone.
         RuntimeError: the policy raised CancelledError, which would otherwise end the caller.
-        Exception: whatever else the policy raised.
+        Exception: any other error that the policy raised.
     """
     try:
         reason: Any = policy.decide(lifecycle, facts, now)
@@ -130,13 +130,13 @@ class StopAfter:
         require(self.name, str, "name must be text")
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
-        """Return why the task is to be ended; None before its time is up."""
+        """Return the reason to end the task; None before the limit is reached."""
         if now < self.due_at(lifecycle, facts):
             return None
         return f"it has lasted {_rounded(now - facts.first_at)} s, the limit is {self.seconds:g} s"
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime:  # noqa: ARG002 (as declared)
-        """Return when the time is up."""
+        """Return the time at which the limit is reached."""
         return _later(facts.first_at, self.seconds)
 
 
@@ -159,14 +159,14 @@ class StopPausedAfter:
         require_iterable(self.states, "states")
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
-        """Return why the task is to be ended; None before its time is up."""
+        """Return the reason to end the task; None before the limit is reached."""
         due_at = self.due_at(lifecycle, facts)
         if due_at is None or now < due_at:
             return None
         return f"it has been {quoted(facts.state)} for {_rounded(now - facts.since)} s, the limit is {self.seconds:g} s"
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:
-        """Return when the time is up, None in a state that does not count."""
+        """Return the time at which the limit is reached, None in a state that does not count."""
         counts = facts.state in (self.states or resting_states(lifecycle))
         return _later(facts.since, self.seconds) if counts else None
 
@@ -198,7 +198,7 @@ class OverdueAfter:
             object.__setattr__(self, "name", f"overdue-after:{self.state}")
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
-        """Return why the task is overdue, None while it is not."""
+        """Return the reason why the task is overdue, None if it is not."""
         due_at = self.due_at(lifecycle, facts)
         if due_at is None or now < due_at:
             return None
@@ -206,7 +206,7 @@ class OverdueAfter:
         return f"{stayed}, expected were at most {self.seconds:g} s"
 
     def due_at(self, lifecycle: Lifecycle[Any, Any], facts: Facts) -> datetime | None:  # noqa: ARG002 (as declared)
-        """Return when the task is overdue, None in another state."""
+        """Return the time at which the task is overdue, None in another state."""
         return _later(facts.since, self.seconds) if facts.state == self.state else None
 
     def require_declared(self, lifecycle: Lifecycle[Any, Any]) -> None:
@@ -233,7 +233,7 @@ class StopAtCost:
         require(self.name, str, "name must be text")
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:  # noqa: ARG002 (as declared)
-        """Return why the task is to be ended; None below the limit, or while the cost is not known."""
+        """Return the reason to end the task; None below the limit, or while the cost is not known."""
         if facts.cost_usd is None or facts.cost_usd < Decimal(str(self.usd)):
             return None
         return f"it has cost {facts.cost_usd} USD, the limit is {self.usd} USD"

@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 ROOM = 500
 """The most reports that are kept, and that are written in one batch."""
-_LINGER_S = 0.05  # how long a batch waits for further reports if each write needs a disk or a network
+_LINGER_S = 0.05  # the wait of a batch for further reports, if each write needs a disk or a network
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
 
@@ -86,7 +86,7 @@ class Recorder:
 
     @property
     def unrecorded(self) -> int:
-        """The number of reports that are not recorded yet."""
+        """Return the number of reports that are not recorded yet."""
         return sum(each.entry is None for each in self._inbox)
 
     async def put(self, pending: PendingReport) -> None:
@@ -156,8 +156,10 @@ class Recorder:
             self._waiting_calls -= 1
             if not self._waiting_calls:
                 self._left.set()
-                _log.info("the journal is waited for no longer", extra={"unrecorded": self.unrecorded})
-        if not self._waiting_calls:  # else another call still waits; after an error or a cancellation nothing has ended
+                _log.info("the wait for the journal has ended", extra={"unrecorded": self.unrecorded})
+        if (
+            not self._waiting_calls
+        ):  # otherwise another call still waits, or an error or a cancellation has ended this one
             await self._emit(replace(self._outage or outage, ended_at=self._clock()))
 
     async def _record(self, batch: Sequence[PendingReport]) -> list[Outcome]:

@@ -89,12 +89,12 @@ class Watcher:
         pace: the polling intervals.
         throttle: the rate limit of the key, to be shared by all watchers of the key.
         on_event: called with every event, before the iterator yields it; an awaitable that it returns is
-            awaited. If it raises an error, that is logged with its traceback and watching goes on; at the end of the
+            awaited. If it raises an error, that is logged with its traceback and watching continues; at the end of the
             block an ExceptionGroup of the first ten errors is raised, unless the block itself raises an error.
             If it is given, events are queued for an iterator only from the first call of `changes` on.
         keep_open: whether `changes` waits for further tasks when none is left to watch.
-        closing_s: seconds that leaving the block may take, whatever a request, an asynchronous callback or the
-            journal does. Callbacks have half of them and are then cancelled; the rest is for the journal.
+        closing_s: the longest time in seconds for leaving the block, including requests, asynchronous callbacks and
+            the journal. Callbacks have half of it and are then cancelled; the rest is for the journal.
         clock: returns the time for policies, aware and in UTC.
     Raises:
         UnknownName: a policy names a state that the lifecycle does not declare.
@@ -188,7 +188,7 @@ class Watcher:
     def discard(self, task_id: TaskId) -> None:
         """Stop watching a task; a report under way is still recorded, but not emitted.
 
-        Raises TypeError: the id is not a text, integer or UUID.
+        Raises TypeError if the id is not a text, integer or UUID.
         """
         watched = self._tasks.get(id_text(task_id))
         if watched is not None:
@@ -200,7 +200,7 @@ class Watcher:
 
     @property
     def refused(self) -> frozenset[str]:
-        """The ids of the watched tasks that cannot be read because the service refuses it (`ReadFailed.is_refused`)."""
+        """Return the ids of the watched tasks whose reads the service refuses (`ReadFailed.is_refused`)."""
         return frozenset(self._refused)
 
     async def changes(self) -> AsyncGenerator[Event]:
@@ -310,7 +310,7 @@ class Watcher:
             self._start(self._poll(watched), watched).add_done_callback(lambda _: self._slots.release())
 
     async def _next(self) -> WatchedTask:
-        """Return the task to read now; chosen after the wait, so that the most urgent one by then comes first."""
+        """Return the task to read now; it is chosen after the wait, so that it is the most urgent one by then."""
         while True:
             await self._schedule.until_due()
             first = self._schedule.first()
@@ -364,7 +364,7 @@ class Watcher:
         details = self._enforcer.needs_cost and watched.cost_due_s <= _now_s()
         try:
             response = await self._client.read(watched.task_id, details=details)
-        except ClientUnusable:  # every task's trouble, and for good: watching ends
+        except ClientUnusable:  # no task can ever be read again: watching ends
             raise
         except Exception as error:  # noqa: BLE001 (whatever a transport raises)
             await self._on_failed_read(watched, error, is_probe=is_probe)
@@ -388,7 +388,9 @@ class Watcher:
                 await self._on_status(watched, response)
             case Missing() if self._may_appear(watched):
                 self._put_back(watched, _APPEAR_PAUSE_S)
-            case Missing() if not watched.is_missing:  # one 404 does not end what a limit may have to stop
+            case Missing() if (
+                not watched.is_missing
+            ):  # one 404 does not prove that the task is gone; a policy may still have to stop it
                 watched.is_missing = True
                 self._put_back(watched, min(self._pace.working_s, self._pace.longest_s))
             case Missing():
@@ -544,7 +546,7 @@ class Watcher:
             await self._follow_policies(watched)
 
     def _is_relevant(self, watched: WatchedTask, entry: ReportEntry[Any, Any]) -> bool:
-        """Return whether a foreign report was not overtaken, or is late or unconfirmed, which is emitted as such."""
+        """Return whether a foreign report must be emitted: it was not overtaken, or is late or unconfirmed."""
         return entry.late or entry.unconfirmed or is_news(self._lifecycle, watched, entry)
 
     def _interval_s(self, watched: WatchedTask, change: Change | None) -> float:
@@ -649,7 +651,7 @@ class Watcher:
             self._keep_error(error)
 
     def _keep_error(self, error: Exception) -> None:
-        _log.error("on_event raised an error; watching goes on", exc_info=error)
+        _log.error("on_event raised an error; watching continues", exc_info=error)
         if len(self._callback_errors) < _KEPT:
             self._callback_errors.append(error)
 
@@ -683,7 +685,7 @@ async def watch(
 
 
 def _is_for_good(failure: Failure | None) -> bool:
-    """Return whether a read was refused for a reason that another read is not expected to mend, such as its id."""
+    """Return whether a read was refused for a reason that will not pass, such as a malformed id."""
     error = failure.error if isinstance(failure, Refused) else None
     return isinstance(error, ResponseError) and 400 <= error.status_code < 500 and error.status_code not in _PASSING
 
@@ -700,7 +702,7 @@ async def _until(end_s: float, tasks: Iterable[asyncio.Task[None]]) -> None:
 
 def _of_callback(cancelled: asyncio.CancelledError) -> Exception:
     """Return an Exception, which an ExceptionGroup can contain, for a callback whose awaitable was cancelled."""
-    error = RuntimeError("what on_event awaited was cancelled")
+    error = RuntimeError("the awaitable that on_event returned was cancelled")
     error.__cause__ = cancelled
     return error
 

@@ -1,8 +1,8 @@
 """Webhooks: verify a delivery of a service, parse it, and record the status that it reports.
 
 `verify` and `parse` are plain functions for any framework. `Webhooks.receive` calls both and records the report; a
-`Webhooks` is also an ASGI application to mount. `sign` computes the headers of a delivery, for services and tests. What
-a service's webhooks look like is data, in its binding: `lifecycle_adapters.http.WebhookBinding`.
+`Webhooks` is also an ASGI application to mount. `sign` computes the headers of a delivery, for services and tests. The
+form of a service's webhooks is data in its binding: `lifecycle_adapters.http.WebhookBinding`.
 """
 
 from __future__ import annotations

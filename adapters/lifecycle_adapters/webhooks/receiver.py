@@ -91,8 +91,8 @@ class Webhooks:
         UnknownName: there is no such service, or the lifecycle does not declare the channel of its webhooks.
         ValueError: the service declares no webhooks; its binding has parameters that are not filled in, without which
             its lifecycle is not that of a client (`HttpBinding.with_parameters`); `lifecycle` is of another scope
-            than the binding; there is no secret, or one is empty, cannot be encoded in UTF-8, or is not base64 where
-            the service's are; or the time of `clock` has no zone.
+            than the binding; there is no secret, or one is empty, cannot be encoded in UTF-8, or is not base64
+            although the service's are; or the time of `clock` has no zone.
         TypeError: a secret is not a string, or another argument has the wrong type.
     """
 

@@ -1,4 +1,4 @@
-"""Signatures of deliveries: `verify` one that was received, `sign` one that is to be sent.
+"""Signatures of deliveries: `verify` a received one, `sign` one to be sent.
 
 No secret is in a message, a repr or a variable of a traceback's frames, and the time of a comparison reveals no match.
 """
@@ -38,7 +38,7 @@ def verify(
     Args:
         body: the unchanged body.
         headers: the request's headers, with names in any case.
-        scheme: how the service signs.
+        scheme: the service's signature scheme.
         secret: one secret or several; the signature must match any of them.
         now: the present time, timezone-aware.
         max_body_bytes: the largest accepted body.
@@ -64,7 +64,7 @@ def verified(
     now: datetime,
     max_body_bytes: int,
 ) -> datetime | None:
-    """Do what `verify` does, with a signer for each secret."""
+    """Verify a signature like `verify`, with a signer for each secret."""
     if len(body) > max_body_bytes:
         raise BodyTooLarge(max_body_bytes)
     timestamp = _timestamp(headers, scheme)
@@ -86,7 +86,7 @@ def verified(
 def sign(
     body: bytes, scheme: SignatureScheme, *, secret: str, sent_at: datetime, delivery_id: str | None = None
 ) -> dict[str, str]:
-    """Return the headers for a body, as the service sends them: the signature, and what is signed with it.
+    """Return the headers for a body, as the service sends them: the signature, and the signed time and id.
 
     Args:
         body: the body as it will be sent.
@@ -225,7 +225,7 @@ def _not_a_secret(given: object, expected: str = "a string or a list of strings"
 
 
 def required(made: list[hmac.HMAC] | Exception) -> list[hmac.HMAC]:
-    """Return what `signers` made; raise its error in a frame that holds no secret."""
+    """Return the signers; raise their error, if it is one, in a frame that holds no secret."""
     if isinstance(made, Exception):
         raise made
     return made

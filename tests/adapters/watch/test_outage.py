@@ -199,7 +199,7 @@ def test_while_the_service_is_down_one_task_is_read_now_and_then(number: int) ->
     assert back[min(number, 10) - 1] - 700 < 90, "a task that failed keeps to its own pause"
 
 
-def test_policies_go_on_in_an_outage_of_reads() -> None:
+def test_policies_continue_in_an_outage_of_reads() -> None:
     service = Service(tasks(30))
     failing(service, "500", lambda _: asyncio.get_running_loop().time() > 50)
 

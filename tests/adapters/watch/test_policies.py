@@ -262,7 +262,7 @@ def test_the_time_is_the_journals_and_passes_without_a_watcher() -> None:
     assert 4 < asked_at_s < 6
 
 
-def test_a_task_that_goes_on_in_time_is_left_alone() -> None:
+def test_a_task_that_continues_in_time_is_left_alone() -> None:
     service = Service({"a": "paused"})
 
     async def everything() -> list[Event]:

@@ -333,7 +333,7 @@ class Raising:
 @pytest.mark.heavy
 @pytest.mark.parametrize("error", [ZeroDivisionError, asyncio.CancelledError])
 @pytest.mark.parametrize("where", ["decide", "due_at"])
-def test_policy_that_raises_about_one_task_is_asked_again_and_the_others_go_on(
+def test_policy_that_raises_about_one_task_is_evaluated_again_and_the_others_continue(
     where: str, error: type[BaseException]
 ) -> None:
     disturbed = service()

@@ -188,7 +188,7 @@ def test_an_unknown_status_that_is_read_before_a_command_is_recorded_is_not_its_
     assert [(each.status, each.channel, each.is_over) for each in changes] == [("stopped", RECORD, True)]
 
 
-def test_an_unknown_status_is_recorded_and_emitted_once_and_watching_goes_on() -> None:
+def test_an_unknown_status_is_recorded_and_emitted_once_and_watching_continues() -> None:
     async def everything() -> tuple[list[Event], Sequence[Any]]:
         journal, service = MemoryJournal(), Service({"a": "dreaming"})
         log = log_of(journal, "a")
@@ -696,7 +696,7 @@ def test_a_journal_that_fails_for_a_while_pauses_the_watch_and_loses_nothing(cap
     said = [record.getMessage() for record in caplog.records if "journal" in record.getMessage()]
     assert said == [
         "the journal cannot be used; watching pauses",
-        "the journal is waited for no longer",
+        "the wait for the journal has ended",
     ]
     began, ended = (each for each in emitted if isinstance(each, JournalOutage))
     assert (type(began.error), began.ended_at) == (AdapterError, None)
