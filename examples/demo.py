@@ -1,4 +1,4 @@
-"""What `lifecycle demo` shows, as a program to read: python examples/demo.py
+"""The demo `lifecycle demo` as a program to read: python examples/demo.py
 
 It starts an emulator of the service in this process, and drives tasks of v1 and v3 over real HTTP.
 """

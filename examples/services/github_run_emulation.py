@@ -1,4 +1,4 @@
-r"""How the emulator shows the states of a workflow run: what github_run.py reads, the other way round.
+r"""The documents in which the emulator shows the states of a workflow run: the inverse of github_run.py.
 
 PYTHONPATH=examples/services lifecycle serve --api examples/services/github-run.yaml \
     --profile github-run=github_run_emulation:PROFILE

@@ -1,4 +1,4 @@
-r"""How the emulator shows the states of an operation: what google_operation.py reads, the other way round.
+r"""The documents in which the emulator shows the states of an operation: the inverse of google_operation.py.
 
 PYTHONPATH=examples/services lifecycle serve --api examples/services/google-operation.yaml \
     --profile google-operation=google_operation_emulation:PROFILE

@@ -1,4 +1,4 @@
-r"""How the emulator shows the states of a job: what kubernetes_job.py reads, the other way round.
+r"""The documents in which the emulator shows the states of a job: the inverse of kubernetes_job.py.
 
 PYTHONPATH=examples/services lifecycle serve --api examples/services/kubernetes-job.yaml \
     --profile kubernetes-job=kubernetes_job_emulation:PROFILE

@@ -1,4 +1,4 @@
-"""What is public: the modules whose names users import, and what each exports.
+"""The public names: the modules that users import, and the exports of each.
 
 A module with `__all__` exports what that lists; the few without it, whatever they define whose name has no underscore.
 """
@@ -47,7 +47,7 @@ class Public:
 
     @property
     def is_lifecycle(self) -> bool:
-        """Whether it is a declared lifecycle, whose citation says what it is."""
+        """Return whether it is a declared lifecycle, whose citation describes it."""
         return isinstance(self.value, lifecycle.Lifecycle)
 
     @property

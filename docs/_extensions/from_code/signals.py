@@ -1,4 +1,4 @@
-"""What a running process tells: log records, from the calls in the source, and spans and metrics of OpenTelemetry."""
+"""The signals of a running process: log records, from the calls in the source, and spans and metrics."""
 
 from __future__ import annotations
 
