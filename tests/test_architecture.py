@@ -291,7 +291,7 @@ def test_importing_the_core_loads_nothing_foreign_but_pydantic() -> None:
 ADAPTERS = [name for name in MODULES if belongs(name, "lifecycle_adapters") and name.count(".") == 1]
 
 
-def test_without_its_extra_an_adapter_says_which_line_to_type() -> None:
+def test_without_its_extra_an_adapter_names_the_command_that_installs_it() -> None:
     """Whatever it exports is there, or its absence is a MissingExtra; never a bare ImportError."""
     optional = sorted({*OWNERS} - {"pydantic", "pydantic_core", "typing_extensions"})
     run(f"""

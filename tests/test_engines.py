@@ -39,7 +39,7 @@ TIME_LIMIT_S = 120.0  # for anything that is waited for; a busy machine may need
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says: its one program, the name to save it under, and the lines to type."""
+    """The contents of a page: its one program, its file name, and the commands to type."""
 
     name: str
 

@@ -1,4 +1,4 @@
-"""What is published: the bounds and the lock, what the wheel holds, and what each extra is enough for."""
+"""The published package: version bounds, the lock, the contents of the wheel, and the features of each extra."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_all_is_every_extra_that_is_not_too_heavy() -> None:
     assert everything.extras == {*EXTRAS} - {"all", *TOO_HEAVY}
 
 
-def test_every_supported_python_is_said() -> None:
+def test_every_supported_python_is_declared() -> None:
     versions = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", line)]
 
     assert PROJECT["requires-python"] == f">={versions[0]}"
@@ -264,7 +264,7 @@ def test_an_extra_that_only_adds_is_not_missed(bare: Environment) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("extra", sorted({*NEEDS} - ONLY_ADD))
-def test_a_missing_extra_says_which_line_to_type(bare: Environment, extra: str) -> None:
+def test_a_missing_extra_names_the_command_that_installs_it(bare: Environment, extra: str) -> None:
     done = bare.run("python", "-c", NEEDS[extra])
 
     assert done.returncode != 0

@@ -90,7 +90,7 @@ def test_it_is_not_started_twice(postgres: PostgresServer) -> None:
         postgres.start()
 
 
-def test_nobody_else_gets_in(postgres_url: str) -> None:
+def test_other_users_cannot_connect(postgres_url: str) -> None:
     secret = postgres_url.split("@", maxsplit=1)[0].rpartition(":")[2]
 
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
