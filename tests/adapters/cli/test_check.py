@@ -86,8 +86,8 @@ def test_statuses_in_another_letter_case_are_named_and_can_be_read(file: Path) -
 @pytest.mark.parametrize(
     ("time", "hint", "options"),
     [
-        ("1768473000123456", "--time microseconds or --time nanoseconds says", ("--time", "microseconds")),
-        ("1768473000123456789", "--time microseconds or --time nanoseconds says", ("--time", "nanoseconds")),
+        ("1768473000123456", "add --time microseconds or --time nanoseconds", ("--time", "microseconds")),
+        ("1768473000123456789", "add --time microseconds or --time nanoseconds", ("--time", "nanoseconds")),
         ("15.01.2026 10:30", "give the format of times with --time-format", ("--time-format", "%d.%m.%Y %H:%M")),
     ],
 )

@@ -184,7 +184,7 @@ def test_a_wait_can_be_interrupted(emulator: Emulator) -> None:
             "; `lifecycle recover` settles the command",
             "; `lifecycle status` reads the state",
         ),
-        ("create", "it is not known whether a task was created", "; `lifecycle recover` settles that", ""),
+        ("create", "it is not known whether a task was created", "; run `lifecycle recover` to settle that", ""),
     ],
 )
 def test_interruption_of_a_request_says_in_one_line_what_it_leaves(

@@ -236,7 +236,7 @@ def test_a_body_has_a_type_of_json() -> None:
         ),
         (
             {"status": replace(V1.status, headers=KEYED)},
-            "status: must be without '{idempotency_key}': a read is no intent",
+            "status: must be without '{idempotency_key}': a journal records no intent",
         ),
         ({"create": replace(V1.create, headers={"X-Task": "{id}"})}, "create: POST /run-task names a task"),
     ],

@@ -84,10 +84,10 @@ def test_option_meant_is_the_nearest_one(name: str, meant: str | None) -> None:
 
 def test_misspelt_option_of_a_client_sends_no_request() -> None:
     with Client("v2", base_url="http://127.0.0.1:9", api_key="any") as client:
-        with pytest.raises(TypeError, match=r"'lables' is no option .*; did you mean 'labels'"):
+        with pytest.raises(TypeError, match=r"'lables' is not an option .*; did you mean 'labels'"):
             client.create("buy milk", lables={"order": "5"})
         assert list(client.recover()) == []
-    with pytest.raises(TypeError, match=r"'resaon' is no option .*; did you mean 'reason'"):
+    with pytest.raises(TypeError, match=r"'resaon' is not an option .*; did you mean 'reason'"):
         V3.command_request(V3Event.DISPATCH, "a", {"task": "buy milk", "resaon": "x"})
 
 

@@ -93,10 +93,10 @@ def test_another_refusal_is_sent_once(connect: Connect, serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ({"statuses": {99: "deleted"}}, "statuses: 99 is no status code"),
-        ({"busy": (600,)}, "busy: 600 is no status code"),
+        ({"statuses": {99: "deleted"}}, "statuses: 99 is not a status code"),
+        ({"busy": (600,)}, "busy: 600 is not a status code"),
         ({"busy": (200,)}, "busy: 200 already means a status, or success"),
-        ({"busy": (404,), "statuses": {404: "deleted"}}, "busy: 404 means something else"),
+        ({"busy": (404,), "statuses": {404: "deleted"}}, "busy: 404 already means"),
         ({"statuses": {"gone": "deleted"}}, r"statuses\.gone\.\[key\]: should be a valid integer"),
         ({"statuses": {"4_4": "deleted"}}, "should be a valid integer"),
         ({"statuses": {"404": "deleted", 404: "running"}}, "statuses: has the status code 404 twice"),

@@ -336,7 +336,7 @@ def test_a_create_that_cannot_be_read_is_in_the_history(journal: SqlJournal) -> 
         ("fields = '[1]'", "its fields are not a JSON object"),
         ("fields = 'null'", "its fields are not a JSON object"),
         ("labels = '\"sold out\"'", "its labels are not a JSON object"),
-        ('labels = \'{"order": "5", "count": 5}\'', "its label 'count' is no text"),
+        ('labels = \'{"order": "5", "count": 5}\'', "its label 'count' is not a text"),
         ("fields = '[oops'", "'[oops' is not JSON: Expecting value: line 1 column 2 (char 1)"),
     ],
 )

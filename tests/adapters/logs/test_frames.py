@@ -607,7 +607,7 @@ def test_a_connection_that_fails_is_reported() -> None:
 
 
 def test_a_table_is_in_one_place() -> None:
-    with pytest.raises(TypeError, match="`path` or the `connection`"):
+    with pytest.raises(TypeError, match="`path` or `connection`"):
         DuckTable("log")
-    with pytest.raises(TypeError, match="`path` or the `connection`"):
+    with pytest.raises(TypeError, match="`path` or `connection`"):
         DuckTable("log", "log.duckdb", connection=object())
