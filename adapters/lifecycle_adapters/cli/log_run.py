@@ -225,11 +225,11 @@ def _keep_rejects(write: RejectWriter, log: LogOptions) -> str:
     """Write the rows to --rejects, or by default to a file that replaces nothing; return a message with its name."""
     if log.rejects is not None:
         write(log.rejects)
-        return f"wrote them and the reasons to {shown(log.rejects)}"
+        return f"wrote the list to {shown(log.rejects)}"
     try:
-        return f"they and the reasons are kept in {keep_rejects(write)}"
+        return f"the list is kept in {keep_rejects(write)}"
     except EngineFailed as error:
-        return f"{error}; give --rejects FILE to keep them and the reasons"
+        return f"{error}; give --rejects FILE to keep the list"
 
 
 def _write_page(path: Path, checked: CheckedLog, lifecycle: Lifecycle[str, str]) -> str:

@@ -312,7 +312,7 @@ def test_a_row_that_cannot_be_read_is_counted_listed_and_kept(row: bytes, said: 
     listed, summary = result.stdout.splitlines()
     assert listed.startswith(f"-:3: unreadable: {said}")
     assert summary.endswith("1 unreadable row")
-    assert result.stderr == "1 row could not be read; they and the reasons are kept in lifecycle-rejects.csv\n"
+    assert result.stderr == "1 row could not be read; the list is kept in lifecycle-rejects.csv\n"
     with (folder / "lifecycle-rejects.csv").open(newline="") as kept:
         (reject,) = csv.DictReader(kept)
     assert (reject["file"], reject["row"]) == ("-", "3")
@@ -348,7 +348,7 @@ def test_if_no_row_can_be_read_the_first_reasons_are_reported(folder: Path) -> N
     assert (result.exit_code, result.stdout) == (2, "")
     first, *reasons, kept = result.stderr.splitlines()
     assert first == "lifecycle: no row of the log can be read (11 rows: not a row)"
-    assert kept == "they and the reasons are kept in lifecycle-rejects.csv"
+    assert kept == "the list is kept in lifecycle-rejects.csv"
     assert reasons == [
         f"log.jsonl:{line}: not a row: a row must be a JSON object, not an array" for line in range(1, 11)
     ]
@@ -358,9 +358,9 @@ def test_if_no_row_can_be_read_the_first_reasons_are_reported(folder: Path) -> N
 @pytest.mark.parametrize(
     ("options", "kept", "said"),
     [
-        ((), "lifecycle-rejects.csv", "they and the reasons are kept in lifecycle-rejects.csv"),
-        (("--rejects", "r.csv"), "r.csv", "wrote them and the reasons to r.csv"),
-        (("--rejects", "r.csv", "--strict"), "r.csv", "wrote them and the reasons to r.csv"),
+        ((), "lifecycle-rejects.csv", "the list is kept in lifecycle-rejects.csv"),
+        (("--rejects", "r.csv"), "r.csv", "wrote the list to r.csv"),
+        (("--rejects", "r.csv", "--strict"), "r.csv", "wrote the list to r.csv"),
     ],
 )
 def test_rejects_are_kept_also_where_nothing_can_be_read(
@@ -601,7 +601,7 @@ def test_rejects_go_where_they_are_wanted(file: Path, folder: Path) -> None:
 
     result = call("check", "v1-full", str(file), *ORDERED, "--rejects", "rejects.jsonl")
 
-    assert result.stderr == "1 row could not be read; wrote them and the reasons to rejects.jsonl\n"
+    assert result.stderr == "1 row could not be read; wrote the list to rejects.jsonl\n"
     (reject,) = map(json.loads, (folder / "rejects.jsonl").read_text().splitlines())
     assert (reject["row"], reject["reason"]) == (3, "no task id")
     assert not (folder / "lifecycle-rejects.csv").exists()
@@ -620,7 +620,7 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
     assert result.exit_code == 0
     said = (
         "1 row could not be read; lifecycle-rejects.csv exists and was not written by this program;"
-        " give --rejects FILE to keep them and the reasons\n"
+        " give --rejects FILE to keep the list\n"
     )
     assert result.stderr == said
     assert "1 unreadable row" in result.stdout
@@ -635,7 +635,7 @@ def test_where_nothing_can_be_written_a_log_is_judged_all_the_same(rows: str, co
 
         assert result.exit_code == code
         assert result.stdout.endswith(f"{unreadable} unreadable row{'s' if not unreadable else ''}\n")
-        said = f"1 row could not be read{kept} give --rejects FILE to keep them and the reasons\n" if unreadable else ""
+        said = f"1 row could not be read{kept} give --rejects FILE to keep the list\n" if unreadable else ""
         assert result.stderr == said
     assert list(unwritable.iterdir()) == []
 

@@ -50,7 +50,7 @@ def test_all_that_a_log_says_is_in_a_table() -> None:
     result = call("report", "v1-full", "log.csv")
 
     assert result.exit_code == 1
-    assert result.stderr == "2 rows could not be read; they and the reasons are kept in lifecycle-rejects.csv\n"
+    assert result.stderr == "2 rows could not be read; the list is kept in lifecycle-rejects.csv\n"
     title, facts, *_ = result.stdout.split("\n\n")
     assert re.fullmatch(
         r"v1-full  exact: every change was recorded; channel api; DuckDB [\d.]+", title
