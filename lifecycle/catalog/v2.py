@@ -83,6 +83,14 @@ V2: Lifecycle[V2State, V2Event] = Lifecycle(
                   citation='TaskUpdateAction: "STOP: Stop the current task execution"'),
         Invariant("finished and stopped are final", Rule.FINAL, states=(S.FINISHED, S.STOPPED),
                   citation='TaskStatus: "FINISHED: Task has finished and the agent has completed the task."'),
+        Invariant("only a created task starts", Rule.ONLY_IN, events=(E.START,), states=(S.CREATED,),
+                  citation='TaskStatus: "CREATED: Task has been created but not yet started."'),
+        Invariant("start leads to started", Rule.LEADS_TO, events=(E.START,), states=(S.STARTED,),
+                  citation='TaskStatus: "STARTED: Task has been started and is currently running."'),
+        Invariant("only a started task finishes", Rule.ONLY_IN, events=(E.FINISH,), states=(S.STARTED,),
+                  citation='TaskStatus: "STARTED: Task has been started and is currently running."'),
+        Invariant("finish leads to finished", Rule.LEADS_TO, events=(E.FINISH,), states=(S.FINISHED,),
+                  citation='TaskStatus: "FINISHED: Task has finished and the agent has completed the task."'),
     ),
 )
 
@@ -101,6 +109,10 @@ V2_FULL: Lifecycle[V2State, V2Event] = V2.extend(
     ),
     invariants=(
         Invariant("failed is final", Rule.FINAL, states=(S.FAILED,),
+                  citation='TaskStatus: "FAILED: Task execution failed due to an error."'),
+        Invariant("a started task can fail", Rule.ACCEPTED_IN, events=(E.FAIL,), states=(S.STARTED,),
+                  citation='TaskStatus: "FAILED: Task execution failed due to an error."'),
+        Invariant("fail leads to failed", Rule.LEADS_TO, events=(E.FAIL,), states=(S.FAILED,),
                   citation='TaskStatus: "FAILED: Task execution failed due to an error."'),
     ),
 )
@@ -124,6 +136,11 @@ V2_SESSION: Lifecycle[V2SessionState, V2SessionEvent] = Lifecycle(
     invariants=(
         Invariant("stop is irreversible", Rule.IRREVERSIBLE, events=(V2SessionEvent.STOP,),
                   citation='SessionUpdateAction: "Stop the session and all its associated tasks (cannot be undone)"'),
+        Invariant("an active session can be stopped", Rule.ACCEPTED_UNTIL_FINAL, events=(V2SessionEvent.STOP,),
+                  citation='Update Session: "Stop a session and all its running tasks."'),
+        Invariant("close leads to stopped", Rule.LEADS_TO,
+                  events=(V2SessionEvent.CLOSE,), states=(V2SessionState.STOPPED,),
+                  citation='keepAlive: "If False, the session is closed immediately after task completion."'),
         Invariant("stopped is final", Rule.FINAL, states=(V2SessionState.STOPPED,),
                   citation='SessionStatus: "STOPPED: Agent session has been stopped and is no longer active"'),
     ),

@@ -638,11 +638,12 @@ def test_a_declared_lifecycle_violates_none_of_its_invariants(declared: Declared
             V1State.RUNNING,
             ["a stopped task cannot be resumed", "only a paused task can be resumed", "stopped is final"],
         ),
-        (V1State.PAUSED, V1Event.STOP, V1State.RUNNING, ["stop is irreversible"]),
+        (V1State.PAUSED, V1Event.STOP, V1State.RUNNING, ["stop is irreversible", "stop leads to stopped"]),
         (V1State.PAUSED, V1Event.RESUME, V1State.PAUSED, ["resume leads to running"]),
         (V1State.RUNNING, V1Event.PAUSE, None, ["pause applies to a running task"]),
         (V1State.PAUSED, V1Event.STOP, None, ["a task that is not over can be stopped"]),
-        (V1State.PAUSED, V1Event.RESUME, None, []),  # nothing promises that a paused task can be resumed
+        (V1State.PAUSED, V1Event.RESUME, None, ["a paused task can be resumed"]),
+        (V1State.PAUSED, V1Event.PAUSE, V1State.PAUSED, []),  # nothing promises that a paused task refuses it
     ],
 )
 def test_an_executor_with_other_results_violates_invariants(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 from collections import Counter
 from itertools import product
@@ -111,7 +112,7 @@ def test_show_tells_what_is_special_about_a_command() -> None:
 def test_show_marks_the_current_state_and_lists_what_it_allows() -> None:
     text = call("show", "v3", "--state", "idle").stdout
 
-    assert [line.split()[0] for line in text.splitlines() if Mark.CURRENT in line] == ["idle"]
+    assert [line.split()[0] for line in text.splitlines() if re.search(rf"\b{Mark.CURRENT}\b", line)] == ["idle"]
     assert text.splitlines()[-1] == "in 'idle'  commands: dispatch, stop  remote events: start, time_out, fail"
     assert "commands: none  remote events: none" in call("show", "v3", "--state", "stopped").stdout
 
