@@ -88,7 +88,7 @@ def create_app(
     store = TaskStore(clock=clock, pace_s=None if manual else pace_s)
     calls = Calls(_bindings(apis))
     followed = _lifecycles(calls, {} if lifecycles is None else lifecycles)
-    known = _profiles(calls, {} if profiles is None else profiles)
+    known = _profiles(calls, {} if profiles is None else profiles, followed)
     services = {
         binding.name: Service(
             binding,
@@ -155,16 +155,23 @@ def _lifecycles(calls: Calls, given: Mapping[str, Lifecycle[Any, Any]]) -> dict[
     return followed
 
 
-def _profiles(calls: Calls, given: Mapping[str, Profile]) -> dict[str, Profile]:
-    """Return the profiles by the services' names: the given ones, and those of built-in services."""
-    from lifecycle_adapters.services.profiles import PROFILES  # here, because these modules import this package
+def _profiles(
+    calls: Calls, given: Mapping[str, Profile], followed: Mapping[str, Lifecycle[Any, Any]]
+) -> dict[str, Profile]:
+    """Return the profiles by the services' names: the given ones, and those of built-in services.
+
+    A built-in service that follows an earlier lifecycle has the profile of that time, if there is one.
+    """
+    # here, because these modules import this package
+    from lifecycle_adapters.services.profiles import EARLIER_PROFILES, PROFILES
 
     require(given, Mapping, "profiles must be a mapping of services to profiles, such as {'printer': Profile(...)}")
     for api, profile in given.items():
         calls.binding(api)
         require(profile, Profile, "a profile must be a Profile, such as Profile(page_size=5)")
     built_in = {binding.name for binding in calls.bindings if any(binding is each for each in BUILT_IN)}
-    return {name: profile for name, profile in PROFILES.items() if name in built_in} | dict(given)
+    own = {name: EARLIER_PROFILES.get(followed[name].name, PROFILES[name]) for name in PROFILES if name in built_in}
+    return own | dict(given)
 
 
 class _ServiceApp(FastAPI):

@@ -1,9 +1,10 @@
-"""The profiles of the built-in services, by the services' names."""
+"""The profiles of the built-in services, by the services' names, and of what they were before, by the lifecycles'."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lifecycle.catalog import V3 as FIRST_V3
 from lifecycle_adapters.emulator.profile import Profile
 from lifecycle_adapters.services import v1_emulation, v2_emulation, v3_emulation, v4_emulation
 from lifecycle_adapters.services.v1 import V1
@@ -18,3 +19,5 @@ PROFILES: Mapping[str, Profile] = {
     V3.name: v3_emulation.PROFILE,
     V4.name: v4_emulation.PROFILE,
 }
+
+EARLIER_PROFILES: Mapping[str, Profile] = {FIRST_V3.name: v3_emulation.FIRST_PROFILE}

@@ -1,13 +1,16 @@
 """The emulation of Browser Use Cloud v3 beyond its binding: data and pure functions.
 
 Source: "Stop Session" and the OpenAPI specification of 2026-08-06. One call creates a session with a task; with a
-session's id the same call dispatches another task to that session.
+session's id the same call dispatches another task to that session. Under the lifecycle `v3` it is the service of the
+first specification, of 2026-02-25.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,12 +19,20 @@ from fastapi import Body, Query
 from lifecycle.catalog import V3Event, V3State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
-from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal, Tasks, TaskUpdate
+from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal, Tasks, TaskUpdate, View
 from lifecycle_adapters.emulator.shapes import decimal, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.assumptions import V3_NOT_IDLE, V3_SESSION_NOT_FOUND
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
-from lifecycle_adapters.services.v3_shapes import SessionResponse, StopSession, V3RunTask, V3SessionList
+from lifecycle_adapters.services.v3_shapes import (
+    FirstRunTask,
+    FirstSession,
+    FirstSessionList,
+    SessionResponse,
+    StopSession,
+    V3RunTask,
+    V3SessionList,
+)
 
 _GIVEN = (V3Event.START, V3Event.DISPATCH)
 _DONE = (V3Event.COMPLETE, V3Event.CLOSE)
@@ -49,8 +60,10 @@ def _refused(_: Lifecycle[Any, Any], session: EmulatedTask, command: str) -> Ref
     return Refusal(400, {"detail": V3_NOT_IDLE.format(state=session.state)})
 
 
-def _listed(sessions: Sequence[EmulatedTask], clock: EmulatedClock, *, page: int, page_size: int) -> V3SessionList:
-    shown = [_view(session, clock) for session in sessions[(page - 1) * page_size : page * page_size]]
+def _listed(
+    view: View, sessions: Sequence[EmulatedTask], clock: EmulatedClock, *, page: int, page_size: int
+) -> V3SessionList:
+    shown = [view(session, clock) for session in sessions[(page - 1) * page_size : page * page_size]]
     return V3SessionList(sessions=shown, total=len(sessions), page=page, pageSize=page_size)
 
 
@@ -88,6 +101,11 @@ def _view(session: EmulatedTask, clock: EmulatedClock) -> SessionResponse:
         createdAt=moment(at(session.created_s)),
         updatedAt=moment(at(session.state_since_s)),
     )
+
+
+def _first_view(session: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
+    """Return the fields of a session that the first specification has."""
+    return {name: value for name, value in _view(session, clock).items() if name in FirstSession.__annotations__}
 
 
 def _is_done(session: EmulatedTask) -> bool:
@@ -136,8 +154,24 @@ PROFILE = Profile(
     new=_new,
     created=_view,
     details=_view,
-    listed=_listed,
+    listed=partial(_listed, _view),
     changed=_changed,
     refused=_refused,
+)
+
+_FIRST_STOP = replace(_STOP, response=FirstSession, body=None)
+
+FIRST_PROFILE = replace(
+    PROFILE,
+    operations={
+        "create": replace(PROFILE.operations["create"], response=FirstSession, body=FirstRunTask),
+        "details": replace(PROFILE.operations["details"], response=FirstSession),
+        "list": replace(PROFILE.operations["list"], response=FirstSessionList),
+        str(V3Event.STOP): _FIRST_STOP,
+        str(V3Event.STOP_TASK): _FIRST_STOP,
+    },
+    created=_first_view,
+    details=_first_view,
+    listed=partial(_listed, _first_view),
 )
 # fmt: on

@@ -1,6 +1,7 @@
 """Request and response shapes of v3's calls.
 
-Source: the OpenAPI specification of 2026-08-06, and "Stop Session".
+Source: the OpenAPI specification of 2026-08-06, and "Stop Session". The first specification, of 2026-02-25, has fewer
+models and fewer fields of a session.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing_extensions import TypedDict
 from lifecycle.catalog import V3State
 from lifecycle_adapters.emulator.shapes import Bool, Budget, Id, Moment, Money, RequestModel, enumeration
 from lifecycle_adapters.services.v2_shapes import Country, ThinkingLevel
-from lifecycle_adapters.services.vocabulary import V3_MODELS
+from lifecycle_adapters.services.vocabulary import FIRST_V3_MODELS, V3_MODELS
 
 Model = Annotated[str, enumeration("BuModel", V3_MODELS)]
+FirstModel = Annotated[str, enumeration("BuModel", FIRST_V3_MODELS)]
 Strategy = Annotated[str, enumeration("StopStrategy", ("task", "session"))]
 
 
@@ -55,29 +57,27 @@ class V3RunTask(RequestModel):
     auto_heal: Bool = True
 
 
+class FirstRunTask(V3RunTask):
+    """The same, with the models of the first specification."""
+
+    model: FirstModel = "bu-mini"
+
+
 class StopSession(RequestModel):
     """The strategy of a stop: the session, or only its task."""
 
     strategy: Strategy = "session"
 
 
-class SessionResponse(TypedDict):
-    """A session in its present state."""
+class SessionFields(TypedDict):
+    """The fields of a session that both specifications have, except its model."""
 
     id: Id
     status: V3State
-    model: Model
-    thinkingLevel: NotRequired[ThinkingLevel | None]
     title: NotRequired[str | None]
     output: NotRequired[Any]
-    outputSchema: NotRequired[dict[str, Any] | None]
-    stepCount: NotRequired[int]
-    lastStepSummary: NotRequired[str | None]
-    isTaskSuccessful: NotRequired[bool | None]
     liveUrl: NotRequired[str | None]
-    recordingUrls: NotRequired[list[str]]
     profileId: NotRequired[Id | None]
-    workspaceId: NotRequired[Id | None]
     proxyCountryCode: NotRequired[Country | None]
     maxCostUsd: NotRequired[Money | None]
     totalInputTokens: NotRequired[int]
@@ -85,13 +85,41 @@ class SessionResponse(TypedDict):
     proxyUsedMb: NotRequired[Money]
     llmCostUsd: NotRequired[Money]
     proxyCostUsd: NotRequired[Money]
-    browserCostUsd: NotRequired[Money]
     totalCostUsd: NotRequired[Money]
+    createdAt: Moment
+    updatedAt: Moment
+
+
+class FirstSession(SessionFields):
+    """A session in its present state, by the first specification."""
+
+    model: FirstModel
+
+
+class SessionResponse(SessionFields):
+    """A session in its present state."""
+
+    model: Model
+    thinkingLevel: NotRequired[ThinkingLevel | None]
+    outputSchema: NotRequired[dict[str, Any] | None]
+    stepCount: NotRequired[int]
+    lastStepSummary: NotRequired[str | None]
+    isTaskSuccessful: NotRequired[bool | None]
+    recordingUrls: NotRequired[list[str]]
+    workspaceId: NotRequired[Id | None]
+    browserCostUsd: NotRequired[Money]
     screenshotUrl: NotRequired[str | None]
     agentmailEmail: NotRequired[str | None]
     integrationsUsed: NotRequired[list[str]]
-    createdAt: Moment
-    updatedAt: Moment
+
+
+class FirstSessionList(TypedDict):
+    """A page of sessions, by the first specification."""
+
+    sessions: list[FirstSession]
+    total: int
+    page: int
+    pageSize: int
 
 
 class V3SessionList(TypedDict):

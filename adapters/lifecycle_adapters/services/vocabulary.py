@@ -24,6 +24,9 @@ gpt-5.6-terra gpt-5.6-luna gemini-3-pro gemini-3.1-pro gemini-3.5-flash
 """.split()
 """Values of v3's `model`."""
 
+FIRST_V3_MODELS = V3_MODELS[:2]
+"""Those of its first specification, of 2026-02-25."""
+
 V4_MODELS = """
 mimo-v2.6-pro mimo-v2.6-flash deepseek-v4.1-flash glm-5.2 grok-4.5 grok-4.6 glm-5.3-flash
 deepseek-v4-flash-vision kimi-k3 minimax-m3 claude-opus-4.7 claude-opus-4.8 claude-opus-5 claude-opus-5-5
