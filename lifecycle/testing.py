@@ -211,7 +211,8 @@ def _statuses(lifecycle: Lifecycle[S, E], state: S, channel: str) -> st.SearchSt
 # Every drawing gives a sound lifecycle, by construction: Hypothesis never has to reject one, and
 # shrinking a drawing gives a sound lifecycle too.
 
-_names = st.text(st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1, max_size=12)
+_letters = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+_names = st.text(_letters, min_size=1, max_size=12).map(lambda name: name.strip() or "-")
 _state_names = _names.map(lambda name: f"{name}{name}" if name == "*" else name)  # "*" is every state, and none
 _numbers = st.integers(0, 99)  # taken modulo the number of choices
 

@@ -188,7 +188,7 @@ def test_colours_are_for_terminals(bad: str) -> None:
     with terminal("check", "v1-full", bad, "--in-order", "--show", "1") as coloured:
         assert coloured.end() == 1
 
-    assert "\x1b[1;31mfinding\x1b[0m" in coloured.shown
+    assert "\x1b[1;31merror\x1b[0m" in coloured.shown
     assert "\x1b" not in script("check", "v1-full", bad, "--in-order", "--show", "1").stdout
 
 
