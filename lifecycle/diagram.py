@@ -38,7 +38,7 @@ class Mark(StrEnum):
     """A property of a state that a picture shows."""
 
     INITIAL = "initial"
-    SETTLED = "settled"  # and neither reopenable nor final: those are settled, too
+    SETTLED = "settled"  # also interrupted; and neither reopenable nor final: those are settled, too
     REOPENABLE = "reopenable"
     FINAL = "final"
     CURRENT = "current"
@@ -124,7 +124,7 @@ def diagram_of(declaration: Declaration[S, E], current: S | None = None) -> Diag
 def _marks(state: State[S], current: S | None) -> tuple[Mark, ...]:
     marked = {
         Mark.INITIAL: state.initial,
-        Mark.SETTLED: state.settled and not (state.reopenable or state.final),
+        Mark.SETTLED: (state.settled or state.interrupted) and not (state.reopenable or state.final),
         Mark.REOPENABLE: state.reopenable,
         Mark.FINAL: state.final,
         Mark.CURRENT: state.name == current,
@@ -312,6 +312,7 @@ _DOT_MARKS: dict[Mark, str] = {
     Mark.FINAL: ", peripheries=2",
     Mark.CURRENT: ", penwidth=4",
 }
+_COLOURS = {Origin.CALLER: Colour.CALLER, Origin.REMOTE: Colour.REMOTE}
 _DOT_ORIGINS: dict[Origin, str] = {
     Origin.CALLER: f'color="{Colour.CALLER}", fontcolor="{Colour.CALLER}", penwidth=2.2',
     Origin.REMOTE: f'color="{Colour.REMOTE}", fontcolor="{Colour.REMOTE}", style=dashed',
@@ -361,7 +362,7 @@ def to_dot(picture: Diagram) -> str:
     """Return the picture in DOT, the language of Graphviz. Final states are in the last column."""
     lines = (
         *(f'    initial -> {state} [color="{Colour.INK}"]' for state in _marked(picture, Mark.INITIAL)),
-        *(f"    {line.source} -> {line.target} [{_dot_line(line)}]" for line in _lines(picture)),
+        *_dot_lines(_lines(picture)),
         _dot_last_column(picture),
     )
     return _dot(picture, {}, lines, ("    label=<", *_dot_legend(picture), "    >"))
@@ -409,10 +410,29 @@ def _dot_node(node: Node, labels: Mapping[str, str]) -> str:
     return f'label={label}, color="{border}", fillcolor="{fill}"{marks}'
 
 
-def _dot_line(line: _Line) -> str:
-    # The spaces keep the text from touching the line.
-    label = "\n".join(f" {event} " for event in line.events)
-    return f"label={_dot_quoted(label)}, {_DOT_ORIGINS[line.origin]}"
+def _dot_lines(lines: Sequence[_Line]) -> Iterator[str]:
+    """Yield the lines. Those that differ in their source alone meet in a dot and go on as one, if they are many."""
+    alike: dict[tuple[str, Origin, tuple[str, ...]], list[str]] = {}
+    for line in lines:
+        alike.setdefault((line.target, line.origin, line.events), []).append(line.source)
+    meeting = [key for key, sources in alike.items() if len(sources) >= _FEWEST_THAT_MEET]
+    if meeting:
+        yield "    graph [nodesep=0.4]"  # lines without a label are laid out closely
+    for line in lines:
+        key = (line.target, line.origin, line.events)
+        look = _DOT_ORIGINS[line.origin]
+        label = "\n".join(f" {event} " for event in line.events)  # the spaces keep the text from touching the line
+        last = f"-> {line.target} [label={_dot_quoted(label)}, {look}]"
+        if key not in meeting:
+            yield f"    {line.source} {last}"
+        elif line.source == alike[key][0]:
+            point, colour = f"m{meeting.index(key)}", _COLOURS[line.origin]
+            yield f'    {point} [shape=circle, width=0.09, label="", color="{colour}", fillcolor="{colour}"]'
+            yield from (f"    {source} -> {point} [{look}, arrowhead=none]" for source in alike[key])
+            yield f"    {point} {last}"
+
+
+_FEWEST_THAT_MEET = 4
 
 
 def _dot_legend(picture: Diagram) -> Iterator[str]:

@@ -110,13 +110,15 @@ def unescape_mermaid(text: str) -> str:
 def read_dot(text: str) -> Content:
     label = r'\[label="((?:[^"\\]|\\.)*)", ([^\]]*)\]'
     nodes = re.findall(rf"^    (s\d+) {label}$", text, re.MULTILINE)
-    lines = re.findall(rf"^    (s\d+) -> (s\d+) {label}$", text, re.MULTILINE)
+    lines = re.findall(rf"^    ([sm]\d+) -> (s\d+) {label}$", text, re.MULTILINE)
+    meeting = re.findall(r"^    (s\d+) -> (m\d+) \[.*, arrowhead=none\]$", text, re.MULTILINE)
     names = {node: unescape_dot(name) for node, name, _ in nodes}
     return Content(
         list(names.values()),
         [
-            (names[source], event[1:-1], names[target], "remote" if "style=dashed" in look else "caller")
+            (names[each], event[1:-1], names[target], "remote" if "style=dashed" in look else "caller")
             for source, target, events, look in lines
+            for each in ([each for each, point in meeting if point == source] or [source])
             for event in unescape_dot(events).split("\n")
         ],
     )
@@ -395,6 +397,23 @@ def test_the_legend_in_dot_has_the_look_of_the_state(mark: Mark) -> None:
         assert (f"rounded,filled,{style}" in node) == (f"rounded,{style}" in legend)
 
 
+@pytest.mark.parametrize("count", [3, 4])
+def test_many_lines_of_one_event_to_one_state_meet_in_dot(count: int) -> None:
+    sources = [f"from {number}" for number in range(count)]
+    picture = Diagram(
+        "many",
+        "",
+        tuple(Node(each, "", ()) for each in [*sources, "to"]),
+        tuple(Edge(each, "go", "to", Origin.CALLER, "") for each in sources),
+    )
+
+    text = to_dot(picture)
+
+    assert text.count('label=" go "') == (count if count < 4 else 1)
+    assert text.count("arrowhead=none") == (0 if count < 4 else count)
+    assert [row[0] for row in read_dot(text).rows] == sources
+
+
 # --- no name can break a picture ---------------------------------------------------------------
 
 SPELLS = [
@@ -424,7 +443,7 @@ hostile_names = st.lists(st.sampled_from(SPELLS) | st.characters(exclude_categor
 @st.composite
 def hostile_lifecycles(draw: st.DrawFn) -> Lifecycle[str, str]:
     """A settled state, then a final one, by two commands and two remote events."""
-    name = hostile_names.map("".join).filter(lambda each: each != "*")
+    name = hostile_names.map(lambda parts: "".join(parts).strip()).filter(lambda each: each not in ("", "*"))
     first, last = draw(st.lists(name, min_size=2, max_size=2, unique=True))
     names = draw(st.lists(name, min_size=4, max_size=4, unique=True))
     meaning = st.text()
