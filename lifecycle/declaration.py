@@ -63,7 +63,9 @@ class State(Generic[S]):
 
     `settled` means that no work is being done although the task may not be over. `reopenable` means that the task is
     over, as in a final state, unless a command begins its work again (a re-run): commands lead out of the state, and
-    no remote event does. It is settled as well.
+    no remote event does. It is settled as well. `interrupted` means that the work had begun and cannot go on without
+    the caller, such as an agent that asks back: the state is settled as well, and ends a wait also if nobody saw the
+    work before it. It is neither initial, final nor reopenable.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED
@@ -74,6 +76,7 @@ class State(Generic[S]):
     final: Flag = field(default=False, kw_only=True)
     settled: Flag = field(default=False, kw_only=True)
     reopenable: Flag = field(default=False, kw_only=True)
+    interrupted: Flag = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ class WorkTracker(Generic[S, E]):
     """Tracks whether a task has begun the work that it was given.
 
     Until then a settled state (`idle`) may still be the state before that work, and does not end a wait. In a new task
-    a reopenable state ends a wait: only a command leads out of it, so that it is not a state before the first work.
+    a reopenable or an interrupted state does: there has been work before it.
     Work has begun when a state is observed that is neither settled nor initial, or when the output has
     changed; after a command also when another state is observed than the one before it. The initial state counts after
     a command that leads to it (a re-run). The first output observed does not
@@ -100,7 +100,8 @@ class WorkTracker(Generic[S, E]):
         """Return whether `state` ends a wait."""
         if self._lifecycle.is_over(state):
             return self._has_begun or self._is_new or self._lifecycle.is_final(state)
-        return until == "settled" and self._has_begun and self._lifecycle.is_settled(state)
+        has_begun = self._has_begun or (self._is_new and self._lifecycle.is_interrupted(state))
+        return until == "settled" and has_begun and self._lifecycle.is_settled(state)
 
 
 def follow(

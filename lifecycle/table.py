@@ -92,6 +92,7 @@ class TransitionSystem(Generic[S, E]):
     final: frozenset[S]
     over: frozenset[S]
     settled: frozenset[S]
+    interrupted: frozenset[S]
     origins: Mapping[E, Origin]
     proved_by_state: frozenset[E]
     transitions: Mapping[tuple[S, E], S]
@@ -251,12 +252,17 @@ class Table(Generic[S, E]):
         return state in self._system.over
 
     def is_settled(self, state: S) -> bool:
-        """Return whether `state` is final, or declared settled or reopenable: no work is being done in it.
+        """Return whether `state` is final, or declared settled, reopenable or interrupted: no work is done in it.
 
         Raises UnknownName.
         """
         self._require_state(state)
         return state in self._system.settled
+
+    def is_interrupted(self, state: S) -> bool:
+        """Return whether the work cannot go on in `state` without the caller's answer. Raises UnknownName."""
+        self._require_state(state)
+        return state in self._system.interrupted
 
     def is_terminating(self, event: E) -> bool:
         """Return whether every row of `event` leads to a final state (a stop, a cancel). Raises UnknownName."""

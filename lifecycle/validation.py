@@ -19,6 +19,7 @@ at once. Their codes are stable:
     unreachable_state           no path leads from the initial state to the state
     dead_end                    no path leads from the state to a final or reopenable state
     not_reopenable              a state is declared reopenable, but is final, or a remote event or no command leaves it
+    not_interrupted             a state is declared interrupted, but is initial, final or reopenable
     unused_event                an event is in no row
     alias_shadows_state         an alias hides a declared state
     not_idempotent              a command is declared idempotent, but remote events alone can undo its effect
@@ -97,6 +98,7 @@ def validate(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     rows = transition_system(lifecycle)
     yield from _validate_paths(rows)
     yield from _validate_reopenable(lifecycle)
+    yield from _validate_interrupted(lifecycle)
     yield from _validate_idempotence(lifecycle, rows)
     yield from _validate_proof(lifecycle)
     yield from violations(lifecycle.invariants, rows)
@@ -281,6 +283,13 @@ def _validate_reopenable(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFin
         yield DefinitionFinding("not_reopenable", f"state {quoted(state.name)}", message, ("states", index))
 
 
+def _validate_interrupted(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    for index, state in enumerate(lifecycle.states):
+        if state.interrupted and (state.initial or state.final or state.reopenable):
+            message = "no work has begun in it" if state.initial else "the task is over in it"
+            yield DefinitionFinding("not_interrupted", f"state {quoted(state.name)}", message, ("states", index))
+
+
 def _validate_idempotence(lifecycle: Declaration[S, E], rows: TransitionSystem[S, E]) -> Iterator[DefinitionFinding]:
     """Find commands declared idempotent that may take effect twice if they are sent twice."""
     remote = Closure(rows.states, remote_rows(rows.transitions, rows.origins))
@@ -368,7 +377,12 @@ def transition_system(lifecycle: Declaration[S, E]) -> TransitionSystem[S, E]:
         initial=next(state.name for state in lifecycle.states if state.initial),
         final=frozenset(state.name for state in lifecycle.states if state.final),
         over=frozenset(state.name for state in lifecycle.states if state.final or state.reopenable),
-        settled=frozenset(state.name for state in lifecycle.states if state.final or state.settled or state.reopenable),
+        settled=frozenset(
+            state.name
+            for state in lifecycle.states
+            if state.final or state.settled or state.reopenable or state.interrupted
+        ),
+        interrupted=frozenset(state.name for state in lifecycle.states if state.interrupted),
         origins={event.name: event.origin for event in lifecycle.events},
         proved_by_state=frozenset(event.name for event in lifecycle.events if event.proved_by_state),
         transitions=by_source_and_event(lifecycle.rows),

@@ -185,6 +185,14 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         ["not_reopenable: state 'gone': no command leaves it: declare it final"],
     ),
     (
+        {"states": [*states("*open shut"), {"name": "gone", "final": True, "interrupted": True}]},
+        ["not_interrupted: state 'gone': the task is over in it"],
+    ),
+    (
+        {"states": [{"name": "open", "initial": True, "interrupted": True}, *states("shut [gone]")]},
+        ["not_interrupted: state 'open': no work has begun in it"],
+    ),
+    (
         {"aliases": [{"channel": "webhook", "status": "shut", "state": "open"}]},
         ["alias_shadows_state: alias 'shut': channel 'webhook' could no longer name that state"],
     ),
