@@ -10,8 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.catalog import (
+    A2A,
     CATALOG,
     COMMAND,
+    MCP,
+    MCP_EXTENSION,
     V1,
     V1_FULL,
     V2,
@@ -20,8 +23,12 @@ from lifecycle.catalog import (
     V3,
     V3_FULL,
     V4,
+    A2AEvent,
+    A2AState,
     CommandEvent,
     CommandState,
+    MCPEvent,
+    MCPState,
     V1Event,
     V1State,
     V2Event,
@@ -74,8 +81,11 @@ if TYPE_CHECKING:
     from lifecycle.memory import MemoryJournal
 
 __all__ = [
+    "A2A",
     "CATALOG",
     "COMMAND",
+    "MCP",
+    "MCP_EXTENSION",
     "V1",
     "V1_FULL",
     "V2",
@@ -84,6 +94,8 @@ __all__ = [
     "V3",
     "V3_FULL",
     "V4",
+    "A2AEvent",
+    "A2AState",
     "AdapterError",
     "Alias",
     "Channel",
@@ -115,6 +127,8 @@ __all__ = [
     "KeyReused",
     "Lifecycle",
     "LifecycleError",
+    "MCPEvent",
+    "MCPState",
     "MemoryJournal",
     "MissingExtra",
     "Observation",

@@ -1,10 +1,12 @@
-"""The declared lifecycles, by name. One file per API version holds the tables."""
+"""The declared lifecycles, by name. One file per API version or protocol holds the tables."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
+from lifecycle.catalog.a2a import A2A, A2AEvent, A2AState
 from lifecycle.catalog.command_lifecycle import COMMAND, CommandEvent, CommandState
+from lifecycle.catalog.mcp import MCP, MCP_EXTENSION, MCPEvent, MCPState
 from lifecycle.catalog.v1 import V1, V1_FULL, V1Event, V1State
 from lifecycle.catalog.v2 import (
     V2,
@@ -21,8 +23,11 @@ from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 
 __all__ = [
+    "A2A",
     "CATALOG",
     "COMMAND",
+    "MCP",
+    "MCP_EXTENSION",
     "V1",
     "V1_FULL",
     "V2",
@@ -31,8 +36,12 @@ __all__ = [
     "V3",
     "V3_FULL",
     "V4",
+    "A2AEvent",
+    "A2AState",
     "CommandEvent",
     "CommandState",
+    "MCPEvent",
+    "MCPState",
     "V1Event",
     "V1State",
     "V2Event",
@@ -46,7 +55,9 @@ __all__ = [
     "get",
 ]
 
-_DECLARED: tuple[Lifecycle[Any, Any], ...] = (V1, V1_FULL, V2, V2_FULL, V2_SESSION, V3, V3_FULL, V4, COMMAND)
+_DECLARED: tuple[Lifecycle[Any, Any], ...] = (
+    V1, V1_FULL, V2, V2_FULL, V2_SESSION, V3, V3_FULL, V4, A2A, MCP, MCP_EXTENSION, COMMAND,
+)  # fmt: skip
 
 CATALOG: dict[str, Lifecycle[str, str]] = {each.name: cast("Lifecycle[str, str]", each) for each in _DECLARED}
 """Every declared lifecycle by its name, in the order of the API's versions."""

@@ -75,6 +75,51 @@ COPY = {
         remote: queued dispatch dispatching; dispatching start running; running complete completed;
                 queued, dispatching, running fail failed
     """,
+    "a2a": """
+        states: TASK_STATE_SUBMITTED, TASK_STATE_WORKING, TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED,
+                [TASK_STATE_COMPLETED], [TASK_STATE_FAILED], [TASK_STATE_CANCELED], [TASK_STATE_REJECTED]
+        initial: TASK_STATE_SUBMITTED
+        settled: TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED
+        interrupted: TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED
+        caller: TASK_STATE_SUBMITTED, TASK_STATE_WORKING, TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED
+                cancel TASK_STATE_CANCELED;
+                TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED answer TASK_STATE_WORKING
+        remote: TASK_STATE_SUBMITTED, TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED work TASK_STATE_WORKING;
+                TASK_STATE_SUBMITTED, TASK_STATE_WORKING, TASK_STATE_AUTH_REQUIRED ask TASK_STATE_INPUT_REQUIRED;
+                TASK_STATE_SUBMITTED, TASK_STATE_WORKING, TASK_STATE_INPUT_REQUIRED ask_auth TASK_STATE_AUTH_REQUIRED;
+                TASK_STATE_SUBMITTED, TASK_STATE_WORKING, TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED
+                complete TASK_STATE_COMPLETED;
+                TASK_STATE_SUBMITTED, TASK_STATE_WORKING, TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED
+                fail TASK_STATE_FAILED;
+                TASK_STATE_SUBMITTED, TASK_STATE_WORKING, TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED
+                reject TASK_STATE_REJECTED
+        not proved by state: answer
+        not idempotent: answer
+        0.3: submitted = TASK_STATE_SUBMITTED, working = TASK_STATE_WORKING,
+             input-required = TASK_STATE_INPUT_REQUIRED, auth-required = TASK_STATE_AUTH_REQUIRED,
+             completed = TASK_STATE_COMPLETED, failed = TASK_STATE_FAILED, canceled = TASK_STATE_CANCELED,
+             rejected = TASK_STATE_REJECTED
+    """,
+    "mcp": """
+        states: working, input_required, [completed], [failed], [cancelled]
+        initial: working
+        settled: input_required
+        interrupted: input_required
+        caller: working, input_required cancel cancelled
+        remote: working ask input_required; input_required work working;
+                working, input_required complete completed; working, input_required fail failed
+    """,
+    "mcp-extension": """
+        states: working, input_required, [completed], [failed], [cancelled]
+        initial: working
+        settled: input_required
+        interrupted: input_required
+        caller: working, input_required cancel cancelled; input_required answer working
+        remote: working ask input_required; input_required work working;
+                working, input_required complete completed; working, input_required fail failed
+        not proved by state: answer
+        not idempotent: answer
+    """,
     "command": """
         states: recorded, uncertain, [done], [refused], [ended_first], [moot], [abandoned]
         initial: recorded
@@ -84,6 +129,8 @@ COPY = {
                 recorded, uncertain outlive moot
     """,
 }
+
+A2A_ENDS = {"TASK_STATE_COMPLETED", "TASK_STATE_FAILED", "TASK_STATE_CANCELED", "TASK_STATE_REJECTED"}
 
 PROMISES = [
     ("v1", Rule.IRREVERSIBLE, {"stop"}, set[str]()),
@@ -105,6 +152,22 @@ PROMISES = [
     ("v3", Rule.FINAL, set[str](), {"stopped", "timed_out", "error"}),
     ("v4", Rule.ACCEPTED_UNTIL_FINAL, {"cancel"}, set[str]()),
     ("v4", Rule.FINAL, set[str](), {"completed", "failed", "cancelled"}),
+    ("a2a", Rule.FINAL, set[str](), A2A_ENDS),
+    ("a2a", Rule.NEVER_IN, {"answer"}, A2A_ENDS),
+    ("a2a", Rule.ACCEPTED_UNTIL_FINAL, {"cancel"}, set[str]()),
+    ("a2a", Rule.LEADS_TO, {"cancel"}, {"TASK_STATE_CANCELED"}),
+    ("a2a", Rule.ACCEPTED_IN, {"answer"}, {"TASK_STATE_INPUT_REQUIRED", "TASK_STATE_AUTH_REQUIRED"}),
+    ("a2a", Rule.ACCEPTED_IN, {"work"}, {"TASK_STATE_AUTH_REQUIRED"}),
+    ("a2a", Rule.ACCEPTED_IN, {"reject"}, {"TASK_STATE_SUBMITTED", "TASK_STATE_WORKING"}),
+    ("mcp", Rule.FINAL, set[str](), {"completed", "failed", "cancelled"}),
+    ("mcp", Rule.NEVER_IN, {"cancel"}, {"completed", "failed", "cancelled"}),
+    ("mcp", Rule.ACCEPTED_UNTIL_FINAL, {"cancel"}, set[str]()),
+    ("mcp", Rule.LEADS_TO, {"cancel"}, {"cancelled"}),
+    ("mcp", Rule.ACCEPTED_UNTIL_FINAL, {"complete", "fail"}, set[str]()),
+    ("mcp", Rule.ONLY_IN, {"ask"}, {"working"}),
+    ("mcp", Rule.LEADS_TO, {"work"}, {"working"}),
+    ("mcp-extension", Rule.ACCEPTED_IN, {"answer"}, {"input_required"}),
+    ("mcp-extension", Rule.LEADS_TO, {"answer"}, {"working"}),
 ]
 
 
@@ -150,6 +213,8 @@ def test_states(declared: Lifecycle[str, str]) -> None:
     assert declared.initial == copy["initial"].strip()
     assert declared.final_states == final
     assert set(declared.settled_states) == {*words(copy.get("settled", "")), *final}
+    interrupted = {each.name for each in declared.states if declared.is_interrupted(each.name)}
+    assert interrupted == set(words(copy.get("interrupted", "")))
 
 
 def test_rows(declared: Lifecycle[str, str]) -> None:
@@ -173,10 +238,12 @@ def test_the_proofs_and_the_idempotence_of_commands(declared: Lifecycle[str, str
 
 
 def test_aliases(declared: Lifecycle[str, str]) -> None:
-    expected = [tuple(alias.split(" = ")) for alias in words(parts(declared.name).get("webhook", ""))]
+    copy = parts(declared.name)
+    expected = [
+        (channel, *alias.split(" = ")) for channel in ("webhook", "0.3") for alias in words(copy.get(channel, ""))
+    ]
 
-    assert [(alias.status, alias.state) for alias in declared.aliases] == expected
-    assert {alias.channel for alias in declared.aliases} <= {"webhook"}
+    assert [(alias.channel, alias.status, alias.state) for alias in declared.aliases] == expected
 
 
 @pytest.mark.parametrize(("name", "rule", "events", "states"), PROMISES)

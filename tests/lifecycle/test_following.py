@@ -109,7 +109,7 @@ def test_a_failed_read_raises_the_adapters_error(failure: Any) -> None:
 # --- work ---------------------------------------------------------------------------------------------
 
 
-def test_only_a_dispatch_gives_work() -> None:
+def test_only_a_dispatch_and_an_answer_give_work() -> None:
     giving = {
         (lifecycle.name, command)
         for lifecycle in CATALOG.values()
@@ -117,7 +117,7 @@ def test_only_a_dispatch_gives_work() -> None:
         if WorkTracker(lifecycle).starts_work(command)
     }
 
-    assert giving == {("v3", "dispatch"), ("v3-full", "dispatch")}
+    assert giving == {("v3", "dispatch"), ("v3-full", "dispatch"), ("a2a", "answer"), ("mcp-extension", "answer")}
     with pytest.raises(UnknownName):
         WorkTracker(get("v3")).starts_work("dispach")
 
@@ -178,6 +178,33 @@ def test_the_first_output_of_a_new_task_is_a_change() -> None:
     work.observe("idle", "done")
 
     assert work.is_done("idle", "settled")
+
+
+@pytest.mark.parametrize("name", ["a2a", "mcp-extension"])
+def test_an_interrupted_state_ends_the_wait_for_a_new_task_whose_work_nobody_saw(name: str) -> None:
+    lifecycle = get(name)
+    asked = next(each.name for each in lifecycle.states if lifecycle.is_interrupted(each.name))
+    work = WorkTracker(lifecycle)
+    work.mark_given()
+    work.observe(lifecycle.initial, None)
+    assert not work.is_done(lifecycle.initial, "settled")
+
+    work.observe(asked, None)
+
+    assert work.is_done(asked, "settled")
+    assert not work.is_done(asked, "final")
+
+
+def test_after_an_answer_the_interrupted_state_before_it_ends_no_wait() -> None:
+    """The status cannot tell the question that was answered from the next one; work in between can."""
+    work = WorkTracker(get("mcp-extension"))
+    work.mark_given("answer", "input_required")
+    work.observe("input_required", None)
+    assert not work.is_done("input_required", "settled")
+
+    work.observe("working", None)
+
+    assert work.is_done("input_required", "settled")
 
 
 BUILD: Lifecycle[str, str] = Lifecycle(

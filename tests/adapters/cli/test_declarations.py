@@ -44,7 +44,7 @@ def door(tmp_path: Path) -> Path:
 
 
 def test_list_has_every_lifecycle_with_its_states_and_commands() -> None:
-    lines = call("list").stdout.splitlines()[2:]
+    lines = call("list", env={"COLUMNS": "250"}).stdout.splitlines()[2:]
 
     assert [line.split()[0] for line in lines] == list(CATALOG)
     for line, lifecycle in zip(lines, CATALOG.values(), strict=True):

@@ -96,7 +96,7 @@ def test_a_command_is_one_documented_request(
 
 def test_every_command_of_every_lifecycle_has_its_request() -> None:
     by_name = {binding.name: binding for binding in BINDINGS}
-    for name in set(CATALOG) - {"command"}:
+    for name in (name for name in CATALOG if name.startswith("v")):
         assert by_name[name.removesuffix("-full")].governed_by(CATALOG[name]) is CATALOG[name]
     assert {(binding.name, command) for binding, command, *_ in DOCUMENTED} == {
         (binding.name, command) for binding in BINDINGS for command in binding.lifecycle.commands
@@ -189,7 +189,7 @@ def test_a_field_that_is_no_json_is_refused(value: object) -> None:
 
 
 def test_a_text_that_is_not_utf8_is_named_as_that() -> None:
-    with pytest.raises(TypeError, match=r"the fields are not JSON: a text is not UTF-8$"):
+    with pytest.raises(TypeError, match=r"the fields are not JSON: a text cannot be encoded in UTF-8$"):
         V1.create_request({"task": "\udcff"})
 
 

@@ -43,6 +43,9 @@ def test_a_task_rests_in_states_that_wait_for_the_caller() -> None:
         "v1-full": {"paused"},
         "v3": {"idle"},
         "v3-full": {"idle"},
+        "a2a": {"TASK_STATE_INPUT_REQUIRED", "TASK_STATE_AUTH_REQUIRED"},
+        "mcp": {"input_required"},
+        "mcp-extension": {"input_required"},
     }
 
 
