@@ -130,11 +130,14 @@ class Documents:
         values = {f"{{{name}}}": quote(text, safe="") for name, text in parameters.items()}
         return quote(filled_text(self._binding.base_path + call.path, values), safe="/%:@!$&'()*+,;=")
 
-    def error(self, text: str) -> Any:
+    def error(self, text: str, status_code: int) -> Any:
         """Return the document of an error: with the text in the binding's field, otherwise `{"detail": text}`."""
         if self._binding.error_field is None:
             return {"detail": text}
-        return placed({}, self._binding.error_field, {"message": text})
+        codes = [code for code, meaning in self._binding.error_codes.items() if meaning == status_code]
+        return placed(
+            {}, self._binding.error_field, {"code": codes[0], "message": text} if codes else {"message": text}
+        )
 
     def code(self, call: Call, task: EmulatedTask) -> int | None:
         """Return the status code that means the task's state in this call, None if the document has the status."""

@@ -26,7 +26,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidatorFunctionWrapH
 
 from lifecycle.declaration import Name, Path, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
-from lifecycle.effects import Accepted, Lost, Refused, Response, Throttled
+from lifecycle.effects import Accepted, Lost, Response, Throttled
 from lifecycle.errors import UnknownName, nearest
 from lifecycle.findings import for_editors, made_from
 from lifecycle.lifecycle import Lifecycle, read_file
@@ -42,7 +42,7 @@ from lifecycle_adapters.http.authentication import (
     wrong_headers,
     wrong_server,
 )
-from lifecycle_adapters.http.call import CALL, Call, ListCall, wrong_etag, wrong_read
+from lifecycle_adapters.http.call import CALL, Call, Code, ListCall, by_number, wrong_etag, wrong_read
 from lifecycle_adapters.http.declared import (
     LONGEST_REASON,
     Declared,
@@ -145,7 +145,9 @@ class HttpBinding(Declared, Generic[S, E]):
     if no field holds it: for GitHub's `status` and `conclusion`, or Google's `done` and `error`. In a file it is
     `module:function`, which is imported, and found where `PYTHONPATH` says. A response from which it raises, or returns
     no text, is invalid. It is called for each read, also in an event loop: it should be quick, and wait for nothing.
-    `error_field` is the field of a 2xx response that holds an error, as "error" of JSON-RPC: it is a refusal.
+    `error_field` is the field of a 2xx response that holds an error, as "error" of JSON-RPC: it is a refusal, unless
+    `error_codes` has the number in its field `code`. They say which status code means the same: with {-32001: 404,
+    -32603: 500} the task was not found, and nobody knows what a request did.
     `etag_field` or `etag_header` says where the response of the status call names the version of the task: a field such
     as "metadata.resourceVersion", or a header such as "ETag". Calls of commands have it as `{etag}`.
     `headers` are sent with every request, such as the version of the API.
@@ -196,6 +198,11 @@ class HttpBinding(Declared, Generic[S, E]):
     output_field: OptionalPath = None
     cost_field: OptionalPath = None
     error_field: OptionalPath = None
+    error_codes: Annotated[
+        Mapping[Code, Code],
+        BeforeValidator(by_number),
+        Field(description="a mapping of codes of errors to status codes, such as {-32001: 404}"),
+    ] = field(default_factory=dict[int, int])
     etag_field: OptionalPath = None
     etag_header: Annotated[StrictText | None, Field(description="the name of a header, such as 'ETag', or None")] = None
     limits_tasks: Annotated[
@@ -257,6 +264,11 @@ class HttpBinding(Declared, Generic[S, E]):
         if self.task_field is not None and self.task_field.partition(".")[0] in self.create.own_fields():
             yield ("task_field",), f"{self.task_field!r} is a field that the create sets itself"
         yield from self._wrong_etags()
+        if self.error_codes and self.error_field is None:
+            yield ("error_codes",), "must be left out: without `error_field`, status codes say what an error means"
+        for code, meaning in self.error_codes.items():
+            if not 400 <= meaning <= 599:
+                yield ("error_codes", code), f"{meaning} is no status code of an error: give one from 400 to 599"
         for name in (
             "id_field", "output_field", "cost_field", "created_field", "task_field", "error_field", "etag_field",
         ):  # fmt: skip
@@ -668,7 +680,10 @@ class HttpBinding(Declared, Generic[S, E]):
         document = self._with_new_id(document, call, headers)
         found = value_at(document, self.error_field)
         if found is not None and found is not False:
-            return Refused(error_in(request, status_code, found))
+            code = value_at(found, "code")
+            meaning = self.error_codes.get(code, status_code) if type(code) is int else status_code
+            hidden = error_in(request, meaning, found)
+            return failure_of(hidden, limits_rate=not self._limits_tasks(hidden))
         other = None if request.task_id is None or not call.repeats_id else value_at(document, self.id_field)
         if other is not None and not is_same_id(id_in(document, self.id_field) or "", request.task_id or ""):
             what = f"the response is about another task, {other!r:.80}"

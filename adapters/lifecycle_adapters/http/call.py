@@ -55,23 +55,23 @@ _PLACEHOLDERS = {
     "headers": (ID, REQUEST_ID, IDEMPOTENCY_KEY, ETAG),
     "body": (ID, REQUEST_ID, IDEMPOTENCY_KEY, ETAG),
 }
-_Code = Annotated[int, Strict()]
+Code = Annotated[int, Strict()]
 _Names = Annotated[tuple[StrictText, ...], Field(description="several names, in a tuple such as ('task',)")]
 
 
-def _by_number(codes: Any) -> Any:
+def by_number(codes: Any) -> Any:
     """Return a mapping whose keys are the numbers that JSON writes as text. Raises ValueError if one occurs twice."""
     if not isinstance(codes, Mapping):
         return codes
     items: list[tuple[Any, Any]] = list(cast("Any", codes).items())
     given = [int(code) if _is_code(code) else code for code, _ in items]
     if twice := [code for code in given if given.count(code) > 1]:
-        raise ValueError(f"has the status code {twice[0]} twice")
+        raise ValueError(f"has the code {twice[0]} twice")
     return {code: status for code, (_, status) in zip(given, items, strict=True)}
 
 
 def _is_code(key: Any) -> bool:
-    return isinstance(key, str) and re.fullmatch("[0-9]{3}", key) is not None
+    return isinstance(key, str) and re.fullmatch("-?[1-9][0-9]{0,9}", key) is not None
 
 
 def wrong_read(where: Path, call: Call) -> Iterator[Mistake]:
@@ -156,11 +156,11 @@ class Call(Declared):
     ] = ()
     repeats_id: Annotated[Flag, Field(description="True or False")] = True
     statuses: Annotated[
-        Mapping[_Code, StrictText],
-        BeforeValidator(_by_number),
+        Mapping[Code, StrictText],
+        BeforeValidator(by_number),
         Field(description="a mapping of status codes to statuses, such as {404: 'deleted'}"),
     ] = field(default_factory=dict[int, str])
-    busy: Annotated[tuple[_Code, ...], Field(description="several status codes, in a tuple such as (409,)")] = ()
+    busy: Annotated[tuple[Code, ...], Field(description="several status codes, in a tuple such as (409,)")] = ()
     id_field: OptionalPath = None
     id_header: Annotated[StrictText | None, Field(description="the name of a header, such as 'Location', or None")] = (
         None

@@ -115,11 +115,15 @@ _ERRORS: dict[int, type[ResponseError]] = {
 _LONGEST_DETAIL = 500  # characters of foreign text in a message
 
 
+def _kind_of(status_code: int) -> type[ResponseError]:
+    return _ERRORS.get(status_code) or (ServerError if status_code >= 500 else RequestRejected)
+
+
 def error_of(
     request: Request, status_code: int, headers: Mapping[str, str], content: bytes, as_of: datetime
 ) -> ResponseError:
     """Return the error that a status code other than 2xx means."""
-    kind = _ERRORS.get(status_code) or (ServerError if status_code >= 500 else RequestRejected)
+    kind = _kind_of(status_code)
     if status_code in _MAY_BE_DONE and request.method != "GET":
         kind = Redirected
     detail, fields = _detail(content, headers)
@@ -129,10 +133,11 @@ def error_of(
 
 
 def error_in(request: Request, status_code: int, found: Any) -> ResponseError:
-    """Return the error that a 2xx response holds; `found` is its description."""
+    """Return the error that a 2xx response holds; `found` is its description, `status_code` the code that it means."""
     text: Any = value_at(found, "message") or value_at(found, "detail") or found
     detail = one_line(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)) or "no details given"
-    return RequestRejected(method=request.method, path=request.path, status_code=status_code, detail=detail, fields=())
+    kind = _kind_of(status_code)
+    return kind(method=request.method, path=request.path, status_code=status_code, detail=detail, fields=())
 
 
 def failure_of(error: ResponseError, *, limits_rate: bool) -> Response:

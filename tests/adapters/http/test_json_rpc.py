@@ -7,8 +7,19 @@ from typing import Any
 
 import pytest
 
-from lifecycle import CommandRefused, DefinitionError, Event, Lifecycle, Origin, State, Transition
-from lifecycle_adapters.http import Authentication, Call, HttpBinding, ListCall, RequestRejected
+from lifecycle import CommandRefused, CreateUncertain, DefinitionError, Event, Lifecycle, Origin, State, Transition
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import (
+    Authentication,
+    Call,
+    Client,
+    HttpBinding,
+    ListCall,
+    NotFound,
+    RequestRejected,
+    ServerError,
+    Unauthorized,
+)
 from tests.adapters.http.both import KEY
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen
@@ -119,6 +130,75 @@ def test_error_in_a_read_is_raised(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(body={"error": {"message": "no such task"}}))
     with pytest.raises(RequestRejected, match="HTTP 200: no such task"):
         connect(bound(), server.base_url).task("t7").status()
+
+
+CODES = {-32001: 404, -32002: 409, -32003: 401, -32004: 429, -32603: 500}
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (-32001, NotFound),
+        (-32002, RequestRejected),
+        (-32003, Unauthorized),
+        (-32603, ServerError),
+        (7, RequestRejected),
+    ],
+)
+def test_code_of_an_error_in_a_200_means_a_status_code(
+    connect: Connect, serve: Serve, code: int, error: type[Exception]
+) -> None:
+    server = serve(lambda _: Reply(body={"error": {"code": code, "message": "so it is"}}))
+    with pytest.raises(error, match="so it is") as info:
+        connect(bound(error_codes=CODES), server.base_url).task("t7").status()
+    assert type(info.value) is error
+
+
+@pytest.mark.parametrize("code", ["-32001", -32001.0, True, None, [], {}])
+def test_code_that_is_no_integer_means_nothing(connect: Connect, serve: Serve, code: Any) -> None:
+    server = serve(lambda _: Reply(body={"error": {"code": code, "message": "no"}}))
+    with pytest.raises(RequestRejected, match="HTTP 200: no"):
+        connect(bound(error_codes={**CODES, 1: 404}), server.base_url).task("t7").status()
+
+
+def test_internal_error_in_a_200_leaves_a_create_uncertain(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body={"error": {"code": -32603, "message": "internal"}}))
+    with pytest.raises(CreateUncertain, match="internal"):
+        connect(bound(error_codes=CODES), server.base_url).create("a letter")
+
+
+def test_task_that_a_code_says_is_missing_is_over_if_it_was_known(connect: Connect, serve: Serve) -> None:
+    """A refused command and a read that does not find the task: nobody can know more."""
+    server = serve(lambda _: Reply(body={"error": {"code": -32001, "message": "no such task"}}))
+    job = connect(bound(error_codes=CODES), server.base_url).task("t7")
+    with pytest.raises(NotFound, match="no such task"):
+        job.send("stop")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"error_codes": {-32001: 200}}, r"error_codes\[-32001\]: 200 is no status code of an error"),
+        ({"error_codes": {-32001: 404}, "error_field": None}, "error_codes: must be left out: without `error_field`"),
+        ({"error_codes": {-32001: "404"}}, "error_codes.-32001"),
+        ({"error_codes": {"x": 404}}, "error_codes.x"),
+        ({"error_codes": {"-32001": 404, -32001: 404}}, "has the code -32001 twice"),
+    ],
+)
+def test_codes_that_cannot_be_meant_are_a_finding(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        bound(**changes)
+
+
+def test_emulator_sends_the_codes() -> None:
+    binding = bound(error_codes=CODES)
+    with (
+        Emulator(binding, api_key=KEY) as emulator,
+        Client(binding, base_url=emulator.base_url, api_key=KEY) as client,
+    ):
+        assert client.create("a letter").send("stop").state == "stopped"
+        with pytest.raises(NotFound, match="Task not found"):
+            client.task("nobody").status()
 
 
 def test_what_a_call_sets_itself_is_not_the_callers(connect: Connect, serve: Serve) -> None:

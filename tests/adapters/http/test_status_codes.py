@@ -99,7 +99,7 @@ def test_another_refusal_is_sent_once(connect: Connect, serve: Serve) -> None:
         ({"busy": (404,), "statuses": {404: "deleted"}}, "busy: 404 already means"),
         ({"statuses": {"gone": "deleted"}}, r"statuses\.gone\.\[key\]: should be a valid integer"),
         ({"statuses": {"4_4": "deleted"}}, "should be a valid integer"),
-        ({"statuses": {"404": "deleted", 404: "running"}}, "statuses: has the status code 404 twice"),
+        ({"statuses": {"404": "deleted", 404: "running"}}, "statuses: has the code 404 twice"),
         ({"busy": ("409",)}, r"busy\[0\]: should be a valid integer"),
         ({"busy": (True,)}, r"busy\[0\]: should be a valid integer"),
         ({"statuses": {404: 5}}, r"statuses\[404\]: should be a valid string"),
