@@ -31,7 +31,8 @@ ONE_WAY = {
     "lifecycle_adapters": """
         http.authentication <- http.webhook_binding <- http.binding, services.browser_use
         http.http_errors <- http.binding, services.browser_use <- services.v1, services.v2, services.v3, services.v4
-        services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
+        http.binding <- services.a2a
+        services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
         http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
         http.task_procedures, http.paginator <- http.creates <- http.client
         http.sending <- http.driver
@@ -68,6 +69,7 @@ ONE_WAY = {
         services.browser_use_webhooks <- services.v1_emulation, services.v2_emulation
         services.browser_use_webhooks <- services.v3_emulation, services.v4_emulation
         services.v1_emulation, services.v2_emulation, services.v3_emulation, services.v4_emulation <- services.profiles
+        emulator.profile, emulator.shapes, services.a2a <- services.a2a_emulation <- services.profiles
         services.profiles <- emulator.application
         telemetry <- http.task_procedures, http.sending, journal.*
         render <- logs.* <- cli.*
@@ -88,6 +90,7 @@ ONE_WAY = {
 
 # What a built-in service does in the emulator, and nothing else imports.
 PROFILES = [
+    "lifecycle_adapters.services.a2a_emulation",
     "lifecycle_adapters.services.browser_use_webhooks",
     *(f"lifecycle_adapters.services.v{version}_emulation" for version in (1, 2, 3, 4)),
     *(f"lifecycle_adapters.services.v{version}_shapes" for version in (2, 3, 4)),

@@ -47,6 +47,7 @@ from lifecycle.testing import Executor, check_executor, events, lifecycle_machin
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client, HttpError
 from lifecycle_adapters.machine import bind
+from lifecycle_adapters.services import service, services
 from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.faults import Fault, faults
@@ -69,7 +70,13 @@ class Stage:
 
     def create(self, by: str) -> AnyTask:
         client = self.clients[by]
-        return client.create() if self.api == "v2-session" else client.create("buy milk")
+        match self.api:
+            case "v2-session":
+                return client.create()
+            case "a2a":
+                return client.create(parts=PARTS)
+            case _:
+                return client.create("buy milk")
 
     def request(self, command: str, task_id: str) -> httpx2.Response:
         """Send a command with plain HTTP, without the project's clients."""
@@ -81,20 +88,22 @@ class Stage:
 
 
 def fields(command: str) -> dict[str, Any]:
-    return {"task": "buy bread"} if command == "dispatch" else {}
+    given: dict[str, dict[str, Any]] = {"dispatch": {"task": "buy bread"}, "answer": {"parts": PARTS}}
+    return given.get(command, {})
 
 
-NAMES = [name for name in CATALOG if name != "command"]
+PARTS = [{"text": "buy milk"}]
+NAMES = [name for name in CATALOG if name.removesuffix("-full") in services()]
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     lifecycle, api = CATALOG[request.param], str(request.param).removesuffix("-full")
     with ExitStack() as opened:
-        emulator = opened.enter_context(Emulator(manual=True, lifecycles={api: lifecycle}))
+        emulator = opened.enter_context(Emulator(api, manual=True, lifecycles={api: lifecycle}))
         http = opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES, timeout=60.0))
         common: dict[str, Any] = {
-            "api_key": KEY,
+            "api_key": KEY if service(api).authentication is not None else None,
             "base_url": emulator.base_url,
             "lifecycle": lifecycle,
             "timing": TIMING,

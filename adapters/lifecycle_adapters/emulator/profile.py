@@ -129,10 +129,12 @@ class Profile:
         details: the response of a details call.
         listed: called with all tasks of the service, newest first, the clock, and the query parameters of the
             operation by name; returns the response of the list.
-        commanded: the response of a command.
+        commanded: the response of a command, or one for each of some commands. Default: `details`.
         changed: called with an applied command, its task and its body; returns the changes beside the state.
         refused: called with the lifecycle, a task and a command that was not applied; returns the refusal, or None if
             the command succeeds all the same. Default: a redundant command succeeds, another one is a 409.
+        error: called with the text and the status code of an error; returns its document. Default: the text in the
+            binding's field, otherwise `{"detail": text}`.
         shown_error: called with one of FastAPI's validation errors; returns its form in a 422.
     """
 
@@ -151,7 +153,8 @@ class Profile:
     status: View | None = None
     details: View | None = None
     listed: Callable[..., Any] | None = None
-    commanded: View | None = None
+    commanded: View | Mapping[str, View] | None = None
     changed: Callable[[str, EmulatedTask, Any], TaskUpdate] | None = None
     refused: Callable[[Lifecycle[Any, Any], EmulatedTask, str], Refusal | None] | None = None
+    error: Callable[[str, int], Any] | None = None
     shown_error: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field_error

@@ -347,7 +347,9 @@ class Service:
             self._change(task, command, body, script)
         elif (refusal := self._refusal(task, command)) is not None:
             return JSONResponse(refusal.document, refusal.status_code)
-        view = self.profile.commanded or self.profile.details
+        commanded = self.profile.commanded
+        view = commanded if commanded is None or callable(commanded) else commanded.get(command)
+        view = view or self.profile.details
         if view is not None:
             return self._versioned(task, JSONResponse(view(task, clock)))
         document: Any = {} if call.status_field is None else self._documents.task(task, clock, call)
@@ -370,7 +372,7 @@ class Service:
         verdict = self.lifecycle.judge(task.state, command)
         if verdict.kind is VerdictKind.REDUNDANT or self._documents.code(self._calls[command], task) is not None:
             return None
-        return Refusal(self._error_code(409), self._documents.error(verdict.reason))
+        return Refusal(self._error_code(409), self._document_of(verdict.reason, 409))
 
     def _shown(self, name: str, task: EmulatedTask) -> Response:
         """Return the response of a call that reads a task."""
@@ -387,7 +389,7 @@ class Service:
         code = self._documents.code(call, task)
         if code is None or code < 400:
             return self._versioned(task, JSONResponse(document, code or 200))
-        return JSONResponse(self._documents.error(f"{self.profile.not_found}: {task.state}"), code)
+        return JSONResponse(self._document_of(f"{self.profile.not_found}: {task.state}", code), code)
 
     def _versioned(self, task: EmulatedTask, response: Response) -> Response:
         """Return a response about a task with its etag, if the binding has that in a header."""
@@ -396,7 +398,10 @@ class Service:
         return response
 
     def _error(self, text: str, code: int) -> Response:
-        return JSONResponse(self._documents.error(text), self._error_code(code))
+        return JSONResponse(self._document_of(text, code), self._error_code(code))
+
+    def _document_of(self, text: str, code: int) -> Any:
+        return (self.profile.error or self._documents.error)(text, code)
 
     def _error_code(self, code: int) -> int:
         return code if self.binding.error_field is None else 200

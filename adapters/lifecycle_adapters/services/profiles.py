@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from lifecycle.catalog import V3 as FIRST_V3
 from lifecycle_adapters.emulator.profile import Profile
-from lifecycle_adapters.services import v1_emulation, v2_emulation, v3_emulation, v4_emulation
+from lifecycle_adapters.services import a2a_emulation, v1_emulation, v2_emulation, v3_emulation, v4_emulation
+from lifecycle_adapters.services.a2a import A2A
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
@@ -18,6 +19,7 @@ PROFILES: Mapping[str, Profile] = {
     V2_SESSION.name: v2_emulation.SESSION_PROFILE,
     V3.name: v3_emulation.PROFILE,
     V4.name: v4_emulation.PROFILE,
+    A2A.name: a2a_emulation.PROFILE,
 }
 
 EARLIER_PROFILES: Mapping[str, Profile] = {FIRST_V3.name: v3_emulation.FIRST_PROFILE}

@@ -1,0 +1,57 @@
+"""Agents that speak A2A 1.0 over HTTP and JSON. Tables only.
+
+Source: A2A specification 1.0, 5.3 (methods), 5.4 (error codes), 11 (HTTP+JSON/REST), and specification/a2a.proto.
+
+Every agent has a server of its own, so that `base_url` is always given. Which key it wants its Agent Card says; with
+one, use `replace(A2A, authentication=Authentication("Authorization", prefix="Bearer "))`. A create and an answer
+take what the message says as `parts`: `client.create(parts=[{"text": "Book a flight"}])`.
+"""
+
+from __future__ import annotations
+
+from pydantic import JsonValue
+
+from lifecycle.catalog import A2A as TASK
+from lifecycle.catalog import A2AEvent, A2AState
+from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.call import Call, ListCall
+
+# fmt: off
+# Each request has a message id of its own: that an agent knows a repeated message by its id is optional (3.3.1).
+_MESSAGE: dict[str, JsonValue] = {"messageId": "{request_id}", "role": "ROLE_USER"}
+# Otherwise the response arrives once the task is over, or interrupted.
+_AT_ONCE: JsonValue = {"returnImmediately": True}
+
+A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
+    name="a2a",
+    lifecycle=TASK,
+    base_url="http://localhost:9999",
+    base_path="",
+    authentication=None,
+    headers={"A2A-Version": "1.0"},
+    create=Call(
+        method="POST", path="/message:send", fields_path="message", required_fields=("parts",),
+        body={"message": _MESSAGE, "configuration": _AT_ONCE},
+        status_field="task.status.state", id_field="task.id",
+    ),
+    status=Call(method="GET", path="/tasks/{id}", query={"historyLength": "0"}, status_field="status.state"),
+    details=Call(method="GET", path="/tasks/{id}", status_field="status.state"),
+    listing=ListCall(
+        call=Call(method="GET", path="/tasks"),
+        items_field="tasks",
+        pages="cursors",
+        page_parameter="pageToken",
+        next_field="nextPageToken",
+    ),
+    commands={
+        A2AEvent.CANCEL: Call(method="POST", path="/tasks/{id}:cancel", body={}, status_field="status.state"),
+        A2AEvent.ANSWER: Call(
+            method="POST", path="/message:send", fields_path="message", required_fields=("parts",),
+            body={"message": {**_MESSAGE, "taskId": "{id}"}, "configuration": _AT_ONCE},
+            status_field="task.status.state", repeats_id=False,
+        ),
+    },
+    output_field="artifacts",
+    task_field=None,
+)
+# fmt: on

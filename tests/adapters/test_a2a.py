@@ -1,0 +1,189 @@
+"""A2A over HTTP and JSON: our client and emulator, the official client, and an agent made with the official SDK."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from lifecycle import CommandUncertain, IllegalTransition, TaskEndedFirst
+from lifecycle.catalog import A2AState
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import Client, NotFound, Timing
+from lifecycle_adapters.journal import SqlJournal
+from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
+from tests.support.packages import ROOT
+from tests.support.pages import free_port
+
+PARTS = [{"text": "Book a flight"}]
+QUICK = Timing(poll_s=0.02, settle_timeout_s=0.3)
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator("a2a", manual=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[Client[Any, Any]]:
+    with Client("a2a", base_url=emulator.base_url, timing=QUICK) as client:
+        yield client
+
+
+def test_agent_asks_and_gets_its_answer(emulator: Emulator, client: Client[Any, Any]) -> None:
+    task = client.create(parts=PARTS)
+    emulator.fire(task.id, "ask")
+    assert task.wait("settled").state == A2AState.INPUT_REQUIRED
+
+    assert task.send("answer", parts=[{"text": "Lisbon"}]).state == A2AState.WORKING
+
+    emulator.fire(task.id, "complete")
+    assert task.wait("settled").output == [{"artifactId": "result", "parts": [{"text": "Done"}]}]
+    with pytest.raises(IllegalTransition, match="'TASK_STATE_COMPLETED' is final"):
+        task.send("answer", parts=PARTS)
+
+
+def test_message_names_its_task_and_never_repeats_an_id(emulator: Emulator, client: Client[Any, Any]) -> None:
+    task = client.create(parts=PARTS, contextId="trip")
+    emulator.fire(task.id, "ask_auth")
+    task.send("answer", parts=PARTS)
+
+    first, second = (call.body["message"] for call in emulator.calls() if call.path == "/message:send")
+    assert "taskId" not in first
+    assert (first["contextId"], second["taskId"]) == ("trip", task.id)
+    assert first["messageId"] != second["messageId"]
+
+
+def test_lost_answer_stays_uncertain_and_is_never_sent_again(emulator: Emulator, client: Client[Any, Any]) -> None:
+    """Agents need not know a message by its id, and the task may have gone on without it."""
+    task = client.create(parts=PARTS)
+    emulator.fire(task.id, "ask")
+    emulator.fault("drop_after", command="answer")
+
+    with pytest.raises(CommandUncertain):
+        task.send("answer", parts=PARTS)
+
+    assert [call.command for call in emulator.calls()].count("answer") == 1
+
+
+def test_pages_hold_what_the_filters_leave(emulator: Emulator, client: Client[Any, Any]) -> None:
+    made = [client.create(parts=PARTS, contextId="odd" if number % 2 else "even") for number in range(5)]
+    emulator.fire(made[1].id, "complete")
+
+    assert [task.id for task in client.list(contextId="odd", pageSize=1)] == [made[1].id, made[3].id]
+    assert [task.id for task in client.list(status="TASK_STATE_COMPLETED")] == [made[1].id]
+    page = httpx2.get(f"{emulator.base_url}/tasks", params={"pageSize": 5}).json()
+    assert (page["nextPageToken"], page["totalSize"]) == ("", 5)
+
+
+def test_acknowledged_cancel_without_effect_is_no_success() -> None:
+    """ "Success is not guaranteed": an agent may acknowledge a cancel, and complete the task."""
+    states = iter(["WORKING", "WORKING", *["COMPLETED"] * 9])
+
+    def agent(seen: Seen) -> Reply:
+        return Reply(body={"id": "t7", "status": {"state": f"TASK_STATE_{next(states)}"}})
+
+    with (
+        ScriptedServer(agent).running() as server,
+        Client("a2a", base_url=server.base_url, timing=QUICK) as client,
+        pytest.raises(TaskEndedFirst, match="it was 'TASK_STATE_COMPLETED' before 'cancel' took effect"),
+    ):
+        client.task("t7").send("cancel")
+
+    assert [call for call in server.calls if call.startswith("POST")] == ["POST /tasks/t7:cancel"]
+
+
+# --- the official SDK ---------------------------------------------------------------------------------
+
+
+@pytest.mark.heavy
+def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None:
+    a2a: Any = import_module("a2a.types.a2a_pb2")
+    sdk: Any = import_module("a2a.client")
+    errors: Any = import_module("a2a.utils.errors")
+    interface = a2a.AgentInterface(url=emulator.base_url, protocol_binding="HTTP+JSON", protocol_version="1.0")
+    card = a2a.AgentCard(name="agent", version="1", supported_interfaces=[interface])
+    config = sdk.ClientConfig(streaming=False, polling=True, supported_protocol_bindings=["HTTP+JSON"])
+
+    def message(text: str, **more: Any) -> Any:
+        said = a2a.Message(message_id=text, role=a2a.ROLE_USER, parts=[a2a.Part(text=text)], **more)
+        settings = a2a.SendMessageConfiguration(return_immediately=True)
+        return a2a.SendMessageRequest(message=said, configuration=settings)
+
+    async def use() -> None:
+        client: Any = sdk.ClientFactory(config).create(card)
+        (created,) = [each.task async for each in client.send_message(message("Book a flight"))]
+        assert created.status.state == a2a.TASK_STATE_SUBMITTED
+        emulator.fire(created.id, "ask")
+        (answered,) = [each.task async for each in client.send_message(message("Lisbon", task_id=created.id))]
+        assert (answered.id, answered.status.state) == (created.id, a2a.TASK_STATE_WORKING)
+        read = await client.get_task(a2a.GetTaskRequest(id=created.id))
+        assert read.context_id == created.context_id
+        listed = await client.list_tasks(a2a.ListTasksRequest(status=a2a.TASK_STATE_WORKING))
+        assert [task.id for task in listed.tasks] == [created.id]
+        canceled = await client.cancel_task(a2a.CancelTaskRequest(id=created.id))
+        assert canceled.status.state == a2a.TASK_STATE_CANCELED
+        with pytest.raises(errors.TaskNotCancelableError):
+            await client.cancel_task(a2a.CancelTaskRequest(id=created.id))
+        with pytest.raises(errors.TaskNotFoundError):
+            await client.get_task(a2a.GetTaskRequest(id="nobody"))
+        with pytest.raises(errors.UnsupportedOperationError):
+            await client.send_message(message("more", task_id=created.id)).__anext__()
+        await client.close()
+
+    asyncio.run(use())
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[str]:
+    """The base URL of an agent made with the official SDK."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "tests.support.a2a_agent", str(port)], cwd=ROOT)
+    try:
+        base_url = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            try:
+                httpx2.get(f"{base_url}/tasks")
+                break
+            except httpx2.ConnectError:
+                assert process.poll() is None
+                time.sleep(0.1)
+        yield base_url
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.heavy
+def test_official_agent_is_governed(agent: str, tmp_path: Path) -> None:
+    with (
+        SqlJournal(tmp_path / "tasks.db") as journal,
+        Client("a2a", base_url=agent, timing=Timing(poll_s=0.05), journal=journal) as client,
+    ):
+        done = client.create(parts=[{"text": "Book a flight"}]).wait("final")
+        assert done.state == A2AState.COMPLETED
+        assert [part["text"] for each in done.output for part in each["parts"]] == ["done"]
+
+        asked = client.create(parts=[{"text": "ask"}])
+        assert asked.wait("settled").state == A2AState.INPUT_REQUIRED
+        asked.send("answer", parts=[{"text": "Lisbon"}])
+        assert asked.wait("final").state == A2AState.COMPLETED
+
+        long = client.create(parts=[{"text": "long"}])
+        assert long.send("cancel").state == A2AState.CANCELED
+        assert not long.send("cancel").sent
+        with pytest.raises(IllegalTransition):
+            long.send("answer", parts=PARTS)
+
+        assert {task.id for task in client.list()} >= {asked.id, long.id}
+        with pytest.raises(NotFound):
+            client.task("nobody").status()
