@@ -18,7 +18,7 @@ from lifecycle.catalog.v2 import (
     V2State,
 )
 from lifecycle.catalog.v3 import V3, V3_FULL, V3Event, V3State
-from lifecycle.catalog.v4 import V4, V4Event, V4State
+from lifecycle.catalog.v4 import V4, V4_MESSAGE, V4Event, V4MessageEvent, V4MessageState, V4State
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 
@@ -36,6 +36,7 @@ __all__ = [
     "V3",
     "V3_FULL",
     "V4",
+    "V4_MESSAGE",
     "A2AEvent",
     "A2AState",
     "CommandEvent",
@@ -51,12 +52,14 @@ __all__ = [
     "V3Event",
     "V3State",
     "V4Event",
+    "V4MessageEvent",
+    "V4MessageState",
     "V4State",
     "get",
 ]
 
 _DECLARED: tuple[Lifecycle[Any, Any], ...] = (
-    V1, V1_FULL, V2, V2_FULL, V2_SESSION, V3, V3_FULL, V4, A2A, MCP, MCP_EXTENSION, COMMAND,
+    V1, V1_FULL, V2, V2_FULL, V2_SESSION, V3, V3_FULL, V4, V4_MESSAGE, A2A, MCP, MCP_EXTENSION, COMMAND,
 )  # fmt: skip
 
 CATALOG: dict[str, Lifecycle[str, str]] = {each.name: cast("Lifecycle[str, str]", each) for each in _DECLARED}

@@ -1,7 +1,12 @@
 """Browser Use Cloud v4: a run that is queued, dispatched, run, and can be cancelled until it ends.
 
-Tables only. Source: the run's status and the call POST /api/v4/runs/{id}/cancel, which is
-idempotent: a run in a final state is returned as it is.
+Tables only. `V4` is the run, `V4_MESSAGE` a message that waits in a session until it becomes the next run. A session
+has no lifecycle: the document shows its latest run's status as its own (SessionInfo: "Lightweight metadata for one V4
+session (its most recent run)"), and no status that would be the session's.
+
+Sources: the OpenAPI specification of 2026-07-26: the run's status; POST /api/v4/runs/{id}/cancel, which is idempotent:
+a run in a final state is returned as it is; QueuedMessage, Queue Session Message and Cancel Queued Message. It lists
+the statuses of a message, and describes two of its rows; the others are marked as assumed.
 """
 
 from __future__ import annotations
@@ -29,8 +34,27 @@ class V4Event(StrEnum):
     FAIL = "fail"
 
 
+class V4MessageState(StrEnum):
+    PENDING = "pending"
+    DISPATCHING = "dispatching"
+    CONSUMED = "consumed"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+
+
+class V4MessageEvent(StrEnum):
+    CANCEL = "cancel"
+    CLAIM = "claim"
+    CONSUME = "consume"
+    SUPERSEDE = "supersede"
+    FAIL = "fail"
+
+
 S = V4State
 E = V4Event
+M = V4MessageState
+ME = V4MessageEvent
 
 # fmt: off
 V4: Lifecycle[V4State, V4Event] = Lifecycle(
@@ -75,6 +99,47 @@ V4: Lifecycle[V4State, V4Event] = Lifecycle(
         Invariant("completed, failed and cancelled are final", Rule.FINAL,
                   states=(S.COMPLETED, S.FAILED, S.CANCELLED),
                   citation="Cancel Run: a run in a final state is returned as it is"),
+    ),
+)
+
+V4_MESSAGE: Lifecycle[V4MessageState, V4MessageEvent] = Lifecycle(
+    name="v4-message",
+    citation="Browser Use Cloud API v4: OpenAPI specification of 2026-07-26, QueuedMessage, Cancel Queued Message",
+    states=(
+        State(M.PENDING,     "waits for the session to be idle", initial=True),
+        State(M.DISPATCHING, "claimed, to become the next run"),
+        State(M.CONSUMED,    "became a run", final=True),
+        State(M.CANCELLED,   "removed before it was claimed", final=True),
+        State(M.SUPERSEDED,  "another message took its place", final=True),
+        State(M.FAILED,      "could not become a run", final=True),
+    ),
+    events=(
+        # Idempotent: no row leaves `cancelled`.
+        Event(ME.CANCEL,    Origin.CALLER, "remove it from the queue"),
+        Event(ME.CLAIM,     Origin.REMOTE, "the idle session takes it"),
+        Event(ME.CONSUME,   Origin.REMOTE, "its run begins"),
+        Event(ME.SUPERSEDE, Origin.REMOTE, "another message takes its place"),
+        Event(ME.FAIL,      Origin.REMOTE, "its run cannot begin"),
+    ),
+    transitions=(
+        Transition(M.PENDING,     ME.CANCEL,    M.CANCELLED),
+        Transition(M.PENDING,     ME.CLAIM,     M.DISPATCHING),
+        Transition(M.DISPATCHING, ME.CONSUME,   M.CONSUMED),    # assumed: only the statuses are documented
+        Transition(M.PENDING,     ME.SUPERSEDE, M.SUPERSEDED),  # assumed
+        Transition(M.PENDING,     ME.FAIL,      M.FAILED),      # assumed
+        Transition(M.DISPATCHING, ME.FAIL,      M.FAILED),      # assumed
+    ),
+    invariants=(
+        Invariant("only a pending message can be cancelled", Rule.ONLY_IN, events=(ME.CANCEL,), states=(M.PENDING,),
+                  citation='Cancel Queued Message: "Remove a still-pending queued message; 409 once the drain has '
+                           'claimed it."'),
+        Invariant("a pending message can be cancelled", Rule.ACCEPTED_IN, events=(ME.CANCEL,), states=(M.PENDING,),
+                  citation='Cancel Queued Message: "Remove a still-pending queued message"'),
+        Invariant("cancel is irreversible", Rule.IRREVERSIBLE, events=(ME.CANCEL,),
+                  citation='Cancel Queued Message: 409 "The message is no longer pending and cannot be cancelled."'),
+        Invariant("consumed, cancelled, superseded and failed are final", Rule.FINAL,
+                  states=(M.CONSUMED, M.CANCELLED, M.SUPERSEDED, M.FAILED),
+                  citation='Python SDK 3.12.1, get_message: "including terminal handoff states"'),
     ),
 )
 # fmt: on

@@ -75,6 +75,13 @@ COPY = {
         remote: queued dispatch dispatching; dispatching start running; running complete completed;
                 queued, dispatching, running fail failed
     """,
+    "v4-message": """
+        states: pending, dispatching, [consumed], [cancelled], [superseded], [failed]
+        initial: pending
+        caller: pending cancel cancelled
+        remote: pending claim dispatching; dispatching consume consumed; pending supersede superseded;
+                pending, dispatching fail failed
+    """,
     "a2a": """
         states: TASK_STATE_SUBMITTED, TASK_STATE_WORKING, TASK_STATE_INPUT_REQUIRED, TASK_STATE_AUTH_REQUIRED,
                 [TASK_STATE_COMPLETED], [TASK_STATE_FAILED], [TASK_STATE_CANCELED], [TASK_STATE_REJECTED]
@@ -152,6 +159,10 @@ PROMISES = [
     ("v3", Rule.FINAL, set[str](), {"stopped", "timed_out", "error"}),
     ("v4", Rule.ACCEPTED_UNTIL_FINAL, {"cancel"}, set[str]()),
     ("v4", Rule.FINAL, set[str](), {"completed", "failed", "cancelled"}),
+    ("v4-message", Rule.ONLY_IN, {"cancel"}, {"pending"}),
+    ("v4-message", Rule.ACCEPTED_IN, {"cancel"}, {"pending"}),
+    ("v4-message", Rule.IRREVERSIBLE, {"cancel"}, set[str]()),
+    ("v4-message", Rule.FINAL, set[str](), {"consumed", "cancelled", "superseded", "failed"}),
     ("a2a", Rule.FINAL, set[str](), A2A_ENDS),
     ("a2a", Rule.NEVER_IN, {"answer"}, A2A_ENDS),
     ("a2a", Rule.ACCEPTED_UNTIL_FINAL, {"cancel"}, set[str]()),

@@ -24,6 +24,7 @@ from lifecycle import (
     V2SessionState,
     V2State,
     V3State,
+    V4MessageState,
     V4State,
     Verdict,
     get,
@@ -130,6 +131,7 @@ async def clients(api: str, binding: HttpBinding[DoorState, DoorEvent], client: 
     assert_type(Client("v3").create("x").dispatch("y").state, V3State)
     assert_type(Client("v3").task("s").stop_task().state, V3State)
     assert_type(Client("v4").task("r").cancel().state, V4State)
+    assert_type(Client("v4-message", parameters={"session_id": "s"}).task(7).cancel().state, V4MessageState)
     assert_type(AsyncClient("v2"), AsyncClient[V2State, V2Event])
     assert_type(await AsyncClient("v2").task("t").stop_task_and_session(), CommandResult[V2State, V2Event])
     assert_type(await AsyncClient("v2").task("t").known_state(), V2State | None)

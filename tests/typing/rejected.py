@@ -93,6 +93,7 @@ def clients(v1: Client[V1State, V1Event], v2: Client[V2State, V2Event], other: A
     Client("v1").task("t").cancel()  # error
     Client("v3").task("s").pause()  # error
     Client("v4").task("r").stop()  # error
+    Client("v4-message").task(7).stop()  # error
     Client("v2-session").task("s").stop_task_and_session()  # error
     v2.session("s").stop_task_and_session()  # error
     AsyncClient("v2").task("t").pause()  # error

@@ -64,7 +64,7 @@ Api = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
-        help="Use this service, such as v4, or v2-session for the sessions of v2; or a file that declares one.",
+        help="Use this service, such as v4, v2-session or v4-message; or a file that declares one.",
         autocompletion=api_proposals,
         show_default=False,
     ),

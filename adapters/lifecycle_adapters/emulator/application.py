@@ -102,6 +102,8 @@ def create_app(
     for each in services.values():
         companions = _companions(each.binding)
         each.companion = services[companions[0].name] if companions else None
+        each.others = services
+    store.react = lambda task, at_s: services[task.api].react(task, at_s)
     webhooks = WebhookSender(store, services=_messages(services.values()), initial=webhook)
     faults: Faults[CallFault] = Faults(lambda fault: require_call(calls, fault))
     call_log = CallLog()

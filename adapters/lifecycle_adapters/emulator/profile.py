@@ -58,6 +58,23 @@ class NewTask:
     after_children: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Happens:
+    """A consequence: a task takes an event, if its state allows it."""
+
+    task: EmulatedTask
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """A consequence: a task of this id is created in a service."""
+
+    api: str
+    task_id: str
+    plan: NewTask
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskUpdate:
     """The changes of an applied command beside the state: fields that views show, and the script unless it is None."""
@@ -115,6 +132,9 @@ class Profile:
             {"done": {"done": True, "error": None}}.
         page_size: the number of tasks on a page of a list without `listed`.
         parameter: the name of the task's id in the paths of the OpenAPI document.
+        parameter_types: the types that the binding's own parameters in paths must have, by their names; default: `str`.
+        missing: called with these parameters and all tasks; returns the refusal of a list or a create if what the
+            parameters name does not exist. Default: it exists.
         id_type: the type that ids in requests must have, `str` or `UUID`; another id is a 422.
         new_id: returns a new id.
         not_found: the text of a 404.
@@ -123,7 +143,10 @@ class Profile:
         ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
         operations: the documentation of each call, by its name (create, status, details, list, or a command).
         open_calls: calls that are in no binding and need no key.
-        new: called with the create's body (as the operation's `body` makes it) and all tasks; returns the task.
+        new: called with the create's body (as the operation's `body` makes it), all tasks, and the binding's parameters
+            in the path; returns the task.
+        causes: called with a task that was created or has just taken its last transition, and all tasks as they were at
+            that time; returns what follows from it elsewhere.
         created: the response of a create.
         status: the response of a status call.
         details: the response of a details call.
@@ -141,6 +164,8 @@ class Profile:
     statuses: Mapping[str, Any] = field(default_factory=dict[str, Any])
     page_size: int = 20
     parameter: str = "task_id"
+    parameter_types: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    missing: Callable[[Mapping[str, str], Tasks], Refusal | None] | None = None
     id_type: Any = str
     new_id: Callable[[], str] = new_uuid
     not_found: str = "Task not found"
@@ -148,7 +173,8 @@ class Profile:
     ping: Callable[[str], Any] | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict[str, Operation])
     open_calls: Sequence[OpenCall] = ()
-    new: Callable[[Any, Tasks], NewTask | Refusal] | None = None
+    new: Callable[[Any, Tasks, Mapping[str, str]], NewTask | Refusal] | None = None
+    causes: Callable[[EmulatedTask, Tasks], Sequence[Happens | Starts]] | None = None
     created: View | None = None
     status: View | None = None
     details: View | None = None

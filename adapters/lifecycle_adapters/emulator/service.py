@@ -24,7 +24,7 @@ from lifecycle.table import VerdictKind
 from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
 from lifecycle_adapters.emulator.calls import named_calls, value_in
 from lifecycle_adapters.emulator.documents import Documents
-from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal
+from lifecycle_adapters.emulator.profile import Happens, NewTask, Operation, Profile, Refusal
 from lifecycle_adapters.emulator.routing import SlashRoute
 from lifecycle_adapters.emulator.script import parse_script
 from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_document
@@ -60,7 +60,7 @@ class Service:
     """One API of the emulator.
 
     `lifecycle` is what its tasks follow. `api_key` is the only valid key; None accepts every key. `companion` is the
-    service of the sessions that its tasks run in, None if they run in none.
+    service of the sessions that its tasks run in, None if they run in none. `others` are all services by their names.
 
     Raises:
         ValueError: the profile does not say how each state looks, or contradicts the binding; see `Documents`.
@@ -79,6 +79,7 @@ class Service:
         self.profile = profile
         self.lifecycle = lifecycle
         self.companion: Service | None = None
+        self.others: Mapping[str, Service] = {}
         self._store = store
         self._api_key = api_key
         self._documents = Documents(binding, profile.statuses)
@@ -201,13 +202,14 @@ class Service:
         if operation.body is not None:
             types["body"] = (operation.body, operation.default)
         named = parameters_of(self.binding.base_path + call.path)
+        path_types = {name: (self.profile.parameter_types.get(name, str), Parameter.empty) for name in named}
 
         async def endpoint(**given: Any) -> Response:
             return await respond(**{name: value for name, value in given.items() if name not in named})
 
         parameters = [
             Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
-            for name, (kind, default) in (dict.fromkeys(named, (str, Parameter.empty)) | types).items()
+            for name, (kind, default) in (path_types | types).items()
         ]
         vars(endpoint)["__signature__"] = Signature(parameters)
         return endpoint
@@ -255,6 +257,8 @@ class Service:
         name = received.identity.call
         if name is None:
             raise _invalid("body", f"{self.binding.name} has no call with such a query or body")
+        if name in ("create", "list") and (refusal := self._missing(received.identity.parameters)) is not None:
+            return JSONResponse(refusal.document, refusal.status_code)
         if name == "list":
             return self._list(received.identity.parameters, request.query_params, given)
         if name in _READS:
@@ -279,11 +283,11 @@ class Service:
     def _create(self, received: ReceivedCall, body: Any) -> Response:
         fields = self._fields(self.binding.create, received.body)
         script = self._script(fields)
-        new = self.profile.new
-        plan = NewTask(given=fields, parent=self._session()) if new is None else new(body, self._store)
+        new, parameters = self.profile.new, received.identity.parameters
+        plan = NewTask(given=fields, parent=self._session()) if new is None else new(body, self._store, parameters)
         if isinstance(plan, Refusal):
             return JSONResponse(plan.document, plan.status_code)
-        task = self.add(plan, script, received.identity.parameters)
+        task = self.add(plan, script, parameters)
         received.entry.task, received.entry.state_after = task.id, str(task.state)
         if self.profile.created is not None:
             view = self.profile.created(task, self._store.clock)
@@ -295,19 +299,28 @@ class Service:
             response.headers[header] = f"{path}/{quote(task.id)}"
         return self._versioned(task, response)
 
+    def _missing(self, parameters: Mapping[str, str]) -> Refusal | None:
+        return None if self.profile.missing is None else self.profile.missing(parameters, self._store)
+
     def add(
-        self, plan: NewTask, script: Sequence[str] | None = None, parameters: Mapping[str, str] | None = None
+        self,
+        plan: NewTask,
+        script: Sequence[str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        task_id: str | None = None,
+        at_s: float | None = None,
     ) -> EmulatedTask:
         """Create a task, and its session if that is to be created, under the same parameters.
 
-        `script` replaces the plan's.
+        `script` replaces the plan's, `task_id` the profile's new id; `at_s` is when, None for now.
         """
         parent = plan.parent
         if isinstance(parent, NewTask):
             assert self.companion is not None, "only a task of a service with sessions has one"
             parent = self.companion.add(parent, parameters=parameters)
         return self._store.add(
-            task_id=self.profile.new_id(),
+            task_id=self.profile.new_id() if task_id is None else task_id,
             api=self.binding.name,
             lifecycle=self.lifecycle,
             script=plan.script if script is None else script,
@@ -316,7 +329,16 @@ class Service:
             ends_children_by=plan.ends_children_by,
             after_children=plan.after_children,
             parameters=parameters,
+            at_s=at_s,
         )
+
+    def react(self, task: EmulatedTask, at_s: float) -> None:
+        """Let happen what follows, by the profile, from a task's creation or last transition, at the same time."""
+        for each in () if self.profile.causes is None else self.profile.causes(task, self._store):
+            if isinstance(each, Happens):
+                self._store.happen(each.task, each.event, at_s)
+            elif each.api in self.others:
+                self.others[each.api].add(each.plan, task_id=each.task_id, at_s=at_s)
 
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())

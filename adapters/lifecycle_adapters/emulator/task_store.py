@@ -4,18 +4,20 @@ The module is pure: no HTTP, no real time, no files. Every state change is a ste
 happens in `EmulatedTask.apply` only; the module holds no list of statuses and no rule of legality. script.py holds
 the events that a task takes by itself; documents.py and the profiles make its documents.
 
-Theory of operation: a script needs no timer. Every read of a task first applies all events that fell due since the
-last one, each with the time at which it was due. A client cannot observe the difference, and equal clocks lead to
-equal states.
+Theory of operation: a script needs no timer. Every read first applies all events that fell due since the last one, in
+the order of the times at which they were due, and each with that time. A client cannot observe the difference, and
+equal clocks lead to equal states. What a change of one task causes in others (`TaskStore.react`) happens at its time.
 
 A store is not thread-safe: one event loop owns it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
 from math import inf
 from typing import Any, Protocol
 
@@ -170,16 +172,21 @@ class TaskStore:
     """The tasks of one emulator.
 
     `pace_s` is the number of seconds that a task stays in each state before its script's next event; with None no
-    task runs its script. `responses` are those to successful requests with an idempotency key, by API, call, the path's
-    parameters, task and key.
+    task runs its script. `react` is called with a task that was created or has taken a transition, and with the time;
+    it may change other tasks, as of that time. `responses` are those to successful requests with an idempotency key, by
+    API, call, the path's parameters, task and key.
     """
 
     def __init__(self, *, clock: EmulatedClock, pace_s: float | None) -> None:
         self.clock = clock
         self.pace_s = pace_s
         self.observer: StoreObserver | None = None
+        self.react: Callable[[EmulatedTask, float], None] | None = None
         self.responses: dict[tuple[Hashable, ...], Any] = {}
         self._tasks: dict[str, EmulatedTask] = {}
+        self._due: list[tuple[float, int, EmulatedTask]] = []  # a heap; entries of tasks that were scheduled anew stay
+        self._scheduled = count()
+        self._is_reacting = False
 
     def add(
         self,
@@ -193,6 +200,7 @@ class TaskStore:
         ends_children_by: str = "",
         after_children: bool = False,
         parameters: Mapping[str, str] | None = None,
+        at_s: float | None = None,
     ) -> EmulatedTask:
         """Create a task in the initial state of its lifecycle.
 
@@ -206,12 +214,13 @@ class TaskStore:
             ends_children_by: the event that its children take when it ends, "" for none.
             after_children: if true, its script runs only once it had children and all of them ended.
             parameters: the values in the path of its create call, by name; None for none.
+            at_s: when, in seconds since the start; None for now.
         """
         task = EmulatedTask(
             id=task_id,
             api=api,
             lifecycle=lifecycle,
-            created_s=self.clock.now_s(),
+            created_s=self.clock.now_s() if at_s is None else at_s,
             own_script=None if script is None else tuple(script),
             given=dict(given),
             parent=parent,
@@ -225,25 +234,29 @@ class TaskStore:
         self._schedule(task)
         if parent is not None:
             self._schedule(parent)
+        self._react(task, task.created_s)
         return task
 
     def find(self, task_id: str, *, api: str | None = None) -> EmulatedTask | None:
         """Return a task in its present state, or None if there is none with this id (in this API)."""
+        self._catch_up()
         task = self._tasks.get(task_id)
-        if task is None or api not in (None, task.api):
-            return None
-        self._catch_up(task)
-        return task
+        return task if task is not None and api in (None, task.api) else None
 
     def tasks(self, api: str | None = None) -> list[EmulatedTask]:
         """Return the tasks in their present states, newest first, of all APIs or of one."""
-        return list(self._newest_first(api))
+        self._catch_up()
+        return [task for task in reversed(self._tasks.values()) if api in (None, task.api)]
 
     def command(self, task: EmulatedTask, event: str) -> bool:
         """Apply a command to a task that was just found; return whether its lifecycle allowed it."""
-        if task.lifecycle.target(task.state, event) is None:
+        return self.happen(task, event, self.clock.now_s())
+
+    def happen(self, task: EmulatedTask, event: str, at_s: float) -> bool:
+        """Apply an event at a time that is no earlier than any other change; return whether it was allowed."""
+        if event not in task.lifecycle.allowed(task.state):
             return False
-        self._apply(task, event, self.clock.now_s())
+        self._apply(task, event, at_s)
         return True
 
     def fire(self, task_id: str, event: str) -> EmulatedTask:
@@ -270,24 +283,19 @@ class TaskStore:
     def reset(self) -> None:
         """Remove every task and every remembered response."""
         self._tasks.clear()
+        self._due.clear()
         self.responses.clear()
 
-    def _newest_first(self, api: str | None) -> Iterator[EmulatedTask]:
-        for task in reversed(self._tasks.values()):
-            if api in (None, task.api):
-                self._catch_up(task)
-                yield task
-
-    def _catch_up(self, task: EmulatedTask) -> None:
-        for child in task.children:
-            self._catch_up(child)
-        if task.due_s == inf:
-            return
+    def _catch_up(self) -> None:
+        if self._is_reacting:
+            return  # all that was due before is applied, and nothing that is due later may be
         now_s = self.clock.now_s()
-        while task.due_s <= now_s:
-            event = task.next_event()
-            assert event is not None, "only a task with a next event is due"
-            self._apply(task, event, task.due_s)
+        while self._due and self._due[0][0] <= now_s:
+            due_s, _, task = heappop(self._due)
+            if task.due_s == due_s:
+                event = task.next_event()
+                assert event is not None, "only a task with a next event is due"
+                self._apply(task, event, due_s)
 
     def _apply(self, task: EmulatedTask, event: str, at_s: float) -> None:
         task.apply(event, at_s)
@@ -300,11 +308,22 @@ class TaskStore:
                     self._apply(child, task.ends_children_by, at_s)
         if task.is_over and task.parent is not None:
             self._schedule(task.parent)
+        self._react(task, at_s)
+
+    def _react(self, task: EmulatedTask, at_s: float) -> None:
+        if self.react is None:
+            return
+        before, self._is_reacting = self._is_reacting, True
+        try:
+            self.react(task, at_s)
+        finally:
+            self._is_reacting = before
 
     def _schedule(self, task: EmulatedTask) -> None:
         if self.pace_s is None or task.next_event() is None:
             task.due_s = inf
         else:
             task.due_s = max(task.state_since_s, *(child.state_since_s for child in task.children), 0.0) + self.pace_s
+            heappush(self._due, (task.due_s, next(self._scheduled), task))
             if self.observer is not None:
                 self.observer.scheduled(task)

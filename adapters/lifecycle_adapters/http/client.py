@@ -26,6 +26,8 @@ from lifecycle.catalog import (
     V3Event,
     V3State,
     V4Event,
+    V4MessageEvent,
+    V4MessageState,
     V4State,
 )
 from lifecycle.effects import Response
@@ -224,7 +226,7 @@ class Client(_Configured[S, E]):
     An httpx2 client that it was given is not shared with them: there it raises ClientUnusable.
 
     Args:
-        api: the service's name ("v1" to "v4", "v2-session", or a registered one) or its binding.
+        api: the service's name ("v1" to "v4", "v2-session", "v4-message", or a registered one) or its binding.
         api_key: the key; if omitted, the one in the environment variable that the service names
             (BROWSER_USE_API_KEY for the built-in ones). That one is sent to no other
             server than the service's own and this machine. It can be a function that returns the key: it is called
@@ -272,6 +274,11 @@ class Client(_Configured[S, E]):
 
     @overload
     def __init__(self: Client[V4State, V4Event], api: Literal["v4"], **settings: Unpack[_ClientSettings]) -> None: ...
+
+    @overload
+    def __init__(
+        self: Client[V4MessageState, V4MessageEvent], api: Literal["v4-message"], **settings: Unpack[_ClientSettings]
+    ) -> None: ...
 
     @overload
     def __init__(self, api: HttpBinding[S, E], **settings: Unpack[_ClientSettings]) -> None: ...
@@ -492,6 +499,13 @@ class AsyncClient(_Configured[S, E]):
     @overload
     def __init__(
         self: AsyncClient[V4State, V4Event], api: Literal["v4"], **settings: Unpack[_AsyncClientSettings]
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: AsyncClient[V4MessageState, V4MessageEvent],
+        api: Literal["v4-message"],
+        **settings: Unpack[_AsyncClientSettings],
     ) -> None: ...
 
     @overload

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
-from lifecycle.catalog import V1Event, V2Event, V2SessionEvent, V3Event, V4Event
+from lifecycle.catalog import V1Event, V2Event, V2SessionEvent, V3Event, V4Event, V4MessageEvent
 
 C = TypeVar("C", bound=str)
 R = TypeVar("R")
@@ -100,13 +100,13 @@ class CommandMethods(ABC, Generic[C, R]):
         return self._send("stop_task", idempotency_key, reason, wait_for_in_flight_s)
 
     def cancel(
-        self: CommandMethods[V4Event, R] | CommandMethods[str, R],
+        self: CommandMethods[V4Event, R] | CommandMethods[V4MessageEvent, R] | CommandMethods[str, R],
         *,
         idempotency_key: str | None = None,
         reason: str = "",
         wait_for_in_flight_s: float = 0.0,
     ) -> R:
-        """End a run for good (v4)."""
+        """End a run for good, or remove a pending message (v4, v4-message)."""
         return self._send("cancel", idempotency_key, reason, wait_for_in_flight_s)
 
     def _send(

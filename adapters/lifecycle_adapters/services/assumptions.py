@@ -9,7 +9,8 @@ Illegal commands
 Unknown ids
     v1's three control calls return 404, as its status call does. v3's document names only 200 and 422; its calls
     return 404 with `Session not found`, v4's calls 404 with `Run not found`, its creates also with `Session not
-    found` and `Workspace not found`. There are no profiles, so that every profile is unknown to v2's Create Session;
+    found` and `Workspace not found`, its queue's with `Session not found` and `Message not found`. There are no
+    profiles, so that every profile is unknown to v2's Create Session;
     v4 has the workspaces of its runs alone.
 Keys
     A missing or wrong key returns 401 with `{"detail": "Not authenticated"}` and a `WWW-Authenticate` header, as
@@ -21,6 +22,12 @@ Sessions
     another is given. A v3 session without a task goes from created to idle, one with a task to
     running. A v3 dispatch to a session that is not idle returns 400. A v3 session drops the output of its last
     task when it receives another. A v3 dispatch may change `keepAlive`.
+Queues of v4's sessions
+    A queue is full with `V4_LONGEST_QUEUE` pending messages. A session that becomes idle takes the oldest message, one
+    that interrupts before the others; a message to an idle session is claimed at once. A claimed message is
+    `dispatching`; one step of its script later it is consumed, and its run is created, with the session's workspace and
+    the model of its latest run. Until then the session is not idle: Create Run returns 409. `runId` is the run that a
+    message became. Nothing supersedes a message or makes it fail but a control call.
 Fields
     Booleans, whole numbers and dates are accepted only as the documents declare them; the service may be more
     lenient (`"yes"` for true).
@@ -45,6 +52,8 @@ V1_STOPPED_ALREADY = "Agent session already stopped"
 V3_SESSION_NOT_FOUND = "Session not found"
 V3_NOT_IDLE = "Session is not idle: {state}"
 V4_RUN_NOT_FOUND = "Run not found"
+V4_MESSAGE_NOT_FOUND = "Message not found"
 V4_SESSION_NOT_FOUND = "Session not found"
 V4_WORKSPACE_NOT_FOUND = "Workspace not found"
 V1_LARGEST_PAGE = 100
+V4_LONGEST_QUEUE = 20

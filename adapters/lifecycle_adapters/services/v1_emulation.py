@@ -82,7 +82,7 @@ class V1TaskList(TypedDict):
     total_count: int
 
 
-def _new(body: V1RunTask, _: Tasks) -> NewTask:
+def _new(body: V1RunTask, _: Tasks, __: Mapping[str, str]) -> NewTask:
     return NewTask(given={"task": body.task})
 
 

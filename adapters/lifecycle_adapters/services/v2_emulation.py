@@ -39,6 +39,8 @@ from lifecycle_adapters.services.v2_shapes import (
     V2TaskView,
 )
 
+_New = Callable[[Any, Tasks, Mapping[str, str]], NewTask | Refusal]
+
 SESSION_NOT_FOUND = "Session not found"
 SESSION_STOPPED = "Browser session is stopped. Please start a new session and try again."
 SESSION_BUSY = "Agent session already has a running task. Please wait for it to finish or stop it manually."
@@ -62,7 +64,7 @@ def _unchanged(_lifecycle: Lifecycle[Any, Any], _task: EmulatedTask, _command: s
 # --- sessions ---
 
 
-def _new_session(wanted: CreateSession, _: Tasks) -> NewTask | Refusal:
+def _new_session(wanted: CreateSession, _: Tasks, __: Mapping[str, str]) -> NewTask | Refusal:
     # Create Session: 404 "Profile not found".
     return _session(wanted) if wanted.profile_id is None else Refusal(404, {"detail": PROFILE_NOT_FOUND})
 
@@ -116,7 +118,7 @@ def _listed_sessions(
 # --- tasks ---
 
 
-def _new_task(body: CreateTask, tasks: Tasks) -> NewTask | Refusal:
+def _new_task(body: CreateTask, tasks: Tasks, _: Mapping[str, str]) -> NewTask | Refusal:
     given = {"task": body.task, "llm": body.llm, "metadata": body.metadata or {}}
     if body.session_id is None:
         return NewTask(given=given, parent=_session(_ONE_OFF_SESSION))
@@ -308,9 +310,9 @@ def limited(active_sessions: int) -> Mapping[str, Profile]:
     TooManyConcurrentActiveSessionsError.
     """
 
-    def checked(new: Callable[[Any, Tasks], NewTask | Refusal]) -> Callable[[Any, Tasks], NewTask | Refusal]:
-        def create(body: Any, tasks: Tasks) -> NewTask | Refusal:
-            plan = new(body, tasks)
+    def checked(new: _New) -> _New:
+        def create(body: Any, tasks: Tasks, parameters: Mapping[str, str]) -> NewTask | Refusal:
+            plan = new(body, tasks, parameters)
             needs_session = isinstance(plan, NewTask) and not isinstance(plan.parent, EmulatedTask)
             active = sum(not session.is_over for session in tasks.tasks(V2_SESSION.name))
             return Refusal(429, {"detail": TOO_MANY_SESSIONS}) if needs_session and active >= active_sessions else plan

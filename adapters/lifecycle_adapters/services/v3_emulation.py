@@ -7,7 +7,7 @@ first specification, of 2026-02-25.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -38,7 +38,7 @@ _GIVEN = (V3Event.START, V3Event.DISPATCH)
 _DONE = (V3Event.COMPLETE, V3Event.CLOSE)
 
 
-def _new(body: V3RunTask, _: Tasks) -> NewTask:
+def _new(body: V3RunTask, _: Tasks, __: Mapping[str, str]) -> NewTask:
     script = (V3Event.READY,) if body.task is None else (V3Event.START, _end_of_task(body))
     return NewTask(given=body.model_dump(mode="json"), script=script)
 

@@ -1,49 +1,112 @@
-"""The emulation of Browser Use Cloud v4 beyond its binding: data and pure functions.
+"""The emulation of Browser Use Cloud v4 beyond its bindings: data and pure functions.
 
-Source: the OpenAPI specification of 2026-07-26, and the run's fields in the official Python SDK 3.12.1, which also
-handles 402 after a create and 503 with Retry-After after a cancel.
+Source: the OpenAPI specification of 2026-07-26, and the official Python SDK 3.12.1 for the fields of runs and messages,
+for 402 after a create, and for 503 with Retry-After after a cancel. A session is what its runs and messages have in
+common: one run at a time, and a queue of messages, of which the next becomes a run when the session is idle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import HTTPException, Query
 
-from lifecycle.catalog import V4Event, V4State
+from lifecycle.catalog import V4Event, V4MessageEvent, V4MessageState, V4State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
-from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal, Tasks, new_uuid
+from lifecycle_adapters.emulator.profile import (
+    Happens,
+    NewTask,
+    Operation,
+    Profile,
+    Refusal,
+    Starts,
+    Tasks,
+    new_uuid,
+)
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
-from lifecycle_adapters.services.assumptions import V4_RUN_NOT_FOUND, V4_SESSION_NOT_FOUND, V4_WORKSPACE_NOT_FOUND
+from lifecycle_adapters.services.assumptions import (
+    V4_LONGEST_QUEUE,
+    V4_MESSAGE_NOT_FOUND,
+    V4_RUN_NOT_FOUND,
+    V4_SESSION_NOT_FOUND,
+    V4_WORKSPACE_NOT_FOUND,
+)
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
-from lifecycle_adapters.services.v4 import V4
-from lifecycle_adapters.services.v4_shapes import CreateRun, RunCreated, RunList, RunStatus, RunSummary
+from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
+from lifecycle_adapters.services.v4_shapes import (
+    CreateRun,
+    Queue,
+    QueuedMessage,
+    QueueMessage,
+    RunCreated,
+    RunList,
+    RunStatus,
+    RunSummary,
+)
 
 ACTIVE_RUN = "The session already has an active run."  # Create Run: 409
+QUEUE_FULL = "The session message queue is full."  # Queue Session Message: 429
+NOT_PENDING = "The message is no longer pending and cannot be cancelled."  # Cancel Queued Message: 409
 MALFORMED_CURSOR = "Malformed pagination cursor."  # List Runs: 400
 
 _CONTEXT_LIMIT = 200_000
 _PAGE = 50  # List Runs: the default of `limit`, which has no maximum
 
 
-def _new(body: CreateRun, tasks: Tasks) -> NewTask | Refusal:
+# --- sessions ---
+
+
+def _runs(tasks: Tasks, session_id: str) -> list[EmulatedTask]:
+    """Return the runs of a session, newest first."""
+    return [run for run in tasks.tasks(V4.name) if run.given["session_id"] == session_id]
+
+
+def _messages(tasks: Tasks, session_id: str, *states: V4MessageState) -> list[EmulatedTask]:
+    """Return the messages of a session that are in one of the states, oldest first."""
+    found = reversed(tasks.tasks(V4_MESSAGE.name))
+    return [each for each in found if each.given["session_id"] == session_id and each.state in states]
+
+
+def _is_busy(tasks: Tasks, session_id: str) -> bool:
+    is_idle = all(run.is_over for run in _runs(tasks, session_id))
+    return not is_idle or bool(_messages(tasks, session_id, V4MessageState.DISPATCHING))
+
+
+def _drained(tasks: Tasks, session_id: str) -> list[Happens | Starts]:
+    """Return that an idle session claims its next message: the oldest one, of those that interrupt if there are any."""
+    pending = _messages(tasks, session_id, V4MessageState.PENDING)
+    pending.sort(key=lambda message: not message.given["interrupt"])
+    if not pending or _is_busy(tasks, session_id):
+        return []
+    return [Happens(pending[0], V4MessageEvent.CLAIM)]
+
+
+# --- runs ---
+
+
+def _new(body: CreateRun, tasks: Tasks, _: Mapping[str, str]) -> NewTask | Refusal:
     runs = tasks.tasks(V4.name) if body.session_id or body.workspace_id else []
-    of_session = [run for run in runs if run.given["session_id"] == str(body.session_id)]
+    of_session = _runs(tasks, str(body.session_id)) if body.session_id else []
     if body.session_id is not None and not of_session:
         return Refusal(404, {"detail": V4_SESSION_NOT_FOUND})
     if body.workspace_id is not None and all(run.given["workspace_id"] != str(body.workspace_id) for run in runs):
         return Refusal(404, {"detail": V4_WORKSPACE_NOT_FOUND})
-    if not all(run.is_over for run in of_session):
+    if body.session_id is not None and _is_busy(tasks, str(body.session_id)):
         return Refusal(409, {"detail": ACTIVE_RUN})
     given = body.model_dump(mode="json", include={"task", "model", "model_params", "output_schema"})
     workspace_id = of_session[0].given["workspace_id"] if of_session else new_uuid()
     places = {"session_id": str(body.session_id or new_uuid()), "workspace_id": str(body.workspace_id or workspace_id)}
     return NewTask(given={**given, **places})
+
+
+def _run_causes(run: EmulatedTask, tasks: Tasks) -> Sequence[Happens | Starts]:
+    return _drained(tasks, run.given["session_id"]) if run.is_over else ()
 
 
 def _created(run: EmulatedTask, _: EmulatedClock) -> RunCreated:
@@ -117,8 +180,59 @@ def _unchanged(_lifecycle: Lifecycle[Any, Any], _run: EmulatedTask, _command: st
     """Let a cancel of a run that is over succeed: it returns the run unchanged."""
 
 
+# --- messages ---
+
+
+def _missing_session(parameters: Mapping[str, str], tasks: Tasks) -> Refusal | None:
+    known = _runs(tasks, parameters["session_id"])
+    return None if known else Refusal(404, {"detail": V4_SESSION_NOT_FOUND})
+
+
+def _new_message(body: QueueMessage, tasks: Tasks, parameters: Mapping[str, str]) -> NewTask | Refusal:
+    session_id = parameters["session_id"]
+    if len(_messages(tasks, session_id, V4MessageState.PENDING)) >= V4_LONGEST_QUEUE:
+        return Refusal(429, {"detail": QUEUE_FULL})
+    given = {**body.model_dump(mode="json"), "session_id": session_id, "run_id": new_uuid()}
+    return NewTask(given=given, script=(V4MessageEvent.CONSUME,))  # the session claims it, when it is idle
+
+
+def _message_causes(message: EmulatedTask, tasks: Tasks) -> Sequence[Happens | Starts]:
+    session_id = message.given["session_id"]
+    if message.state == V4MessageState.CONSUMED:
+        [latest, *_] = _runs(tasks, session_id)
+        given = {**latest.given, "task": message.given["text"], "output_schema": None}
+        return [Starts(V4.name, message.given["run_id"], NewTask(given=given))]
+    if message.state == V4MessageState.PENDING and message.given["interrupt"]:
+        active = [run for run in _runs(tasks, session_id) if not run.is_over]
+        if active:  # its end claims the message
+            return [Happens(active[0], V4Event.CANCEL)]
+    return _drained(tasks, session_id)
+
+
+def _message_view(message: EmulatedTask, clock: EmulatedClock) -> QueuedMessage:
+    return QueuedMessage(
+        id=int(message.id),
+        sessionId=message.given["session_id"],
+        runId=message.given["run_id"] if message.state == V4MessageState.CONSUMED else None,
+        mode="interrupt" if message.given["interrupt"] else "queue",
+        status=V4MessageState(message.state),
+        text=message.given["text"],
+        attachedFileIds=message.given["attached_file_ids"],
+        createdAt=moment(clock.at(message.created_s)),
+    )
+
+
+def _queue(messages: Sequence[EmulatedTask], clock: EmulatedClock) -> Queue:
+    pending = [each for each in reversed(messages) if each.state == V4MessageState.PENDING]
+    return Queue(queue=[_message_view(each, clock) for each in pending])
+
+
+def _not_pending(_lifecycle: Lifecycle[Any, Any], _message: EmulatedTask, _command: str) -> Refusal:
+    return Refusal(409, {"detail": NOT_PENDING})
+
+
 # fmt: off
-PROFILE = Profile(
+RUN_PROFILE = Profile(
     webhook=status_update,
     ping=ping,
     parameter="run_id",
@@ -144,10 +258,39 @@ PROFILE = Profile(
             errors=(404, 502, 503)),
     },
     new=_new,
+    causes=_run_causes,
     created=_created,
     status=_status,
     details=_view,
     listed=_listed,
     refused=_unchanged,
+)
+
+MESSAGE_PROFILE = Profile(
+    parameter="message_id",
+    parameter_types={"session_id": UUID},
+    id_type=int,
+    new_id=lambda: str(secrets.randbelow(2**53)),
+    not_found=V4_MESSAGE_NOT_FOUND,
+    missing=_missing_session,
+    operations={
+        "create": Operation(
+            name="queue_message", response=QueuedMessage, errors=(404, 429), body=QueueMessage,
+            about="Queue a message in a session: it becomes the next run, at once if the session is idle. With "
+                  "`interrupt` the session's active run is cancelled."),
+        "details": Operation(
+            name="get_message", about="Return a message, whatever became of it.", response=QueuedMessage,
+            errors=(404,)),
+        "list": Operation(
+            name="list_queue", about="Return the pending messages, oldest first.", response=Queue, errors=(404,)),
+        str(V4MessageEvent.CANCEL): Operation(
+            name="cancel_message", about="Cancel a pending message.", response=QueuedMessage, errors=(404, 409)),
+    },
+    new=_new_message,
+    causes=_message_causes,
+    created=_message_view,
+    details=_message_view,
+    listed=_queue,
+    refused=_not_pending,
 )
 # fmt: on

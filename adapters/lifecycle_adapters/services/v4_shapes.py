@@ -1,6 +1,6 @@
 """Request and response shapes of v4's calls.
 
-Source: the run's fields as the official Python SDK 3.12.1 writes and reads them.
+Source: the fields of runs and messages as the official Python SDK 3.12.1 writes and reads them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from lifecycle.catalog import V4State
+from lifecycle.catalog import V4MessageState, V4State
 from lifecycle_adapters.emulator.shapes import (
     WHOLE,
     Bool,
@@ -103,6 +103,14 @@ class CreateRun(StrictRequestModel):
     max_cost_usd: Annotated[Number, Field(gt=0)] | MoneyText | None = None
 
 
+class QueueMessage(StrictRequestModel):
+    """A message for a session, which becomes the session's next run."""
+
+    text: str = Field(min_length=1)
+    interrupt: Bool = False
+    attached_file_ids: Annotated[list[UUID], Field(max_length=20)] | None = None
+
+
 class RunCreated(TypedDict):
     """The new run."""
 
@@ -153,3 +161,22 @@ class RunList(TypedDict):
     runs: list[RunSummary]
     nextCursor: NotRequired[str | None]
     hasMore: NotRequired[bool]
+
+
+class QueuedMessage(TypedDict):
+    """A message of a session's queue."""
+
+    id: int
+    sessionId: Id
+    runId: Id | None
+    mode: Literal["queue", "interrupt"]
+    status: V4MessageState
+    text: str
+    attachedFileIds: NotRequired[list[Id] | None]
+    createdAt: Moment
+
+
+class Queue(TypedDict):
+    """The pending messages of a session, oldest first."""
+
+    queue: list[QueuedMessage]

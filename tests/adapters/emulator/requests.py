@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -24,7 +25,12 @@ CREATED_WITH: dict[str, dict[str, Any]] = {
     "v2-session": {},
     "v3": {"task": "Buy milk", "keepAlive": True},
     "v4": {"task": "Buy milk"},
+    "v4-message": {"text": "Buy bread"},
 }
+
+
+# The sessions of the messages that were created, by the messages' ids.
+_SESSIONS: dict[str, str] = {}
 
 
 def connect(emulator: Emulator, **settings: Any) -> httpx2.Client:
@@ -34,14 +40,27 @@ def connect(emulator: Emulator, **settings: Any) -> httpx2.Client:
 def send_call(
     http: httpx2.Client, binding: HttpBinding[Any, Any], call: Call, task_id: str = "", **fields: Any
 ) -> httpx2.Response:
+    if binding.parameters:
+        session_id = _SESSIONS.get(task_id) or new_session(http)
+        call = replace(call, path=call.path.replace("{session_id}", session_id))
     request = call.request(binding.base_path, task_id=task_id, fields=fields or None)
     return http.request(request.method, request.path, params=dict(request.query), json=request.body)
+
+
+def new_session(http: httpx2.Client) -> str:
+    """Create a run of v4, and return the id of its session."""
+    response = send_call(http, BY_NAME["v4"], BY_NAME["v4"].create, task="Buy milk")
+    assert response.is_success, response.text
+    return str(response.json()["sessionId"])
 
 
 def create(http: httpx2.Client, binding: HttpBinding[Any, Any], **fields: Any) -> str:
     response = send_call(http, binding, binding.create, **(fields or CREATED_WITH[binding.name]))
     assert response.is_success, response.text
-    return str(response.json()["id"])
+    task_id = str(response.json()["id"])
+    if binding.parameters:
+        _SESSIONS[task_id] = response.json()["sessionId"]
+    return task_id
 
 
 def state(http: httpx2.Client, binding: HttpBinding[Any, Any], task_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,10 +28,12 @@ CALLS = [
     }.items()
 ]
 IDS = [f"{binding.name} {name}" for binding, name, _ in CALLS]
+SESSION = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 TASK_IDS = st.text("abcdef0123456789-_.~:@!$'()*+,;=", min_size=1, max_size=40)
 
 
 def asked(binding: HttpBinding[Any, Any], call: Call, task_id: str) -> Identity | None:
+    call = replace(call, path=call.path.replace("{session_id}", SESSION))
     request = call.request(binding.base_path, task_id=task_id, fields=dict.fromkeys(call.required_fields, "x") or None)
     query = "&".join(f"{name}={value}" for name, value in request.query.items())
     return identify(request.method, request.path, query, request.body)
@@ -46,6 +49,7 @@ def test_every_request_of_a_binding_is_identified(
     assert identity is not None
     has_id = any("{id}" in str(each) for each in (call.path, *call.query.values(), *(call.body or {}).values()))
     assert identity.task_id == (task_id if has_id else None)
+    assert identity.parameters == dict.fromkeys(binding.parameters, SESSION)
     assert identity.command == (name if name in binding.commands else None)
     one_call_reads_both = binding.status == binding.details and name == "details"
     assert (identity.api, identity.call) == (binding.name, "status" if one_call_reads_both else name)

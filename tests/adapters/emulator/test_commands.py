@@ -24,7 +24,7 @@ PAIRS = [
     for event in lifecycle.commands
 ]
 # The status codes for a command that the state refuses; other commands return 200 with the view unchanged.
-REFUSED_WITH = {"v1": 400, "v3 dispatch": 400}
+REFUSED_WITH = {"v1": 400, "v3 dispatch": 400, "v4-message": 409}
 
 
 @pytest.fixture(scope="module")

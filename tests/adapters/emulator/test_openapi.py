@@ -27,7 +27,9 @@ def served(request: pytest.FixtureRequest) -> Iterator[Served]:
 @pytest.mark.parametrize("binding", BUILT_IN, ids=lambda binding: binding.name)
 def test_the_document_has_every_call_of_every_binding(served: Served, binding: HttpBinding[Any, Any]) -> None:
     _, document = served
-    parameter = {"v2-session": "session_id", "v3": "session_id", "v4": "run_id"}.get(binding.name, "task_id")
+    parameter = {"v2-session": "session_id", "v3": "session_id", "v4": "run_id", "v4-message": "message_id"}.get(
+        binding.name, "task_id"
+    )
     for call in (binding.create, binding.status, binding.details, listing_of(binding).call, *binding.commands.values()):
         path = binding.base_path + call.path.replace("{id}", f"{{{parameter}}}")
         operation = document["paths"][path][call.method.lower()]

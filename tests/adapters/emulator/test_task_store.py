@@ -65,6 +65,39 @@ def add(store: TaskStore, lifecycle: Lifecycle[Any, Any], script: tuple[str, ...
     return store.add(task_id=f"task {next(NAMES)}", api="any", lifecycle=lifecycle, script=script, given={}, **more)
 
 
+def test_what_falls_due_is_applied_in_the_order_of_its_time_and_so_is_what_it_causes() -> None:
+    emulated, time = store(pace_s=10.0)
+    names: dict[str, str] = {}
+    seen: list[tuple[str, str, float]] = []
+
+    def made(name: str, **more: Any) -> None:
+        names[add(emulated, V1_FULL, V1_TASK, **more).id] = name
+
+    def react(task: EmulatedTask, at_s: float) -> None:
+        assert emulated.find(task.id) is task  # a read of the reaction lets nothing else happen
+        seen.append((names.get(task.id, "new"), str(task.state), at_s))
+        if seen[-1][:2] == ("early", "finished"):
+            made("caused", at_s=at_s)
+
+    emulated.react = react
+    made("early")
+    time.now_s += 5.0
+    made("late")
+    time.now_s += 100.0
+    emulated.tasks()
+    assert seen == [
+        ("new", "created", 0.0),
+        ("new", "created", 5.0),
+        ("early", "running", 10.0),
+        ("late", "running", 15.0),
+        ("early", "finished", 20.0),
+        ("new", "created", 20.0),
+        ("late", "finished", 25.0),
+        ("caused", "running", 30.0),
+        ("caused", "finished", 40.0),
+    ]
+
+
 def state(store: TaskStore, task: EmulatedTask) -> str:
     found = store.find(task.id)
     assert found is task

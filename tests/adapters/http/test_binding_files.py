@@ -49,7 +49,7 @@ def test_binding_in_a_file_equals_the_one_in_python(tmp_path: Path) -> None:
         assert HttpBinding.from_file(tmp_path / name) == IN_PYTHON
 
 
-@pytest.mark.parametrize("name", ["v1", "v2", "v2-session", "v3", "v4"])
+@pytest.mark.parametrize("name", ["v1", "v2", "v2-session", "v3", "v4", "v4-message"])
 def test_every_binding_survives_json(name: str) -> None:
     binding = service(name)
     adapter: TypeAdapter[Any] = TypeAdapter(HttpBinding[Any, Any])

@@ -206,7 +206,7 @@ def test_every_command_of_the_catalog_is_a_method() -> None:
     assert methods == commands | {"send"}
 
 
-@pytest.mark.parametrize("api", ["v1", "v2", "v2-session", "v3", "v4"])
+@pytest.mark.parametrize("api", ["v1", "v2", "v2-session", "v3", "v4", "v4-message"])
 def test_type_checkers_know_which_service_has_which_command(api: str) -> None:
     commands: tuple[str, ...] = service(api).lifecycle.commands
     accepted = {

@@ -18,7 +18,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle import CATALOG, DefinitionError, UnknownName, V1Event, V2Event, V2SessionEvent, V3Event, V4Event
+from lifecycle import (
+    CATALOG,
+    DefinitionError,
+    UnknownName,
+    V1Event,
+    V2Event,
+    V2SessionEvent,
+    V3Event,
+    V4Event,
+    V4MessageEvent,
+)
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, Refused, Response, Throttled
 from lifecycle_adapters.http import (
     Authentication,
@@ -44,13 +54,15 @@ from lifecycle_adapters.services import service
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
-from lifecycle_adapters.services.v4 import V4
+from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
 from tests.adapters.http.scripted import Reply, ScriptedServer
 from tests.support.listing import listing_of
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = "11111111-2222-4333-8444-555555555555"
-BINDINGS: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4)
+SESSION = "22222222-2222-4333-8444-555555555555"
+QUEUE = V4_MESSAGE.with_parameters({"session_id": SESSION})
+BINDINGS: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4, QUEUE)
 every_wire = pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
 
 # --- requests -----------------------------------------------------------------------------------
@@ -70,6 +82,7 @@ DOCUMENTED: list[tuple[HttpBinding[Any, Any], Any, dict[str, Any], Request]] = [
     (V3, V3Event.DISPATCH,  {"task": "buy milk", "keepAlive": True},
      Request("POST", "/api/v3/sessions", {}, {"sessionId": ID, "task": "buy milk", "keepAlive": True})),
     (V4, V4Event.CANCEL, {}, Request("POST", f"/api/v4/runs/{ID}/cancel")),
+    (QUEUE, V4MessageEvent.CANCEL, {}, Request("DELETE", f"/api/v4/sessions/{SESSION}/queue/{ID}")),
 ]
 READS: list[tuple[HttpBinding[Any, Any], list[str]]] = [
     (V1,         ["POST /api/v1/run-task", f"GET /api/v1/task/{ID}/status", f"GET /api/v1/task/{ID}",
@@ -82,6 +95,8 @@ READS: list[tuple[HttpBinding[Any, Any], list[str]]] = [
                   "GET /api/v3/sessions"]),
     (V4,         ["POST /api/v4/runs", f"GET /api/v4/runs/{ID}/status", f"GET /api/v4/runs/{ID}",
                   "GET /api/v4/runs"]),
+    (QUEUE,      [f"POST /api/v4/sessions/{SESSION}/queue", f"GET /api/v4/sessions/{SESSION}/queue/{ID}",
+                  f"GET /api/v4/sessions/{SESSION}/queue/{ID}", f"GET /api/v4/sessions/{SESSION}/queue"]),
 ]
 # fmt: on
 
@@ -124,7 +139,7 @@ def test_the_key_goes_where_the_documents_say() -> None:
 @every_wire
 def test_the_real_service_is_where_a_client_goes_by_itself(binding: HttpBinding[Any, Any]) -> None:
     assert binding.base_url == "https://api.browser-use.com"
-    assert service(binding.name) is binding
+    assert service(binding.name) is (V4_MESSAGE if binding is QUEUE else binding)
 
 
 def test_an_unknown_service_is_named_with_the_nearest_known_one() -> None:
