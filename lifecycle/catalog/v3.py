@@ -4,8 +4,8 @@ Tables only. `V3` declares what the document of the stop call states, with the t
 that the specification describes; `V3_FULL` adds the strategy that stops only the task.
 
 Sources: "Stop Session" (POST /api/v3/sessions/{session_id}/stop); BuAgentSessionStatus and
-StopStrategy in the OpenAPI specifications of 2026-02-25 and 2026-08-06 (the strategy has been
-there since 2026-03-04).
+StopStrategy in the OpenAPI specifications of 2026-02-25 and 2026-08-06 (the strategy has been there since
+the evening of 2026-02-25, UTC-8, after the first of these revisions).
 """
 
 from __future__ import annotations

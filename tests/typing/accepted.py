@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeVar, assert_type
+from typing import Any, TypeVar, assert_type
 
 from lifecycle import (
     V1,
@@ -30,7 +30,7 @@ from lifecycle import (
     get,
 )
 from lifecycle.command import CommandResult
-from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, Task, TaskResult
+from lifecycle_adapters.http import AsyncClient, AsyncSession, AsyncTask, Client, HttpBinding, Session, Task, TaskResult
 
 # The types of the answers are those of the lifecycle.
 assert_type(V1.target(V1State.RUNNING, V1Event.STOP), V1State | None)
@@ -127,6 +127,13 @@ async def clients(api: str, binding: HttpBinding[DoorState, DoorEvent], client: 
     assert_type(Client("v1").task("t").wait(), TaskResult[V1State])
     assert_type(Client("v2").create("x").stop().state, V2State)
     assert_type(Client("v2").session("s").stop(), CommandResult[V2SessionState, V2SessionEvent])
+    assert_type(Client("v2").task("t").session(), Task[V2SessionState, V2SessionEvent])
+    assert_type(Client("v4").session("s"), Session)
+    assert_type(Client("v4").task("r").session(), Session)
+    assert_type(Client("v4").session("s").queue("x").cancel().state, V4MessageState)
+    assert_type(Client("v4").session("s").latest(), Task[Any, Any])
+    assert_type(await AsyncClient("v4").task("r").session(), AsyncSession)
+    assert_type(await AsyncClient("v2").task("t").session(), AsyncTask[V2SessionState, V2SessionEvent])
     assert_type(Client("v2-session").task("s").stop().state, V2SessionState)
     assert_type(Client("v3").create("x").dispatch("y").state, V3State)
     assert_type(Client("v3").task("s").stop_task().state, V3State)

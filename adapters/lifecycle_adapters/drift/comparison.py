@@ -12,6 +12,8 @@ What is compared, for every call of the binding that the lifecycle needs:
 5. Fields of responses: each field that the binding reads is documented in every successful response.
 6. Status values: the values listed for the status field are the statuses that the lifecycle declares.
 
+Events, sessions without a lifecycle and further calls are not compared: no state follows from them.
+
 Optional parameters and fields of creates and reads, and other response codes, are not differences: callers may send
 any fields, and other codes have their general meaning. requests.py compares 2 and 3, responses.py 4 to 6.
 """

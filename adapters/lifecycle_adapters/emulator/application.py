@@ -100,8 +100,8 @@ def create_app(
         for binding in calls.bindings
     }
     for each in services.values():
-        companions = _companions(each.binding)
-        each.companion = services[companions[0].name] if companions else None
+        session = each.binding.session or next((proof.binding for proof in each.binding.proofs.values()), None)
+        each.companion = None if session is None else services[session.name]
         each.others = services
     store.react = lambda task, at_s: services[task.api].react(task, at_s)
     webhooks = WebhookSender(store, services=_messages(services.values()), initial=webhook)
@@ -140,7 +140,12 @@ def _bindings(apis: Sequence[str | HttpBinding[Any, Any]]) -> list[HttpBinding[A
 
 def _companions(binding: HttpBinding[Any, Any]) -> list[HttpBinding[Any, Any]]:
     sessions = [] if binding.session is None else [binding.session]
-    return [*sessions, *(proof.binding for proof in binding.proofs.values() if proof.binding not in sessions)]
+    messages = None if binding.session_calls is None else binding.session_calls.messages
+    return [
+        *sessions,
+        *([] if messages is None else [messages]),
+        *(proof.binding for proof in binding.proofs.values() if proof.binding not in sessions),
+    ]
 
 
 def _lifecycles(calls: Calls, given: Mapping[str, Lifecycle[Any, Any]]) -> dict[str, Lifecycle[Any, Any]]:

@@ -20,6 +20,8 @@ from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES, texts_in
 
+SESSION = "session"
+"""The name of the call that reads a session without a lifecycle, and the beginning of those of its other calls."""
 PREFIX = "/_emulator"
 """The prefix of the paths of the control calls."""
 _PLACEHOLDER = re.compile(r"(\{\+?\w+\})")
@@ -34,8 +36,9 @@ _OWN_PAGES = frozenset({"/", "/docs", "/docs/oauth2-redirect", "/redoc", "/opena
 class Identity:
     """The API, the call and the task of a request.
 
-    `api` is the name of a binding; `call` is create, status, details, list, or a command, and None if the API has no
-    such call; `task_id` is unchanged from the request. `parameters` are those in the path beside it, by their names.
+    `api` is the name of a binding; `call` is one of the names of `named_calls`, and None if the API has no such call;
+    `task_id` is unchanged from the request, and of a call about a session that one's id. `parameters` are those in the
+    path beside it, by their names.
     """
 
     api: str
@@ -136,10 +139,23 @@ class Calls:
 
 
 def named_calls(binding: HttpBinding[Any, Any]) -> dict[str, Call]:
-    """Return the calls of a binding by their names: create, status, details, list, and the commands."""
-    listing = {} if binding.listing is None else {"list": binding.listing.call}
-    reads = {"status": binding.status, "details": binding.details, **listing}
-    return {"create": binding.create, **reads, **{str(name): call for name, call in binding.commands.items()}}
+    """Return the calls of a binding by their names.
+
+    They are create, status, details, list, events, the commands, and the further calls; "session" reads a session that
+    has no lifecycle, and "session NAME" is a further call about one.
+    """
+    lists = {"list": binding.listing, "events": binding.events}
+    listed = {name: each.call for name, each in lists.items() if each is not None}
+    reads = {"status": binding.status, "details": binding.details, **listed}
+    commands = {str(name): call for name, call in binding.commands.items()}
+    return {"create": binding.create, **reads, **commands, **binding.further_calls, **_session_calls(binding)}
+
+
+def _session_calls(binding: HttpBinding[Any, Any]) -> dict[str, Call]:
+    if binding.session_calls is None:
+        return {}
+    further = {f"{SESSION} {name}": call for name, call in binding.session_calls.further_calls.items()}
+    return {SESSION: binding.session_calls.details, **further}
 
 
 def value_in(placeholder: str, call: Call, headers: Mapping[str, str], body: Any) -> str | None:

@@ -16,7 +16,7 @@ from lifecycle_adapters.emulator.script import goal_of
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.http.binding import HttpBinding, placed
-from lifecycle_adapters.http.call import Call
+from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.http.requests import filled_text
 from lifecycle_adapters.http.responses import value_at
 
@@ -129,6 +129,11 @@ class Documents:
         """Return the percent-encoded path of a call that names no task, with these parameters."""
         values = {f"{{{name}}}": quote(text, safe="") for name, text in parameters.items()}
         return quote(filled_text(self._binding.base_path + call.path, values), safe="/%:@!$&'()*+,;=")
+
+    def no_items(self, listing: ListCall) -> Any:
+        """Return an empty page of a list."""
+        document: Any = placed({}, listing.items_field, []) if listing.items_field else []
+        return document if listing.more_field is None else placed(document, listing.more_field, False)
 
     def error(self, text: str, status_code: int) -> Any:
         """Return the document of an error: with the text in the binding's field, otherwise `{"detail": text}`."""

@@ -75,6 +75,24 @@ class Starts:
     plan: NewTask
 
 
+@dataclass(frozen=True, slots=True)
+class Vanishes:
+    """A consequence: a task is not found any more."""
+
+    task: EmulatedTask
+
+
+Consequence = Happens | Starts | Vanishes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The document of a response, None for an empty body, and what follows from the call elsewhere."""
+
+    document: Any
+    consequences: Sequence[Consequence] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskUpdate:
     """The changes of an applied command beside the state: fields that views show, and the script unless it is None."""
@@ -141,12 +159,15 @@ class Profile:
         webhook: called with a task, its status and the time of its change; returns the webhook's document. Default:
             the fields that the binding's `webhooks` name; with an `update_of`, which cannot be inverted, none is sent.
         ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
-        operations: the documentation of each call, by its name (create, status, details, list, or a command).
+        operations: the documentation of each call, by its name (create, status, details, list, a command, or one of
+            `further`).
         open_calls: calls that are in no binding and need no key.
         new: called with the create's body (as the operation's `body` makes it), all tasks, and the binding's parameters
             in the path; returns the task.
         causes: called with a task that was created or has just taken its last transition, and all tasks as they were at
             that time; returns what follows from it elsewhere.
+        further: by the name of a call (events, a further call, "session", "session NAME"), called with its task, or
+            with the session's id, all tasks, the clock, and what FastAPI validated by name; returns its outcome.
         created: the response of a create.
         status: the response of a status call.
         details: the response of a details call.
@@ -174,7 +195,10 @@ class Profile:
     operations: Mapping[str, Operation] = field(default_factory=dict[str, Operation])
     open_calls: Sequence[OpenCall] = ()
     new: Callable[[Any, Tasks, Mapping[str, str]], NewTask | Refusal] | None = None
-    causes: Callable[[EmulatedTask, Tasks], Sequence[Happens | Starts]] | None = None
+    causes: Callable[[EmulatedTask, Tasks], Sequence[Consequence]] | None = None
+    further: Mapping[str, Callable[..., Outcome | Refusal]] = field(
+        default_factory=dict[str, Callable[..., "Outcome | Refusal"]]
+    )
     created: View | None = None
     status: View | None = None
     details: View | None = None

@@ -22,9 +22,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import VerdictKind
 from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
-from lifecycle_adapters.emulator.calls import named_calls, value_in
+from lifecycle_adapters.emulator.calls import SESSION, named_calls, value_in
 from lifecycle_adapters.emulator.documents import Documents
-from lifecycle_adapters.emulator.profile import Happens, NewTask, Operation, Profile, Refusal
+from lifecycle_adapters.emulator.profile import (
+    Consequence,
+    Happens,
+    NewTask,
+    Operation,
+    Outcome,
+    Profile,
+    Refusal,
+    Starts,
+)
 from lifecycle_adapters.emulator.routing import SlashRoute
 from lifecycle_adapters.emulator.script import parse_script
 from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_document
@@ -94,7 +103,7 @@ class Service:
     def routes(self) -> list[APIRoute]:
         """Return the routes, one for each method and path of the binding's calls and the profile's open calls."""
         routes = [
-            self._route(each.call, each.operation, _constant(each.document), is_open=True)
+            self._route(each.call, each.operation, _constant(each.document), is_open=True, parameter="")
             for each in self.profile.open_calls
         ]
         grouped: dict[tuple[str, str], list[str]] = {}
@@ -103,7 +112,10 @@ class Service:
         for names in grouped.values():
             name = "details" if "details" in names else names[0]
             is_open = self.binding.authentication is None
-            routes.append(self._route(self._calls[name], self._operations[name], self._respond, is_open=is_open))
+            is_about_session = name.partition(" ")[0] == SESSION
+            parameter = "session_id" if is_about_session else self.profile.parameter
+            call, operation = self._calls[name], self._operations[name]
+            routes.append(self._route(call, operation, self._respond, is_open=is_open, parameter=parameter))
         return routes
 
     @property
@@ -119,7 +131,7 @@ class Service:
     def add_links(self, document: Mapping[str, Any]) -> None:
         """Add links to the OpenAPI document that pass the created id to the other calls."""
         create = self.binding.create
-        created = document["paths"][self._path(create)][create.method.lower()]
+        created = document["paths"][self._path(create, self.profile.parameter)][create.method.lower()]
         success = next(response for code, response in created["responses"].items() if code.startswith("2"))
         if create.id_header is not None:
             return  # no link can take an id out of a URL
@@ -149,18 +161,26 @@ class Service:
             call = self.binding.commands.get(event.name)
             errors = (404, 409) if call is None or not call.has_etag() else (404, 409, 412)
             named[str(event.name)] = Operation(name=str(event.name), about=about, errors=errors)
+        for name in self._calls:
+            if name not in named:
+                named[name] = Operation(name=name.replace(" ", "_"), about=f"The call {name!r}.", errors=(404,))
         return {**named, **self.profile.operations}
 
     def _created_code(self) -> int:
         return 201 if self.binding.create.id_header is None else 202
 
-    def _path(self, call: Call) -> str:
-        name = self.profile.parameter
-        path = call.path.replace(ID, f"{{{name}}}").replace(ID_WITH_SLASHES, f"{{{name}:path}}")
+    def _path(self, call: Call, parameter: str) -> str:
+        path = call.path.replace(ID, f"{{{parameter}}}").replace(ID_WITH_SLASHES, f"{{{parameter}:path}}")
         return self.binding.base_path + path
 
     def _route(
-        self, call: Call, operation: Operation, respond: Callable[..., Awaitable[Response]], *, is_open: bool
+        self,
+        call: Call,
+        operation: Operation,
+        respond: Callable[..., Awaitable[Response]],
+        *,
+        is_open: bool,
+        parameter: str,
     ) -> APIRoute:
         service = self
 
@@ -177,8 +197,8 @@ class Service:
         if operation.body is None and call.body is not None:
             extra["requestBody"] = {"content": {"application/json": {"schema": _body_schema(call)}}}
         return Guarded(
-            self._path(call),
-            self._endpoint(call, operation, respond),
+            self._path(call, parameter),
+            self._endpoint(call, operation, respond, parameter),
             methods=[call.method],
             response_model=operation.response,
             status_code=operation.status_code,
@@ -191,12 +211,12 @@ class Service:
         )
 
     def _endpoint(
-        self, call: Call, operation: Operation, respond: Callable[..., Awaitable[Response]]
+        self, call: Call, operation: Operation, respond: Callable[..., Awaitable[Response]], parameter: str
     ) -> Callable[..., Awaitable[Response]]:
         """Return a function with the parameters that FastAPI is to validate and to document."""
         types: dict[str, tuple[Any, Any]] = {"request": (Request, Parameter.empty)}
         if ID in call.path or call.keeps_slashes():
-            types[self.profile.parameter] = (self.profile.id_type, Parameter.empty)
+            types[parameter] = (self.profile.id_type, Parameter.empty)
         types |= {name: (self.profile.id_type, Parameter.empty) for name, text in call.query.items() if text == ID}
         types |= operation.query
         if operation.body is not None:
@@ -263,6 +283,8 @@ class Service:
             return self._list(received.identity.parameters, request.query_params, given)
         if name in _READS:
             return self._shown(name, self._find(received))
+        if name != "create" and name not in self.binding.commands:
+            return self._further(received, name, given)
         return self._once(received, name, given.get("body"), request.headers)
 
     def _once(self, received: ReceivedCall, name: str, body: Any, headers: Headers) -> Response:
@@ -334,11 +356,36 @@ class Service:
 
     def react(self, task: EmulatedTask, at_s: float) -> None:
         """Let happen what follows, by the profile, from a task's creation or last transition, at the same time."""
-        for each in () if self.profile.causes is None else self.profile.causes(task, self._store):
+        if self.profile.causes is not None:
+            self._let_happen(self.profile.causes(task, self._store), at_s)
+
+    def _let_happen(self, consequences: Sequence[Consequence], at_s: float) -> None:
+        for each in consequences:
             if isinstance(each, Happens):
                 self._store.happen(each.task, each.event, at_s)
+            elif not isinstance(each, Starts):
+                self._store.forget(each.task)
             elif each.api in self.others:
                 self.others[each.api].add(each.plan, task_id=each.task_id, at_s=at_s)
+
+    def _further(self, received: ReceivedCall, name: str, given: dict[str, Any]) -> Response:
+        """Return the response to a call that has no part in the lifecycle."""
+        is_about_session = name.partition(" ")[0] == SESSION
+        about = received.identity.task_id if is_about_session else self._find(received)
+        given = {key: value for key, value in given.items() if key not in ("session_id", self.profile.parameter)}
+        respond = self.profile.further.get(name)
+        if respond is not None:
+            outcome = respond(about, self._store, self._store.clock, **given)
+        elif is_about_session:
+            outcome = Refusal(404, self._document_of(f"{self.binding.name} has no session {about}", 404))
+        else:
+            events = self.binding.events if name == "events" else None
+            outcome = Outcome({} if events is None else self._documents.no_items(events))
+        if isinstance(outcome, Refusal):
+            return JSONResponse(outcome.document, outcome.status_code)
+        self._let_happen(outcome.consequences, self._store.clock.now_s())
+        code = self._operations[name].status_code
+        return Response(status_code=code) if outcome.document is None else JSONResponse(outcome.document, code)
 
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())

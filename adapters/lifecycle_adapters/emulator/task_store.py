@@ -280,6 +280,11 @@ class TaskStore:
         task.own_script = tuple(script)
         self._schedule(task)
 
+    def forget(self, task: EmulatedTask) -> None:
+        """Remove a task: nothing finds it any more, and its script ends."""
+        self._tasks.pop(task.id, None)
+        task.due_s = inf
+
     def reset(self) -> None:
         """Remove every task and every remembered response."""
         self._tasks.clear()

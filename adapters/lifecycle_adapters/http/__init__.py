@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from lifecycle_adapters.http.authentication import Authentication, KeyVariable
-from lifecycle_adapters.http.binding import HttpBinding, Proof
+from lifecycle_adapters.http.binding import HttpBinding, Proof, SessionCalls
 from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.http.http_errors import (
     ClientUnusable,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from lifecycle_adapters.http.client import AsyncClient, Client
     from lifecycle_adapters.http.creates import RecoveredCreate
     from lifecycle_adapters.http.paginator import TaskSummary
-    from lifecycle_adapters.http.task_handles import AsyncTask, Task
+    from lifecycle_adapters.http.task_handles import AsyncSession, AsyncTask, Session, Task
     from lifecycle_adapters.http.task_procedures import Recovered, TaskResult
     from lifecycle_adapters.http.timing import Timing
 
@@ -56,6 +56,7 @@ __all__ = [
     "STANDARD_WEBHOOKS",
     "STRIPE",
     "AsyncClient",
+    "AsyncSession",
     "AsyncTask",
     "Authentication",
     "Call",
@@ -84,6 +85,8 @@ __all__ = [
     "Retired",
     "RetiredServiceWarning",
     "ServerError",
+    "Session",
+    "SessionCalls",
     "SignatureScheme",
     "StatusUpdate",
     "Task",
@@ -98,10 +101,12 @@ __all__ = [
 # What needs the extra is imported when it is first used.
 _LAZY = {
     "AsyncClient": "client",
+    "AsyncSession": "task_handles",
     "AsyncTask": "task_handles",
     "Client": "client",
     "Recovered": "task_procedures",
     "RecoveredCreate": "creates",
+    "Session": "task_handles",
     "Task": "task_handles",
     "TaskResult": "task_procedures",
     "TaskSummary": "paginator",

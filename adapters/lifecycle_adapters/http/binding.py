@@ -60,6 +60,7 @@ from lifecycle_adapters.http.requests import (
     ETAG,
     ID,
     ID_WITH_SLASHES,
+    IDEMPOTENCY_KEY,
     PLACEHOLDER,
     Request,
     filled_text,
@@ -123,6 +124,58 @@ class Proof(Declared):
             yield ("event",), f"{self.event!r} is no command of {self.binding.name!r}"
 
 
+_FURTHER = "a mapping of names to Calls, {'delete': Call(...)}"
+
+
+def _wrong_further_calls(calls: Mapping[str, Call]) -> Iterator[Mistake]:
+    for name, call in calls.items():
+        where: Path = ("further_calls", name)
+        if not name.isidentifier():
+            yield where, f"{name!r} is no name such as 'delete'"
+        if call.status_field is not None or call.statuses:
+            yield where, "must say nothing of a status: a call that changes one is a command"
+        if not call.names_a_task():
+            yield where, f"{call.method} {call.path} does not say what it is about: put {ID!r} where the id stands"
+        if call.has_idempotency_key():
+            yield where, f"must be without {IDEMPOTENCY_KEY!r}: no journal records the call"
+        yield from wrong_etag(where, call)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCalls(Declared):
+    """The sessions that tasks run in, one after another, if a session has no lifecycle of its own.
+
+    In its calls `{id}` stands for the session's id. `details` reads a session, and `latest_field` is where its response
+    has the id of the latest task. `messages` is the binding of the messages that wait in a session to become its next
+    task, None if there is no queue; the session's id is its one parameter. `further_calls` are calls about a session by
+    their names, such as one that deletes it.
+
+    Raises:
+        DefinitionError: a field is of another type; a call names no session, or says where a status is; or the messages
+            have another number of parameters than one.
+    """
+
+    details: Annotated[Call, Field(description=CALL)]
+    latest_field: FieldPath
+    messages: Annotated[HttpBinding[Any, Any] | None, Field(description="the HttpBinding of the messages, or None")] = (
+        None
+    )
+    further_calls: Annotated[Mapping[StrictText, Call], Field(description=_FURTHER)] = field(
+        default_factory=dict[str, Call]
+    )
+
+    def __post_init__(self) -> None:
+        examine(self, "session_calls", self.latest_field, self._mistakes)
+
+    def _mistakes(self) -> Iterator[Mistake]:
+        yield from wrong_read(("details",), self.details)
+        yield from wrong_path(("latest_field",), self.latest_field)
+        yield from _wrong_further_calls({"details": self.details})
+        yield from _wrong_further_calls(self.further_calls)
+        if self.messages is not None and len(self.messages.parameters) != 1:
+            yield ("messages", "parameters"), "must be one, which stands for the session's id"
+
+
 def binding_in(document: Document) -> HttpBinding[str, str]:
     """Return the binding that a document declares. Raises DefinitionError, whose findings have their lines."""
     return made_from(document, lambda value: parse(HttpBinding[str, str], value, "binding"), kind="binding")
@@ -133,9 +186,13 @@ class HttpBinding(Declared, Generic[S, E]):
     """One service's calls, with the lifecycle of its tasks.
 
     `listing` is None if the service has no list of tasks; an uncertain create then has no candidates. `session` is the
-    binding of the sessions that tasks run in, if those have a lifecycle of their own. `output_field` and `cost_field`
-    are fields of the details, None if the service reports neither. A 429 whose detail contains one of
-    `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not the rate of calls.
+    binding of the sessions that tasks run in, if those have a lifecycle of their own, otherwise `session_calls`
+    declares them; `session_field` is where the details of a task, and perhaps other responses, have its session's id.
+    `events` is the list of what a task has done, whose call names the task. `further_calls` are calls about a task that
+    have no part in its lifecycle, by their names, such as one that deletes a task that is over.
+    `output_field` and `cost_field` are fields of the details, None if the service reports neither. A 429 whose detail
+    contains one of `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not
+    the rate of calls.
     `created_field` is the field of a listed task that says when it was created (ISO 8601; UTC if it names no zone),
     `task_field` the field of a create that says what to do, which a listed task repeats; None if there is none, and
     then a create takes no task.
@@ -194,6 +251,14 @@ class HttpBinding(Declared, Generic[S, E]):
     session: Annotated[HttpBinding[Any, Any] | None, Field(description="the HttpBinding of the sessions, or None")] = (
         None
     )
+    session_field: OptionalPath = None
+    session_calls: Annotated[
+        SessionCalls | None, Field(description="a SessionCalls, such as SessionCalls(details=..., ...), or None")
+    ] = None
+    events: Annotated[ListCall | None, Field(description="a ListCall whose call names the task, or None")] = None
+    further_calls: Annotated[Mapping[StrictText, Call], Field(description=_FURTHER)] = field(
+        default_factory=dict[str, Call]
+    )
     id_field: FieldPath = "id"
     output_field: OptionalPath = None
     cost_field: OptionalPath = None
@@ -250,6 +315,7 @@ class HttpBinding(Declared, Generic[S, E]):
         if self.session is not None and self.session.base_url != self.base_url:
             servers = f"is at {self.session.base_url}, and this binding at {self.base_url}"
             yield ("session",), f"{servers}: one client asks one server, so give both its base_url"
+        yield from self._wrong_sessions()
         if self.webhooks is not None:
             try:
                 self.lifecycle.statuses(channel=self.webhooks.channel)
@@ -271,8 +337,25 @@ class HttpBinding(Declared, Generic[S, E]):
                 yield ("error_codes", code), f"{meaning} is no status code of an error: give one from 400 to 599"
         for name in (
             "id_field", "output_field", "cost_field", "created_field", "task_field", "error_field", "etag_field",
+            "session_field",
         ):  # fmt: skip
             yield from wrong_path((name,), getattr(self, name))
+
+    def _wrong_sessions(self) -> Iterator[Mistake]:
+        session_calls = self.session_calls
+        if session_calls is not None and self.session is not None:
+            yield ("session_calls",), "must be left out: the sessions have a lifecycle, that of `session`"
+        if session_calls is not None and self.parameters:
+            yield ("session_calls",), "must be left out: the session's id is the only parameter that its paths can have"
+        messages = None if session_calls is None else session_calls.messages
+        if messages is not None and messages.base_url != self.base_url:
+            yield ("session_calls", "messages"), f"is at {messages.base_url}: one client asks one server"
+        if self.session_field is not None and session_calls is None and self.session is None:
+            yield ("session_field",), "must be left out: there are no sessions"
+        taken = {"create", "status", "details", "list", "events", *map(str, self.commands)}
+        for name in taken.intersection(self.further_calls):
+            yield ("further_calls", name), "is the name of another call"
+        yield from _wrong_further_calls(self.further_calls)
 
     def _wrong_texts(self) -> Iterator[Mistake]:
         if not self.name:
@@ -354,8 +437,10 @@ class HttpBinding(Declared, Generic[S, E]):
         """Return every call, with its path in this binding."""
         commands: dict[Path, Call] = {("commands", str(name)): call for name, call in self.commands.items()}
         reads: dict[Path, Call] = {("status",): self.status, ("details",): self.details}
-        listing: dict[Path, Call] = {} if self.listing is None else {("listing", "call"): self.listing.call}
-        return {("create",): self.create, **listing, **reads, **commands}
+        lists = {"listing": self.listing, "events": self.events}
+        listed: dict[Path, Call] = {(name, "call"): each.call for name, each in lists.items() if each is not None}
+        further: dict[Path, Call] = {("further_calls", name): call for name, call in self.further_calls.items()}
+        return {("create",): self.create, **listed, **reads, **commands, **further}
 
     def _wrong_commands(self) -> Iterator[Mistake]:
         known, given = [str(each) for each in self.lifecycle.commands], [str(each) for each in self.commands]
@@ -516,6 +601,8 @@ class HttpBinding(Declared, Generic[S, E]):
             status=fill(self.status),
             details=fill(self.details),
             listing=None if self.listing is None else replace(self.listing, call=fill(self.listing.call)),
+            events=None if self.events is None else replace(self.events, call=fill(self.events.call)),
+            further_calls={name: fill(call) for name, call in self.further_calls.items()},
             commands={name: fill(call) for name, call in self.commands.items()},
             proofs=proofs,
             session=None if self.session is None else self.session._filled(given),

@@ -48,11 +48,19 @@ from lifecycle_adapters.http.arguments import (
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.creates import CreateProcedures, RecoveredCreate
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
+from lifecycle_adapters.http.further_calls import SessionProcedures
 from lifecycle_adapters.http.interpreter import HttpCall, Procedure, read
 from lifecycle_adapters.http.keys import AsyncKeyFunction, Key, KeyFunction, sealed, usable_key
 from lifecycle_adapters.http.paginator import Paginator, QueryValue, TaskSummary
 from lifecycle_adapters.http.retired import RetiredServiceWarning
-from lifecycle_adapters.http.task_handles import AsyncTask, Task
+from lifecycle_adapters.http.task_handles import (
+    AsyncSession,
+    AsyncTask,
+    Session,
+    Task,
+    async_session_handle,
+    session_handle,
+)
 from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
 from lifecycle_adapters.http.timing import Timing
 from lifecycle_adapters.http.twins import twin_of
@@ -172,31 +180,45 @@ class _Configured(ProcessBound, Generic[S, E]):
             timing=self.timing,
             task_id=task_id,
             journal=self.journal.task(lifecycle, task_id),
+            open_session=self._session if self._has_sessions else None,
         )
+
+    @property
+    def _has_sessions(self) -> bool:
+        return self.binding.session is not None or self.binding.session_calls is not None
 
     def _reading(self, task_id: TaskId, *, details: bool) -> Procedure[Response]:
         task_id = id_text(task_id)
         call = self.binding.details if details else self.binding.status
         return Procedure(read(HttpCall(self.binding, call, call.request(self.binding.base_path, task_id=task_id))))
 
-    def _session(self, session_id: TaskId) -> TaskProcedures[Any, Any]:
-        if self.binding.session is None:
+    def _session(self, session_id: TaskId) -> TaskProcedures[Any, Any] | SessionProcedures:
+        if self.binding.session is not None:
+            return self._procedures(self.binding.session, session_id)
+        if self.binding.session_calls is None:
             raise TypeError(f"{self.binding.name} has no sessions beside its tasks")
-        return self._procedures(self.binding.session, session_id)
+        return SessionProcedures(
+            binding=self.binding,
+            session_calls=self.binding.session_calls,
+            timing=self.timing,
+            session_id=id_text(session_id),
+            open_task=partial(self._procedures, self.binding),
+            open_messages=lambda binding: self._creates_of(binding, binding.lifecycle),
+        )
 
     def _create_procedures(self) -> list[CreateProcedures]:
         """The creates of the tasks, and of the sessions they run in."""
-        return [
-            CreateProcedures(
-                binding=binding,
-                lifecycle=lifecycle,
-                timing=self.timing,
-                base_url=self.base_url,
-                creates=self.journal.creates(lifecycle),
-                open_task=partial(self._procedures, binding),
-            )
-            for binding, lifecycle in self._lifecycles()
-        ]
+        return [self._creates_of(binding, lifecycle) for binding, lifecycle in self._lifecycles()]
+
+    def _creates_of(self, binding: HttpBinding[Any, Any], lifecycle: Lifecycle[Any, Any]) -> CreateProcedures:
+        return CreateProcedures(
+            binding=binding,
+            lifecycle=lifecycle,
+            timing=self.timing,
+            base_url=self.base_url,
+            creates=self.journal.creates(lifecycle),
+            open_task=partial(self._procedures, binding),
+        )
 
     def _open_commands(self) -> list[TaskProcedures[Any, Any]]:
         """The tasks, and the sessions they run in, that have an open command."""
@@ -389,11 +411,21 @@ class Client(_Configured[S, E]):
     def session(self: Client[V2State, V2Event], session_id: TaskId) -> Task[V2SessionState, V2SessionEvent]: ...
 
     @overload
-    def session(self, session_id: TaskId) -> Task[Any, Any]: ...
+    def session(self: Client[V4State, V4Event], session_id: TaskId) -> Session: ...
 
-    def session(self, session_id: TaskId) -> Task[Any, Any]:
-        """Return a handle on the session that a task runs in (v2). Raises TypeError if there are none."""
-        return Task(self._driver, self._session(session_id))
+    @overload
+    def session(self, session_id: TaskId) -> Any: ...
+
+    def session(self, session_id: TaskId) -> Any:
+        """Return a handle on a session that tasks run in (v2, v4); nothing is sent.
+
+        It is a Task if sessions have a lifecycle of their own, as v2's, otherwise a Session.
+
+        Raises:
+            TypeError: there are no sessions, or the id is not text, an integer or a UUID.
+            ValueError: no request can carry this id.
+        """
+        return session_handle(self._driver, self._session(session_id))
 
     def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered | RecoveredCreate]:
         """Settle every command of the journal that a crash or an uncertainty left open, and report the creates.
@@ -578,12 +610,15 @@ class AsyncClient(_Configured[S, E]):
     ) -> AsyncTask[V2SessionState, V2SessionEvent]: ...
 
     @overload
-    def session(self, session_id: TaskId) -> AsyncTask[Any, Any]: ...
+    def session(self: AsyncClient[V4State, V4Event], session_id: TaskId) -> AsyncSession: ...
+
+    @overload
+    def session(self, session_id: TaskId) -> Any: ...
 
     @twin_of(Client.session)
-    def session(self, session_id: TaskId) -> AsyncTask[Any, Any]:
-        """Return a handle on the session that a task runs in (v2). Raises TypeError if there are none."""
-        return AsyncTask(self._driver, self._session(session_id))
+    def session(self, session_id: TaskId) -> Any:
+        """Return a handle on a session that tasks run in (v2, v4); nothing is sent."""
+        return async_session_handle(self._driver, self._session(session_id))
 
     @twin_of(Client.recover)
     async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:

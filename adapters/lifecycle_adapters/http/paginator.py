@@ -14,6 +14,7 @@ from lifecycle.errors import shortened
 from lifecycle.journal import TaskRecord
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.call import ListCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, interpret, read
 from lifecycle_adapters.http.redaction import HIDDEN
@@ -38,6 +39,12 @@ class TaskSummary:
 class Paginator:
     """The pages of one listing at the server `base_url`, to be turned until `is_done`.
 
+    Args:
+        binding: the service.
+        lifecycle: what says which states the listed statuses are.
+        query: parameters of the query.
+        listing: the list; the binding's list of tasks if omitted.
+        task_id: the task that the list is about, if it is about one.
     Raises:
         TypeError: a value of the query is not a `QueryValue`.
         ValueError: the service has no list; or no request can carry the query: it is too long, or not UTF-8; or the
@@ -51,6 +58,8 @@ class Paginator:
         query: Mapping[str, QueryValue],
         *,
         base_url: str,
+        listing: ListCall | None = None,
+        task_id: str = "",
     ) -> None:
         self.is_done = False
         self._base_url = base_url
@@ -61,9 +70,12 @@ class Paginator:
         self._seen: set[str] = set()
         self._empty_pages = 0
         self._number = 0
-        if binding.listing is None:
+        self._last_id = ""
+        listing = listing or binding.listing
+        if listing is None:
             raise ValueError(f"{binding.name} has no list of tasks: its binding declares no `listing`")
-        self._listing = binding.listing
+        self._listing = listing
+        self._template = listing.call.request(binding.base_path, task_id=task_id)
         if self._listing.pages in ("numbers", "offsets"):
             first = 1 if self._listing.pages == "numbers" else 0
             self._number = _page_number(self._query, str(self._listing.page_parameter), first)
@@ -71,7 +83,7 @@ class Paginator:
     def read(self, timing: Timing) -> Procedure[list[TaskSummary]]:
         """Read the next page, and return its tasks that were on no earlier page."""
         listing = self._listing
-        template = listing.call.request(self._binding.base_path)
+        template = self._template
         request = replace(template, query={**template.query, **self._query})
 
         def perform(effect: Effect, pacer: Pacer) -> Actions[Any]:
@@ -82,6 +94,13 @@ class Paginator:
 
         return Procedure(interpret(ProcedureRun(self._read(), None), perform, Pacer(timing)))
 
+    def go_on(self) -> None:
+        """Turn to what was added behind the last page, of a list whose pages begin behind an id."""
+        self.is_done = False
+        self._turned.clear()
+        if self._last_id:
+            self._query[str(self._listing.page_parameter)] = self._last_id
+
     def _read(self) -> Steps[list[TaskSummary]]:
         response = yield from read_with_retries()
         if isinstance(response, Failure):
@@ -91,6 +110,7 @@ class Paginator:
     def _take(self, document: Any, listed: list[TaskSummary]) -> list[TaskSummary]:
         new = [each for each in listed if each.id not in self._seen]
         self._seen.update(each.id for each in new)
+        self._last_id = new[-1].id if new else self._last_id
         self._empty_pages = 0 if listed else self._empty_pages + 1
         following = self._following(document, listed, is_past_the_end=not new)
         # A service that repeats its last page for ever must not be listed for ever.
@@ -157,8 +177,7 @@ class Paginator:
         return _sendable(query)
 
     def _invalid(self, what: str) -> InvalidResponse:
-        request = self._listing.call.request(self._binding.base_path)
-        return InvalidResponse(what, method=request.method, path=request.path)
+        return InvalidResponse(what, method=self._template.method, path=self._template.path)
 
     def _listed(self, document: Any) -> list[TaskSummary]:
         items_field = self._listing.items_field

@@ -100,7 +100,7 @@ class Sender:
             self._redactor.add(api_key)
         # HTTP_PROXY and its like are followed, except to this machine: no proxy leads there, and it would get the key.
         self.trusts_environment = not is_this_machine(base_url)
-        self._base_url = base_url
+        self.base_url = base_url
         self._timing = timing
 
     def sending(self, call: HttpCall, *, always_traced: bool) -> Sending:
@@ -126,7 +126,7 @@ class Sender:
         key = call.binding.request_headers(api_key.get_secret_value())
         built = http.build_request(
             request.method,
-            _url(self._base_url + request.path, *request.query.items()),
+            _url(self.base_url + request.path, *request.query.items()),
             params=request.query if http.params else None,  # those of the caller's client would replace the URL's
             json=request.body,
             # Others expand a few bytes to gigabytes at once in some versions of their libraries.
@@ -140,7 +140,7 @@ class Sender:
     def span(self, call: HttpCall) -> AbstractContextManager[telemetry.OnOutcome]:
         """Return the span of the request."""
         request, template = call.request, call.binding.base_path + call.call.path
-        return telemetry.request(request.method, self._base_url, request.path, template=template)
+        return telemetry.request(request.method, self.base_url, request.path, template=template)
 
     def read_outcome(self, call: HttpCall, outcome: RawResponse | Exception, sending: Sending) -> Response:
         """Return what the outcome of a request means, and log it."""
@@ -189,7 +189,7 @@ class Sender:
         kind: type[HttpError] = NotConnected
         if may_have_arrived:
             kind = InvalidResponse if isinstance(error, ResponseTooLarge) else NoResponse
-        what = f"{self._text_of(error)} ({self._base_url})"
+        what = f"{self._text_of(error)} ({self.base_url})"
         ours = kind(what, method=request.method, path=request.path)
         if self.strip(error, call, sys.exception()):
             ours.__cause__ = error
@@ -211,7 +211,7 @@ class Sender:
         and send. An error that is not httpx2's may have it in any attribute. `handled` is the error that the caller
         was handling when it made the request: that one, and what led to it, stay as they are.
         """
-        request = httpx2.Request(call.request.method, self._base_url + call.request.path)
+        request = httpx2.Request(call.request.method, self.base_url + call.request.path)
         chain: list[BaseException | None] = [error]
         done = {id(None), id(handled)}
         can_be_shown = True

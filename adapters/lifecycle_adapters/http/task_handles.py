@@ -7,18 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Collection, Coroutine
-from typing import Any, Generic
+from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
+from typing import Any, Generic, overload
 
 from typing_extensions import TypeVar
 
+from lifecycle.catalog import (
+    V2Event,
+    V2SessionEvent,
+    V2SessionState,
+    V2State,
+    V4Event,
+    V4MessageEvent,
+    V4MessageState,
+    V4State,
+)
 from lifecycle.command import CommandResult
 from lifecycle.errors import not_made
 from lifecycle.following import Until
 from lifecycle.journal import CommandRecord, TaskJournal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
-from lifecycle_adapters.argument_checks import require, require_callback
+from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_callback
 from lifecycle_adapters.http.arguments import (
     OnUnknown,
     longest_wait_s,
@@ -29,6 +39,9 @@ from lifecycle_adapters.http.arguments import (
 )
 from lifecycle_adapters.http.command_methods import CommandMethods
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, OnProgress
+from lifecycle_adapters.http.further_calls import Events, SessionProcedures, further_call, named_call
+from lifecycle_adapters.http.interpreter import Procedure
+from lifecycle_adapters.http.paginator import Paginator, QueryValue, TaskSummary
 from lifecycle_adapters.http.task_procedures import TaskProcedures, TaskResult
 from lifecycle_adapters.http.twins import twin_of
 
@@ -59,6 +72,11 @@ class _Handle(ProcessBound, Generic[S, E]):
         if "_procedures" not in vars(self):
             return not_made(self)
         return f"<{type(self).__name__} {self.lifecycle.name} {self.id!r}>"
+
+    def _further(self, name: str, fields: Mapping[str, Any]) -> Procedure[Any]:
+        of = self._procedures
+        call = named_call(of.binding.further_calls, name, of.binding.name)
+        return further_call(of.binding, call, of.task_id, fields, of.timing)
 
 
 class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
@@ -175,6 +193,65 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         """Return everything that the service reports of the task. Raises HttpError."""
         return self._driver.run(self._procedures.details())
 
+    def call(self, name: str, /, **fields: Any) -> Any:
+        """Send a call that has no part in the lifecycle, such as "delete", and return the JSON of its response.
+
+        Nothing is recorded. It is sent again if it is known to have done nothing, and a GET, PUT or DELETE also if its
+        response was lost; a 404 after a lost response to a DELETE is its success.
+
+        Args:
+            name: one of the binding's `further_calls`.
+            fields: fields of its body.
+        Raises:
+            UnknownName: the binding has no such call.
+            TypeError: the fields are no JSON, or one is missing, or the call takes none.
+            HttpError: the service refused it, or its response was lost.
+        """
+        return self._driver.run(self._further(name, fields))
+
+    def events(self, *, follow: bool = False, **query: QueryValue) -> Iterator[Mapping[str, Any]]:
+        """Yield what the task has done, as the service reports it, oldest first: v4's run events, v3's messages.
+
+        They are not the events of its lifecycle.
+
+        Args:
+            follow: go on until the task is settled, and yield what is reported until then.
+            query: parameters of the list, such as the id behind which to begin.
+        Raises:
+            TypeError: at once: a parameter is no text, integer, boolean or UUID.
+            ValueError: at once: the service has no list of events, or none that can be followed, or no request can
+                carry the query.
+            HttpError: a page, or with `follow` the status, cannot be read.
+            UnknownStatus: with `follow`, the service reports a status that the lifecycle does not know.
+        """
+        require(follow, bool, "follow must be True or False")
+        return self._events(Events(self._procedures, query, base_url=self._driver.base_url, follow=follow))
+
+    def _events(self, events: Events) -> Iterator[Mapping[str, Any]]:
+        while not events.is_done:
+            yield from self._driver.run(events.read())
+
+    @overload
+    def session(self: Task[V2State, V2Event]) -> Task[V2SessionState, V2SessionEvent]: ...
+
+    @overload
+    def session(self: Task[V4State, V4Event]) -> Session: ...
+
+    @overload
+    def session(self) -> Any: ...
+
+    def session(self) -> Any:
+        """Return a handle on the session that the task runs in (v2, v4).
+
+        The details of the task are read if no response has named the session yet. The handle is a Task if sessions have
+        a lifecycle of their own, as v2's, otherwise a Session.
+
+        Raises:
+            TypeError: tasks of the service run in no session.
+            HttpError: the details cannot be read, or name none.
+        """
+        return session_handle(self._driver, self._driver.run(self._procedures.session()))
+
     def wait(
         self,
         until: Until = "settled",
@@ -278,6 +355,36 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
         """Return everything that the service reports of the task. Raises HttpError."""
         return await self._driver.run(self._procedures.details())
 
+    @twin_of(Task.call)
+    async def call(self, name: str, /, **fields: Any) -> Any:
+        """Send a call that has no part in the lifecycle, such as "delete", and return the JSON of its response."""
+        return await self._driver.run(self._further(name, fields))
+
+    @twin_of(Task.events)
+    def events(self, *, follow: bool = False, **query: QueryValue) -> AsyncGenerator[Mapping[str, Any]]:
+        """Yield what the task has done, as the service reports it, oldest first: v4's run events, v3's messages."""
+        require(follow, bool, "follow must be True or False")
+        return self._events(Events(self._procedures, query, base_url=self._driver.base_url, follow=follow))
+
+    async def _events(self, events: Events) -> AsyncGenerator[Mapping[str, Any]]:
+        while not events.is_done:
+            for event in await self._driver.run(events.read()):
+                yield event
+
+    @overload
+    async def session(self: AsyncTask[V2State, V2Event]) -> AsyncTask[V2SessionState, V2SessionEvent]: ...
+
+    @overload
+    async def session(self: AsyncTask[V4State, V4Event]) -> AsyncSession: ...
+
+    @overload
+    async def session(self) -> Any: ...
+
+    @twin_of(Task.session)
+    async def session(self) -> Any:
+        """Return a handle on the session that the task runs in (v2, v4)."""
+        return async_session_handle(self._driver, await self._driver.run(self._procedures.session()))
+
     @twin_of(Task.wait)
     async def wait(
         self,
@@ -293,3 +400,174 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
             until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
         )
         return await self._driver.run(waiting, on_progress)
+
+
+# --- sessions without a lifecycle ---------------------------------------------------------------
+
+
+class _SessionHandle(ProcessBound):
+    """The part of both kinds of session handle that needs no I/O."""
+
+    _instead = "pass its `id`, and open a handle there by `client.session(id)`"
+
+    def __init__(self, procedures: SessionProcedures) -> None:
+        self._procedures = procedures
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self._procedures.session_id
+
+    def __repr__(self) -> str:
+        if "_procedures" not in vars(self):
+            return not_made(self)
+        return f"<{type(self).__name__} {self._procedures.binding.name} {self.id!r}>"
+
+    def _queueing(
+        self, text: str | None, idempotency_key: str | None, reason: str, fields: Mapping[str, Any]
+    ) -> Procedure[TaskProcedures[Any, Any]]:
+        messages = self._procedures.messages()
+        body = messages.binding.create_fields(text, fields)
+        context = request_context(idempotency_key, "caller", reason)
+        return self._procedures.queue(messages.create(body, labels={}, context=context))
+
+
+class Session(_SessionHandle):
+    """A handle on a session that has no lifecycle of its own, such as v4's; made by `Client` and `Task`.
+
+    A session is one task after another: its status is its latest task's. Safe to share between threads.
+    """
+
+    def __init__(self, driver: Driver, procedures: SessionProcedures) -> None:
+        super().__init__(procedures)
+        self._driver = driver
+
+    def details(self) -> dict[str, Any]:
+        """Return what the service reports of the session. Raises HttpError."""
+        return self._driver.run(self._procedures.details())
+
+    def latest(self) -> Task[Any, Any]:
+        """Read the session, and return a handle on its latest task. Raises HttpError."""
+        return Task(self._driver, self._driver.run(self._procedures.latest()))
+
+    def queue(
+        self, text: str, *, idempotency_key: str | None = None, reason: str = "", **fields: Any
+    ) -> Task[V4MessageState, V4MessageEvent]:
+        """Queue a message that becomes the session's next task, and return a handle on the message.
+
+        It is a create, which leaves its record in the journal, under the messages' lifecycle and this session's id.
+
+        Args:
+            text: what to do.
+            idempotency_key: given again, it returns the message that was created first, with no request.
+            reason: why, for the record.
+            fields: further fields of the request, such as `interrupt=True`, which cancels the active task of v4.
+        Raises:
+            TypeError: the session has no queue, or an argument is not what it must be; nothing was sent.
+            CreateError, HttpError, AdapterError: as `Client.create`.
+        """
+        return Task(self._driver, self._driver.run(self._queueing(text, idempotency_key, reason, fields)))
+
+    def message(self, message_id: TaskId) -> Task[V4MessageState, V4MessageEvent]:
+        """Return a handle on a message of the session's queue; nothing is sent.
+
+        Raises TypeError if the session has no queue, or the id is not text, an integer or a UUID.
+        """
+        return Task(self._driver, self._procedures.message(id_text(message_id)))
+
+    def messages(self) -> Iterator[TaskSummary]:
+        """Yield the messages that wait, as the service lists them.
+
+        Raises:
+            TypeError: at once: the session has no queue.
+            ValueError: at once: the service has no list of them.
+            HttpError: the list cannot be read.
+        """
+        return self._listed(self._procedures.waiting())
+
+    def _listed(self, pages: Paginator) -> Iterator[TaskSummary]:
+        while not pages.is_done:
+            yield from self._driver.run(pages.read(self._procedures.timing))
+
+    def wait(self, until: Until = "settled", *, timeout_s: float | None = None) -> TaskResult[Any]:
+        """Poll until no message waits and the latest task is settled or final, and return that task's result.
+
+        A message of this handle is followed until it is a task. One of another program that is claimed just before
+        may be missed.
+
+        Args:
+            until: "settled" or "final", as for `Task.wait`.
+            timeout_s: seconds to wait; None for as long as it takes.
+        Raises:
+            WaitTimedOut, UnknownStatus, HttpError, TypeError, ValueError: as `Task.wait`.
+        """
+        return self._driver.run(self._procedures.wait(until, seconds(timeout_s, "timeout_s")))
+
+    def call(self, name: str, /, **fields: Any) -> Any:
+        """Send a further call about the session, such as "delete", and return the JSON of its response.
+
+        It is sent and repeated as `Task.call`, and raises the same.
+        """
+        return self._driver.run(self._procedures.call(name, fields))
+
+
+class AsyncSession(_SessionHandle):
+    """A handle on a session that has no lifecycle of its own, for asyncio; made by `AsyncClient` and `AsyncTask`."""
+
+    def __init__(self, driver: AsyncDriver, procedures: SessionProcedures) -> None:
+        super().__init__(procedures)
+        self._driver = driver
+
+    @twin_of(Session.details)
+    async def details(self) -> dict[str, Any]:
+        """Return what the service reports of the session. Raises HttpError."""
+        return await self._driver.run(self._procedures.details())
+
+    @twin_of(Session.latest)
+    async def latest(self) -> AsyncTask[Any, Any]:
+        """Read the session, and return a handle on its latest task. Raises HttpError."""
+        return AsyncTask(self._driver, await self._driver.run(self._procedures.latest()))
+
+    @twin_of(Session.queue)
+    async def queue(
+        self, text: str, *, idempotency_key: str | None = None, reason: str = "", **fields: Any
+    ) -> AsyncTask[V4MessageState, V4MessageEvent]:
+        """Queue a message that becomes the session's next task, and return a handle on the message."""
+        return AsyncTask(self._driver, await self._driver.run(self._queueing(text, idempotency_key, reason, fields)))
+
+    @twin_of(Session.message)
+    def message(self, message_id: TaskId) -> AsyncTask[V4MessageState, V4MessageEvent]:
+        """Return a handle on a message of the session's queue; nothing is sent."""
+        return AsyncTask(self._driver, self._procedures.message(id_text(message_id)))
+
+    @twin_of(Session.messages)
+    def messages(self) -> AsyncGenerator[TaskSummary]:
+        """Yield the messages that wait, as the service lists them."""
+        return self._listed(self._procedures.waiting())
+
+    async def _listed(self, pages: Paginator) -> AsyncGenerator[TaskSummary]:
+        while not pages.is_done:
+            for listed in await self._driver.run(pages.read(self._procedures.timing)):
+                yield listed
+
+    @twin_of(Session.wait)
+    async def wait(self, until: Until = "settled", *, timeout_s: float | None = None) -> TaskResult[Any]:
+        """Poll until no message waits and the latest task is settled or final, and return that task's result."""
+        return await self._driver.run(self._procedures.wait(until, seconds(timeout_s, "timeout_s")))
+
+    @twin_of(Session.call)
+    async def call(self, name: str, /, **fields: Any) -> Any:
+        """Send a further call about the session, such as "delete", and return the JSON of its response."""
+        return await self._driver.run(self._procedures.call(name, fields))
+
+
+def session_handle(driver: Driver, procedures: TaskProcedures[Any, Any] | SessionProcedures) -> Any:
+    """Return a handle on a session: a Task if it has a lifecycle of its own, otherwise a Session."""
+    return Session(driver, procedures) if isinstance(procedures, SessionProcedures) else Task(driver, procedures)
+
+
+def async_session_handle(driver: AsyncDriver, procedures: TaskProcedures[Any, Any] | SessionProcedures) -> Any:
+    """Return a handle on a session: an AsyncTask if it has a lifecycle of its own, otherwise an AsyncSession."""
+    if isinstance(procedures, SessionProcedures):
+        return AsyncSession(driver, procedures)
+    return AsyncTask(driver, procedures)

@@ -88,16 +88,21 @@ class Recovered:
 
 @dataclass(eq=False, kw_only=True)
 class TaskProcedures(Generic[S, E]):
-    """The procedures about one task. Raises ValueError if no request can carry its id."""
+    """The procedures about one task. Raises ValueError if no request can carry its id.
+
+    `open_session` returns the procedures about a session, None if tasks run in none.
+    """
 
     binding: HttpBinding[S, E]
     lifecycle: Lifecycle[S, E]
     timing: Timing
     task_id: str
     journal: TaskJournal[S, E]
+    open_session: Callable[[str], Any] | None = None
     work: WorkTracker[S, E] = field(init=False)
     _status_request: Request = field(init=False)
     _companions: dict[str, str] = field(default_factory=dict[str, str], init=False)
+    _session_id: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._status_request = self._request(self.binding.status)
@@ -154,6 +159,15 @@ class TaskProcedures(Generic[S, E]):
     def details(self) -> Procedure[dict[str, Any]]:
         """Read everything that the service reports of the task."""
         return self._procedure(self._read_details(), Pacer(self.timing))
+
+    def session(self) -> Procedure[Any]:
+        """Return the procedures about the session that the task runs in; its details are read if no response named it.
+
+        Raises TypeError at once if tasks run in no session, or no response names it.
+        """
+        if self.open_session is None or self.binding.session_field is None:
+            raise TypeError(f"{self.binding.name} has no sessions beside its tasks")
+        return self._procedure(self._find_session(self.open_session), Pacer(self.timing))
 
     def wait(self, until: Until, timeout_s: float | None, *, stop_at_unknown: bool) -> Procedure[TaskResult[S]]:
         """Follow the task until it is at rest, then read its details; all within `timeout_s` and half a second."""
@@ -226,6 +240,15 @@ class TaskProcedures(Generic[S, E]):
             raise response.error
         yield RecordReport(Report(str(response.status), response.as_of))
         return dict(response.document)
+
+    def _find_session(self, open_session: Callable[[str], Any]) -> Steps[Any]:
+        if self._session_id is None:
+            yield from self._read_details()
+        if self._session_id is None:
+            request = self._request(self.binding.details)
+            what = f"the task names no session at {self.binding.session_field!r}"
+            raise InvalidResponse(what, method=request.method, path=request.path)
+        return open_session(self._session_id)
 
     def _wait(self, until: Until, pacer: Pacer, *, stop_at_unknown: bool) -> Steps[TaskResult[S]]:
         facts = {"lifecycle": self.lifecycle.name, "task": self.task_id, "until": until}
@@ -314,6 +337,8 @@ class TaskProcedures(Generic[S, E]):
             return
         state = None if response.status is None else self.lifecycle.state_of(response.status)
         self.work.observe(state, response.output)
+        if self.binding.session_field is not None:
+            self._session_id = self.binding.id_in(response.document, self.binding.session_field) or self._session_id
         for proof in self.binding.proofs.values():
             companion = proof.binding.id_in(response.document, proof.id_field)
             if companion is not None:

@@ -86,6 +86,10 @@ class Pacer:
         """Return whether the deadline has passed."""
         return self._deadline_s is not None and _now_s() >= self._deadline_s
 
+    def left_s(self) -> float | None:
+        """Return the seconds to the deadline, 0 if it has passed, None if there is none."""
+        return None if self._deadline_s is None else max(self._deadline_s - _now_s(), 0.0)
+
     def pause_s(self, wait: Wait) -> float | None:
         """Return how long to pause, or None if the time or the attempts are spent."""
         now_s = _now_s()

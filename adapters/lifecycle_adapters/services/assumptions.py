@@ -28,6 +28,10 @@ Queues of v4's sessions
     `dispatching`; one step of its script later it is consumed, and its run is created, with the session's workspace and
     the model of its latest run. Until then the session is not idle: Create Run returns 409. `runId` is the run that a
     message became. Nothing supersedes a message or makes it fail but a control call.
+Events and messages
+    A v4 run has an event for each state that it has entered, `run.completed` for completed; the Python SDK 3.12.1 names
+    those of the three ends. A v3 session has a message for each task that it was given, and one when that is done. A
+    deleted session is not found any more, nor are its tasks, runs and messages. A cost cap has no effect.
 Fields
     Booleans, whole numbers and dates are accepted only as the documents declare them; the service may be more
     lenient (`"yes"` for true).

@@ -11,13 +11,14 @@ from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.services.a2a import A2A
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
 from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
 
 BUILT_IN: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4, V4_MESSAGE)
-"""The services that need not be registered."""
+STANDARDS: tuple[HttpBinding[Any, Any], ...] = (A2A,)
 
 _SERVICES = {binding.name: binding for binding in (*BUILT_IN, *STANDARDS)}
 

@@ -34,6 +34,7 @@ V2_SESSION: HttpBinding[V2SessionState, V2SessionEvent] = HttpBinding(
         V2SessionEvent.STOP:
             Call(method="PATCH", path="/sessions/{id}", body={"action": "stop"}, status_field="status"),
     },
+    further_calls={"delete": Call(method="DELETE", path="/sessions/{id}")},
     limits_tasks=LIMITS_TASKS,
     created_field="startedAt",
     task_field=None,
@@ -60,6 +61,7 @@ V2: HttpBinding[V2State, V2Event] = HttpBinding(
         V2Event.STOP_TASK_AND_SESSION: Proof(binding=V2_SESSION, id_field="sessionId", event=V2SessionEvent.STOP),
     },
     session=V2_SESSION,
+    session_field="sessionId",
     output_field="output",
     cost_field="cost",
     limits_tasks=LIMITS_TASKS,

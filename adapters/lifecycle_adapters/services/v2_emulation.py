@@ -18,7 +18,7 @@ from fastapi import Query
 from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
-from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal, Tasks
+from lifecycle_adapters.emulator.profile import NewTask, Operation, Outcome, Profile, Refusal, Tasks, Vanishes
 from lifecycle_adapters.emulator.shapes import DateTime, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
@@ -96,6 +96,11 @@ def _session_item(session: EmulatedTask, clock: EmulatedClock) -> SessionItem:
 def _session_view(session: EmulatedTask, clock: EmulatedClock) -> SessionView:
     tasks = [_item(task, clock) for task in session.children]
     return SessionView(**_session_item(session, clock), tasks=tasks, publicShareUrl=None)
+
+
+def _deleted(session: EmulatedTask, _: Tasks, __: EmulatedClock) -> Outcome:
+    """Delete Session: "Delete a session with all its tasks."."""
+    return Outcome(None, [Vanishes(each) for each in (*session.children, session)])
 
 
 def _listed_sessions(
@@ -293,7 +298,10 @@ SESSION_PROFILE = Profile(
         str(V2SessionEvent.STOP): Operation(
             name="update_session", about="Stop a session and its tasks; return a session that is over unchanged.",
             response=SessionView, errors=(400, 404), body=UpdateSession),
+        "delete": Operation(
+            name="delete_session", about="Delete a session with all its tasks.", status_code=204, errors=(404,)),
     },
+    further={"delete": _deleted},
     new=_new_session,
     created=_session_item,
     details=_session_view,

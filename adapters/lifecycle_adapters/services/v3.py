@@ -34,6 +34,15 @@ V3: HttpBinding[V3State, V3Event] = HttpBinding(
         V3Event.STOP_TASK:
             Call(method="POST", path="/sessions/{id}/stop", body={"strategy": "task"}, status_field="status"),
     },
+    events=ListCall(
+        call=Call(method="GET", path="/sessions/{id}/messages"),
+        items_field="messages",
+        pages="last_ids",
+        page_parameter="after",
+        more_field="hasMore",
+    ),
+    # "Soft-delete a session. Stops the sandbox first if still running."
+    further_calls={"delete": Call(method="DELETE", path="/sessions/{id}")},
     output_field="output",
     cost_field="totalCostUsd",
     created_field="createdAt",

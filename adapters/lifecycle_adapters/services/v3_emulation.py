@@ -12,14 +12,25 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from fastapi import Body, Query
 
 from lifecycle.catalog import V3Event, V3State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
-from lifecycle_adapters.emulator.profile import NewTask, Operation, Profile, Refusal, Tasks, TaskUpdate, View
+from lifecycle_adapters.emulator.profile import (
+    Happens,
+    NewTask,
+    Operation,
+    Outcome,
+    Profile,
+    Refusal,
+    Tasks,
+    TaskUpdate,
+    Vanishes,
+    View,
+)
 from lifecycle_adapters.emulator.shapes import decimal, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.assumptions import V3_NOT_IDLE, V3_SESSION_NOT_FOUND
@@ -28,6 +39,8 @@ from lifecycle_adapters.services.v3_shapes import (
     FirstRunTask,
     FirstSession,
     FirstSessionList,
+    SessionMessage,
+    SessionMessages,
     SessionResponse,
     StopSession,
     V3RunTask,
@@ -40,17 +53,18 @@ _DONE = (V3Event.COMPLETE, V3Event.CLOSE)
 
 def _new(body: V3RunTask, _: Tasks, __: Mapping[str, str]) -> NewTask:
     script = (V3Event.READY,) if body.task is None else (V3Event.START, _end_of_task(body))
-    return NewTask(given=body.model_dump(mode="json"), script=script)
+    return NewTask(given={**body.model_dump(mode="json"), "tasks": [body.task]}, script=script)
 
 
 def _end_of_task(body: V3RunTask) -> V3Event:
     return V3Event.COMPLETE if body.keep_alive else V3Event.CLOSE
 
 
-def _changed(command: str, _: EmulatedTask, body: Any) -> TaskUpdate:
+def _changed(command: str, session: EmulatedTask, body: Any) -> TaskUpdate:
     if command != V3Event.DISPATCH:
         return TaskUpdate()
     given = {"task": body.task, "keep_alive": body.keep_alive, "output_schema": body.output_schema}
+    given["tasks"] = [*session.given["tasks"], body.task]
     return TaskUpdate(given=given, script=(_end_of_task(body),))
 
 
@@ -125,6 +139,46 @@ def _is_success(session: EmulatedTask) -> bool | None:
     return False if session.last(V3Event.FAIL) else None
 
 
+def _messages(
+    session: EmulatedTask, _: Tasks, clock: EmulatedClock, *, after: UUID | None, before: UUID | None, limit: int
+) -> Outcome:
+    found = _all_messages(session, clock)
+    ids = [each["id"] for each in found]
+    begin = ids.index(str(after)) + 1 if str(after) in ids else 0
+    end = ids.index(str(before)) if str(before) in ids else len(found)
+    between = found[begin:end]
+    shown = between[-limit:] if before is not None and after is None else between[:limit]
+    return Outcome(SessionMessages(messages=shown, hasMore=len(between) > len(shown)))
+
+
+def _all_messages(session: EmulatedTask, clock: EmulatedClock) -> list[SessionMessage]:
+    """Return the messages of a session: each task that it was given, and that each was done."""
+    tasks = iter(task for task in session.given["tasks"] if task is not None)
+    found: list[SessionMessage] = []
+    for each in session.transitions:
+        is_task = each.event in _GIVEN
+        if is_task or each.event in _DONE:
+            text = next(tasks, "") if is_task else f"Done: {found[-1]['data'] if found else ''}"
+            message = SessionMessage(
+                id=str(uuid5(UUID(session.id), str(len(found)))),
+                sessionId=session.id,
+                role="human" if is_task else "ai",
+                data=text,
+                type="user_message" if is_task else "completion",
+                summary=text,
+                screenshotUrl=None,
+                hidden=False,
+                createdAt=moment(clock.at(each.at_s)),
+            )
+            found.append(message)
+    return found
+
+
+def _deleted(session: EmulatedTask, _: Tasks, __: EmulatedClock) -> Outcome:
+    """Delete Session: "Soft-delete a session. Stops the sandbox first if still running."."""
+    return Outcome(None, [Happens(session, V3Event.STOP), Vanishes(session)])
+
+
 # fmt: off
 _STOP = Operation(
     name="stop_session",
@@ -148,9 +202,20 @@ PROFILE = Profile(
                 "page": (Annotated[int, Query(ge=1)], 1),
                 "page_size": (Annotated[int, Query(ge=1, le=100)], 20),
             }),
+        "events": Operation(
+            name="list_session_messages", about="Return a page of a session's messages, oldest first.",
+            response=SessionMessages, errors=(404,),
+            query={
+                "after": (Annotated[UUID | None, Query()], None),
+                "before": (Annotated[UUID | None, Query()], None),
+                "limit": (Annotated[int, Query(ge=1, le=100)], 10),
+            }),
+        "delete": Operation(
+            name="delete_session", about="Stop a session, and delete it.", status_code=204, errors=(404,)),
         str(V3Event.STOP): _STOP,
         str(V3Event.STOP_TASK): _STOP,
     },
+    further={"events": _messages, "delete": _deleted},
     new=_new,
     created=_view,
     details=_view,

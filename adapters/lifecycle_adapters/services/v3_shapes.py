@@ -122,6 +122,27 @@ class FirstSessionList(TypedDict):
     pageSize: int
 
 
+class SessionMessage(TypedDict):
+    """What a session was told, or has done."""
+
+    id: Id
+    sessionId: Id
+    role: str
+    data: str
+    type: NotRequired[str]
+    summary: NotRequired[str]
+    screenshotUrl: NotRequired[str | None]
+    hidden: NotRequired[bool]
+    createdAt: Moment
+
+
+class SessionMessages(TypedDict):
+    """A page of a session's messages, oldest first."""
+
+    messages: list[SessionMessage]
+    hasMore: bool
+
+
 class V3SessionList(TypedDict):
     """A page of sessions."""
 

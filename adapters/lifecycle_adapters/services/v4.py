@@ -1,7 +1,8 @@
 """Browser Use Cloud v4 over HTTP: runs, and the messages that wait in a session to become the next run. Tables only.
 
 Sources: the OpenAPI specification of 2026-07-26; the official Python SDK 3.12.1 (October 2026) for the run's fields as
-it reads them, and for the read of one message (`get_message`), which the specification does not have yet.
+it reads them, and for what the specification does not have yet: the read of one message (`get_message`), and a
+session's deletion, cost and cost cap.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from lifecycle.catalog import V4 as RUN
 from lifecycle.catalog import V4_MESSAGE as MESSAGE
 from lifecycle.catalog import V4Event, V4MessageEvent, V4MessageState, V4State
 from lifecycle_adapters.http.authentication import Authentication
-from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.binding import HttpBinding, SessionCalls
 from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER, TASK_WEBHOOKS
 
@@ -39,6 +40,18 @@ V4_MESSAGE: HttpBinding[V4MessageState, V4MessageEvent] = HttpBinding(
     task_field="text",
 )
 
+# A session has the status of its latest run, and a new run can follow at any time.
+SESSION_CALLS = SessionCalls(
+    details=Call(method="GET", path="/sessions/{id}"),
+    latest_field="latestRunId",
+    messages=V4_MESSAGE,
+    further_calls={
+        "delete":   Call(method="DELETE", path="/sessions/{id}"),
+        "cost":     Call(method="GET", path="/sessions/{id}/cost"),
+        "cost_cap": Call(method="PATCH", path="/sessions/{id}/cost-cap", body={}, required_fields=("maxCostUsd",)),
+    },
+)
+
 V4: HttpBinding[V4State, V4Event] = HttpBinding(
     name="v4",
     lifecycle=RUN,
@@ -59,6 +72,16 @@ V4: HttpBinding[V4State, V4Event] = HttpBinding(
     commands={
         V4Event.CANCEL: Call(method="POST", path="/runs/{id}/cancel", status_field="status"),
     },
+    session_field="sessionId",
+    session_calls=SESSION_CALLS,
+    # "Clients doing periodic polls pass back the highest id they've seen to get only the delta."
+    events=ListCall(
+        call=Call(method="GET", path="/runs/{id}/events"),
+        items_field="events",
+        pages="last_ids",
+        page_parameter="after",
+        more_field="hasMore",
+    ),
     output_field="result",
     cost_field="totalCostUsd",
     created_field="createdAt",

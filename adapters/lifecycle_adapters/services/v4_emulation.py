@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from itertools import dropwhile
 from typing import Annotated, Any
 from uuid import UUID
@@ -19,16 +20,19 @@ from lifecycle.catalog import V4Event, V4MessageEvent, V4MessageState, V4State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
 from lifecycle_adapters.emulator.profile import (
+    Consequence,
     Happens,
     NewTask,
     Operation,
+    Outcome,
     Profile,
     Refusal,
     Starts,
     Tasks,
+    Vanishes,
     new_uuid,
 )
-from lifecycle_adapters.emulator.shapes import moment
+from lifecycle_adapters.emulator.shapes import decimal, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.assumptions import (
     V4_LONGEST_QUEUE,
@@ -40,14 +44,20 @@ from lifecycle_adapters.services.assumptions import (
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
 from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
 from lifecycle_adapters.services.v4_shapes import (
+    CostCap,
+    CostCapSet,
     CreateRun,
     Queue,
     QueuedMessage,
     QueueMessage,
     RunCreated,
+    RunEvent,
+    RunEvents,
     RunList,
     RunStatus,
     RunSummary,
+    SessionCost,
+    SessionInfo,
 )
 
 ACTIVE_RUN = "The session already has an active run."  # Create Run: 409
@@ -60,6 +70,8 @@ _PAGE = 50  # List Runs: the default of `limit`, which has no maximum
 
 
 # --- sessions ---
+
+_NO_SESSION = Refusal(404, {"detail": V4_SESSION_NOT_FOUND})
 
 
 def _runs(tasks: Tasks, session_id: str) -> list[EmulatedTask]:
@@ -78,13 +90,66 @@ def _is_busy(tasks: Tasks, session_id: str) -> bool:
     return not is_idle or bool(_messages(tasks, session_id, V4MessageState.DISPATCHING))
 
 
-def _drained(tasks: Tasks, session_id: str) -> list[Happens | Starts]:
+def _drained(tasks: Tasks, session_id: str) -> list[Consequence]:
     """Return that an idle session claims its next message: the oldest one, of those that interrupt if there are any."""
     pending = _messages(tasks, session_id, V4MessageState.PENDING)
     pending.sort(key=lambda message: not message.given["interrupt"])
     if not pending or _is_busy(tasks, session_id):
         return []
     return [Happens(pending[0], V4MessageEvent.CLAIM)]
+
+
+def _session(session_id: str, tasks: Tasks, clock: EmulatedClock) -> Outcome | Refusal:
+    runs = _runs(tasks, session_id)
+    if not runs:
+        return _NO_SESSION
+    latest = runs[0]
+    return Outcome(
+        SessionInfo(
+            sessionId=session_id,
+            workspaceId=latest.given["workspace_id"],
+            latestRunId=latest.id,
+            task=latest.given["task"],
+            title=None,
+            status=V4State(latest.state),
+            createdAt=moment(clock.at(latest.created_s)),
+            updatedAt=moment(clock.at(latest.state_since_s)),
+        )
+    )
+
+
+def _deleted(session_id: str, tasks: Tasks, _: EmulatedClock) -> Outcome | Refusal:
+    """Python SDK 3.12.1: "Delete a session, cancelling its active run and pending messages."."""
+    runs, messages = _runs(tasks, session_id), _messages(tasks, session_id, *V4MessageState)
+    if not runs:
+        return _NO_SESSION
+    cancelled = [*(Happens(each, V4MessageEvent.CANCEL) for each in messages), Happens(runs[0], V4Event.CANCEL)]
+    return Outcome(None, [*cancelled, *map(Vanishes, (*messages, *runs))])
+
+
+def _cost(session_id: str, tasks: Tasks, _: EmulatedClock) -> Outcome | Refusal:
+    runs = _runs(tasks, session_id)
+    if not runs:
+        return _NO_SESSION
+    total = str(Decimal(PRICE_USD) * sum(run.last(V4Event.COMPLETE) is not None for run in runs))
+    return Outcome(
+        SessionCost(
+            sessionId=session_id,
+            numRuns=len(runs),
+            llmCostUsd=total,
+            searchCostUsd=NO_COST_USD,
+            browserCostUsd=NO_COST_USD,
+            proxyCostUsd=NO_COST_USD,
+            proxyUsedMb=NO_COST_USD,
+            totalCostUsd=total,
+        )
+    )
+
+
+def _capped(session_id: str, tasks: Tasks, _: EmulatedClock, *, body: CostCap) -> Outcome | Refusal:
+    if not _runs(tasks, session_id):
+        return _NO_SESSION
+    return Outcome(CostCapSet(sessionId=session_id, maxCostUsd=decimal(body.max_cost_usd)))
 
 
 # --- runs ---
@@ -105,7 +170,7 @@ def _new(body: CreateRun, tasks: Tasks, _: Mapping[str, str]) -> NewTask | Refus
     return NewTask(given={**given, **places})
 
 
-def _run_causes(run: EmulatedTask, tasks: Tasks) -> Sequence[Happens | Starts]:
+def _run_causes(run: EmulatedTask, tasks: Tasks) -> Sequence[Consequence]:
     return _drained(tasks, run.given["session_id"]) if run.is_over else ()
 
 
@@ -176,6 +241,17 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
+def _events(run: EmulatedTask, _: Tasks, clock: EmulatedClock, *, after: int, limit: int) -> Outcome:
+    states = [(V4State(run.lifecycle.initial), run.created_s), *((each.target, each.at_s) for each in run.transitions)]
+    events = [
+        RunEvent(runId=run.id, id=number, ts=moment(clock.at(at_s)), type=f"run.{state}", data={})
+        for number, (state, at_s) in enumerate(states, start=1)
+    ][max(after, 0) :]
+    shown = events[: max(limit, 0)]
+    following = shown[-1]["id"] if shown else None
+    return Outcome(RunEvents(events=shown, nextAfter=following, hasMore=len(events) > len(shown)))
+
+
 def _unchanged(_lifecycle: Lifecycle[Any, Any], _run: EmulatedTask, _command: str) -> None:
     """Let a cancel of a run that is over succeed: it returns the run unchanged."""
 
@@ -184,8 +260,7 @@ def _unchanged(_lifecycle: Lifecycle[Any, Any], _run: EmulatedTask, _command: st
 
 
 def _missing_session(parameters: Mapping[str, str], tasks: Tasks) -> Refusal | None:
-    known = _runs(tasks, parameters["session_id"])
-    return None if known else Refusal(404, {"detail": V4_SESSION_NOT_FOUND})
+    return None if _runs(tasks, parameters["session_id"]) else _NO_SESSION
 
 
 def _new_message(body: QueueMessage, tasks: Tasks, parameters: Mapping[str, str]) -> NewTask | Refusal:
@@ -196,7 +271,7 @@ def _new_message(body: QueueMessage, tasks: Tasks, parameters: Mapping[str, str]
     return NewTask(given=given, script=(V4MessageEvent.CONSUME,))  # the session claims it, when it is idle
 
 
-def _message_causes(message: EmulatedTask, tasks: Tasks) -> Sequence[Happens | Starts]:
+def _message_causes(message: EmulatedTask, tasks: Tasks) -> Sequence[Consequence]:
     session_id = message.given["session_id"]
     if message.state == V4MessageState.CONSUMED:
         [latest, *_] = _runs(tasks, session_id)
@@ -256,6 +331,27 @@ RUN_PROFILE = Profile(
         str(V4Event.CANCEL): Operation(
             name="cancel_run", about="Cancel a run; return a run that is over unchanged.", response=RunSummary,
             errors=(404, 502, 503)),
+        "events": Operation(
+            name="get_run_events", about="Return what a run has done, behind the event of the id `after`.",
+            response=RunEvents, errors=(404,),
+            query={"limit": (Annotated[int, Query()], 200), "after": (Annotated[int, Query()], 0)}),
+        "session": Operation(
+            name="get_session", about="Return a session: what its latest run is.", response=SessionInfo, errors=(404,)),
+        "session delete": Operation(
+            name="delete_session", about="Delete a session; cancel its active run and its pending messages.",
+            status_code=204, errors=(404,)),
+        "session cost": Operation(
+            name="get_session_cost", about="Return what a session has cost.", response=SessionCost, errors=(404,)),
+        "session cost_cap": Operation(
+            name="update_cost_cap", about="Limit what a session may cost.", response=CostCapSet, errors=(404,),
+            body=CostCap),
+    },
+    further={
+        "events": _events,
+        "session": _session,
+        "session delete": _deleted,
+        "session cost": _cost,
+        "session cost_cap": _capped,
     },
     new=_new,
     causes=_run_causes,

@@ -163,6 +163,63 @@ class RunList(TypedDict):
     hasMore: NotRequired[bool]
 
 
+class RunEvent(TypedDict):
+    """What a run has done."""
+
+    runId: Id
+    id: int
+    ts: Moment
+    type: str
+    data: dict[str, Any]
+
+
+class RunEvents(TypedDict):
+    """A page of a run's events, oldest first, and the id behind which the next page begins."""
+
+    events: list[RunEvent]
+    nextAfter: NotRequired[int | None]
+    hasMore: NotRequired[bool]
+
+
+class SessionInfo(TypedDict):
+    """A session: what its latest run is."""
+
+    sessionId: Id
+    workspaceId: Id | None
+    latestRunId: Id
+    task: str
+    title: str | None
+    status: V4State
+    createdAt: Moment
+    updatedAt: Moment
+
+
+class SessionCost(TypedDict):
+    """What a session has cost so far."""
+
+    sessionId: Id
+    numRuns: int
+    llmCostUsd: Money
+    searchCostUsd: Money
+    browserCostUsd: Money
+    proxyCostUsd: Money
+    proxyUsedMb: Money
+    totalCostUsd: Money
+
+
+class CostCap(StrictRequestModel):
+    """The most that a session may cost."""
+
+    max_cost_usd: Annotated[Number, Field(gt=0)] | MoneyText
+
+
+class CostCapSet(TypedDict):
+    """The most that a session may cost, as it is now."""
+
+    sessionId: Id
+    maxCostUsd: Money
+
+
 class QueuedMessage(TypedDict):
     """A message of a session's queue."""
 

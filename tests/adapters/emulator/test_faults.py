@@ -240,7 +240,11 @@ def test_an_invalid_fault_is_refused(emulator: Emulator, http: httpx2.Client, fi
         ("status", {"command": "stopp"}, "unknown command 'stopp'; did you mean 'stop'?"),
         ("status", {"api": "v3", "command": "dispach"}, "emulator, v3: unknown command .* did you mean 'dispatch'?"),
         ("status", {"method": "PATHC"}, "unknown method 'PATHC'; did you mean 'PATCH'?"),
-        ("status", {"api": "v4", "method": "PUT"}, r"emulator, v4: unknown method 'PUT'.*\(known: GET, POST\)"),
+        (
+            "status",
+            {"api": "v4", "method": "PUT"},
+            r"emulator, v4: unknown method 'PUT'.*\(known: DELETE, GET, PATCH, POST\)",
+        ),
     ],
 )
 def test_an_unknown_name_in_a_fault_is_refused_with_a_suggestion(

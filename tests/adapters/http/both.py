@@ -15,6 +15,7 @@ from lifecycle.journal import CommandRecord, Journal, TaskJournal
 from lifecycle_adapters.argument_checks import TaskId
 from lifecycle_adapters.http import (
     AsyncClient,
+    AsyncSession,
     AsyncTask,
     Client,
     HttpBinding,
@@ -49,6 +50,7 @@ class BlockingTask(CommandMethods[str, Result]):
         self.asynchronous = task
         self.journal: TaskJournal[str, str] = journal.task(task.lifecycle, task.id)
         self._runner = runner
+        self._journal = journal
 
     def send(self, command: str, /, **fields: Any) -> Result:
         return self._run(self.asynchronous.send(command, **fields))
@@ -72,6 +74,15 @@ class BlockingTask(CommandMethods[str, Result]):
     def wait(self, *args: Any, **settings: Any) -> TaskResult[str]:
         return self._run(self.asynchronous.wait(*args, **settings))
 
+    def call(self, name: str, **fields: Any) -> Any:
+        return self._run(self.asynchronous.call(name, **fields))
+
+    def events(self, **query: Any) -> list[Any]:
+        return self._run(_all(self.asynchronous.events(**query)))
+
+    def session(self) -> Any:
+        return _blocking(self._runner, self._run(self.asynchronous.session()), self._journal)
+
     @property
     def id(self) -> str:
         return self.asynchronous.id
@@ -88,6 +99,51 @@ class BlockingTask(CommandMethods[str, Result]):
 
     def _run(self, steps: Coroutine[Any, Any, R]) -> R:
         return self._runner.run(steps)
+
+
+class BlockingSession:
+    """An `AsyncSession` whose every call is awaited."""
+
+    def __init__(self, runner: asyncio.Runner, session: AsyncSession, journal: Journal) -> None:
+        self.asynchronous = session
+        self._runner = runner
+        self._journal = journal
+
+    def details(self) -> dict[str, Any]:
+        return self._runner.run(self.asynchronous.details())
+
+    def latest(self) -> BlockingTask:
+        return self._handle(self._runner.run(self.asynchronous.latest()))
+
+    def queue(self, text: str, **fields: Any) -> BlockingTask:
+        return self._handle(self._runner.run(self.asynchronous.queue(text, **fields)))
+
+    def message(self, message_id: TaskId) -> BlockingTask:
+        return self._handle(self.asynchronous.message(message_id))
+
+    def messages(self) -> list[TaskSummary]:
+        return self._runner.run(_all(self.asynchronous.messages()))
+
+    def wait(self, **settings: Any) -> TaskResult[Any]:
+        return self._runner.run(self.asynchronous.wait(**settings))
+
+    def call(self, name: str, **fields: Any) -> Any:
+        return self._runner.run(self.asynchronous.call(name, **fields))
+
+    @property
+    def id(self) -> str:
+        return self.asynchronous.id
+
+    def __repr__(self) -> str:
+        return repr(self.asynchronous)
+
+    def _handle(self, task: AsyncTask[Any, Any]) -> BlockingTask:
+        return BlockingTask(self._runner, task, self._journal)
+
+
+def _blocking(runner: asyncio.Runner, handle: AsyncTask | AsyncSession, journal: Journal) -> Any:
+    kind: Any = BlockingSession if isinstance(handle, AsyncSession) else BlockingTask
+    return kind(runner, handle, journal)
 
 
 class BlockingClient(AbstractContextManager["BlockingClient"]):
@@ -115,8 +171,8 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
     def task(self, task_id: TaskId) -> BlockingTask:
         return self._handle(self.asynchronous.task(task_id))
 
-    def session(self, session_id: TaskId) -> BlockingTask:
-        return self._handle(self.asynchronous.session(session_id))
+    def session(self, session_id: TaskId) -> Any:
+        return _blocking(self._runner, self.asynchronous.session(session_id), self.asynchronous.journal)
 
     def recover(self, **given: Any) -> Sequence[Recovered]:
         return self._runner.run(self.asynchronous.recover(**given))
@@ -144,7 +200,7 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
         return BlockingTask(self._runner, task, self.asynchronous.journal)
 
 
-async def _all(listed: AsyncIterator[TaskSummary]) -> list[TaskSummary]:
+async def _all(listed: AsyncIterator[R]) -> list[R]:
     return [each async for each in listed]
 
 

@@ -796,7 +796,7 @@ def test_a_table_in_place_of_a_name(connect: Connect, emulator: Emulator) -> Non
 
 
 def test_sessions_where_there_are_none(connect: Connect) -> None:
-    for api in ("v1", "v2-session", "v3", "v4"):
+    for api in ("v1", "v2-session", "v3"):
         with pytest.raises(TypeError, match="has no sessions beside its tasks"):
             connect(api, "http://127.0.0.1:1").session("s")
 
