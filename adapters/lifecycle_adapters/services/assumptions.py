@@ -36,15 +36,17 @@ Fields
     Booleans, whole numbers and dates are accepted only as the documents declare them; the service may be more
     lenient (`"yes"` for true).
 Lists
-    Lists are newest first. v1's `limit` is 1 to 100, v4's is at least 1. A v4 cursor is a run's id; one that belongs
-    to no run returns an empty page.
+    Lists are newest first: v1's document says "ordered by creation date", and not in which direction. v1's `limit` has
+    a maximum of 100: its document, List Tasks, has the default (10) and the minimum (1). v4's is at least 1. A v4
+    cursor is a run's id; one that belongs to no run returns an empty page.
 Time
     Time stamps end in `Z`, as in the documents' examples, although the documents' text calls some of them naive.
 Webhooks
     Every change of status is sent under the webhook channel's name of the state, or under the API's name if the
     channel has none, even if the documents list fewer names. The creation of a task is sent only if the channel
-    has its own name for the initial state (v1's `initializing`). v2's sessions send nothing. v1's tasks and v3's
-    sessions have one id and send it as both ids. v4's runs send the same event. The ping is signed like other
+    has its own name for the initial state (v1's `initializing`). v2's sessions send nothing. v1's tasks have
+    one id and send it as both ids. v4's runs send `agent.task.status_update`, although `session.status.update` is
+    documented for v4, because the latter names no run. The ping is signed like other
     messages. No document says how often and when a message is sent again.
 Money
     A finished task costs `PRICE_USD` (documents.py of the emulator) in total and uses no proxy.

@@ -1,7 +1,9 @@
 """The common parts of the services of Browser Use Cloud: server, variable of the key, and webhooks.
 
-Event types of webhooks: `agent.task.status_update`, and `test` for the ping when a webhook is set up. Others may
-follow. Source: Browser Use Cloud, "Webhooks" (2026-03-16).
+Event types of webhooks: `agent.task.status_update`, `session.status.update` since September 2026, and `test` for the
+ping when a webhook is set up. Others may follow. Sources: Browser Use Cloud, "Webhooks" (2026-03-16, and September
+2026 for the update of a session, whose payload is `{session_id, status, output?, metadata?}`). That names no run: for
+v4, whose sessions have many, it says nothing of a particular one, and is recorded as another event.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ SERVER = "https://api.browser-use.com"
 KEY_VARIABLE = KeyVariable("BROWSER_USE_API_KEY", SERVER)
 
 STATUS_UPDATE = "agent.task.status_update"
+SESSION_UPDATE = "session.status.update"
 TASK_WEBHOOKS = WebhookBinding(
     signature=BROWSER_USE,
     kind_field="type",
@@ -23,4 +26,4 @@ TASK_WEBHOOKS = WebhookBinding(
     status_field="payload.status",
     time_field="timestamp",
 )
-SESSION_WEBHOOKS = replace(TASK_WEBHOOKS, task_field="payload.session_id")
+SESSION_WEBHOOKS = replace(TASK_WEBHOOKS, task_field="payload.session_id", kinds=(STATUS_UPDATE, SESSION_UPDATE))

@@ -1,6 +1,6 @@
 """The webhooks that the emulator sends for Browser Use Cloud, beyond the fields that the bindings read.
 
-Source: Browser Use Cloud, "Webhooks" (2026-03-16); assumptions.py lists what it does not describe.
+Sources: Browser Use Cloud, "Webhooks" (2026-03-16, September 2026); assumptions.py lists what they do not describe.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from lifecycle_adapters.emulator.task_store import EmulatedTask
-from lifecycle_adapters.services.browser_use import STATUS_UPDATE
+from lifecycle_adapters.services.browser_use import SESSION_UPDATE, STATUS_UPDATE
 
 
 def status_update(task: EmulatedTask, status: str, at: str) -> dict[str, Any]:
@@ -20,6 +20,13 @@ def status_update(task: EmulatedTask, status: str, at: str) -> dict[str, Any]:
         "metadata": task.given.get("metadata", {}),
     }
     return {"type": STATUS_UPDATE, "timestamp": at, "payload": payload}
+
+
+def session_update(session: EmulatedTask, status: str, at: str, output: str | None) -> dict[str, Any]:
+    """Return the document of a session's change; the output and the metadata only if there are any."""
+    optional = {"output": output, "metadata": session.given.get("metadata")}
+    payload = {"session_id": session.id, "status": status, **{name: each for name, each in optional.items() if each}}
+    return {"type": SESSION_UPDATE, "timestamp": at, "payload": payload}
 
 
 def ping(at: str) -> dict[str, Any]:

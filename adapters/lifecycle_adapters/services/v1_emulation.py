@@ -29,9 +29,10 @@ PING = Call(method="GET", path="/ping")
 
 
 class V1RunTask(BaseModel):
-    """The text of the task to run."""
+    """The text of the task to run, and what its webhooks repeat."""
 
     task: str
+    metadata: dict[str, Any] | None = None
 
 
 class Nothing(TypedDict):
@@ -83,7 +84,7 @@ class V1TaskList(TypedDict):
 
 
 def _new(body: V1RunTask, _: Tasks, __: Mapping[str, str]) -> NewTask:
-    return NewTask(given={"task": body.task})
+    return NewTask(given={"task": body.task, "metadata": body.metadata or {}})
 
 
 def _created(task: EmulatedTask, _: EmulatedClock) -> Created:

@@ -34,7 +34,7 @@ from lifecycle_adapters.emulator.profile import (
 from lifecycle_adapters.emulator.shapes import decimal, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.assumptions import V3_NOT_IDLE, V3_SESSION_NOT_FOUND
-from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
+from lifecycle_adapters.services.browser_use_webhooks import ping, session_update
 from lifecycle_adapters.services.v3_shapes import (
     FirstRunTask,
     FirstSession,
@@ -122,6 +122,11 @@ def _first_view(session: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
     return {name: value for name, value in _view(session, clock).items() if name in FirstSession.__annotations__}
 
 
+def _update(session: EmulatedTask, status: str, at: str) -> dict[str, Any]:
+    done = sum(each.event in _DONE for each in session.transitions)
+    return session_update(session, status, at, _output(session, done))
+
+
 def _is_done(session: EmulatedTask) -> bool:
     """Return whether the session's last task is done."""
     last = session.last(*_GIVEN, *_DONE)
@@ -186,7 +191,7 @@ _STOP = Operation(
     response=SessionResponse, errors=(400, 404), body=Annotated[StopSession | None, Body()], default=None)
 
 PROFILE = Profile(
-    webhook=status_update,
+    webhook=_update,
     ping=ping,
     parameter="session_id",
     id_type=UUID,

@@ -17,7 +17,12 @@ import pytest
 
 from lifecycle_adapters.emulator import Emulator, Webhook
 from lifecycle_adapters.http import BROWSER_USE
-from lifecycle_adapters.services.browser_use import TASK_WEBHOOKS
+from lifecycle_adapters.services.browser_use import (
+    SESSION_UPDATE,
+    SESSION_WEBHOOKS,
+    STATUS_UPDATE,
+    TASK_WEBHOOKS,
+)
 from lifecycle_adapters.webhooks import parse, verify
 from tests.adapters.emulator.requests import BY_NAME, bring_to, command, connect, create, settled, state, until
 
@@ -58,7 +63,7 @@ class Sink:
 
     def statuses(self, task_id: str) -> list[str]:
         payloads = [each["payload"] for each in self.bodies]
-        return [each["status"] for each in payloads if each.get("task_id") == task_id]
+        return [each["status"] for each in payloads if task_id in (each.get("task_id"), each.get("session_id"))]
 
     def close(self) -> None:
         self.released.set()
@@ -130,8 +135,8 @@ def test_a_message_names_the_session_and_the_metadata(emulator: Emulator, http: 
 
     v2 = create(http, V2, task="Buy milk", metadata={"for": "Ärger"})
     v4 = create(http, V4)
-    v1, v3 = create(http, V1), create(http, V3)
-    for task_id, event in ((v2, "start"), (v4, "dispatch"), (v1, "start"), (v3, "start")):
+    v1 = create(http, V1, task="Buy milk", metadata={"for": "you"})
+    for task_id, event in ((v2, "start"), (v4, "dispatch"), (v1, "start")):
         emulator.fire(task_id, event)
 
     settled(emulator)
@@ -140,7 +145,35 @@ def test_a_message_names_the_session_and_the_metadata(emulator: Emulator, http: 
     assert payloads[v2] | {"status": ""} == {
         "task_id": v2, "session_id": emulator.task(v2).session, "status": "", "metadata": {"for": "Ärger"},
     }  # fmt: skip
-    assert {task: payloads[task]["session_id"] for task in (v4, v1, v3)} == {v4: v4_session, v1: v1, v3: v3}
+    assert {task: payloads[task]["session_id"] for task in (v4, v1)} == {v4: v4_session, v1: v1}
+    assert payloads[v1]["metadata"] == {"for": "you"}
+
+
+def test_a_v3_session_sends_the_update_of_a_session(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    """Webhooks (September 2026): `session.status.update` with `{session_id, status, output?, metadata?}`."""
+    emulator.set_webhook(sink.url, secret=SECRET)
+    session_id = bring_to(emulator, http, V3, ("start", "complete"))
+
+    settled(emulator)
+    assert {each["type"] for each in sink.bodies[1:]} == {"session.status.update"}
+    assert [each["payload"] for each in sink.bodies[1:]] == [
+        {"session_id": session_id, "status": "running"},
+        {"session_id": session_id, "status": "idle", "output": "Done: Buy milk (task 1 of this session)"},
+    ]
+
+
+@pytest.mark.parametrize("kind", [STATUS_UPDATE, SESSION_UPDATE])
+def test_both_kinds_of_event_report_the_status_of_a_v3_session(kind: str) -> None:
+    document = {"type": kind, "timestamp": "2026-09-30T10:00:00Z", "payload": {"session_id": "s", "status": "idle"}}
+    update = parse(json.dumps(document).encode(), SESSION_WEBHOOKS).update
+    assert update is not None
+    assert (update.task_id, update.status) == ("s", "idle")
+
+
+def test_the_update_of_a_session_is_no_report_of_a_v4_run() -> None:
+    payload = {"session_id": "s", "status": "running"}
+    document = {"type": SESSION_UPDATE, "timestamp": "2026-09-30T10:00:00Z", "payload": payload}
+    assert parse(json.dumps(document).encode(), TASK_WEBHOOKS).update is None
 
 
 def test_without_a_webhook_nothing_is_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
