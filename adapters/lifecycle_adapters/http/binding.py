@@ -214,6 +214,7 @@ class HttpBinding(Declared, Generic[S, E]):
     `webhooks` says how the service signs its webhooks, and where they say what; None if it sends none.
     `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
     gives none; with None the caller must.
+    `servers` are further servers of the service, by names such as "eu", which a client accepts as its `base_url`.
     `retired` says since when the service is retired: a client of the real one then warns.
 
     Raises:
@@ -299,6 +300,9 @@ class HttpBinding(Declared, Generic[S, E]):
         Field(description="a KeyVariable, such as KeyVariable('PRINTER_KEY', 'https://host'), or None"),
     ] = None
 
+    servers: Annotated[Texts, Field(description="a mapping of names to URLs, such as {'eu': 'https://eu.host'}")] = (
+        field(default_factory=dict[str, str])
+    )
     retired: Annotated[
         Retired | None, Field(description="a Retired, such as Retired('2026-08', instead='v4'), or None")
     ] = None
@@ -370,6 +374,10 @@ class HttpBinding(Declared, Generic[S, E]):
         if path and (not path.startswith("/") or path.endswith("/")):
             yield ("base_path",), f"must be empty, or begin with '/' and not end with it, not {path!r}"
         yield from wrong_server("base_url", self.base_url, path)
+        for name, url in self.servers.items():
+            if not name.isidentifier():
+                yield ("servers", name), f"{name!r} is no name such as 'eu'"
+            yield from ((("servers", name), message) for _, message in wrong_server("servers", url, path))
         yield from wrong_headers(("headers",), self.headers)
         taken = {} if self.authentication is None else {self.authentication.header.casefold(): "carries the key"}
         yield from self._taken_headers(("headers",), self.headers, taken)

@@ -126,7 +126,8 @@ class _Configured(ProcessBound, Generic[S, E]):
             )
         self._journal: Journal = journal or MemoryJournal(on_report=telemetry.count_report)
         require(base_url, str | None, "base_url must be text such as 'https://host'")
-        self._base_url = server(self.binding.base_url if base_url is None else base_url, self.binding.base_path)
+        url = self.binding.base_url if base_url is None else self.binding.servers.get(base_url, base_url)
+        self._base_url = server(url, self.binding.base_path)
         if (notice := self.binding.retirement(self.base_url)) is not None:
             warnings.warn(notice, RetiredServiceWarning, stacklevel=3)  # at the caller of the client's constructor
 
@@ -257,8 +258,9 @@ class Client(_Configured[S, E]):
             the refused key, to replace it if it is still the one that it keeps, and None otherwise. A function whose
             argument has a default is called without it. What it raises is a KeyUnavailable without its text, which may
             hold the key; after an OSError, such as a time-out, it is called again like a request that is sent again.
-        base_url: the server, such as "http://127.0.0.1:8000"; the real service if omitted, which warns
-            (RetiredServiceWarning) if its binding says that it is retired.
+        base_url: the server, such as "http://127.0.0.1:8000", or the name of one that the binding has, such as "eu" for
+            v4, which needs an `api_key` of its own; the real service if omitted, which warns (RetiredServiceWarning) if
+            its binding says that it is retired.
         parameters: what the paths of the service name beside the task, such as {"owner": "acme", "repo": "web"}; the
             binding lists them. The lifecycle's name has them, as `run[acme/web]`, so that a journal keeps apart tasks
             of the same id in two repositories.

@@ -17,12 +17,15 @@ from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER, TASK_W
 
 KEY = Authentication("X-Browser-Use-API-Key")
 BASE_PATH = "/api/v4"
+# The service in the EU (autumn 2026). It has neither v2 nor v3, and sends no webhooks.
+SERVERS = {"eu": "https://api.eu.browser-use.com"}
 
 # fmt: off
 V4_MESSAGE: HttpBinding[V4MessageState, V4MessageEvent] = HttpBinding(
     name="v4-message",
     lifecycle=MESSAGE,
     base_url=SERVER,
+    servers=SERVERS,
     key_variable=KEY_VARIABLE,
     base_path=BASE_PATH,
     authentication=KEY,
@@ -56,6 +59,7 @@ V4: HttpBinding[V4State, V4Event] = HttpBinding(
     name="v4",
     lifecycle=RUN,
     base_url=SERVER,
+    servers=SERVERS,
     key_variable=KEY_VARIABLE,
     base_path=BASE_PATH,
     authentication=KEY,

@@ -53,6 +53,14 @@ def test_the_key_of_the_environment_is_for_the_own_server_and_this_machine(name:
     assert usable_key(service(name), base_url).get_secret_value() == SECRET
 
 
+def test_the_eu_service_by_name_needs_a_key_of_its_own(connect: Connect) -> None:
+    assert connect("v4", "eu").base_url == "https://api.eu.browser-use.com"
+    with pytest.raises(ValueError, match=r"no API key: .*https://api\.eu\.browser-use\.com"):
+        connect("v4", "eu", api_key=None)
+    with pytest.raises(ValueError, match="base_url must be like 'https://host'"):
+        connect("v3", "eu")
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 @pytest.mark.parametrize(
     "base_url",

@@ -142,6 +142,21 @@ def test_the_real_service_is_where_a_client_goes_by_itself(binding: HttpBinding[
     assert service(binding.name) is (V4_MESSAGE if binding is QUEUE else binding)
 
 
+def test_the_eu_service_is_a_server_by_name() -> None:
+    """Browser Use Cloud, autumn 2026: https://api.eu.browser-use.com/api/v4, without v2 and v3."""
+    eu = {"eu": "https://api.eu.browser-use.com"}
+    assert {binding.name: binding.servers for binding in BINDINGS if binding.servers} == {"v4": eu, "v4-message": eu}
+
+
+@pytest.mark.parametrize(
+    ("servers", "message"),
+    [({"e u": "https://host"}, "'e u' is no name such as 'eu'"), ({"eu": "host"}, "must be like 'https://host'")],
+)
+def test_a_wrong_server_by_name_is_refused(servers: dict[str, str], message: str) -> None:
+    with pytest.raises(DefinitionError, match=message):
+        replace(V4, servers=servers)
+
+
 def test_an_unknown_service_is_named_with_the_nearest_known_one() -> None:
     with pytest.raises(UnknownName, match="did you mean 'v2-session'") as raised:
         service("v2-sesion")
