@@ -10,9 +10,12 @@ from lifecycle.catalog.mcp import MCP, MCP_EXTENSION, MCPEvent, MCPState
 from lifecycle.catalog.v1 import V1, V1_FULL, V1Event, V1State
 from lifecycle.catalog.v2 import (
     V2,
+    V2_2025,
     V2_FULL,
     V2_SESSION,
     V2Event,
+    V2In2025Event,
+    V2In2025State,
     V2SessionEvent,
     V2SessionState,
     V2State,
@@ -31,6 +34,7 @@ __all__ = [
     "V1",
     "V1_FULL",
     "V2",
+    "V2_2025",
     "V2_FULL",
     "V2_SESSION",
     "V3",
@@ -46,6 +50,8 @@ __all__ = [
     "V1Event",
     "V1State",
     "V2Event",
+    "V2In2025Event",
+    "V2In2025State",
     "V2SessionEvent",
     "V2SessionState",
     "V2State",
@@ -59,7 +65,7 @@ __all__ = [
 ]
 
 _DECLARED: tuple[Lifecycle[Any, Any], ...] = (
-    V1, V1_FULL, V2, V2_FULL, V2_SESSION, V3, V3_FULL, V4, V4_MESSAGE, A2A, MCP, MCP_EXTENSION, COMMAND,
+    V1, V1_FULL, V2, V2_FULL, V2_SESSION, V2_2025, V3, V3_FULL, V4, V4_MESSAGE, A2A, MCP, MCP_EXTENSION, COMMAND,
 )  # fmt: skip
 
 CATALOG: dict[str, Lifecycle[str, str]] = {each.name: cast("Lifecycle[str, str]", each) for each in _DECLARED}

@@ -1,10 +1,12 @@
 """Browser Use Cloud v2: a task that runs once, inside a session with its own lifecycle.
 
 Tables only. `V2` declares what the document of the update call states, `V2_FULL` adds the status that
-the specification has had since 2026-03-28, `V2_SESSION` is the session around the task.
+the specification has had since 2026-03-28, `V2_SESSION` is the session around the task. `V2_2025` is the task as it
+was until November 2025, when it could be paused.
 
 Sources: "Update Task" (PATCH /api/v2/tasks/{task_id}); the OpenAPI specifications of
-2026-02-21 and 2026-08-06 (the later one has `failed`); "Update Session" for the session.
+2026-02-21 and 2026-08-06 (the later one has `failed`); "Update Session" for the session. Of 2025 the official Python
+SDK 2.0.4: TaskStatus, TaskUpdateAction.
 """
 
 from __future__ import annotations
@@ -31,6 +33,21 @@ class V2Event(StrEnum):
     FAIL = "fail"
 
 
+class V2In2025State(StrEnum):
+    STARTED = "started"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+
+
+class V2In2025Event(StrEnum):
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    STOP_TASK_AND_SESSION = "stop_task_and_session"
+    FINISH = "finish"
+
+
 class V2SessionState(StrEnum):
     ACTIVE = "active"
     STOPPED = "stopped"
@@ -43,6 +60,8 @@ class V2SessionEvent(StrEnum):
 
 S = V2State
 E = V2Event
+OldS = V2In2025State
+OldE = V2In2025Event
 
 # fmt: off
 V2: Lifecycle[V2State, V2Event] = Lifecycle(
@@ -143,6 +162,42 @@ V2_SESSION: Lifecycle[V2SessionState, V2SessionEvent] = Lifecycle(
                   citation='keepAlive: "If False, the session is closed immediately after task completion."'),
         Invariant("stopped is final", Rule.FINAL, states=(V2SessionState.STOPPED,),
                   citation='SessionStatus: "STOPPED: Agent session has been stopped and is no longer active"'),
+    ),
+)
+
+V2_2025: Lifecycle[V2In2025State, V2In2025Event] = Lifecycle(
+    name="v2-2025",
+    citation="Browser Use Cloud API v2 until November 2025: Python SDK 2.0.4, TaskStatus, TaskUpdateAction",
+    states=(
+        State(OldS.STARTED,  "the agent executes", initial=True),
+        State(OldS.PAUSED,   "halted; can be resumed"),
+        State(OldS.FINISHED, "the agent is done", final=True),
+        State(OldS.STOPPED,  "stopped by the caller", final=True),
+    ),
+    events=(
+        # All four are idempotent, as those of v1 and v2.
+        Event(OldE.PAUSE,                 Origin.CALLER, "halt the task"),
+        Event(OldE.RESUME,                Origin.CALLER, "continue a paused task"),
+        Event(OldE.STOP,                  Origin.CALLER, "stop the task, keep its session"),
+        Event(OldE.STOP_TASK_AND_SESSION, Origin.CALLER, "stop the task and its session", proved_by_state=False),
+        Event(OldE.FINISH,                Origin.REMOTE, "the agent is done"),
+    ),
+    transitions=(  # assumed, as far as they are not in the names: only the statuses and the actions are documented
+        Transition(OldS.STARTED, OldE.PAUSE,                 OldS.PAUSED),
+        Transition(OldS.PAUSED,  OldE.RESUME,                OldS.STARTED),
+        Transition(OldS.STARTED, OldE.STOP,                  OldS.STOPPED),
+        Transition(OldS.PAUSED,  OldE.STOP,                  OldS.STOPPED),
+        Transition(OldS.STARTED, OldE.STOP_TASK_AND_SESSION, OldS.STOPPED),
+        Transition(OldS.PAUSED,  OldE.STOP_TASK_AND_SESSION, OldS.STOPPED),
+        Transition(OldS.STARTED, OldE.FINISH,                OldS.FINISHED),
+    ),
+    invariants=(
+        Invariant("a task that is not over can be stopped", Rule.ACCEPTED_UNTIL_FINAL,
+                  events=(OldE.STOP, OldE.STOP_TASK_AND_SESSION),
+                  citation='Update Task: "Control task execution with stop, pause, resume, or stop task and session '
+                           'actions."'),
+        Invariant("finished and stopped are final", Rule.FINAL, states=(OldS.FINISHED, OldS.STOPPED),
+                  citation="Python SDK 2.0.4, TaskView: `finishedAt` is none if the task is still running"),
     ),
 )
 # fmt: on

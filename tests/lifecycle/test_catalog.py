@@ -48,6 +48,14 @@ COPY = {
         caller: active stop stopped
         remote: active close stopped
     """,
+    "v2-2025": """
+        states: started, paused, [finished], [stopped]
+        initial: started
+        caller: started pause paused; paused resume started; started, paused stop stopped;
+                started, paused stop_task_and_session stopped
+        remote: started finish finished
+        not proved by state: stop_task_and_session
+    """,
     "v3": """
         states: created, idle, running, [stopped], [timed_out], [error]
         initial: created
@@ -154,6 +162,8 @@ PROMISES = [
     ("v2", Rule.FINAL, set[str](), {"finished", "stopped"}),
     ("v2-full", Rule.FINAL, set[str](), {"failed"}),
     ("v2-session", Rule.IRREVERSIBLE, {"stop"}, set[str]()),
+    ("v2-2025", Rule.ACCEPTED_UNTIL_FINAL, {"stop", "stop_task_and_session"}, set[str]()),
+    ("v2-2025", Rule.FINAL, set[str](), {"finished", "stopped"}),
     ("v3", Rule.IRREVERSIBLE, {"stop"}, set[str]()),
     ("v3", Rule.ACCEPTED_UNTIL_FINAL, {"stop"}, set[str]()),
     ("v3", Rule.FINAL, set[str](), {"stopped", "timed_out", "error"}),

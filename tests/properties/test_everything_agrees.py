@@ -48,6 +48,7 @@ from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client, HttpError
 from lifecycle_adapters.machine import bind
 from lifecycle_adapters.services import service, services
+from lifecycle_adapters.services.registry import FURTHER
 from tests.adapters.http.both import KEY, QUICK, AnyClient, AnyTask, BlockingClient
 from tests.adapters.http.conftest import NO_CERTIFICATES
 from tests.adapters.http.faults import Fault, faults
@@ -107,7 +108,7 @@ NAMES = [name for name in CATALOG if name.removesuffix("-full") in services()]
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     lifecycle, api = CATALOG[request.param], str(request.param).removesuffix("-full")
     with ExitStack() as opened:
-        emulator = opened.enter_context(Emulator(api, manual=True, lifecycles={api: lifecycle}))
+        emulator = opened.enter_context(Emulator(*_apis(api), manual=True, lifecycles={api: lifecycle}))
         http = opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES, timeout=60.0))
         common: dict[str, Any] = {
             "api_key": KEY if service(api).authentication is not None else None,
@@ -123,6 +124,11 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         sync = Client(api, http=http, **common)
         other = opened.enter_context(BlockingClient(api, http_settings={"verify": NO_CERTIFICATES}, **common))
         yield Stage(api, sync.lifecycle, emulator, {"sync": sync, "async": other}, http)
+
+
+def _apis(api: str) -> tuple[str, ...]:
+    """The services to emulate, none for all that one emulator can have."""
+    return (api,) if api in {each.name for each in FURTHER} else ()
 
 
 # --- in step ------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from lifecycle import (
     V1Event,
     V1State,
     V2Event,
+    V2In2025State,
     V2SessionEvent,
     V2SessionState,
     V2State,
@@ -135,6 +136,7 @@ async def clients(api: str, binding: HttpBinding[DoorState, DoorEvent], client: 
     assert_type(await AsyncClient("v4").task("r").session(), AsyncSession)
     assert_type(await AsyncClient("v2").task("t").session(), AsyncTask[V2SessionState, V2SessionEvent])
     assert_type(Client("v2-session").task("s").stop().state, V2SessionState)
+    assert_type(Client("v2-2025").task("t").pause().state, V2In2025State)
     assert_type(Client("v3").create("x").dispatch("y").state, V3State)
     assert_type(Client("v3").task("s").stop_task().state, V3State)
     assert_type(Client("v4").task("r").cancel().state, V4State)

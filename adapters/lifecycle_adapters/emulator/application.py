@@ -29,7 +29,7 @@ from lifecycle_adapters.emulator.service import Reads, Service
 from lifecycle_adapters.emulator.task_store import EmulatedClock, TaskStore
 from lifecycle_adapters.emulator.webhook_sender import Messages, Webhook, WebhookSender, document_of
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.services.registry import BUILT_IN, STANDARDS, service
+from lifecycle_adapters.services.registry import BUILT_IN, FURTHER, service
 
 
 class EmulatorApp:
@@ -176,7 +176,7 @@ def _profiles(
     for api, profile in given.items():
         calls.binding(api)
         require(profile, Profile, "a profile must be a Profile, such as Profile(page_size=5)")
-    known = (*BUILT_IN, *STANDARDS)
+    known = (*BUILT_IN, *FURTHER)
     built_in = {binding.name for binding in calls.bindings if any(binding is each for each in known)}
     own = {name: EARLIER_PROFILES.get(followed[name].name, PROFILES[name]) for name in PROFILES if name in built_in}
     return own | dict(given)

@@ -20,6 +20,8 @@ from lifecycle.catalog import (
     V1Event,
     V1State,
     V2Event,
+    V2In2025Event,
+    V2In2025State,
     V2SessionEvent,
     V2SessionState,
     V2State,
@@ -294,6 +296,11 @@ class Client(_Configured[S, E]):
     ) -> None: ...
 
     @overload
+    def __init__(
+        self: Client[V2In2025State, V2In2025Event], api: Literal["v2-2025"], **settings: Unpack[_ClientSettings]
+    ) -> None: ...
+
+    @overload
     def __init__(self: Client[V3State, V3Event], api: Literal["v3"], **settings: Unpack[_ClientSettings]) -> None: ...
 
     @overload
@@ -522,6 +529,13 @@ class AsyncClient(_Configured[S, E]):
     def __init__(
         self: AsyncClient[V2SessionState, V2SessionEvent],
         api: Literal["v2-session"],
+        **settings: Unpack[_AsyncClientSettings],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: AsyncClient[V2In2025State, V2In2025Event],
+        api: Literal["v2-2025"],
         **settings: Unpack[_AsyncClientSettings],
     ) -> None: ...
 

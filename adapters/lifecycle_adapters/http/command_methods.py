@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeVar
 
-from lifecycle.catalog import V1Event, V2Event, V2SessionEvent, V3Event, V4Event, V4MessageEvent
+from lifecycle.catalog import V1Event, V2Event, V2In2025Event, V2SessionEvent, V3Event, V4Event, V4MessageEvent
 
 C = TypeVar("C", bound=str)
 R = TypeVar("R")
@@ -34,28 +34,29 @@ class CommandMethods(ABC, Generic[C, R]):
         """Send a command; `fields` go into the body of its request."""
 
     def pause(
-        self: CommandMethods[V1Event, R] | CommandMethods[str, R],
+        self: CommandMethods[V1Event, R] | CommandMethods[V2In2025Event, R] | CommandMethods[str, R],
         *,
         idempotency_key: str | None = None,
         reason: str = "",
         wait_for_in_flight_s: float = 0.0,
     ) -> R:
-        """Halt a running task (v1)."""
+        """Halt a running task (v1, v2-2025)."""
         return self._send("pause", idempotency_key, reason, wait_for_in_flight_s)
 
     def resume(
-        self: CommandMethods[V1Event, R] | CommandMethods[str, R],
+        self: CommandMethods[V1Event, R] | CommandMethods[V2In2025Event, R] | CommandMethods[str, R],
         *,
         idempotency_key: str | None = None,
         reason: str = "",
         wait_for_in_flight_s: float = 0.0,
     ) -> R:
-        """Continue a paused task (v1)."""
+        """Continue a paused task (v1, v2-2025)."""
         return self._send("resume", idempotency_key, reason, wait_for_in_flight_s)
 
     def stop(
         self: CommandMethods[V1Event, R]
         | CommandMethods[V2Event, R]
+        | CommandMethods[V2In2025Event, R]
         | CommandMethods[V2SessionEvent, R]
         | CommandMethods[V3Event, R]
         | CommandMethods[str, R],
@@ -64,17 +65,17 @@ class CommandMethods(ABC, Generic[C, R]):
         reason: str = "",
         wait_for_in_flight_s: float = 0.0,
     ) -> R:
-        """End a task or session for good (v1, v2, v2-session, v3)."""
+        """End a task or session for good (v1, v2, v2-2025, v2-session, v3)."""
         return self._send("stop", idempotency_key, reason, wait_for_in_flight_s)
 
     def stop_task_and_session(
-        self: CommandMethods[V2Event, R] | CommandMethods[str, R],
+        self: CommandMethods[V2Event, R] | CommandMethods[V2In2025Event, R] | CommandMethods[str, R],
         *,
         idempotency_key: str | None = None,
         reason: str = "",
         wait_for_in_flight_s: float = 0.0,
     ) -> R:
-        """End a task and the session it runs in (v2)."""
+        """End a task and the session it runs in (v2, v2-2025)."""
         return self._send("stop_task_and_session", idempotency_key, reason, wait_for_in_flight_s)
 
     def dispatch(

@@ -9,7 +9,7 @@ from lifecycle_adapters.emulator.profile import Profile
 from lifecycle_adapters.services import a2a_emulation, v1_emulation, v2_emulation, v3_emulation, v4_emulation
 from lifecycle_adapters.services.a2a import A2A
 from lifecycle_adapters.services.v1 import V1
-from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
 from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
 
@@ -17,6 +17,7 @@ PROFILES: Mapping[str, Profile] = {
     V1.name: v1_emulation.PROFILE,
     V2.name: v2_emulation.TASK_PROFILE,
     V2_SESSION.name: v2_emulation.SESSION_PROFILE,
+    V2_2025.name: v2_emulation.PROFILE_2025,
     V3.name: v3_emulation.PROFILE,
     V4.name: v4_emulation.RUN_PROFILE,
     V4_MESSAGE.name: v4_emulation.MESSAGE_PROFILE,

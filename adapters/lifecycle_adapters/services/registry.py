@@ -1,6 +1,7 @@
 """The services that clients know by name. Users register bindings for services of their own.
 
-`BUILT_IN` are those of Browser Use Cloud, `STANDARDS` those that anybody may offer, at a server of their own.
+One emulator can have all of `BUILT_IN`. Those in `FURTHER` are known by their names, too, and emulated if they are
+named: v2 of 2025 has the paths of v2, and A2A is spoken by any server.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.services.a2a import A2A
 from lifecycle_adapters.services.v1 import V1
-from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
 from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
 
 BUILT_IN: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4, V4_MESSAGE)
-STANDARDS: tuple[HttpBinding[Any, Any], ...] = (A2A,)
+FURTHER: tuple[HttpBinding[Any, Any], ...] = (V2_2025, A2A)
 
-_SERVICES = {binding.name: binding for binding in (*BUILT_IN, *STANDARDS)}
+_SERVICES = {binding.name: binding for binding in (*BUILT_IN, *FURTHER)}
 
 
 def register(binding: HttpBinding[Any, Any]) -> None:

@@ -278,6 +278,17 @@ TASK_PROFILE = Profile(
     refused=_unchanged,
 )
 
+PROFILE_2025 = Profile(
+    id_type=UUID,
+    operations={
+        "create": Operation(
+            name="create_task", about="Create a task, in the given session or in a new one.", status_code=202,
+            errors=(400, 404), body=CreateTask),
+    },
+    new=_new_task,
+    refused=_unchanged,
+)
+
 SESSION_PROFILE = Profile(
     parameter="session_id",
     id_type=UUID,

@@ -368,9 +368,9 @@ def test_names_are_completed() -> None:
     assert completed("judge", "v1-full", "running", "p") == ["pause"]
     assert completed("show", "v3", "--state", "s") == ["stopped"]
     assert completed("show", "v3", "--format", "m") == ["mermaid", "mermaid-state", "markdown"]
-    assert completed("create", "--api", "v2") == ["v2", "v2-session"]
+    assert completed("create", "--api", "v2") == ["v2", "v2-session", "v2-2025"]
     assert completed("send", "--api", "v2", "some-id", "stop_") == ["stop_task_and_session"]
-    assert completed("tasks", "--lifecycle", "v2-") == ["v2-full", "v2-session"]
+    assert completed("tasks", "--lifecycle", "v2-") == ["v2-full", "v2-session", "v2-2025"]
     assert completed("journal", "") == COMMANDS["journal",].split()
     assert completed("journal", "export", "v1-") == ["v1-full"]
 

@@ -25,6 +25,13 @@ KNOWN: list[tuple[str, str, list[tuple[str, str, tuple[str, ...]]]]] = [
                                       ("status", "details"))]),
     ("v2-session", "v2-2026-02-21", []),
     ("v2-session", "v2-2026-08-06", []),
+    # The specification of 2026 has dropped the pause, and has a state before `started`.
+    ("v2-2025",    "v2-2026-02-21", [("value_missing", "#/components/schemas/TaskUpdateAction/enum", ("pause",)),
+                                     ("value_missing", "#/components/schemas/TaskUpdateAction/enum", ("resume",)),
+                                     ("status_new", "#/components/schemas/TaskStatus/enum/0",
+                                      ("status", "details", "pause", "resume", "stop", "stop_task_and_session")),
+                                     ("status_missing", "#/components/schemas/TaskStatus/enum",
+                                      ("status", "details"))]),
     ("v3",         "v3-2026-02-25", []),
     ("v3",         "v3-2026-08-06", [("body_new", f"{STOP}/requestBody", ("stop",))]),
     ("v3-full",    "v3-2026-08-06", []),

@@ -52,7 +52,7 @@ from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
 from lifecycle_adapters.http.responses import id_in, retry_after_s, value_at
 from lifecycle_adapters.services import service
 from lifecycle_adapters.services.v1 import V1
-from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
 from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
 from tests.adapters.http.scripted import Reply, ScriptedServer
@@ -62,7 +62,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ID = "11111111-2222-4333-8444-555555555555"
 SESSION = "22222222-2222-4333-8444-555555555555"
 QUEUE = V4_MESSAGE.with_parameters({"session_id": SESSION})
-BINDINGS: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4, QUEUE)
+BINDINGS: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V2_2025, V3, V4, QUEUE)
 every_wire = pytest.mark.parametrize("binding", BINDINGS, ids=lambda binding: binding.name)
 
 # --- requests -----------------------------------------------------------------------------------
@@ -77,6 +77,8 @@ DOCUMENTED: list[tuple[HttpBinding[Any, Any], Any, dict[str, Any], Request]] = [
     (V2, V2Event.STOP_TASK_AND_SESSION, {},
      Request("PATCH", f"/api/v2/tasks/{ID}", {}, {"action": "stop_task_and_session"})),
     (V2_SESSION, V2SessionEvent.STOP, {}, Request("PATCH", f"/api/v2/sessions/{ID}", {}, {"action": "stop"})),
+    *((V2_2025, action, {}, Request("PATCH", f"/api/v2/tasks/{ID}", {}, {"action": action}))
+      for action in ("pause", "resume", "stop", "stop_task_and_session")),
     (V3, V3Event.STOP,      {}, Request("POST", f"/api/v3/sessions/{ID}/stop")),
     (V3, V3Event.STOP_TASK, {}, Request("POST", f"/api/v3/sessions/{ID}/stop", {}, {"strategy": "task"})),
     (V3, V3Event.DISPATCH,  {"task": "buy milk", "keepAlive": True},
@@ -91,6 +93,7 @@ READS: list[tuple[HttpBinding[Any, Any], list[str]]] = [
                   "GET /api/v2/tasks"]),
     (V2_SESSION, ["POST /api/v2/sessions", f"GET /api/v2/sessions/{ID}", f"GET /api/v2/sessions/{ID}",
                   "GET /api/v2/sessions"]),
+    (V2_2025,    ["POST /api/v2/tasks", f"GET /api/v2/tasks/{ID}", f"GET /api/v2/tasks/{ID}", "GET /api/v2/tasks"]),
     (V3,         ["POST /api/v3/sessions", f"GET /api/v3/sessions/{ID}", f"GET /api/v3/sessions/{ID}",
                   "GET /api/v3/sessions"]),
     (V4,         ["POST /api/v4/runs", f"GET /api/v4/runs/{ID}/status", f"GET /api/v4/runs/{ID}",
