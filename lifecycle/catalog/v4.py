@@ -137,6 +137,8 @@ V4_MESSAGE: Lifecycle[V4MessageState, V4MessageEvent] = Lifecycle(
                   citation='Cancel Queued Message: "Remove a still-pending queued message"'),
         Invariant("cancel is irreversible", Rule.IRREVERSIBLE, events=(ME.CANCEL,),
                   citation='Cancel Queued Message: 409 "The message is no longer pending and cannot be cancelled."'),
+        Invariant("only a pending message is claimed", Rule.ONLY_IN, events=(ME.CLAIM,), states=(M.PENDING,),
+                  citation='Cancel Queued Message: "still-pending", until "the drain has claimed it"'),
         Invariant("consumed, cancelled, superseded and failed are final", Rule.FINAL,
                   states=(M.CONSUMED, M.CANCELLED, M.SUPERSEDED, M.FAILED),
                   citation='Python SDK 3.12.1, get_message: "including terminal handoff states"'),

@@ -44,18 +44,18 @@ def test_agent_asks_and_gets_its_answer(emulator: Emulator, client: Client[Any, 
     emulator.fire(task.id, "ask")
     assert task.wait("settled").state == A2AState.INPUT_REQUIRED
 
-    assert task.send("answer", parts=[{"text": "Lisbon"}]).state == A2AState.WORKING
+    assert task.answer([{"text": "Lisbon"}]).state == A2AState.WORKING
 
     emulator.fire(task.id, "complete")
     assert task.wait("settled").output == [{"artifactId": "result", "parts": [{"text": "Done"}]}]
     with pytest.raises(IllegalTransition, match="'TASK_STATE_COMPLETED' is final"):
-        task.send("answer", parts=PARTS)
+        task.answer(PARTS)
 
 
 def test_message_names_its_task_and_never_repeats_an_id(emulator: Emulator, client: Client[Any, Any]) -> None:
     task = client.create(parts=PARTS, contextId="trip")
     emulator.fire(task.id, "ask_auth")
-    task.send("answer", parts=PARTS)
+    task.answer(PARTS)
 
     first, second = (call.body["message"] for call in emulator.calls() if call.path == "/message:send")
     assert "taskId" not in first
@@ -70,7 +70,7 @@ def test_lost_answer_stays_uncertain_and_is_never_sent_again(emulator: Emulator,
     emulator.fault("drop_after", command="answer")
 
     with pytest.raises(CommandUncertain):
-        task.send("answer", parts=PARTS)
+        task.answer(PARTS)
 
     assert [call.command for call in emulator.calls()].count("answer") == 1
 
@@ -97,7 +97,7 @@ def test_acknowledged_cancel_without_effect_is_no_success() -> None:
         Client("a2a", base_url=server.base_url, timing=QUICK) as client,
         pytest.raises(TaskEndedFirst, match="it was 'TASK_STATE_COMPLETED' before 'cancel' took effect"),
     ):
-        client.task("t7").send("cancel")
+        client.task("t7").cancel()
 
     assert [call for call in server.calls if call.startswith("POST")] == ["POST /tasks/t7:cancel"]
 
@@ -175,14 +175,14 @@ def test_official_agent_is_governed(agent: str, tmp_path: Path) -> None:
 
         asked = client.create(parts=[{"text": "ask"}])
         assert asked.wait("settled").state == A2AState.INPUT_REQUIRED
-        asked.send("answer", parts=[{"text": "Lisbon"}])
+        asked.answer([{"text": "Lisbon"}])
         assert asked.wait("final").state == A2AState.COMPLETED
 
         long = client.create(parts=[{"text": "long"}])
-        assert long.send("cancel").state == A2AState.CANCELED
-        assert not long.send("cancel").sent
+        assert long.cancel().state == A2AState.CANCELED
+        assert not long.cancel().sent
         with pytest.raises(IllegalTransition):
-            long.send("answer", parts=PARTS)
+            long.answer(PARTS)
 
         assert {task.id for task in client.list()} >= {asked.id, long.id}
         with pytest.raises(NotFound):

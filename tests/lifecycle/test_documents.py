@@ -107,7 +107,7 @@ def test_from_file_reads_what_editors_write(tmp_path: Path, name: str, encoding:
 def test_a_file_that_cannot_be_read_is_the_systems_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Lifecycle.from_file(tmp_path / "nowhere.json")
-    with pytest.raises(OSError, match="is a device, whose end may never come"):
+    with pytest.raises(OSError, match="is a device, which may never end"):
         Lifecycle.from_file(os.devnull)
     with pytest.raises(IsADirectoryError):
         Lifecycle.from_file(tmp_path)

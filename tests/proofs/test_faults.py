@@ -384,7 +384,7 @@ def test_a_command_of_a_worker_that_seems_dead_after_a_clock_jump_is_not_doubled
     with working(url, emulator.base_url) as (_, alive), ThreadPoolExecutor() as pool:
         session = alive["v3"].create(keepAlive=True)
         session.wait()
-        emulator.fault(FaultKind.DELAY, command="dispatch", seconds=0.2)
+        emulator.fault(FaultKind.DELAY, command="dispatch", seconds=1.0)
         dispatching = pool.submit(session.dispatch, "Work", keepAlive=True)
         while not any(call.command == "dispatch" for call in emulator.calls()):
             time.sleep(0.001)

@@ -343,6 +343,16 @@ UNSOURCED = {
     "v2-full": """
         created fail -
     """,
+    # The documents name the statuses and the actions, and hardly say where an action leads.
+    "v2-2025": """
+        started stop finished
+        started stop_task_and_session started, finished
+        paused resume finished, stopped
+        paused stop finished
+        paused stop_task_and_session paused, finished
+        paused finish paused, finished, stopped
+        started>paused finish finished
+    """,
     # Inactivity ends an idle session. It may also end one that is created, of which nothing is said.
     "v3": """
         created, idle>created time_out timed_out
@@ -358,6 +368,14 @@ UNSOURCED = {
         dispatching>queued start running
         running>queued, running>dispatching complete completed
         queued, dispatching, running fail -, completed, cancelled
+    """,
+    # The same of a message: it can be cancelled until it is claimed.
+    "v4-message": """
+        dispatching>pending consume consumed
+        pending consume *
+        pending>dispatching supersede superseded
+        dispatching supersede *
+        pending, dispatching fail -, consumed, cancelled, superseded, pending, dispatching
     """,
     # No document has a table of the moves, nor says what an agent does first with a message, which it may also accept
     # while it works.

@@ -9,7 +9,7 @@ const DONE = "Buy milk";
 const WAITING = "Buy milk [remote:]";
 const QUICKLY = { timeout: 20_000, interval: 20 }; // milliseconds
 const RESOURCES = ["tasks", "sessions", "runs"];
-const LISTS = ["items", "sessions", "runs", "messages", "events"];
+const LISTS = ["items", "sessions", "runs", "messages", "events", "queue"];
 const MODULES = { v2: "browser-use-sdk", v3: "browser-use-sdk/v3", v4: "browser-use-sdk/v4" };
 
 const [family, baseUrl] = process.argv.slice(2);
@@ -24,7 +24,7 @@ function shown(result) {
   for (const name of LISTS) {
     if (Array.isArray(result?.[name])) return `list of ${result[name].length}`;
   }
-  return result?.status ?? result?.output ?? (result?.id ? "an id" : "nothing");
+  return result?.status ?? result?.output ?? result?.type ?? (result?.id ? "an id" : "nothing");
 }
 
 async function call(method, ...values) {
@@ -76,11 +76,11 @@ const FAMILIES = {
     const session = await call("sessions.create", { task: WAITING, keepAlive: true });
     await call("sessions.get", session.id);
     await call("sessions.list", { page_size: 1 });
-    await call("sessions.messages", session.id);
     await call("sessions.waitForRecording", session.id, { timeout: 10, interval: 10 });
     await call("sessions.stop", session.id);
     await call("sessions.delete", session.id);
-    await call("run", DONE, QUICKLY);
+    const done = await call("run", DONE, QUICKLY);
+    await call("sessions.messages", done.id);
   },
 
   async v4() {
@@ -96,7 +96,7 @@ const FAMILIES = {
     const session = waiting.sessionId;
     await call("sessions.get", session);
     await call("sessions.list", { limit: 1 });
-    const message = await call("sessions.sendMessage", session, { message: "And bread" });
+    const message = await call("sessions.sendMessage", session, { text: "And bread" });
     await call("sessions.queue", session);
     await call("sessions.getMessage", session, message?.id ?? 1);
     await call("sessions.removeMessage", session, message?.id ?? 1);

@@ -4,7 +4,8 @@
 
 It runs in a process of its own, with the SDK's folder first on the path, and prints JSON: the methods that the SDK has,
 and the outcome of each that was called. The emulator must run scripts. An outcome is the status in what the SDK's
-models made of the response (of a list: of its last entry, or the length), or the status code of an error.
+models made of the response (of a list: of its last entry, or the length), another field that shows that the right
+thing was read, or the status code of an error.
 """
 
 from __future__ import annotations
@@ -82,13 +83,13 @@ def _methods(owner: Any, path: str) -> Iterator[str]:
 
 def _shown(result: Any) -> str:
     """Return what is compared of a result."""
-    for name in ("items", "sessions", "runs", "messages", "events"):
+    for name in ("items", "sessions", "runs", "messages", "events", "queue"):
         if isinstance(getattr(result, name, None), list):
             return f"list of {len(getattr(result, name))}"
     if isinstance(result, list):
         entries = cast("Any", result)
         return _shown(entries[-1]) if entries and hasattr(entries[-1], "status") else f"list of {len(entries)}"
-    for name in ("status", "output", "id"):
+    for name in ("status", "output", "type", "total_cost_usd", "max_cost_usd", "id"):
         value = getattr(result, name, None)
         if value is not None:
             shown = str(value.value if isinstance(value, Enum) else value)
@@ -181,15 +182,15 @@ def v3(call: Caller) -> None:
     session = call("sessions.create", WAITING, keep_alive=True)
     call("sessions.get", str(session.id))
     call("sessions.list", page_size=1)
-    if "sessions.messages" in have:
-        call("sessions.messages", str(session.id))
     if "sessions.wait_for_recording" in have:
         call("sessions.wait_for_recording", str(session.id), timeout=0.01, interval=0.01)
     call("sessions.stop", str(session.id))
     for name in ("files", "delete"):
         if f"sessions.{name}" in have:
             call(f"sessions.{name}", str(session.id))
-    call("run", DONE)
+    done = call("run", DONE)
+    if "sessions.messages" in have:
+        call("sessions.messages", str(done.session.id))
     if "stream" in have:
         call("stream", DONE)
 

@@ -228,11 +228,13 @@ class Witness:
             f"{opened} is not reported",
         )
         if opened is not None:
-            # Two kinds of command may stay open: one that may run already and must not be repeated, and one whose
-            # proof cannot be read.
+            # Three kinds of command may stay open: one that may run already and must not be repeated, one whose proof
+            # cannot be read, and one that the task's present state refuses, until the task ends.
             may_run_already = opened.attempts > 0 and not self.lifecycle.event(opened.command).idempotent
             lacks_proof = opened.command in self.world.proved_by_read and not self.world.partner_is_over
-            require(may_run_already or lacks_proof, CommandInvariant.SETTLED, opened)
+            state = self.record().state
+            is_refused = state is not None and self.lifecycle.target(state, opened.command) is None
+            require(may_run_already or lacks_proof or is_refused, CommandInvariant.SETTLED, opened)
 
 
 def _intent(command: CommandRecord[str, str]) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ before or after it happened, or happen twice. tests/lifecycle/worlds.py holds th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -141,7 +142,7 @@ class Simulation:
 
     def _log(self, who: str, *what: object) -> None:
         if self.log is not None:  # the text costs more time than the rest of the step
-            self.log(" ".join((f"{self.now:%H:%M:%S.%f}", f"{who:9}", *map(str, what))))
+            self.log(" ".join((f"{self.now:%H:%M:%S.%f}", f"{who:9}", *map(shown, what))))
 
     def _move(self) -> None:
         witness = self.random.choice(self.tasks)
@@ -341,3 +342,8 @@ class Simulation:
 _LIFECYCLES = [*FULL, *2 * [each for each in FULL if not all(event.idempotent for event in each.events)]]
 _OUTSIDE_THE_JOURNAL = (Send, Create, Read, ReadProof, Wait, ReportProgress)
 _WITHOUT_RECORD = (Read, ReadProof, Wait, ReportProgress)
+
+
+def shown(part: object) -> str:
+    """Return a part of a step as text, with sets in one order: theirs differs between processes."""
+    return re.sub(r"frozenset\(\{(.*?)\}\)", lambda found: f"{{{', '.join(sorted(found[1].split(', ')))}}}", str(part))

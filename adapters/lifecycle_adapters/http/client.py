@@ -17,6 +17,8 @@ from typing import Any, Generic, Literal, Self, TypedDict, Unpack, overload
 from typing_extensions import TypeVar
 
 from lifecycle.catalog import (
+    A2AEvent,
+    A2AState,
     V1Event,
     V1State,
     V2Event,
@@ -251,7 +253,7 @@ class Client(_Configured[S, E]):
     An httpx2 client that it was given is not shared with them: there it raises ClientUnusable.
 
     Args:
-        api: the service's name ("v1" to "v4", "v2-session", "v4-message", or a registered one) or its binding.
+        api: the service's name ("v1" to "v4", "v2-session", "v4-message", "a2a", or a registered one) or its binding.
         api_key: the key; if omitted, the one in the environment variable that the service names
             (BROWSER_USE_API_KEY for the built-in ones). That one is sent to no other
             server than the service's own and this machine. It can be a function that returns the key: it is called
@@ -309,6 +311,11 @@ class Client(_Configured[S, E]):
     @overload
     def __init__(
         self: Client[V4MessageState, V4MessageEvent], api: Literal["v4-message"], **settings: Unpack[_ClientSettings]
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Client[A2AState, A2AEvent], api: Literal["a2a"], **settings: Unpack[_ClientSettings]
     ) -> None: ...
 
     @overload
@@ -554,6 +561,11 @@ class AsyncClient(_Configured[S, E]):
         self: AsyncClient[V4MessageState, V4MessageEvent],
         api: Literal["v4-message"],
         **settings: Unpack[_AsyncClientSettings],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: AsyncClient[A2AState, A2AEvent], api: Literal["a2a"], **settings: Unpack[_AsyncClientSettings]
     ) -> None: ...
 
     @overload

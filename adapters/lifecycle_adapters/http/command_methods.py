@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from lifecycle.catalog import V1Event, V2Event, V2In2025Event, V2SessionEvent, V3Event, V4Event, V4MessageEvent
+from lifecycle.catalog import (
+    A2AEvent,
+    V1Event,
+    V2Event,
+    V2In2025Event,
+    V2SessionEvent,
+    V3Event,
+    V4Event,
+    V4MessageEvent,
+)
 
 C = TypeVar("C", bound=str)
 R = TypeVar("R")
@@ -101,14 +111,29 @@ class CommandMethods(ABC, Generic[C, R]):
         return self._send("stop_task", idempotency_key, reason, wait_for_in_flight_s)
 
     def cancel(
-        self: CommandMethods[V4Event, R] | CommandMethods[V4MessageEvent, R] | CommandMethods[str, R],
+        self: CommandMethods[V4Event, R]
+        | CommandMethods[V4MessageEvent, R]
+        | CommandMethods[A2AEvent, R]
+        | CommandMethods[str, R],
         *,
         idempotency_key: str | None = None,
         reason: str = "",
         wait_for_in_flight_s: float = 0.0,
     ) -> R:
-        """End a run for good, or remove a pending message (v4, v4-message)."""
+        """End a run for good, remove a pending message, or ask an agent to cancel its task (v4, v4-message, a2a)."""
         return self._send("cancel", idempotency_key, reason, wait_for_in_flight_s)
+
+    def answer(
+        self: CommandMethods[A2AEvent, R] | CommandMethods[str, R],
+        parts: Sequence[Mapping[str, Any]],
+        *,
+        idempotency_key: str | None = None,
+        reason: str = "",
+        wait_for_in_flight_s: float = 0.0,
+        **fields: Any,
+    ) -> R:
+        """Send an agent what it asks for (a2a); `parts` and `fields` are those of a message."""
+        return self._send("answer", idempotency_key, reason, wait_for_in_flight_s, parts=parts, **fields)
 
     def _send(
         self,

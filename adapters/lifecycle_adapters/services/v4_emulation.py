@@ -343,7 +343,7 @@ RUN_PROFILE = Profile(
         "session cost": Operation(
             name="get_session_cost", about="Return what a session has cost.", response=SessionCost, errors=(404,)),
         "session cost_cap": Operation(
-            name="update_cost_cap", about="Limit what a session may cost.", response=CostCapSet, errors=(404,),
+            name="update_cost_cap", about="Limit what a session may cost.", response=CostCapSet, errors=(400, 404),
             body=CostCap),
     },
     further={
@@ -371,7 +371,7 @@ MESSAGE_PROFILE = Profile(
     missing=_missing_session,
     operations={
         "create": Operation(
-            name="queue_message", response=QueuedMessage, errors=(404, 429), body=QueueMessage,
+            name="queue_message", response=QueuedMessage, errors=(400, 404, 429), body=QueueMessage,
             about="Queue a message in a session: it becomes the next run, at once if the session is idle. With "
                   "`interrupt` the session's active run is cancelled."),
         "details": Operation(
