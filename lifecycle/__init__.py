@@ -80,6 +80,7 @@ from lifecycle.table import Origin, Verdict, VerdictKind
 
 if TYPE_CHECKING:
     from lifecycle.command import CommandProcedure, CommandResult
+    from lifecycle.compatibility import Audience, ChangeCode, LifecycleChange, LifecycleDiff, diff
     from lifecycle.create import CreateProcedure, CreateResult
     from lifecycle.effects import ProcedureRun
     from lifecycle.following import read_state
@@ -106,6 +107,8 @@ __all__ = [
     "A2AState",
     "AdapterError",
     "Alias",
+    "Audience",
+    "ChangeCode",
     "Channel",
     "CommandAbandoned",
     "CommandError",
@@ -134,6 +137,8 @@ __all__ = [
     "Invariant",
     "KeyReused",
     "Lifecycle",
+    "LifecycleChange",
+    "LifecycleDiff",
     "LifecycleError",
     "MCPEvent",
     "MCPState",
@@ -173,19 +178,25 @@ __all__ = [
     "Verdict",
     "VerdictKind",
     "WaitTimedOut",
+    "diff",
     "get",
     "read_state",
 ]
 
 # The modules for commands are imported on first use, so that programs that only judge and check start faster.
 _LAZY = {
+    "Audience": "compatibility",
+    "ChangeCode": "compatibility",
     "CommandProcedure": "command",
     "CommandResult": "command",
     "CreateProcedure": "create",
     "CreateResult": "create",
+    "LifecycleChange": "compatibility",
+    "LifecycleDiff": "compatibility",
     "MemoryJournal": "memory",
     "ProcedureRun": "effects",
     "Report": "journal",
+    "diff": "compatibility",
     "read_state": "following",
 }
 

@@ -232,7 +232,7 @@ class Conformance(Graph[S, E]):
             ValueError: `mode` is neither "exact" nor "sampled".
             TypeError: `statuses` is one text, or cannot be iterated.
         """
-        _require_mode(mode)
+        require_mode(mode)
         self._vocabulary(channel)  # raises also if there is no status
         findings: list[Finding[S]] = []
         previous: S | None = None
@@ -266,7 +266,7 @@ class Conformance(Graph[S, E]):
             UnknownName: `previous` or `state` is not declared.
             ValueError: `mode` is neither "exact" nor "sampled".
         """
-        _require_mode(mode)
+        require_mode(mode)
         for each in (previous, state):
             if each is not None:
                 self._require_state(each)
@@ -332,7 +332,8 @@ class Conformance(Graph[S, E]):
         return f"{shortened(status)} is not a status of channel {quoted(channel)}{hint}"
 
 
-def _require_mode(mode: object) -> None:
+def require_mode(mode: object) -> None:
+    """Raise ValueError unless it is a mode of `check`."""
     if mode not in ("exact", "sampled"):
         raise ValueError(f"mode must be 'exact' or 'sampled', not {mode!r}")
 

@@ -563,7 +563,8 @@ def markdown_escaped(text: str) -> str:
     # Meanings, unlike names, may contain line breaks and control characters.
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     # An underscore within a word is harmless, and most names have one.
-    return re.sub(r"[\\`*{}\[\]<>&|#~$!]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
+    escaped = re.sub(r"[\\`*{}\[\]<>&|#~$!]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", line)
+    return escaped.replace("@", "&#64;")  # on GitHub it would send a mail to whom it names
 
 
 RENDERERS: Mapping[Format, Callable[[Diagram], str]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeGuard, TypeVar, cast, get_args, overload
 
@@ -17,6 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from lifecycle.conformance import Channel, Conformance
 from lifecycle.declaration import Alias, Declaration, Event, Invariant, Row, Rule, State, Transition, Transitions
+from lifecycle.digest import digest_of
 from lifecycle.documents import Document, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, not_made, shortened
 from lifecycle.findings import bad_value, for_editors, made_from, name_in
@@ -64,12 +66,13 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         DefinitionError: the declaration is not sound; `.findings` contains the errors in it, up to a hundred.
     """
 
-    __slots__ = ("_declaration", "_event_parts", "_rows", "_state_parts")
+    __slots__ = ("_declaration", "_event_parts", "_kept_digest", "_rows", "_state_parts")
 
     _declaration: Declaration[S, E]
     _rows: tuple[Transition[S, E], ...]
     _state_parts: dict[S, State[S]]
     _event_parts: dict[E, Event[E]]
+    _kept_digest: Callable[[], str]
 
     def __init__(
         self,
@@ -138,12 +141,21 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             _rows=declaration.rows,
             _state_parts={state.name: state for state in declaration.states},
             _event_parts={event.name: event for event in declaration.events},
+            _kept_digest=cache(partial(digest_of, declaration)),
         )
 
     @property
     def declaration(self) -> Declaration[S, E]:
         """Return the declaration it was made from, as a pydantic model whose transitions are the rows themselves."""
         return self._declaration
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of what its declaration means, as 64 hexadecimal digits: equal in every process and version.
+
+        Names, flags, origins, rows and aliases count. The lifecycle's own name, prose, order and invariants do not.
+        """
+        return self._kept_digest()
 
     @property
     def citation(self) -> str:

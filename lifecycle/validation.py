@@ -52,7 +52,7 @@ from lifecycle.declaration import (
     located_rows,
 )
 from lifecycle.errors import DefinitionFinding, nearest, shortened
-from lifecycle.graph import Closure, accepted_again, remote_rows
+from lifecycle.graph import Closure, accepted_again, reach, remote_rows
 from lifecycle.table import E, Origin, S, TransitionSystem, quoted
 
 LONGEST_NAME = 100  # characters; a longer one is a pasted document, not a name
@@ -340,31 +340,56 @@ def validate_extension(
 ) -> Iterator[DefinitionFinding]:
     """Yield a finding for each property of its base that an extension with these states and rows would change."""
     rows = transition_system(base)
-    base_states = set(rows.states)
-    added = tuple(located_rows(transitions, states))
-    for path, row in added:
-        where = f"added {path_text(path)}"
+    added = {(row.source, row.event): (path, row) for path, row in located_rows(transitions, states)}
+    for path, row in added.values():
         if row.source in rows.final:
             message = f"{quoted(row.source)} is final in {base.name!r}"
-            yield DefinitionFinding("base_final_changed", where, message)
-        if row.source in base_states and row.event in rows.origins:
-            target = rows.transitions.get((row.source, row.event))
+            yield DefinitionFinding("base_final_changed", f"added {path_text(path)}", message)
+    with_added = {**rows.transitions, **by_source_and_event(row for _, row in added.values())}
+    base_states = set(rows.states)
+    for source, event, target, _ in changed_targets(rows.transitions, with_added):
+        if source in base_states and event in rows.origins:
             outcome = f"leads to {quoted(target)}" if target else "is refused"
-            message = f"({row.source}, {row.event}) {outcome} in {base.name!r}"
-            yield DefinitionFinding("base_answer_changed", where, message)
-    before, now = (
-        Closure(rows.states, rows.transitions),
-        Closure(rows.states, {**by_source_and_event(row for _, row in added), **rows.transitions}),
-    )
-    kept = sum(before.bit.values())
-    for state in rows.states:
-        for new in sorted(before.among(now.after[state] & kept & ~before.after[state])):
+            message = f"({source}, {event}) {outcome} in {base.name!r}"
+            yield DefinitionFinding("base_answer_changed", f"added {path_text(added[source, event][0])}", message)
+    with_base = {**with_added, **rows.transitions}
+    for state, gained, _ in changed_reachability(rows, with_base, rows.states):
+        for new in sorted(gained):
             message = f"{quoted(new)} cannot follow it in {base.name!r}"
             yield DefinitionFinding("base_reachability_changed", f"state {quoted(state)}", message)
     initial = next((state.name for state in states if state.initial), rows.initial)
-    if initial not in now.after or not now.leads(initial, rows.initial):
+    if rows.initial not in reach(with_base, initial):
         message = f"{quoted(rows.initial)} cannot be reached from it"
         yield DefinitionFinding("base_initial_unreachable", f"state {quoted(initial)}", message)
+
+
+# --- what changes --------------------------------------------------------------------------------
+
+
+def changed_targets(
+    before: Mapping[tuple[S, E], S], after: Mapping[tuple[S, E], S]
+) -> Iterator[tuple[S, E, S | None, S | None]]:
+    """Yield each (source, event) whose target differs, with the target before and after; None is a refusal."""
+    for source, event in {**before, **after}:
+        was, now = before.get((source, event)), after.get((source, event))
+        if was != now:
+            yield source, event, was, now
+
+
+def changed_reachability(
+    before: TransitionSystem[S, E], after: Mapping[tuple[S, E], S], states: Iterable[S]
+) -> Iterator[tuple[S, tuple[S, ...], tuple[S, ...]]]:
+    """Yield each of these states, all declared before, for which the others of them that can follow it differ.
+
+    With it, the states that can follow it by the rows `after` alone, and those that can by the rows before alone.
+    """
+    was, now = Closure(before.states, before.transitions), Closure(before.states, after)
+    kept = [*states]
+    among = sum(was.bit[state] for state in kept)
+    for state in kept:
+        gained, lost = now.after[state] & ~was.after[state] & among, was.after[state] & ~now.after[state] & among
+        if gained or lost:
+            yield state, was.among(gained), was.among(lost)
 
 
 # --- compiling ----------------------------------------------------------------------------------

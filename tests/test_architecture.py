@@ -27,6 +27,8 @@ ONE_WAY = {
         lifecycle <- proof, scope
         lifecycle <- testing
         declaration <- diagram <- lifecycle
+        validation <- digest <- lifecycle
+        lifecycle <- compatibility
     """,
     "lifecycle_adapters": """
         http.authentication <- http.webhook_binding <- http.binding, services.browser_use
@@ -145,6 +147,7 @@ PURE = {
 }  # fmt: skip
 EXCEPTIONS = {
     "lifecycle": {"importlib"},  # what commands need is imported when it is first used
+    "lifecycle.digest": {"hashlib"},
     "lifecycle.lifecycle": {"pathlib"},  # from_file reads one
     "lifecycle.memory": {"threading"},  # the lock of the journal in memory
     "lifecycle.memory_creates": {"threading"},
