@@ -18,6 +18,7 @@ except ImportError:
 from lifecycle_adapters.cli import journal_commands
 from lifecycle_adapters.cli.declarations import diagrams, judge, list_
 from lifecycle_adapters.cli.demo import demo
+from lifecycle_adapters.cli.diff_command import diff_
 from lifecycle_adapters.cli.drift_command import drift
 from lifecycle_adapters.cli.log_commands import check, report
 from lifecycle_adapters.cli.output import errors_explained, say
@@ -30,7 +31,14 @@ from lifecycle_adapters.cli.watch_command import watch
 del _rich
 
 _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Lifecycles": {"list": list_, "show": show, "judge": judge, "drift": drift, "diagrams": diagrams},
+    "Lifecycles": {
+        "list": list_,
+        "show": show,
+        "judge": judge,
+        "diff": diff_,
+        "drift": drift,
+        "diagrams": diagrams,
+    },
     "Logs": {"check": check, "report": report},
     "Tasks of a service": {"create": create, "status": status, "send": send, "wait": wait, "watch": watch},
     "The journal": {

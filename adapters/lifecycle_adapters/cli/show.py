@@ -174,6 +174,7 @@ def show(
 
 def _print_tables(to: Console, lifecycle: Shown, picture: Diagram) -> None:
     to.print(Text.assemble((shown(lifecycle.name), "bold"), "  ", (shown(lifecycle.citation), "dim")))
+    to.print(Text(f"digest {lifecycle.digest}", "dim"))
     tables = _states(picture), _transitions(lifecycle), _events(lifecycle), _aliases(lifecycle), _invariants(lifecycle)
     for made in tables:
         if made.row_count:
