@@ -186,15 +186,15 @@ _LOOK_UPS: dict[str, Callable[[SqlJournal, int], object]] = {
 
 _TASKS = """
 INSERT INTO lifecycle_tasks
-    (lifecycle, task_id, state, version, revision, as_of, since, first_at, changed_at, last_status, last_channel,
-     last_times)
-SELECT 'v1', 'task-' || i, CASE i % 10 WHEN 0 THEN 'paused' ELSE 'running' END, 1, 0, 0, 0, 0, 0, 'running', 'api', 1
+    (lifecycle, declaration, task_id, state, version, revision, as_of, since, first_at, changed_at, last_status,
+     last_channel, last_times)
+SELECT 'v1', 1, 'task-' || i, CASE i % 10 WHEN 0 THEN 'paused' ELSE 'running' END, 1, 0, 0, 0, 0, 0, 'running', 'api', 1
 FROM numbers
 """
 _ENTRIES = """
 INSERT INTO lifecycle_entries
-    (xact, task, at, worker, status, channel, as_of, path, state, late, unconfirmed, times_before)
-SELECT 0, id, 0, 'benchmark', state, 'api', 0, '[]', state, false, false, 0 FROM lifecycle_tasks
+    (xact, task, declaration, at, worker, status, channel, as_of, path, state, late, unconfirmed, times_before)
+SELECT 0, id, 1, 0, 'benchmark', state, 'api', 0, '[]', state, false, false, 0 FROM lifecycle_tasks
 """
 _NUMBERS = {
     "sqlite": "WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < :count)",
@@ -203,6 +203,7 @@ _NUMBERS = {
 
 
 def _fill(journal: SqlJournal, count: int) -> None:
+    journal.declared.ensure([V1])  # declaration 1
     with journal.database.transaction() as connection:
         numbers = _NUMBERS[connection.dialect.name]
         connection.execute(sa.text(numbers + _TASKS), {"count": count})

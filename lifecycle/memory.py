@@ -121,6 +121,17 @@ class MemoryJournal(ProcessBound):
             if kept.lifecycle.name == lifecycle.name and kept.record.open_command
         ]
 
+    def recorded_otherwise(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
+        """Return the ids of the tasks that are recorded under another declaration of a lifecycle of this name.
+
+        The declaration that came first governs a task as long as it is kept, whatever is given later.
+        """
+        return [
+            kept.task_id
+            for kept in self._store.known()
+            if kept.lifecycle.name == lifecycle.name and kept.lifecycle.digest != lifecycle.digest
+        ]
+
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
         """Record n reports in this order, and return n entries.
 
@@ -181,6 +192,11 @@ class _Store:
             if kept is None:
                 kept = self._tasks[lifecycle.name, task_id] = _Kept(self, lifecycle, task_id)
             return kept
+
+    def known(self) -> list[_Kept[Any, Any]]:
+        """Return the tasks that are kept."""
+        with self._lock:
+            return list(self._tasks.values())
 
     def needed(self) -> list[_Kept[Any, Any]]:
         """Return the tasks that are kept without a reference to their task journal."""

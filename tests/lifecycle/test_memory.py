@@ -1011,3 +1011,13 @@ def test_the_tasks_that_only_reports_name_are_bounded() -> None:
     journal.add_reports([TaskReport(V1_FULL, f"task {number}", Report("running", at(0))) for number in range(10_001)])
     again = [TaskReport(V1_FULL, task_id, Report("created", at(1))) for task_id in ("task 10000", "task 0")]
     assert [entry.state for entry in journal.add_reports(again)] == ["running", "created"]
+
+
+def test_it_is_known_which_tasks_are_recorded_under_another_declaration() -> None:
+    journal = MemoryJournal()
+    log = journal.task(V1, "7")
+    other = V1_FULL.replace(name="v1")
+
+    assert (journal.recorded_otherwise(V1), journal.recorded_otherwise(other)) == ([], ["7"])
+    assert journal.recorded_otherwise(V1_FULL) == []
+    assert journal.task(other, "7").lifecycle.digest == log.lifecycle.digest == V1.digest

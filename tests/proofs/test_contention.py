@@ -151,6 +151,7 @@ def test_a_worker_that_waited_for_a_lock_uses_the_time_after_the_wait(url: str) 
         Witness(url, worker="second", clock=lambda: times[-1]) as second,
         ThreadPoolExecutor() as pool,
     ):
+        first.declared.ensure([V1_FULL])
         with first.database.transaction() as connection:
             enter_reports(connection, first.writer(), [TaskReport(*task, Report("running", BEGUN_AT))])
             waiting = pool.submit(second.task(*task).add_report, Report("paused", BEGUN_AT + timedelta(seconds=1)))
@@ -173,6 +174,7 @@ def test_a_task_that_another_worker_inserts_is_locked_before_it_is_changed(postg
             if meanwhile:
                 first.task(*task).add_report(meanwhile.pop())
 
+        second.declared.ensure([V1_FULL])
         with second.database.transaction() as connection:
             event.listen(connection, "after_cursor_execute", after_statement)
             enter_reports(connection, second.writer(), [TaskReport(*task, Report("paused", BEGUN_AT))])

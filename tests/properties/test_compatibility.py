@@ -142,7 +142,7 @@ def is_good(lifecycle: Declared, history: list[str], channel: str, mode: Mode) -
         found = lifecycle.check(history, mode=mode, channel=channel)
     except UnknownName:  # the channel
         return False
-    return all(each.severity is Severity.INFORMATION for each in found)
+    return all(each.severity is Severity.NOTE for each in found)
 
 
 def good_histories(lifecycle: Declared, channel: str, mode: Mode) -> Iterator[list[str]]:

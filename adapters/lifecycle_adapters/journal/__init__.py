@@ -27,6 +27,7 @@ from lifecycle_adapters.journal.journal_reader import (
     RecordedUnreadable,
     TaskRow,
 )
+from lifecycle_adapters.journal.recorded_declarations import RecordedDeclaration
 from lifecycle_adapters.journal.sql_creates import SqlCreates
 from lifecycle_adapters.journal.sql_journal import SqlJournal, SqlTaskJournal
 
@@ -43,6 +44,7 @@ __all__ = [
     "Recorded",
     "RecordedCommand",
     "RecordedCreate",
+    "RecordedDeclaration",
     "RecordedReport",
     "RecordedUnreadable",
     "SqlCreates",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from lifecycle_adapters.journal.schema import commands, creates, deliveries, entries, tasks
-from lifecycle_adapters.journal.transactions import AnyLifecycle
 
 _PRUNED_AT_A_TIME = 500
 
@@ -28,17 +27,14 @@ def _named(table: sa.Table, task_id: str, lifecycle: str | None) -> sa.ColumnEle
     return named if lifecycle is None else sa.and_(named, table.c.lifecycle == lifecycle)
 
 
-def prune(connection: Connection, before: datetime, lifecycles: Mapping[str, AnyLifecycle]) -> int:
-    """Delete up to 500 tasks that are over, and old deliveries; return the number of deleted tasks."""
+def prune(connection: Connection, before: datetime, ends: Mapping[int, Sequence[str]]) -> int:
+    """Delete up to 500 tasks that are over, and old deliveries; return the number of deleted tasks.
+
+    `ends` are the final states of each declaration, by its number.
+    """
     is_over = sa.or_(
         sa.false(),
-        *(
-            sa.and_(
-                sa.or_(tasks.c.lifecycle == name, tasks.c.lifecycle.startswith(f"{name}[", autoescape=True)),
-                tasks.c.state.in_([str(state.name) for state in each.states if state.final]),
-            )
-            for name, each in lifecycles.items()
-        ),
+        *(sa.and_(tasks.c.declaration == number, tasks.c.state.in_(states)) for number, states in ends.items()),
     )
     is_open = sa.exists().where(commands.c.task == tasks.c.id, commands.c.is_open)
     connection.execute(sa.delete(deliveries).where(deliveries.c.received_at < before))

@@ -1,6 +1,6 @@
 """The integrity check: it replays every history and every command's events, and compares them with the stored rows.
 
-It reads the entries alone, and the declared tables judge all of them again.
+It reads the entries alone, and the declaration under which each was recorded judges it again.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from sqlalchemy import Connection, RowMapping
 from lifecycle.catalog import COMMAND
 from lifecycle.conformance import ObservationKind
 from lifecycle.errors import LifecycleError
-from lifecycle.lifecycle import Lifecycle
-from lifecycle.scope import base_name
-from lifecycle_adapters.journal import sql_creates
+from lifecycle_adapters.journal import recorded_declarations, sql_creates
+from lifecycle_adapters.journal.recorded_declarations import StoredDeclaration
 from lifecycle_adapters.journal.schema import (
     AnyText,
     Names,
@@ -35,7 +34,7 @@ from lifecycle_adapters.journal.transactions import require_object, require_read
 class DamageCode(StrEnum):
     """The kinds of damage, stable."""
 
-    UNKNOWN_LIFECYCLE = "unknown_lifecycle"  # its tasks cannot be checked
+    WRONG_DECLARATION = "wrong_declaration"  # one that entries were recorded under; they cannot be checked
     BROKEN_HISTORY = "broken_history"  # an entry does not follow from those before it
     WRONG_STATE = "wrong_state"  # the stored state is not the one that the history leads to
     UNLAWFUL_COMMAND = "unlawful_command"  # an event that a command's lifecycle refuses, or an attempt out of order
@@ -61,7 +60,7 @@ class Damage:
     message: str
 
 
-def verify(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]) -> Iterator[Damage]:
+def verify(connection: Connection) -> Iterator[Damage]:
     """Yield all damage, task after task."""
     yield from _damaged_file(connection)
     missing = [*_missing_parts(connection)]
@@ -74,15 +73,13 @@ def verify(connection: Connection, lifecycles: Mapping[str, Lifecycle[Any, Any]]
         lifecycle_name, task_id = row[creates.c.lifecycle], row[creates.c.task_id]
         message = f"create {row[creates.c.id]}: {wrong}"
         yield Damage(DamageCode.WRONG_CREATE, str(lifecycle_name), str(task_id or ""), None, message)
+    declared = recorded_declarations.stored(connection)
+    for number, declaration in declared.items():
+        if declaration.error is not None:
+            yield Damage(DamageCode.WRONG_DECLARATION, "", "", None, f"declaration {number}: {declaration.error}")
     query = sa.select(tasks).order_by(tasks.c.id)
     for task in connection.execute(query, execution_options={"yield_per": 500}).mappings():
-        name = task[tasks.c.lifecycle]
-        lifecycle = lifecycles.get(name) or lifecycles.get(base_name(str(name)))
-        if lifecycle is None:
-            message = "no such lifecycle is declared"
-            yield Damage(DamageCode.UNKNOWN_LIFECYCLE, str(name), str(task[tasks.c.task_id]), None, message)
-        else:
-            yield from _TaskCheck(connection, lifecycle, task).run()
+        yield from _TaskCheck(connection, declared, task).run()
 
 
 def _damaged_file(connection: Connection) -> Iterator[Damage]:
@@ -160,16 +157,13 @@ class _TaskCheck:
     """The check of one task: one pass over its entries."""
 
     connection: Connection
-    lifecycle: Lifecycle[Any, Any]
+    declarations: Mapping[int, StoredDeclaration]
     task: RowMapping
     state: Any = None
     doubt: Any = None
     replays: dict[int, _CommandReplay] = field(default_factory=dict[int, _CommandReplay])
     undeclared: dict[str, None] = field(default_factory=dict[str, None])  # states that were recorded, in order
-    declared: set[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.declared = {str(each.name) for each in self.lifecycle.states}
+    missing: dict[int, None] = field(default_factory=dict[int, None])  # declarations that are not stored, in order
 
     def run(self) -> Iterator[Damage]:
         """Yield the damage of the task; if an entry cannot be read, one damage reports that, and the check ends."""
@@ -182,6 +176,8 @@ class _TaskCheck:
         if self.undeclared:
             names = ", ".join(map(repr, self.undeclared))
             yield self._damage(DamageCode.UNDECLARED_STATE, None, f"not declared, so not examined: {names}")
+        for number in self.missing:
+            yield self._damage(DamageCode.WRONG_DECLARATION, None, f"declaration {number} is missing")
 
     def _entries(self) -> Iterator[Damage]:
         query = sa.select(entries).where(entries.c.task == self.task[tasks.c.id]).order_by(entries.c.id)
@@ -208,19 +204,28 @@ class _TaskCheck:
         status, channel = row[entries.c.status], row[entries.c.channel]
         if before != self.state:
             return f"it was judged in {before!r}, the history leads to {self.state!r}"
-        undeclared = [each for each in (before, state) if each is not None and each not in self.declared]
+        declaration = self.declarations.get(row[entries.c.declaration])
+        if declaration is None:
+            self.missing[row[entries.c.declaration]] = None
+            return None
+        lifecycle = declaration.lifecycle
+        if lifecycle is None:
+            return None
+        undeclared = [each for each in (before, state) if each is not None and each not in declaration.states]
         if undeclared:
             self.undeclared |= dict.fromkeys(undeclared)
             return None
         if before is None:
-            reported = self.lifecycle.state_of(status, channel=channel)
+            reported = lifecycle.state_of(status, channel=channel)
             return None if reported == state else f"first {status!r} is {reported!r}, {state!r} was kept"
-        observation = self.lifecycle.observe(before, status, channel=channel)
-        if (str(observation.kind), list(observation.path)) != (row[entries.c.kind], path):
+        observation = lifecycle.observe(before, status, channel=channel)
+        # Equal declarations may list their rows in another order, by which one of the shortest paths is chosen.
+        is_path = len(path) == len(observation.path) and lifecycle.replay(path, start=before) == observation.state
+        if observation.kind != row[entries.c.kind] or not is_path:
             return f"{status!r} after {before!r} is {observation.kind}, {row[entries.c.kind]} was recorded"
         is_applied = not (row[entries.c.late] or row[entries.c.unconfirmed])
-        kept = self.lifecycle.replay(path, start=before) if is_applied else before
-        if is_applied and self.lifecycle.is_final(before):
+        kept = observation.state if is_applied else before
+        if is_applied and lifecycle.is_final(before):
             # A report that contradicts a final state puts it in doubt, until a report confirms it.
             match observation.kind:
                 case ObservationKind.SAME:

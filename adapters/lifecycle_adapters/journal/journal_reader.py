@@ -25,7 +25,7 @@ from sqlalchemy import Connection, RowMapping
 from lifecycle import CATALOG
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, entries, tasks
+from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, declarations, entries, tasks
 from lifecycle_adapters.journal.sql_creates import require_readable_create
 from lifecycle_adapters.journal.transactions import require_object, require_readable
 
@@ -38,6 +38,7 @@ class TaskRow:
 
     `doubt` is the state in a later report although `state` is final: one of the two is wrong. It is the state that
     `known_state()` of a handle returns, and `status()` if it reads the same again.
+    `declaration` is the digest of the declaration under which its last entry was recorded.
     If a value cannot be read, `error` is the reason, and the value is None here (`changed_at` is 1970).
     """
 
@@ -54,6 +55,7 @@ class TaskRow:
     claimed_by: str | None
     error: str | None = None
     doubt: str | None = None
+    declaration: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,13 @@ def page(
 ) -> Page:
     """Return a page of tasks; `declared` are further states that exist. Raises UnknownName."""
     is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
-    query = sa.select(tasks, commands).outerjoin_from(tasks, commands, is_open).where(tasks.c.id > after)
+    declared_by = tasks.c.declaration == declarations.c.id
+    query = (
+        sa.select(tasks, commands, declarations.c.digest)
+        .outerjoin_from(tasks, commands, is_open)
+        .outerjoin(declarations, declared_by)
+        .where(tasks.c.id > after)
+    )
     if lifecycle is not None:
         query = query.where(tasks.c.lifecycle == lifecycle)
     if state is not None:
@@ -223,6 +231,7 @@ def _task(row: RowMapping) -> TaskRow:
     claimed_by = row[commands.c.worker] if row[commands.c.claimed_at] is not None else None
     values: dict[str, Any] = {each.name: row[each] for each in columns}
     values |= {"command_state": row[commands.c.state], "claimed_by": claimed_by}
+    values["declaration"] = row[declarations.c.digest]
     wrong = [each for each in values.values() if isinstance(each, UnreadableValue)]
     if wrong:
         values = {name: None if isinstance(each, UnreadableValue) else each for name, each in values.items()}

@@ -1,6 +1,7 @@
 """The journal's tables, as this version of the library reads and writes them.
 
     lifecycle_version     one row: the version of this file that created the tables
+    lifecycle_declarations  one row per digest: the declarations by which entries were judged
     lifecycle_tasks       one row per task: its current record
     lifecycle_commands    one row per command: its current record, and the worker that has claimed it
     lifecycle_entries     append-only: every report, every event of a command
@@ -40,7 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
-VERSION = "1"  # of these tables; a database that another version created is refused
+VERSION = "2"  # of these tables; a database that another version created is refused
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -206,12 +207,24 @@ schema_version = Table("lifecycle_version", MetaData(), Column("version", Text, 
 # SQLite assigns ids only to an INTEGER key; with AUTOINCREMENT it never reuses one.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
 
+declarations = Table(
+    "lifecycle_declarations",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("text", Text, nullable=False),  # JSON
+    UniqueConstraint("digest", name="lifecycle_declarations_by_digest"),
+    sqlite_autoincrement=True,
+)
+
 tasks = Table(
     "lifecycle_tasks",
     metadata,
     Column("id", _Number, primary_key=True),
     Column("lifecycle", AnyText, nullable=False),
     Column("task_id", AnyText, nullable=False),
+    # That of the last entry. Not a foreign key: PostgreSQL would lock that one row in every transaction.
+    Column("declaration", Count, nullable=False),
     Column("state", AnyText),
     Column("version", Count, nullable=False),
     Column("revision", Count, nullable=False),  # of the row: a write compares it with the revision that was read
@@ -263,6 +276,7 @@ entries = Table(
     Column("id", _Number, primary_key=True),
     Column("xact", BigInteger, nullable=False, default=_TransactionNumber()),
     Column("task", _Number, ForeignKey("lifecycle_tasks.id", ondelete="CASCADE"), nullable=False),
+    Column("declaration", Count, nullable=False),  # by which it was judged; not a foreign key, as in the tasks
     Column("at", Moment, nullable=False),
     Column("worker", AnyText, nullable=False),
     # A report: its status, channel and time, the state before, its classification, and the state kept.

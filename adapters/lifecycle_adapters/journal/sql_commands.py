@@ -224,6 +224,7 @@ def _store(transaction: TaskTransaction, command: Command, *, event: CommandEven
 
 def _end_repetition(transaction: TaskTransaction) -> None:
     transaction.known.last, transaction.known.repeat_count = None, 0
+    transaction.known.declaration = transaction.writer.declarations.number(transaction.task.lifecycle)
     update_tasks(transaction.connection, transaction.writer, [transaction.known])
 
 
@@ -249,6 +250,7 @@ def _enter(
 ) -> None:
     row = {
         "task": transaction.known.id,
+        "declaration": transaction.known.declaration,
         "at": transaction.writer.now,
         "worker": transaction.writer.worker,
         "command": int(command.id),

@@ -159,6 +159,8 @@ class SqlCreates:
         self, create_id: str, event: CommandEvent, *, why: str, claim: int, task: CreatedTask | None = None
     ) -> CreateRecord:
         """Apply an event of the lifecycle `command` to the create, if this claim is still valid; record its task."""
+        if task is not None:
+            self._writer().declarations.ensure([self._lifecycle])
         with self._database.transaction() as connection:
             writer, row = self._writer(), self._row(connection, create_id, locked=True)
             writer.refresh_clock()

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
 
-from lifecycle.catalog import CATALOG, CommandEvent
+from lifecycle.catalog import CommandEvent
 from lifecycle.errors import UnreadableRecord, not_made
 from lifecycle.journal import (
     NO_CONTEXT,
@@ -38,10 +38,11 @@ from lifecycle_adapters.argument_checks import (
     require_lifecycle,
     require_number,
 )
-from lifecycle_adapters.journal import forgetting, journal_reader, sql_commands, transactions
+from lifecycle_adapters.journal import forgetting, journal_reader, recorded_declarations, sql_commands, transactions
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.integrity import Damage, verify
 from lifecycle_adapters.journal.journal_reader import Changes, Page, Recorded
+from lifecycle_adapters.journal.recorded_declarations import KnownDeclarations, RecordedDeclaration
 from lifecycle_adapters.journal.sql_creates import SqlCreates
 from lifecycle_adapters.journal.transactions import (
     AppliedReport,
@@ -115,6 +116,7 @@ class SqlJournal(ProcessBound):
         self._session = secrets.token_hex(8)
         self._clock = checked_clock(clock)
         self.database = Database(url, read_only=read_only)
+        self.declared = KnownDeclarations(self.database)
         _journals.add(self)
 
     def __repr__(self) -> str:
@@ -132,7 +134,7 @@ class SqlJournal(ProcessBound):
 
     def writer(self) -> Writer:
         """Return the worker, its session and its lease, with the present time."""
-        return Writer(self.worker, self._session, self.lease, self._clock)
+        return Writer(self.worker, self._session, self.lease, self._clock, self.declared)
 
     # --- the journal's interface ---
 
@@ -169,6 +171,7 @@ class SqlJournal(ProcessBound):
         reports = _task_reports(reports)
         if not reports:
             return []
+        self.declared.ensure(each.lifecycle for each in reports)
         with self.database.transaction() as connection:
             entered = transactions.enter_reports(connection, self.writer(), reports)
         return _outcomes_of(entered)
@@ -183,6 +186,7 @@ class SqlJournal(ProcessBound):
         """
         require(delivery, Delivery, "delivery must be a Delivery")
         reports = _task_reports(reports)
+        self.declared.ensure(each.lifecycle for each in reports)
         with self.database.transaction() as connection:
             writer = self.writer()
             about = TaskName(*reports[0][:2]) if reports else None
@@ -197,6 +201,20 @@ class SqlJournal(ProcessBound):
         """Return the names of the lifecycles of the recorded tasks and creates, such as "v1-full", in order."""
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.lifecycles(connection)
+
+    def declarations(self) -> list[RecordedDeclaration]:
+        """Return the declarations under which the last entries of tasks were recorded, lifecycle by lifecycle."""
+        with self.database.transaction(TransactionMode.READ) as connection:
+            return list(recorded_declarations.recorded(connection))
+
+    def recorded_otherwise(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
+        """Return the ids of the tasks whose last entry was recorded under another declaration of this lifecycle's name.
+
+        Raises TypeError: it is not a lifecycle.
+        """
+        require_lifecycle(lifecycle)
+        with self.database.transaction(TransactionMode.READ) as connection:
+            return recorded_declarations.recorded_otherwise(connection, lifecycle)
 
     def tasks(
         self, lifecycle: Named | None = None, state: str | None = None, *, after: int = 0, limit: int = 100
@@ -275,17 +293,13 @@ class SqlJournal(ProcessBound):
 
         return rows()
 
-    def check(self, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> Iterator[Damage]:
+    def check(self) -> Iterator[Damage]:
         """Check that every history replays and every command's events are legal, and yield the damage.
 
-        Args:
-            lifecycles: the lifecycles of the recorded tasks, by name.
-        Raises:
-            TypeError: that is not a mapping of names to lifecycles; raised with the first item.
+        Each entry is judged by the declaration under which it was recorded.
         """
-        _require_by_name(lifecycles)
         with self.database.transaction(TransactionMode.SNAPSHOT) as connection:
-            yield from verify(connection, lifecycles)
+            yield from verify(connection)
 
     # --- deleting ---
 
@@ -303,23 +317,26 @@ class SqlJournal(ProcessBound):
             journal_reader.require_recorded(connection, _name_of(lifecycle))
             return forgetting.forget(connection, id_text(task_id), _name_of(lifecycle))
 
-    def prune(self, before: datetime, lifecycles: Mapping[str, Lifecycle[Any, Any]] = CATALOG) -> int:
+    def prune(self, before: datetime) -> int:
         """Delete the tasks that are over, have no open command and no entry since `before`; return their number.
+
+        The declaration under which a task's last entry was recorded says whether it is over.
 
         Deliveries that were received before `before` are deleted too. This takes several transactions, so that
         other workers do not wait long. The idempotency keys of what is deleted are free again: the next use of one
         is sent as new.
 
         Raises:
-            TypeError: `before` is not a datetime, or `lifecycles` is not a mapping of names to lifecycles.
+            TypeError: `before` is not a datetime.
             ValueError: `before` has no time zone.
         """
         require_aware(before, "before")
-        _require_by_name(lifecycles)
+        with self.database.transaction(TransactionMode.READ) as connection:
+            ends = recorded_declarations.final_states(connection)
         deleted = 0
         while True:
             with self.database.transaction() as connection:
-                some = forgetting.prune(connection, before, lifecycles)
+                some = forgetting.prune(connection, before, ends)
             if not some:
                 return deleted
             deleted += some
@@ -358,12 +375,6 @@ def _task_reports(reports: Iterable[TaskReport]) -> list[TaskReport]:
         require_lifecycle(each.lifecycle, "the lifecycle of a TaskReport")
         require(each.report, Report, "the report of a TaskReport must be a Report")
     return given
-
-
-def _require_by_name(lifecycles: Any) -> None:
-    require(lifecycles, Mapping, "lifecycles must be a mapping of names to lifecycles, such as {V1.name: V1}")
-    for name, lifecycle in lifecycles.items():
-        require_lifecycle(lifecycle, f"lifecycles[{name!r}]")
 
 
 def _name_of(lifecycle: Any) -> str | None:
@@ -419,6 +430,7 @@ class SqlTaskJournal(Generic[S, E]):
 
     def track(self, *, created: bool = False) -> None:
         """Record that the task exists, if it is not known yet; with `created`, that it was created now."""
+        self._journal.declared.ensure([self._key.lifecycle])
         with self._journal.database.transaction() as connection:
             transactions.ensure_tasks(connection, self._journal.writer(), [self._key], created=created)
 
@@ -493,6 +505,7 @@ class SqlTaskJournal(Generic[S, E]):
 
     def _write(self, act: Callable[[TaskTransaction], R], durability: TransactionMode = TransactionMode.WRITE) -> R:
         """Run `act` in a transaction with the last snapshot of the task; if that is stale, with the locked row."""
+        self._journal.declared.ensure([self._key.lifecycle])
         while True:
             seen, self._known = self._known, None
             try:

@@ -35,6 +35,7 @@ from lifecycle.journal import (
     is_repeat,
 )
 from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.journal.recorded_declarations import KnownDeclarations
 from lifecycle_adapters.journal.schema import UnreadableValue, commands, deliveries, entries, tasks
 
 AnyLifecycle = Lifecycle[Any, Any]
@@ -54,6 +55,7 @@ class Writer:
     session: str
     lease: timedelta
     clock: Callable[[], datetime]
+    declarations: KnownDeclarations
     now: datetime = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,6 +117,7 @@ class TaskSnapshot:
     """A task's row, and the record in it."""
 
     id: int
+    declaration: int  # under which its last entry was recorded
     revision: int
     record: Record
     last: ReportEntry[Any, Any] | None  # the last entry, if it is a report that may be repeated
@@ -182,7 +185,15 @@ def ensure_tasks(connection: Connection, writer: Writer, keys: Iterable[TaskName
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     created_at = writer.now if created else None
     new = {"version": 0, "revision": 0, "changed_at": writer.now, "created_at": created_at, "last_times": 0}
-    rows = [{**new, "lifecycle": key.lifecycle.name, "task_id": check_name("task id", key.task_id)} for key in keys]
+    rows = [
+        {
+            **new,
+            "lifecycle": key.lifecycle.name,
+            "task_id": check_name("task id", key.task_id),
+            "declaration": writer.declarations.number(key.lifecycle),
+        }
+        for key in keys
+    ]
     connection.execute(insert(tasks).on_conflict_do_nothing(), rows)
     if created:  # a webhook may have recorded the task before
         named = [{"of_lifecycle": row["lifecycle"], "of_task": row["task_id"], "now": writer.now} for row in rows]
@@ -206,8 +217,8 @@ _UPDATE_TASK = (
     sa.update(tasks)
     .where(tasks.c.id == sa.bindparam("of"), tasks.c.revision == sa.bindparam("read"))
     .values(revision=tasks.c.revision + 1, **{name: sa.bindparam(name) for name in (
-        "state", "version", "as_of", "since", "first_at", "doubt", "created_at", "changed_at", "last_status",
-        "last_channel", "last_times",
+        "declaration", "state", "version", "as_of", "since", "first_at", "doubt", "created_at", "changed_at",
+        "last_status", "last_channel", "last_times",
     )})
 )  # fmt: skip
 
@@ -241,7 +252,9 @@ def _enter_reports(
             entered.append(known.error)
             continue
         entry = classify_report(lifecycle, known.record, report, now=writer.now)
-        if is_repeat(entry, known.last):
+        recorded_under, known.declaration = known.declaration, writer.declarations.number(lifecycle)
+        # By another declaration the same status may mean something else.
+        if recorded_under == known.declaration and is_repeat(entry, known.last):
             known.repeat_count += 1
         else:
             rows.append(_report_row(known, entry, writer))
@@ -273,6 +286,7 @@ def _report_row(known: TaskSnapshot, entry: ReportEntry[Any, Any], writer: Write
     observation = entry.observation
     return {
         "task": known.id,
+        "declaration": known.declaration,
         "at": writer.now,
         "worker": writer.worker,
         "status": entry.report.status,
@@ -294,6 +308,7 @@ def _task_row(known: TaskSnapshot, writer: Writer) -> dict[str, Any]:
     return {
         "of": known.id,
         "read": known.revision,
+        "declaration": known.declaration,
         "state": record.state,
         "version": record.version,
         "as_of": record.as_of,
@@ -335,7 +350,8 @@ def _read(row: RowMapping, key: TaskName, writer: Writer, *, is_locked: bool) ->
             require_readable(row.values())
             return _snapshot_of(row, key.lifecycle, writer, is_locked=is_locked)
     except UnreadableRecord as error:
-        return TaskSnapshot(row[tasks.c.id], row[tasks.c.revision], TaskRecord(), None, 0, is_locked, error)
+        number, declaration, revision = row[tasks.c.id], row[tasks.c.declaration], row[tasks.c.revision]
+        return TaskSnapshot(number, declaration, revision, TaskRecord(), None, 0, is_locked, error)
 
 
 @contextmanager
@@ -366,8 +382,8 @@ def require_object(name: str, value: object) -> None:
 
 
 _OF_TASK = itemgetter(
-    tasks.c.id, tasks.c.revision, tasks.c.version, tasks.c.state, tasks.c.as_of, tasks.c.since, tasks.c.first_at,
-    tasks.c.doubt, tasks.c.created_at, tasks.c.changed_at, tasks.c.last_status, tasks.c.last_channel,
+    tasks.c.id, tasks.c.declaration, tasks.c.revision, tasks.c.version, tasks.c.state, tasks.c.as_of, tasks.c.since,
+    tasks.c.first_at, tasks.c.doubt, tasks.c.created_at, tasks.c.changed_at, tasks.c.last_status, tasks.c.last_channel,
     tasks.c.last_times, commands.c.id,
 )  # fmt: skip
 _OF_COMMAND = itemgetter(
@@ -379,8 +395,8 @@ _OF_COMMAND = itemgetter(
 
 def _snapshot_of(row: RowMapping, lifecycle: AnyLifecycle, writer: Writer, *, is_locked: bool) -> TaskSnapshot:
     (
-        number, revision, version, state, as_of, since, first_at, doubt, created_at, changed_at, status, channel, times,
-        opened,
+        number, declaration, revision, version, state, as_of, since, first_at, doubt, created_at, changed_at, status,
+        channel, times, opened,
     ) = _OF_TASK(row)  # fmt: skip
     known_state = _state(state, lifecycle)
     command = None if opened is None else command_of(row, lifecycle, writer.lease)
@@ -390,7 +406,7 @@ def _snapshot_of(row: RowMapping, lifecycle: AnyLifecycle, writer: Writer, *, is
     last: ReportEntry[Any, Any] | None = None
     if status is not None:
         last = ReportEntry(Report(status, changed_at, channel), known_state, None)
-    return TaskSnapshot(number, revision, record, last, times, is_locked)
+    return TaskSnapshot(number, declaration, revision, record, last, times, is_locked)
 
 
 def command_of(row: RowMapping, lifecycle: AnyLifecycle, lease: timedelta) -> Command:

@@ -584,7 +584,7 @@ transitions: [{source: waiting, event: print, target: printed}]
 """
 
 
-def test_a_record_of_a_lifecycle_of_ones_own_is_checked_with_its_declaration(
+def test_a_record_of_a_lifecycle_of_ones_own_is_checked_by_the_declaration_it_was_recorded_under(
     record: SqlJournal, journal: str, tmp_path: Path
 ) -> None:
     log = record.task(Lifecycle.from_yaml(OWN), "7")
@@ -593,20 +593,29 @@ def test_a_record_of_a_lifecycle_of_ones_own_is_checked_with_its_declaration(
     file = tmp_path / "own.yaml"
     file.write_text(OWN)
 
-    without = call("journal", "check", "--journal", journal)
-    sound = call("journal", "check", "--journal", journal, "--declaration", str(file))
+    other = tmp_path / "other.yaml"
+    other.write_text(OWN.replace("printed", "done"))
+    sound = call("journal", "check", "--journal", journal)
+    same = call("journal", "check", "--journal", journal, "--declaration", str(file))
+    changed = call("journal", "check", "--journal", journal, "--declaration", str(other))
 
-    assert (without.exit_code, without.stdout) == (2, "")
-    assert without.stderr == ("the tasks of print-job were not checked: give its file with --declaration FILE\n")
-    assert (sound.exit_code, sound.stderr) == (0, "the journal is sound\n")
+    assert (sound.exit_code, sound.stdout, sound.stderr) == (0, "", "the journal is sound\n")
+    assert (same.exit_code, same.stderr) == (0, sound.stderr)
+    assert changed.exit_code == 0
+    digest = Lifecycle.from_yaml(OWN).digest
+    assert changed.stderr.splitlines() == [
+        f"1 task of print-job: recorded under another declaration, with the digest {digest}",
+        "the journal is sound",
+    ]
+    [row] = call_json("tasks", "--journal", journal, "--lifecycle", "print-job")["tasks"]
+    assert row["declaration"] == digest
     twice = call("journal", "check", "--journal", journal, *2 * ("--declaration", str(file)))
     assert (twice.exit_code, twice.stderr) == (
         2,
         "lifecycle: --declaration names 'print-job' twice; give each name once\n",
     )
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="seconds").removesuffix("+00:00")
-    assert call("journal", "prune", "--journal", journal, "--before", later).stdout == "0\n"
-    assert call("journal", "prune", "--journal", journal, "--before", later, "--declaration", str(file)).stdout == "1\n"
+    assert call("journal", "prune", "--journal", journal, "--before", later).stdout == "1\n"
 
 
 @pytest.mark.parametrize(

@@ -44,13 +44,6 @@ MISUSE: list[tuple[str, Callable[[Any], object], type[Exception], str]] = [
     ("forget None", lambda journal: journal.forget(None), TypeError, "a task's id is a text, an integer or a UUID"),
     ("prune naive", lambda journal: journal.prune(datetime(2020, 1, 1)), ValueError, "before must have a time zone"),  # noqa: DTZ001
     ("prune text", lambda journal: journal.prune("2020"), TypeError, "before must be a datetime, not '2020'"),
-    ("check list", lambda journal: list(journal.check([V1])), TypeError, "lifecycles must be a mapping of names"),
-    (
-        "check text",
-        lambda journal: list(journal.check({"v1": "x"})),
-        TypeError,
-        r"lifecycles\['v1'\] must be a Lifecycle",
-    ),
 ]
 
 

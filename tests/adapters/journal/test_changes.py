@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifecycle import CommandEvent
+from lifecycle import V1_FULL, CommandEvent
 from lifecycle_adapters.journal import Changes, RecordedCommand, RecordedReport, SqlJournal
 from tests.adapters.journal.acting import hearing, knowing, opened, told
 from tests.adapters.journal.conftest import OpenJournal
@@ -161,7 +161,13 @@ class SlowWriter:
 @pytest.fixture
 def open_postgres(postgres_url: str) -> Iterator[Callable[[], SqlJournal]]:
     with ExitStack() as journals:
-        yield lambda: journals.enter_context(SqlJournal(postgres_url))
+
+        def opened() -> SqlJournal:
+            journal = journals.enter_context(SqlJournal(postgres_url))
+            journal.declared.ensure([V1_FULL])  # so that the next transaction is that of a report
+            return journal
+
+        yield opened
 
 
 def test_a_transaction_that_began_earlier_and_commits_later_is_not_skipped(

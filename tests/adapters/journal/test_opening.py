@@ -64,6 +64,7 @@ def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
         "lifecycle_tasks",
         "lifecycle_commands",
         "lifecycle_creates",
+        "lifecycle_declarations",
         "lifecycle_entries",
     }
 

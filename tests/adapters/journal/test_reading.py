@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from lifecycle import CommandEvent, Lifecycle, UnknownName, get
+from lifecycle import V1_FULL, CommandEvent, Lifecycle, UnknownName, get
 from lifecycle.journal import Report, RequestContext
 from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, TaskRow
 from lifecycle_adapters.journal.database import TransactionMode
@@ -43,6 +43,7 @@ def test_a_task_as_it_is_now(journal: SqlJournal, time: Time) -> None:
             command="pause",
             command_state="recorded",
             claimed_by="one",
+            declaration=V1_FULL.digest,
         ),
     )
 
@@ -349,7 +350,6 @@ def crowded(journal: SqlJournal) -> SqlJournal:
 
 
 Ask = Callable[[SqlJournal], object]
-V1_FULL = get("v1-full")
 LOOK_UPS: list[tuple[str, Ask]] = [
     ("lifecycle_tasks_by_name", lambda journal: journal.task(V1_FULL, "task-7").load()),
     ("lifecycle_tasks_by_name", lambda journal: journal.history("task-7")),

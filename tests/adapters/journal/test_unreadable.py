@@ -215,18 +215,21 @@ def test_reports_are_exported_without_the_entry(
 def test_a_check_continues_behind_the_entry(journal: SqlJournal) -> None:
     damage(journal, "UPDATE lifecycle_tasks SET state = 'done' WHERE task_id = 'good-2'")
 
-    found = [(each.task_id, each.code) for each in journal.check({"job": OLD})]
+    found = [(each.task_id, each.code) for each in journal.check()]
 
     assert {task for task, _ in found[:-1]} == {"good-1"}
     assert found[-1] == ("good-2", DamageCode.WRONG_STATE)
 
 
-def test_a_check_reports_each_task_of_another_declaration_once(journal: SqlJournal) -> None:
+def test_a_check_reports_each_task_whose_states_its_declaration_lacks_once(journal: SqlJournal) -> None:
     begin(journal, "bad", "waiting", "printing", "done")
     begin(journal, "good-1", "waiting")
     begin(journal, "also-bad", "waiting", "printing")
 
-    found = [(each.code, each.task_id, each.message) for each in journal.check({"job": NEW})]
+    with journal.database.transaction() as connection:
+        connection.execute(sa.update(schema.declarations), {"digest": NEW.digest, "text": NEW.to_json()})
+
+    found = [(each.code, each.task_id, each.message) for each in journal.check()]
 
     message = "not declared, so not examined: 'printing'"
     assert found == [(DamageCode.UNDECLARED_STATE, task, message) for task in ("bad", "also-bad")]
@@ -246,7 +249,7 @@ def test_pruning_leaves_it_and_deletes_the_others(open_journal: OpenJournal, tim
     begin(journal, "good-1", "waiting", "printing", "done")
     time.go(10)
 
-    assert journal.prune(time.now, {"job": NEW}) == 1
+    assert journal.prune(time.now) == 1
 
     assert [row.task_id for row in journal.tasks().tasks] == ["bad"]
 
@@ -257,13 +260,13 @@ def test_check_finds_a_value_of_another_type_in_every_column(tmp_path: Path, tab
     with SqlJournal(tmp_path / "sound.db") as journal:
         begin(journal, "bad", "waiting", command="cancel")
         journal.creates(OLD).add({"task": "print"}, labels={}, context=RequestContext("key-2"))
-        assert list(journal.check({OLD.name: OLD})) == []
+        assert list(journal.check()) == []
 
         for column in set(table.columns.keys()) - {"id", "task", "xact"}:
             found: list[str] = []
             with suppress(ZeroDivisionError), journal.database.transaction() as connection:
                 connection.exec_driver_sql(f"UPDATE {table.name} SET {column} = x'00ff'")
-                found += [each.message for each in verify(connection, {OLD.name: OLD})]
+                found += [each.message for each in verify(connection)]
                 raise ZeroDivisionError  # so that it is rolled back
             assert any(f"{column} is stored as blob" in message for message in found)
 
@@ -271,11 +274,11 @@ def test_check_finds_a_value_of_another_type_in_every_column(tmp_path: Path, tab
 @pytest.mark.parametrize("name", ["lifecycle_commands_open", "lifecycle_creates_by_key", "lifecycle_entries_by_task"])
 def test_check_finds_an_index_that_is_missing(journal: SqlJournal, name: str) -> None:
     begin(journal, "bad", "waiting")
-    assert list(journal.check({OLD.name: OLD})) == []
+    assert list(journal.check()) == []
 
     damage(journal, f"DROP INDEX {name}")
     try:
-        [found] = journal.check({OLD.name: OLD})
+        [found] = journal.check()
     finally:  # the database is that of other tests, too
         [index] = (index for table in schema.metadata.sorted_tables for index in table.indexes if index.name == name)
         with journal.database.transaction() as connection:
