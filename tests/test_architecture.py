@@ -81,7 +81,7 @@ ONE_WAY = {
         drift.drift_errors <- drift.document <- drift.schemas, drift.located
         drift.differences, drift.calls <- drift.located <- drift.requests, drift.responses <- drift.comparison <- drift
         http.binding <- drift.calls
-        drift.schemas <- drift.requests, drift.responses
+        drift.schemas <- drift.requests, drift.responses <- drift.drafting <- drift
         drift.document, http.responses <- drift.loading <- drift <- cli.*
         drift.drift_errors, http.limits, http.responses, http.transport_failures <- drift.fetching <- drift.loading
         services.registry, services.browser_use, http.webhook_binding <- webhooks.*

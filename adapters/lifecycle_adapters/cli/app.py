@@ -20,6 +20,7 @@ from lifecycle_adapters.cli.declarations import diagrams, judge, list_
 from lifecycle_adapters.cli.demo import demo
 from lifecycle_adapters.cli.diff_command import diff_
 from lifecycle_adapters.cli.drift_command import drift
+from lifecycle_adapters.cli.import_command import import_
 from lifecycle_adapters.cli.log_commands import check, report
 from lifecycle_adapters.cli.output import errors_explained, say
 from lifecycle_adapters.cli.serve_command import serve
@@ -37,6 +38,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "judge": judge,
         "diff": diff_,
         "drift": drift,
+        "import": import_,
         "diagrams": diagrams,
     },
     "Logs": {"check": check, "report": report},

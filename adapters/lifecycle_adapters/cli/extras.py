@@ -31,6 +31,7 @@ _OF_COMMANDS: dict[str, tuple[str, ...]] = {
     "demo": ("emulator", "http", "journal"),
     "diagrams": ("render",),
     "drift": ("drift",),
+    "import": ("drift",),
 }
 _LOGS = ("check", "report")
 _RECORDING = ("create", "status", "send", "wait", "watch", "tasks", "history", "recover", "journal")
@@ -68,7 +69,8 @@ def _needed(arguments: Sequence[str]) -> Iterator[str]:
             yield "spark"
         if any(map(is_postgres, arguments[2:])):
             yield "postgres"
-    if command in ("show", "judge", *_LOGS) and Path(*arguments[1:2]).suffix.lower() in (".yaml", ".yml"):
+    named = {"show": 1, "judge": 1, "diff": 2, **dict.fromkeys(_LOGS, 1)}.get(command, 0)
+    if any(Path(each).suffix.lower() in (".yaml", ".yml") for each in arguments[1 : 1 + named]):
         yield "yaml"
     if command == "show":
         chosen = _option_value(arguments, "--format", "-f")

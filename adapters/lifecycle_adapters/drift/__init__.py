@@ -5,12 +5,13 @@
 
 loading.py and fetching.py read a document. The rest is pure: comparison.py, with requests.py and responses.py, compares
 the calls of a binding (calls.py) with the operations (document.py) and schemas (schemas.py) of the document.
-differences.py holds the result.
+differences.py holds the result. drafting.py makes the draft of a service file from a document.
 """
 
 from lifecycle_adapters.drift.comparison import compare
 from lifecycle_adapters.drift.differences import Comparison, DifferenceKind, DocumentDifference
 from lifecycle_adapters.drift.document import OpenApiDocument
+from lifecycle_adapters.drift.drafting import service_draft
 from lifecycle_adapters.drift.drift_errors import OtherApi, UnusableDocument
 from lifecycle_adapters.drift.loading import load
 
@@ -23,4 +24,5 @@ __all__ = [
     "UnusableDocument",
     "compare",
     "load",
+    "service_draft",
 ]

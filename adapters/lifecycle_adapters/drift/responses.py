@@ -43,7 +43,7 @@ class Responses:
             items_field: the path of the list in the response, None if the call is not a list.
             new_id: the path of the new task's id in the response to a create.
         """
-        operation, declared, schemas = found.operation, found.declared, _response_schemas(found.operation)
+        operation, declared, schemas = found.operation, found.declared, response_schemas(found.operation)
         if declared.fields and not schemas and _successes(operation):
             fields = ", ".join(repr(each or "the whole body") for each in declared.fields)
             what = f"{operation} has no response of JSON, from which {fields} is read"
@@ -69,7 +69,7 @@ class Responses:
 
     def _has_id(self, operation: DocumentedOperation, header: str, path: str) -> bool:
         headers = {name.casefold() for each in _successes(operation) for name in each.children_of("headers")}
-        fields = (self._schemas.at([each], _names(path))[0] for each in _response_schemas(operation))
+        fields = (self._schemas.at([each], _names(path))[0] for each in response_schemas(operation))
         return header.casefold() in headers or any(fields)
 
     # --- statuses ---
@@ -85,7 +85,7 @@ class Responses:
             call = found.declared.call
             if call.status_field is None:
                 continue
-            schemas, names = _response_schemas(found.operation), _names(call.status_field)
+            schemas, names = response_schemas(found.operation), _names(call.status_field)
             alternatives = [one for schema in schemas for one in self._schemas.at([schema], names)[0]]
             values = listed(alternatives)
             if values is not None:
@@ -148,7 +148,7 @@ def _successes(operation: DocumentedOperation) -> list[Part]:
     return [documented[code].followed() for code in codes]
 
 
-def _response_schemas(operation: DocumentedOperation) -> list[Part]:
+def response_schemas(operation: DocumentedOperation) -> list[Part]:
     """Return the schema of each successful JSON response."""
     return [schema for each in _successes(operation) if (schema := json_schema(each)) is not None]
 

@@ -22,8 +22,8 @@ from tests.adapters.cli.commands import KEY, SCRIPT, call, environment, forks, p
 from tests.support.packages import ROOT
 
 COMMANDS: dict[tuple[str, ...], str] = {
-    (): "list show judge diff drift diagrams check report create status send wait watch tasks history recover journal"
-    " serve demo",
+    (): "list show judge diff drift import diagrams check report create status send wait watch tasks history recover"
+    " journal serve demo",
     ("journal",): "check export forget prune",
 }
 

@@ -1,0 +1,57 @@
+"""The command `import`: a draft of a service file from an OpenAPI document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lifecycle_adapters.cli.output import say, shown
+
+
+def import_(
+    document: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC", help="OpenAPI document, 3.0 or 3.1, in JSON or YAML: a file, or a URL.", show_default=False
+        ),
+    ],
+    *,
+    status: Annotated[
+        str,
+        typer.Option(
+            metavar="SCHEMA",
+            help="Schema that lists the statuses: its name, such as TaskStatus, or a JSON pointer, such as"
+            " #/components/schemas/Task/properties/status.",
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write to this file, which must not exist, instead of the standard output."
+        ),
+    ] = None,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private", help="Allow a URL at an address of this machine or of a private network."),
+    ] = False,
+) -> None:
+    """Write a draft of a service file, to finish by hand, from the OpenAPI document of the service.
+
+    The draft has the statuses and the calls that the document lists. Every TODO in it is something that only you know,
+    such as where a command leads; until all are replaced, reading the file says what is missing.
+
+    Exit code 0: written. 2: the document cannot be used, or no call reads a task with such a status.
+
+    Example: lifecycle import openapi.json --status TaskStatus --output service.yaml
+    """
+    from lifecycle_adapters.drift import load, service_draft
+
+    draft = service_draft(load(document, allow_private=allow_private), status)
+    if output is None:
+        typer.echo(draft, nl=False)
+        return
+    with output.open("x", encoding="utf-8") as file:
+        file.write(draft)
+    say(f"wrote {shown(output)}: replace or remove each TODO in it", stderr=True)

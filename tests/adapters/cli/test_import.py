@@ -1,0 +1,49 @@
+"""`lifecycle import`: it prints or writes a draft, and never over a file that may be finished already."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lifecycle_adapters.drift import OpenApiDocument, service_draft
+from tests.adapters.cli.commands import call
+from tests.adapters.drift.made import printer
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> str:
+    path = tmp_path / "api.json"
+    path.write_text(json.dumps(printer()))
+    return str(path)
+
+
+def test_a_draft_is_printed_or_written(document: str, tmp_path: Path) -> None:
+    text = service_draft(OpenApiDocument(printer(), source=document), "Status")
+    file = tmp_path / "printer.yaml"
+
+    printed = call("import", document, "--status", "Status")
+    written = call("import", document, "--status", "#/components/schemas/Status", "--output", str(file))
+
+    assert (printed.exit_code, printed.stdout) == (0, text)
+    assert (written.exit_code, written.stdout, file.read_text()) == (0, "", text)
+    assert written.stderr == f"wrote {file}: replace or remove each TODO in it\n"
+    unfinished = call("show", str(file))
+    assert (unfinished.exit_code, "state 'TODO' is not declared" in unfinished.stderr) == (2, True)
+
+
+def test_a_file_that_is_there_is_left_as_it_is(document: str, tmp_path: Path) -> None:
+    file = tmp_path / "printer.yaml"
+    file.write_text("finished")
+    result = call("import", document, "--status", "Status", "--output", str(file))
+    assert (result.exit_code, file.read_text()) == (2, "finished")
+    assert result.stderr == f"lifecycle: File exists: {file}\n"
+
+
+def test_what_cannot_be_used_is_exit_code_2(document: str) -> None:
+    result = call("import", document, "--status", "Job")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "the schema of the status must list its values" in result.stderr
+    assert call("import", "none.json", "--status", "Job").exit_code == 2
+    assert call("import", document).exit_code == 2
