@@ -3,8 +3,8 @@
 Three audiences rely on a lifecycle. A change is compatible for
 
     readers     of histories, if every status of every channel stands for the same state as before, which is final,
-                over or settled if it was; if no history that `check` found good is bad now; and if no invariant about
-                what the service does by itself is broken;
+                over, settled or interrupted if it was; if no history that `check` found good is bad now; and if no
+                invariant about what the service does by itself is broken;
     senders     of commands, if every command leads from every state that accepted it to the same target, is proved
                 by its state and idempotent if it was, and if no invariant about commands is broken;
     journals    that are stored, if every state and every command that they may contain is still declared.
@@ -48,6 +48,7 @@ class ChangeCode(StrEnum):
     FINAL_CHANGED = "final_changed"  # a state is final in one of the two
     REOPENABLE_CHANGED = "reopenable_changed"  # a state is reopenable in one of the two
     SETTLED_CHANGED = "settled_changed"  # a state is settled in one of the two
+    INTERRUPTED_CHANGED = "interrupted_changed"  # a state is interrupted in one of the two
     STATUS_ADDED = "status_added"  # a channel has a new status
     STATUS_REMOVED = "status_removed"  # a status of a channel stands for no state
     STATUS_CHANGED = "status_changed"  # a status of a channel stands for another state
@@ -288,6 +289,7 @@ _OF_STATES: tuple[tuple[ChangeCode, str, Callable[[TransitionSystem[Any, Any]], 
     (ChangeCode.FINAL_CHANGED, "final", lambda rows: rows.final),
     (ChangeCode.REOPENABLE_CHANGED, "reopenable", lambda rows: rows.over - rows.final),
     (ChangeCode.SETTLED_CHANGED, "settled", lambda rows: rows.settled),
+    (ChangeCode.INTERRUPTED_CHANGED, "interrupted", lambda rows: rows.interrupted),
 )
 _OF_COMMANDS: tuple[tuple[ChangeCode, str, Callable[[Event[Any]], bool]], ...] = (
     (ChangeCode.PROOF_CHANGED, "proved by its state", lambda event: event.proved_by_state),

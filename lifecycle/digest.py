@@ -1,9 +1,9 @@
 """The digest of a declaration: equal for declarations that mean the same, whatever their prose and their order.
 
-Part of the digest: names of states and events; which state is initial, which are final, reopenable and settled; each
-event's origin, and of commands whether they are proved by their state and idempotent; the rows; the aliases. Not
-part of it: the lifecycle's own name, meanings, citations and `extended_by`, which are for people; the order, which is
-presentation; the invariants, which are properties of the rows.
+Part of the digest: names of states and events; which state is initial, which are final, reopenable, settled and
+interrupted; each event's origin, and of commands whether they are proved by their state and idempotent; the rows; the
+aliases. Not part of it: the lifecycle's own name, meanings, citations and `extended_by`, which are for people; the
+order, which is presentation; the invariants, which are properties of the rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ def digest_of(declaration: Declaration[Any, Any]) -> str:
     """Return the digest of a sound declaration: 64 hexadecimal digits of SHA-256."""
     rows = transition_system(declaration)
     states = [
-        [state, state == rows.initial, state in rows.final, state in rows.over, state in rows.settled]
+        [
+            state,
+            state == rows.initial,
+            *(state in each for each in (rows.final, rows.over, rows.settled, rows.interrupted)),
+        ]
         for state in rows.states
     ]
     events = [
