@@ -84,7 +84,7 @@ class WorkTracker(Generic[S, E]):
         return [row for row in self._lifecycle.transitions if row.event == command]
 
     def observe(self, state: S | None, output: Any) -> None:
-        """Record the state and the output of a response."""
+        """Record the state and the output of a response, or what else changes with the work; None if it has none."""
         works = (
             state is not None
             and not self._lifecycle.is_settled(state)

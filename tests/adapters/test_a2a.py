@@ -52,6 +52,18 @@ def test_agent_asks_and_gets_its_answer(emulator: Emulator, client: Client[Any, 
         task.answer(PARTS)
 
 
+def test_question_that_follows_an_answer_at_once_ends_the_wait(emulator: Emulator, client: Client[Any, Any]) -> None:
+    """Nobody sees the work in between; the time of the status tells this question from the one before."""
+    task = client.create(parts=PARTS)
+    emulator.fire(task.id, "ask")
+    task.wait("settled")
+    task.answer(PARTS)
+
+    emulator.fire(task.id, "ask")
+
+    assert task.wait("settled", timeout_s=20).state == A2AState.INPUT_REQUIRED
+
+
 def test_message_names_its_task_and_never_repeats_an_id(emulator: Emulator, client: Client[Any, Any]) -> None:
     task = client.create(parts=PARTS, contextId="trip")
     emulator.fire(task.id, "ask_auth")
@@ -73,6 +85,24 @@ def test_lost_answer_stays_uncertain_and_is_never_sent_again(emulator: Emulator,
         task.answer(PARTS)
 
     assert [call.command for call in emulator.calls()].count("answer") == 1
+
+
+@pytest.mark.parametrize("state", ["COMPLETED", "WORKING"])
+def test_response_about_another_task_changes_nothing(state: str) -> None:
+    def agent(seen: Seen) -> Reply:
+        if seen.method == "POST":
+            return Reply(body={"task": {"id": "another", "status": {"state": f"TASK_STATE_{state}"}}})
+        return Reply(body={"id": "t7", "status": {"state": "TASK_STATE_INPUT_REQUIRED"}})
+
+    with (
+        ScriptedServer(agent).running() as server,
+        Client("a2a", base_url=server.base_url, timing=QUICK) as client,
+    ):
+        task = client.task("t7")
+        with pytest.raises(CommandUncertain, match="the response is about another task, 'another'"):
+            task.answer(PARTS)
+
+        assert task.known_state() == A2AState.INPUT_REQUIRED
 
 
 def test_pages_hold_what_the_filters_leave(emulator: Emulator, client: Client[Any, Any]) -> None:

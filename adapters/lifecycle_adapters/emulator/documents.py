@@ -38,8 +38,8 @@ class Documents:
         self._statuses = {str(state.name): str(state.name) for state in binding.lifecycle.states} | dict(statuses)
         _require_statuses(binding, statuses)
         parts = (
-            binding.id_field, binding.output_field, binding.cost_field, binding.created_field, binding.error_field,
-            binding.etag_field,
+            binding.id_field, binding.output_field, binding.cost_field, binding.created_field, binding.changed_field,
+            binding.error_field, binding.etag_field,
         )  # fmt: skip
         fields = [binding.status.status_field, binding.details.status_field, *(part for part in parts if part)]
         self._own = {path.partition(".")[0] for path in fields if path}
@@ -66,6 +66,7 @@ class Documents:
             (binding.output_field, output if is_done else None),
             (binding.cost_field, PRICE_USD if is_done else NO_COST_USD),
             (binding.created_field, moment(clock.at(task.created_s))),
+            (binding.changed_field, moment(clock.at(task.state_since_s))),
             (binding.etag_field, task.etag),
         ):
             document = document if path is None else placed(document, path, value)

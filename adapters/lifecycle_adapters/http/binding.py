@@ -193,6 +193,9 @@ class HttpBinding(Declared, Generic[S, E]):
     `output_field` and `cost_field` are fields of the details, None if the service reports neither. A 429 whose detail
     contains one of `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not
     the rate of calls.
+    `changed_field` is a field of the reads that changes whenever the status is set, such as "status.timestamp"; None if
+    there is none. A wait after a command passes over the state before it until work is seen, or this field changes
+    (without it, the output).
     `created_field` is the field of a listed task that says when it was created (ISO 8601; UTC if it names no zone),
     `task_field` the field of a create that says what to do, which a listed task repeats; None if there is none, and
     then a create takes no task.
@@ -275,6 +278,7 @@ class HttpBinding(Declared, Generic[S, E]):
         tuple[StrictText, ...], Field(description="several texts, in a tuple such as ('too many sessions',)")
     ] = ()
     created_field: OptionalPath = None
+    changed_field: OptionalPath = None
     task_field: OptionalPath = "task"
     state_of: Annotated[
         Callable[[Any], Any] | None,
@@ -340,7 +344,8 @@ class HttpBinding(Declared, Generic[S, E]):
             if not 400 <= meaning <= 599:
                 yield ("error_codes", code), f"{meaning} is no status code of an error: give one from 400 to 599"
         for name in (
-            "id_field", "output_field", "cost_field", "created_field", "task_field", "error_field", "etag_field",
+            "id_field", "output_field", "cost_field", "created_field", "changed_field", "task_field", "error_field",
+            "etag_field",
             "session_field",
         ):  # fmt: skip
             yield from wrong_path((name,), getattr(self, name))
@@ -486,9 +491,10 @@ class HttpBinding(Declared, Generic[S, E]):
             for code, status in call.statuses.items():
                 if self.lifecycle.state_of(status) is None:
                     yield (*path, "statuses", code), f"{status!r} is no status of {self.lifecycle.name!r}"
-            for name in ("id_field", "id_header"):
-                if getattr(call, name) is not None:
-                    yield (*path, name), "must be left out: only a create's response names a new task"
+            if call.id_header is not None:
+                yield (*path, "id_header"), "must be left out: only a create's response names a new task"
+            if call.id_field is not None and not call.repeats_id:
+                yield (*path, "id_field"), "must be left out: `repeats_id` says that the response has no id of the task"
             if ID in call.path and any(each.keeps_slashes() for each in about_one.values()):
                 what = f"{ID!r} quotes the slashes of an id, which other calls keep"
                 yield (*path, "path"), f"{what}: use {ID_WITH_SLASHES!r} in all paths"
@@ -806,7 +812,7 @@ class HttpBinding(Declared, Generic[S, E]):
         return found if isinstance(found, str) and found and is_header_value(found) else None
 
     def _with_new_id(self, document: Any, call: Call, headers: Mapping[str, str]) -> Any:
-        """Return a create's response with the new task's id at `id_field`, wherever the service has put it."""
+        """Return a response with the task's id at `id_field`, wherever the service has put it in this call."""
         new_id = value_at(document, call.id_field)
         if call.id_header is not None and id_in(document, self.id_field) is None:
             url = headers.get(call.id_header.lower(), "")

@@ -126,8 +126,8 @@ class Call(Declared):
     deleted task is not found; the details of a task need those of its status, too. `busy` are the codes of 400 to
     599 that mean that nothing happened and that the same request may succeed later; it is then sent again, as after
     a 429.
-    `id_field` is the path of the new task's id in a create's response, if it is not the binding's `id_field`;
-    `id_header` is the header of that response whose URL ends with the id, if the body lacks it.
+    `id_field` is the path of the task's id in this call's response, if it is not the binding's `id_field`; `id_header`
+    is the header of a create's response whose URL ends with the new task's id, if the body lacks it.
 
     Raises:
         DefinitionError: a field is of another type; the method is none of GET, POST, PUT, PATCH and DELETE; the path

@@ -336,7 +336,9 @@ class TaskProcedures(Generic[S, E]):
         if not isinstance(response, Accepted):
             return
         state = None if response.status is None else self.lifecycle.state_of(response.status)
-        self.work.observe(state, response.output)
+        changed_field = self.binding.changed_field
+        changing = response.output if changed_field is None else value_at(response.document, changed_field)
+        self.work.observe(state, changing)
         if self.binding.session_field is not None:
             self._session_id = self.binding.id_in(response.document, self.binding.session_field) or self._session_id
         for proof in self.binding.proofs.values():

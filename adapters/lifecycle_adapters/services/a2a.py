@@ -48,10 +48,11 @@ A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
         A2AEvent.ANSWER: Call(
             method="POST", path="/message:send", fields_path="message", required_fields=("parts",),
             body={"message": {**_MESSAGE, "taskId": "{id}"}, "configuration": _AT_ONCE},
-            status_field="task.status.state", repeats_id=False,
+            status_field="task.status.state", id_field="task.id",
         ),
     },
     output_field="artifacts",
+    changed_field="status.timestamp",
     task_field=None,
 )
 # fmt: on

@@ -169,7 +169,7 @@ def test_id_of_a_new_task_may_be_in_a_field_of_its_own(connect: Connect, serve: 
     with pytest.raises(CreateUncertain):
         client.create("x")
     with pytest.raises(DefinitionError, match=r"details\.id_field: must be left out"):
-        bound(details=replace(READ, id_field="run.id"))
+        bound(details=replace(READ, id_field="run.id", repeats_id=False))
     with pytest.raises(DefinitionError, match=r"id_field: must be a field or a path"):
         Call(method="POST", path="/machines", body={}, id_field="run..id")
 
