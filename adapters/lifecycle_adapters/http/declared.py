@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -67,7 +67,8 @@ def examine(part: Declared, kind: str, name: str, mistakes: Callable[[], Iterabl
     """Raise DefinitionError unless every field is of its type and there are no mistakes; it has all findings.
 
     Args:
-        part: the part to examine. Pydantic converts its fields: a list becomes a tuple.
+        part: the part to examine. Pydantic converts its fields: a list becomes a tuple. Mappings, and lists in a
+            mapping, become copies that cannot be changed.
         kind, name: its kind and its name in messages.
         mistakes: called if the types are right.
     """
@@ -86,8 +87,44 @@ def _wrong_types(part: Declared) -> list[DefinitionFinding]:
     except ValidationError as error:
         return [finding for each in error.errors() for finding in findings_of(each, wanted[each["loc"][0]])]
     for name in wanted:
-        object.__setattr__(part, name, getattr(checked, name))
+        object.__setattr__(part, name, _frozen(getattr(checked, name)))
     return []
+
+
+class _FrozenDict(dict[Any, Any]):
+    """A dict that cannot be changed. Unlike a MappingProxyType it can be pickled, copied and written as JSON."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("a declared mapping cannot be changed: make a changed copy with `dataclasses.replace`")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)
+
+
+class _FrozenList(list[Any]):
+    """A list that cannot be changed. Unlike a tuple it is a list of JSON to pydantic, and equals one."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("a declared list cannot be changed: make a changed copy with `dataclasses.replace`")
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = clear = extend = insert = pop = _refuse
+    remove = reverse = sort = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (list(self),)
+
+
+def _frozen(value: Any) -> Any:
+    """Return a JSON value or a mapping of parts as a copy that cannot be changed."""
+    if isinstance(value, Mapping):
+        return _FrozenDict({key: _frozen(each) for key, each in cast("Mapping[Any, Any]", value).items()})
+    return _FrozenList(map(_frozen, cast("list[Any]", value))) if isinstance(value, list) else value
 
 
 def findings_of(error: Any, wanted: str | None = None) -> Iterator[DefinitionFinding]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import operator
+import pickle
 import re
-from collections.abc import Callable
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from copy import copy, deepcopy
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -272,3 +277,74 @@ def test_names_of_commands_stay_what_they_are() -> None:
     as_text: Any = {str(command): call for command, call in V1.commands.items()}
     assert {type(each) for each in replace(V1, commands=V1.commands).commands} == {V1Event}
     assert {type(each) for each in replace(V1, commands=as_text).commands} == {str}
+
+
+BODY: dict[str, Any] = {"action": "stop", "options": {"force": True}, "steps": [{"name": "first"}, ["a"]]}
+DECLARED_WITH_ALL = replace(
+    V2,
+    headers={"Accept-Version": "2"},
+    error_field="error",
+    error_codes={-32001: 404},
+    create=replace(V2.create, body=BODY, query={"dry": "no"}, headers={"X-One": "1"}),
+    status=replace(V2.status, statuses={404: "stopped"}),
+    details=replace(V2.details, statuses={404: "stopped"}),
+)
+
+
+def mappings_in(value: Any) -> Iterator[Any]:
+    """Yield every mapping and list in a binding, in its parts and in what they hold."""
+    if isinstance(value, Mapping | list):
+        yield value
+        value = [*value.values()] if isinstance(value, Mapping) else value
+    elif is_dataclass(value):
+        value = [getattr(value, each.name) for each in fields(value)]
+    for each in value if isinstance(value, list | tuple) else []:
+        yield from mappings_in(each)
+
+
+def test_no_mapping_and_no_list_of_a_checked_binding_can_be_changed() -> None:
+    found = list(mappings_in(DECLARED_WITH_ALL))
+    # fmt: off
+    changes: list[Callable[[Any], object]] = [
+        lambda it: it.update(a=1), lambda it: it.clear(), lambda it: it.pop("a"), lambda it: it.popitem(),
+        lambda it: it.setdefault("a", 1), lambda it: operator.setitem(it, "a", 1), lambda it: operator.delitem(it, "a"),
+        lambda it: operator.ior(it, {"a": 1}),
+    ]
+    of_lists: list[Callable[[Any], object]] = [
+        lambda it: it.append(1), lambda it: it.extend([1]), lambda it: it.insert(0, 1), lambda it: it.pop(),
+        lambda it: it.remove(it[0]), lambda it: it.clear(), lambda it: it.sort(), lambda it: it.reverse(),
+        lambda it: operator.setitem(it, 0, 1), lambda it: operator.delitem(it, 0), lambda it: operator.iadd(it, [1]),
+        lambda it: operator.imul(it, 2),
+    ]
+    # fmt: on
+    for each in found:
+        before = deepcopy(each)
+        for change in of_lists if isinstance(each, list) else changes:
+            with suppress(TypeError, AttributeError, KeyError):
+                change(each)
+            assert each == before
+    assert sum(isinstance(each, list) for each in found) == 2
+    assert BODY in found
+
+
+def test_a_binding_does_not_change_with_the_mappings_that_it_was_made_of() -> None:
+    body: dict[str, Any] = {"options": {}, "steps": [[]]}
+    call = Call(method="POST", path="/jobs", body=body)
+    body["options"]["force"] = True
+    body["steps"][0].append("a")
+    assert call.body == {"options": {}, "steps": [[]]}
+
+
+def pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("copied", [copy, deepcopy, replace, pickled])
+def test_a_copy_of_a_binding_equals_it_and_cannot_be_changed(copied: Callable[[Any], Any]) -> None:
+    again = copied(DECLARED_WITH_ALL)
+    assert (again, hash(again)) == (DECLARED_WITH_ALL, hash(DECLARED_WITH_ALL))
+    assert json.loads(json.dumps(again.create.body)) == BODY
+    with pytest.raises(TypeError, match=r"cannot be changed: make a changed copy with `dataclasses\.replace`"):
+        again.create.body["action"] = "pause"
+    with pytest.raises(TypeError, match=r"cannot be changed: make a changed copy with `dataclasses\.replace`"):
+        again.create.body["steps"].append("second")
