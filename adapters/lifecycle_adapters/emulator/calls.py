@@ -102,7 +102,7 @@ class Calls:
 
         Args:
             method: the HTTP method, in capitals.
-            path: the path, without the query, as `routed_path` returns it.
+            path: the path, without the query, as `own_path` returns it.
             query: the raw query string.
             body: the decoded JSON body; a body that is not an object matches only calls without a body's template.
             headers: the headers, with names in small letters.

@@ -20,7 +20,7 @@ from lifecycle.errors import AdapterError
 from lifecycle_adapters.emulator.call_log import RECEIVED, CallLog, ReceivedCall, RecordedCall
 from lifecycle_adapters.emulator.calls import Calls
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults
-from lifecycle_adapters.emulator.routing import routed_path
+from lifecycle_adapters.emulator.routing import own_path, segment
 from lifecycle_adapters.emulator.shapes import document_of
 from lifecycle_adapters.emulator.task_store import EmulatedClock
 
@@ -54,7 +54,7 @@ class FaultMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != "http" or self._calls.api_at(routed_path(scope)) is None:
+        if scope["type"] != "http" or self._calls.api_at(own_path(scope)) is None:
             await self._service(scope, receive, send)
             return
         try:
@@ -72,13 +72,13 @@ class FaultMiddleware:
             await self._inject(fault, call, scope, receive, send)
 
     def _open(self, scope: Scope, body: bytes) -> ReceivedCall:
-        method, path, query = scope["method"], routed_path(scope), scope["query_string"].decode("latin-1")
+        method, path, query = scope["method"], own_path(scope), scope["query_string"].decode("latin-1")
         document = _decoded(body)
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         identity = self._calls.identify(method, path, query, document, headers)
         assert identity is not None, "only calls of an API reach this point"
         at = self._clock.at(self._clock.now_s())
-        entry = self._call_log.open(identity, at=at, method=method, path=scope["path"], query=query, body=document)
+        entry = self._call_log.open(identity, at=at, method=method, path=segment(path), query=query, body=document)
         return ReceivedCall(identity, document, entry)
 
     async def _inject(self, fault: CallFault, call: RecordedCall, scope: Scope, receive: Receive, send: Send) -> None:

@@ -31,6 +31,12 @@ def routed_path(scope: Scope) -> str:
     return routed if segment(routed) == path else path  # something in between has rewritten the path
 
 
+def own_path(scope: Scope) -> str:
+    """Return the routed path of a request within the application, without the path at which that is mounted."""
+    path, mounted_at = routed_path(scope), scope.get("root_path", "")
+    return path[len(mounted_at) :] if path.startswith(f"{mounted_at}/") else path
+
+
 def segment(text: str) -> str:
     """Return what a placeholder matched in a routed path, with the slashes that were encoded."""
     return text.replace(_ENCODED_SLASH, "/")
@@ -60,7 +66,7 @@ async def not_allowed(request: Request, _: Exception) -> Response:
 
     Of routes whose ids have slashes the longest counts: "/tasks/7/events" is not the task "7/events".
     """
-    path = routed_path(request.scope).removeprefix(request.scope["root_path"])  # set in a mounted application
+    path = own_path(request.scope)
     routes = [route for route in request.app.routes if isinstance(route, Route) and route.path_regex.match(path)]
     narrow = [route for route in routes if ":path}" not in route.path]
     longest = max((len(route.path) for route in routes), default=0)
