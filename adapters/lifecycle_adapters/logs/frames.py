@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, cast
 from uuid import UUID
 
@@ -96,10 +97,19 @@ class Frame:
     def _copy_cells(self, session: DuckDbSession, columns: Columns, own: Mapping[str, Any]) -> None:
         """Copy the columns as texts, so that each cell is judged by itself."""
         plain = {name: _plain(column, object if name == columns.at else _KINDS) for name, column in own.items()}
-        self._copy_columns(session, columns, plain, bytes_too=True)
+        # A time may be all that a text can say: only of the others can cells be of a wrong type.
+        unfit = {
+            _UNFIT + part: [*map(_unfit, own[name])]
+            for part, name in parts_of(columns).items()
+            if name != columns.at and plain[name].dtype == object
+        }
+        described = {part: _as_array(cells) for part, cells in unfit.items() if any(cells)}
+        self._copy_columns(session, columns, plain | described, bytes_too=True, more=[*described])
 
-    def _copy_columns(self, session: DuckDbSession, columns: Columns, frame: Any, *, bytes_too: bool) -> None:
-        """Copy the named columns; unless `bytes_too`, raise UnusableLog if one holds bytes."""
+    def _copy_columns(
+        self, session: DuckDbSession, columns: Columns, frame: Any, *, bytes_too: bool, more: Sequence[str] = ()
+    ) -> None:
+        """Copy the named columns, and `more`; unless `bytes_too`, raise UnusableLog if one holds bytes."""
         try:
             _register(session, frame)
         except (UnusableLog, RuntimeError) as error:  # the latter for generators
@@ -118,7 +128,8 @@ class Frame:
         require_columns(names, columns, of=self.name)
         # Columns are read by position: DuckDB does not distinguish "At" from "at".
         aliases = ", ".join(f"c{i}" for i in range(len(names)))
-        places = {part: names.index(name) for part, name in parts_of(columns).items()}
+        wanted = parts_of(columns) | dict(zip(more, more, strict=True))
+        places = {part: names.index(name) for part, name in wanted.items()}
         # Bytes are text in UTF-8, as in pandas and NumPy; other bytes become NULL.
         is_bytes = [kind == "BLOB" for kind in kinds.values()]
         taken = ", ".join(
@@ -371,6 +382,22 @@ def _as_text(cell: Any, kinds: type | tuple[type, ...]) -> str | None:
     return text if text is not None and is_text(text) else None
 
 
+_UNFIT = "unfit_"
+"""Begins the name of the column that describes the cells of a part that are of no kind in `_KINDS`."""
+
+
+def _unfit(cell: Any) -> str | None:
+    """Return the type and the text of a cell that is no text or number, or is not UTF-8; None of any other cell."""
+    if _is_missing(cell) or _as_text(cell, _KINDS) is not None:
+        return None
+    kind = type(cell).__name__
+    try:
+        text = ascii(cell) if isinstance(cell, str | bytes) else str(cell)
+    except Exception:  # noqa: BLE001 (whatever a foreign object raises, it is about this cell)
+        return kind
+    return f"{kind}: {text}" if is_text(text) else kind
+
+
 def _is_missing(cell: Any) -> bool:
     """Return whether a cell of a column of objects is empty: None, NaN, NaT, or NA of pandas."""
     is_nan = isinstance(cell, _WITH_NAN) and cell != cell  # noqa: PLR0124 (neither NaN nor NaT equals itself)
@@ -410,13 +437,23 @@ _KIND_OF_ERROR = re.compile(r"^[\w ]+ Error: ")
 def _copied(session: DuckDbSession, rules: Rules, columns: Columns, name: str) -> LoadedLog:
     # The copy's columns have the names of their parts.
     table = _ArrowTable.described(session.run, "log.copy")
-    return _loaded(session, rules, columns, table, {part: part for part in parts_of(columns)}, name=name)
+    unfit = {part: _UNFIT + part for part in parts_of(columns) if _UNFIT + part in table.kinds}
+    return _loaded(session, rules, columns, table, {part: part for part in parts_of(columns)}, name=name, unfit=unfit)
 
 
 def _loaded(
-    session: DuckDbSession, rules: Rules, columns: Columns, table: _ArrowTable, names: Mapping[str, str], *, name: str
+    session: DuckDbSession,
+    rules: Rules,
+    columns: Columns,
+    table: _ArrowTable,
+    names: Mapping[str, str],
+    *,
+    name: str,
+    unfit: Mapping[str, str] = MappingProxyType({}),
 ) -> LoadedLog:
-    parts = {part: LogColumn(identifier(column), table.kinds[column]) for part, column in names.items()}
+    parts = {
+        part: LogColumn(identifier(column), table.kinds[column], unfit.get(part)) for part, column in names.items()
+    }
     query = records(table.name, parts, columns, rules, DUCKDB, place=f"{table.row} + 1")
     session.run(f"CREATE VIEW records AS {query}")
     return LoadedLog(session, (name,), are_files=False)

@@ -48,10 +48,20 @@ _FACTORS = {TimeForm.SECONDS: 1_000_000, TimeForm.MILLISECONDS: 1_000, TimeForm.
 
 @dataclass(frozen=True, slots=True)
 class LogColumn:
-    """A column of a log: an expression for its cells, and the engine's name for their type."""
+    """A column of a log: an expression for its cells, and the engine's name for their type.
+
+    `unfit` is an expression for a description of each cell that could be neither text nor number, and is therefore NULL
+    in `cell`; None if there is none.
+    """
 
     cell: str
     type_name: str
+    unfit: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """An expression for the cell in the details of rejects."""
+        return self.cell if self.unfit is None else f"COALESCE({self.unfit}, {self.cell})"
 
 
 def parts_of(columns: Columns) -> dict[str, str]:
@@ -78,7 +88,7 @@ def records(
     if not dialect.reads_every_time_form:
         columns.require_usual_times(dialect.name)
     time = _time(parts.get("at"), columns, dialect)
-    given = (f"{parts[part].cell if part in parts else _null(dialect)} AS given_{part}" for part in _PARTS)
+    given = (f"{parts[part].shown if part in parts else _null(dialect)} AS given_{part}" for part in _PARTS)
     fence = dialect.fence
     return f"""
 SELECT task, CASE WHEN us BETWEEN {EARLIEST_US} AND {LATEST_US} THEN us END AS at_us, sequence, place, status,

@@ -126,6 +126,26 @@ def test_one_cell_refuses_its_row_at_most(library: str, part: str, cells: list[A
     assert [each.place for each in found] == list(range(1, len(cells) + 1))
 
 
+@pytest.mark.parametrize(
+    ("part", "cells", "details"),
+    [
+        ("task", [1.5, True, {"b": 2}, Unusual()], ["float: 1.5", "bool: True", "dict: {'b': 2}", "Unusual: unusual"]),
+        ("task", [Unspeakable(), "\ud800", b"\xff", None], ["Unspeakable", r"str: '\ud800'", r"bytes: b'\xff'", None]),
+        ("status", [[1], "", Unusual()], ["list: [1]", None, "Unusual: unusual"]),
+        ("sequence", ["x", (1,), "2.5"], ["x", "tuple: (1,)", "2.5"]),
+        ("at", ["soon", Unusual(), Unspeakable()], ["soon", "unusual", None]),
+    ],
+)
+def test_reject_of_a_cell_of_another_type_shows_its_type_and_text(
+    part: str, cells: list[Any], details: list[Any]
+) -> None:
+    usual: dict[str, Any] = {"task": "a", "at": MOMENT, "status": "running", "sequence": 1}
+    frame = {name: cells if name == part else [value] * len(cells) for name, value in usual.items()}
+    found = read(Frame(frame), Columns(task="task", sequence="sequence"))
+    assert [each.detail for each in found] == details
+    assert all(each.fault for each in found)
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view"])
 def test_arrow_bytes_are_texts(kind: str) -> None:
