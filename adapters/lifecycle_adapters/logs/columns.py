@@ -35,6 +35,7 @@ class RejectReason(StrEnum):
     BAD_TIME = "bad time"  # neither ISO 8601 nor a number of seconds or milliseconds
     TIME_OUT_OF_RANGE = "time out of range"  # not in the years 1 to 9999
     NO_SEQUENCE = "no sequence"  # absent, or no integer of 64 bits
+    NO_PLACE = "no place"  # only in a DataFrame whose column of places was named: likewise
 
 
 # Seconds reach this in the year 5138, milliseconds did in 1973: a larger number is in milliseconds.

@@ -316,7 +316,8 @@ def _fault(time: _TimeColumn, dialect: Dialect) -> str:
     return f"""CASE WHEN task IS NULL THEN {literal(RejectReason.NO_TASK)}
                   WHEN status IS NULL THEN {literal(RejectReason.NO_STATUS)}
                   {when}
-                  WHEN sequence IS NULL THEN {literal(RejectReason.NO_SEQUENCE)} END"""
+                  WHEN sequence IS NULL THEN {literal(RejectReason.NO_SEQUENCE)}
+                  WHEN place IS NULL THEN {literal(RejectReason.NO_PLACE)} END"""
 
 
 def _detail(parts: Mapping[str, LogColumn], dialect: Dialect) -> str:
@@ -332,4 +333,5 @@ def _detail(parts: Mapping[str, LogColumn], dialect: Dialect) -> str:
 
     faults = {"task": RejectReason.NO_TASK, "status": RejectReason.NO_STATUS, "sequence": RejectReason.NO_SEQUENCE}
     cases = " ".join(f"WHEN {dialect.literal(fault)} THEN {shortened(part)}" for part, fault in faults.items())
-    return f"CASE WHEN fault IS NULL THEN NULL ELSE CASE fault {cases} ELSE {shortened('at')} END END"
+    without = f"fault IS NULL OR fault = {dialect.literal(RejectReason.NO_PLACE)}"
+    return f"CASE WHEN {without} THEN NULL ELSE CASE fault {cases} ELSE {shortened('at')} END END"

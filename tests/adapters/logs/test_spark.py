@@ -249,6 +249,16 @@ def test_rows_that_cannot_be_read_are_kept_with_the_reason(spark: SparkSession) 
     }  # fmt: skip
 
 
+def test_a_cell_that_is_no_place_rejects_its_row_and_no_other(spark: SparkSession) -> None:
+    data = [(place, "2026-01-15", "created") for place in ("1", "first", None, "9223372036854775808")]
+    rows = made(spark, data, "place string, at string, status string")
+    check = checked(rows, V2, columns=Columns(task=None), place="place")
+
+    rejects: list[Any] = check.rejects.collect()
+    assert [(row.place, row.reason, row.detail) for row in rejects] == [(None, RejectReason.NO_PLACE, None)] * 3
+    assert check.report().rows == 4
+
+
 def test_a_job_of_a_users_own(spark: SparkSession, tmp_path: Path) -> None:
     rows = log(V2)
     owners = made(spark, [(f"task {n}", f"owner {n % 3}") for n in range(60)], "task string, owner string")

@@ -45,8 +45,9 @@ def check_frame(
         mode: "exact" if every change was recorded, "sampled" if tasks were polled.
         channel: the channel that reported the statuses.
         columns: the names of the columns.
-        place: a column of whole numbers that are unique and ascend in the order of the rows. If omitted, rows
-            are numbered in the order of the partitions; this number then orders rows of one time (and sequence).
+        place: a column of whole numbers that are unique and ascend in the order of the rows; a row without one is
+            rejected. If omitted, rows are numbered in the order of the partitions; this number then orders rows of
+            one time (and sequence).
         notes: also list notes; they are counted in any case.
     Raises:
         UnusableLog: a column is missing, or Spark cannot plan the frame's query.
@@ -57,7 +58,7 @@ def check_frame(
     columns = columns or Columns()
     require_columns(frame.columns, columns)
     with mapped_errors():
-        number = fn.monotonically_increasing_id() if place is None else column(place).cast("bigint")
+        number = fn.monotonically_increasing_id() if place is None else column(place).try_cast("bigint")
         records = records_of(frame, columns, rules, place=number)
         if place is None:  # computed again, rows could come in another order and have other numbers
             records = computed(records)
@@ -89,7 +90,7 @@ class FrameCheck:
 
         rejects: one row for each row that cannot be read:
 
-            place bigint, reason string       a value of `RejectReason`
+            place bigint, reason string       a value of `RejectReason`; the place is NULL if that is the reason
             detail string                     the faulty value, shortened
     """
 
