@@ -98,11 +98,11 @@ class _AsyncClientSettings(_Settings, total=False):
     http: httpx2.AsyncClient | None
 
 
-# --- what both clients are ----------------------------------------------------------------------
+# --- the part of both clients -------------------------------------------------------------------
 
 
 class _Configured(ProcessBound, Generic[S, E]):
-    """A client's settings, and what it does without sending."""
+    """The part of both clients that needs no I/O: the settings, and the procedures made of them."""
 
     _instead = "make another client where it is needed"
 
@@ -248,41 +248,42 @@ class _Configured(ProcessBound, Generic[S, E]):
 
 
 class Client(_Configured[S, E]):
-    """A synchronous client of one service. Safe to share between threads, and with the children of a fork.
+    """A synchronous client of one service. Threads can share it, and so can the children of a fork.
 
-    An httpx2 client that it was given is not shared with them: there it raises ClientUnusable.
+    With an `http` of the caller's, it raises ClientUnusable in the children of a fork.
 
     Args:
         api: the service's name ("v1" to "v4", "v2-session", "v4-message", "a2a", or a registered one) or its binding.
-        api_key: the key; if omitted, the one in the environment variable that the service names
-            (BROWSER_USE_API_KEY for the built-in ones). That one is sent to no other
-            server than the service's own and this machine. It can be a function that returns the key: it is called
-            before each request, in the thread that sends it, and its time counts as the request's. After a 401 the
-            request is sent once more, with what the function returns then: a function that needs an argument is given
-            the refused key, to replace it if it is still the one that it keeps, and None otherwise. A function whose
-            argument has a default is called without it. What it raises is a KeyUnavailable without its text, which may
-            hold the key; after an OSError, such as a time-out, it is called again like a request that is sent again.
+        api_key: the key, or a function that returns it. If omitted, it is the one in the environment variable that the
+            service names (BROWSER_USE_API_KEY for the built-in ones), which is sent only to the service's own server
+            and to this machine.
+            A function is called before each request, in the thread that sends it; its time counts as the request's.
+            After a 401 the request is sent once more, with the key that the function then returns. A function that
+            requires an argument gets the refused key, to replace it if it still keeps that one, and otherwise None; an
+            argument with a default is not passed. An exception of the function becomes a KeyUnavailable without the
+            exception's text, which may hold the key; after an OSError, such as a time-out, the function is called again
+            under the limits of a retry.
         base_url: the server, such as "http://127.0.0.1:8000", or the name of one that the binding has, such as "eu" for
             v4, which needs an `api_key` of its own; the real service if omitted, which warns (RetiredServiceWarning) if
             its binding says that it is retired.
-        parameters: what the paths of the service name beside the task, such as {"owner": "acme", "repo": "web"}; the
-            binding lists them. The lifecycle's name has them, as `run[acme/web]`, so that a journal keeps apart tasks
-            of the same id in two repositories.
-        lifecycle: what governs the tasks; the service's own if omitted. It may have fewer commands, not others. The
-            journal records under its name: clients that share one must go by the same, as commands and idempotency keys
-            are those of one lifecycle.
-        timing: how patient to be.
-        journal: where to record; in memory if omitted.
-        http: an httpx2 client to send with, which stays the caller's to close. What its transport or its hooks raise
-            is a failed request if its class is built in or of the libraries below httpx2; other exceptions, such as
-            the time limit of a job queue, break off what is done and reach the caller.
+        parameters: the texts for the parameters of the service's paths, such as {"owner": "acme", "repo": "web"}; the
+            binding lists their names. The lifecycle's name gets them, as `run[acme/web]`, so that a journal keeps apart
+            tasks of the same id in two repositories.
+        lifecycle: the lifecycle that governs the tasks; the service's own if omitted. It may lack commands of the
+            service, and have no others. The journal records the tasks under its name: clients that share a journal
+            must use one lifecycle, because commands and idempotency keys belong to it.
+        timing: the limits of requests, retries and waits.
+        journal: the journal that records the tasks; if omitted, one in memory.
+        http: an httpx2 client to send with; the caller closes it. If its transport or its hooks raise a built-in
+            exception, or one of the libraries below httpx2, the request has failed; any other exception, such as the
+            time limit of a job queue, ends the method and reaches the caller.
     Raises:
         UnknownName: there is no such service.
-        TypeError: an argument is not what it must be: a synchronous client sends with an `httpx2.Client`, an
-            asynchronous one with an `httpx2.AsyncClient`.
+        TypeError: an argument has a wrong type: a synchronous client sends with an `httpx2.Client`, an asynchronous one
+            with an `httpx2.AsyncClient`.
         ValueError: there is no key, or the one in the environment is for another server than `base_url`; a key is
-            given to a service that takes none; or a key or URL cannot be used; or parameters are missing, unknown or
-            cannot stand in a path; or the lifecycle has a command for which the service has no call, or is of another
+            passed for a service that takes none; a key or URL cannot be used; parameters are missing or unknown, or no
+            path can carry one; or the lifecycle has a command for which the service has no call, or belongs to another
             scope than the parameters.
     """
 
@@ -338,7 +339,7 @@ class Client(_Configured[S, E]):
     ) -> None:
         given = sealed(api_key)
         if inspect.iscoroutinefunction(api_key):
-            raise TypeError("a Client calls api_key and needs its result: give a plain function, or use an AsyncClient")
+            raise TypeError("a Client calls api_key and needs its result: pass a plain function, or use an AsyncClient")
         del api_key  # an error report may show the variables of each frame
         super().__init__(
             api, base_url=base_url, parameters=parameters, lifecycle=lifecycle, timing=timing, journal=journal
@@ -358,27 +359,28 @@ class Client(_Configured[S, E]):
     ) -> Task[S, E]:
         """Create a task (a session without work, if `task` is omitted and the service allows it).
 
-        The intent is recorded before the request is sent; so a crash leaves a create that `recover` reports.
+        The intent is recorded before the request is sent, so that `recover` reports the create after a crash.
 
         Args:
-            task: what to do; it is sent in the field that the binding names as `task_field`.
-            idempotency_key: given again, it returns the task that was created first, with no request, also across
-                processes and restarts if the journal is durable. A create that is known to have made no task frees it.
-                The fields must be the same as first; labels, reason and origin may differ, and those of the first
-                call stay recorded.
-            labels: texts by their names, for the record; they are never sent.
-            reason: why, for the record.
-            origin: what gives it, for the record.
+            task: the work to do, as text; it is sent in the field that the binding names as `task_field`.
+            idempotency_key: a second call with this key returns the task of the first one and sends nothing, also
+                across processes and restarts if the journal is durable. The key is free again once a create is known to
+                have made no task. The fields must equal those of the first call; labels, reason and origin may differ,
+                and those of the first call stay recorded.
+            labels: texts by their names; they are recorded in the journal, and never sent.
+            reason: why it is created; it is recorded in the journal.
+            origin: who or what creates it; it is recorded in the journal.
             fields: further fields of the request, as the service names them.
         Raises:
-            CreateUncertain: the response was lost, now or when the key was given first; a task may exist.
+            CreateUncertain: the response was lost, in this call or in an earlier one with the key; a task may exist.
             CreateInFlight: another worker is creating the task under this key.
-            CreateKeyReused: the key was given to a create with other fields; nothing was sent.
-            CreateContradicted: the service made `.task_id`, but the create was abandoned, or given another task, before
-                the response arrived.
-            TypeError, ValueError: an argument is not what it must be; nothing was sent.
-            AdapterError: the journal cannot be written.
+            CreateKeyReused: a create with other fields has this key; nothing was sent.
+            CreateContradicted: the service made `.task_id`, but before the response arrived the create was abandoned,
+                or another task was recorded for it.
+            TypeError, ValueError: an argument has a wrong type or value; nothing was sent.
+            AdapterError: the journal cannot be read or written.
             HttpError: the service refused, or was never reached; no task was created.
+            ClientUnusable: the client is closed, or its httpx2 client belongs to another process; nothing was recorded.
         """
         body = self.binding.create_fields(task, fields)
         creating = self._create_procedures()[0].create(
@@ -387,28 +389,30 @@ class Client(_Configured[S, E]):
         return Task(self._driver, self._driver.run(creating))
 
     def adopt_create(self, create_id: str, task_id: TaskId) -> Task[S, E]:
-        """Record that an uncertain create made this task, which is read first, and return a handle on the task.
+        """Read this task, record that an uncertain create made it, and return a handle on it.
 
         Args:
-            create_id: the create, as `recover` and `CreateUncertain` name it.
+            create_id: the create's id, which `recover` and `CreateUncertain` have.
             task_id: one of the candidates that `recover` reports, or another task.
         Raises:
             CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended; or another create made the task.
             TypeError: the create's id is not text, or the task's is not text, an integer or a UUID.
-            HttpError: the task cannot be read; nothing was recorded of the create.
+            HttpError: the task cannot be read; the create stays uncertain.
+            AdapterError: the journal cannot be read or written.
         """
         return Task(
             self._driver, self._driver.run(self._create_procedures()[0].adopt(create_name(create_id), id_text(task_id)))
         )
 
     def abandon_create(self, create_id: str, *, reason: str = "") -> None:
-        """Record that an uncertain create made no task: its key is free again.
+        """Record that an uncertain create made no task, which frees its idempotency key.
 
         Raises:
             CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended.
             TypeError: the id or the reason is not text.
+            AdapterError: the journal cannot be read or written.
         """
         create_id = create_name(create_id)
         require(reason, str, "reason must be text")
@@ -444,21 +448,23 @@ class Client(_Configured[S, E]):
         return session_handle(self._driver, self._session(session_id))
 
     def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered | RecoveredCreate]:
-        """Settle every command of the journal that a crash or an uncertainty left open, and report the creates.
+        """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates.
 
-        Safe to run at any time and from many workers at once: a command that a living worker has claimed
-        is left to it, and of several that recover one alone resumes it.
+        It can run at any time and in many workers at once: each command is resumed by one of them, and by none while a
+        living worker has claimed it.
 
         Args:
             wait: wait for commands that other workers have claimed, until those settle them or their claims end.
-            dead: names of workers that are known to be gone: what they have claimed is settled at once.
+            dead: names of workers that are known to be dead: the commands that they have claimed are settled at once.
         Returns:
-            Each open command with its outcome; with a `CommandInFlight` as its error if another worker has claimed it,
-            and with whatever else broke its recovery off. Then a `RecoveredCreate` for each create without an
-            outcome, with the tasks that it may have made; or a `Recovered` with an `UnreadableCreate` as its error.
+            First a `Recovered` for each open command, with its outcome or its error: a `CommandInFlight` if another
+            worker has claimed it, or the error that ended its recovery. Then a `RecoveredCreate` for each create
+            without an outcome, with the tasks that it may have made; or a `Recovered` with an `UnreadableCreate` as its
+            error.
         Raises:
             AdapterError: the journal cannot be read or written.
-            TypeError: `dead` is no collection of texts, or `wait` no boolean.
+            TypeError: `dead` is not a collection of texts, or `wait` is not a boolean.
+            ClientUnusable: the client is closed, or its httpx2 client belongs to another process.
         """
         given: dict[str, Any] = {"dead": worker_names(dead), "in_flight_s": longest_wait_s(wait)}
         commands = [found for each in self._open_commands() if (found := self._settled(each, given)) is not None]
@@ -468,23 +474,23 @@ class Client(_Configured[S, E]):
     def _settled(self, procedures: TaskProcedures[Any, Any], given: dict[str, Any]) -> Recovered | None:
         try:
             return self._driver.run(procedures.settle(**given))
-        except AdapterError:  # the journal's, which no task can do without
+        except AdapterError:  # of the journal, which the recovery of every task needs
             raise
-        except LifecycleError as error:  # one task's trouble is reported, and the others recovered
+        except LifecycleError as error:  # it is reported, and the other tasks are recovered
             return procedures.broken_off(error)
 
     def list(self, **query: QueryValue) -> Iterator[TaskSummary]:
         """Yield the service's tasks, page after page.
 
         Args:
-            query: filters and the size of a page, as the service names them; or the page to begin with. Each is a
-                text, an integer, a boolean (sent as true or false), a UUID, or a list of these, which is sent as
-                several parameters of one name.
-        Raises:
-            TypeError: at once: a filter is anything else.
-            ValueError: at once: the service has no list, no request can carry the query, or the page to begin with is
-                no number.
-            HttpError: a page cannot be read, or a hundred in a row are empty and yet not the last.
+            query: filters, the size of a page and the first page to read, as the service names them. Each is a text, an
+                integer, a boolean (sent as true or false), a UUID, or a list of these, which is sent as several
+                parameters of one name.
+        Raises at once:
+            TypeError: a value of the query has another type.
+            ValueError: the service has no list, no request can carry the query, or the first page is not a number.
+        Raises while pages are read:
+            HttpError: a page cannot be read, or a hundred pages in a row are empty and none is the last.
         """
         return self._listed(Paginator(self.binding, self.lifecycle, query, base_url=self.base_url))
 
@@ -493,9 +499,15 @@ class Client(_Configured[S, E]):
             yield from self._driver.run(pages.read(self.timing))
 
     def read(self, task_id: TaskId, *, details: bool = False) -> Response:
-        """Read the task's status (or its details) in one request, and return the response as it came.
+        """Read the task's status (or its details) in one request, and return the response as a value.
 
-        For those who keep a pace of their own: nothing is repeated, raised or recorded.
+        It is for callers that pace their own requests. Nothing is recorded or repeated, except once after a 401 if
+        `api_key` is a function, and a failed request is a value (such as `Lost`), not an exception.
+
+        Raises:
+            ValueError: no request can carry this id.
+            TypeError: the id is not text, an integer or a UUID.
+            ClientUnusable: the client is closed, or its httpx2 client belongs to another process.
         """
         return self._driver.run(self._reading(task_id, details=details))
 
@@ -514,12 +526,15 @@ class Client(_Configured[S, E]):
 
 
 class AsyncClient(_Configured[S, E]):
-    """An asynchronous client of one service, for asyncio. `http` is an `httpx2.AsyncClient`.
+    """An asynchronous client of one service, for asyncio.
 
-    It may be used in any number of event loops, and closes its connections when one ends; with an `http` in the
-    event loop in which that was first used, and raises ClientUnusable in others. A function that is given as `api_key`
-    may be a coroutine function; it is called in the event loop, and cancelled when the request's time is up. `recover`
+    It can be used in any number of event loops, and closes its connections when a loop ends. With an `http` of the
+    caller's, it can be used only in the event loop that first used it, and raises ClientUnusable in others. `recover`
     settles eight commands at a time.
+
+    Its arguments, and the errors for them, are those of `Client`, with two differences: `http` is an
+    `httpx2.AsyncClient`, and an `api_key` can also be a coroutine function, which is called in the event loop and
+    cancelled when the request's time is up.
     """
 
     @overload
@@ -614,7 +629,7 @@ class AsyncClient(_Configured[S, E]):
 
     @twin_of(Client.adopt_create)
     async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTask[S, E]:
-        """Record that an uncertain create made this task, which is read first, and return a handle on the task."""
+        """Read this task, record that an uncertain create made it, and return a handle on it."""
         return AsyncTask(
             self._driver,
             await self._driver.run(self._create_procedures()[0].adopt(create_name(create_id), id_text(task_id))),
@@ -622,7 +637,7 @@ class AsyncClient(_Configured[S, E]):
 
     @twin_of(Client.abandon_create)
     async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
-        """Record that an uncertain create made no task: its key is free again."""
+        """Record that an uncertain create made no task, which frees its idempotency key."""
         create_id = create_name(create_id)
         require(reason, str, "reason must be text")
         await self._driver.run(self._create_procedures()[0].abandon(create_id, reason))
@@ -650,7 +665,7 @@ class AsyncClient(_Configured[S, E]):
 
     @twin_of(Client.recover)
     async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
-        """Settle every command of the journal that a crash or an uncertainty left open, and report the creates."""
+        """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates."""
         given: dict[str, Any] = {"dead": worker_names(dead), "in_flight_s": longest_wait_s(wait)}
         at_a_time = asyncio.Semaphore(_RECOVERED_AT_A_TIME)
 
@@ -658,15 +673,15 @@ class AsyncClient(_Configured[S, E]):
             async with at_a_time:
                 try:
                     return await self._driver.run(procedures.settle(**given))
-                except AdapterError:  # the journal's, which no task can do without
+                except AdapterError:  # of the journal, which the recovery of every task needs
                     raise
-                except LifecycleError as error:  # one task's trouble is reported, and the others recovered
+                except LifecycleError as error:  # it is reported, and the other tasks are recovered
                     return procedures.broken_off(error)
 
         left_open = await asyncio.to_thread(self._open_commands)
         found = await asyncio.gather(*map(settle, left_open), return_exceptions=True)
         for each in found:
-            if isinstance(each, BaseException):  # only now: by then nothing is under way any more
+            if isinstance(each, BaseException):  # not earlier: now no other command is being settled
                 raise each
         commands = [each for each in found if isinstance(each, Recovered)]
         creates = [await self._driver.run(creating.recover(given["dead"])) for creating in self._create_procedures()]
@@ -684,11 +699,11 @@ class AsyncClient(_Configured[S, E]):
 
     @twin_of(Client.read)
     async def read(self, task_id: TaskId, *, details: bool = False) -> Response:
-        """Read the task's status (or its details) in one request, and return the response as it came."""
+        """Read the task's status (or its details) in one request, and return the response as a value."""
         return await self._driver.run(self._reading(task_id, details=details))
 
     def limited_by(self, limiter: RateLimiter) -> Self:
-        """Return this client with every request passing the limiter; closing it closes nothing."""
+        """Return a client of the same connections that waits for the limiter before each request; it closes nothing."""
         return self._driven_by(self._driver.limited_by(limiter))
 
     @twin_of(Client.close)

@@ -2,8 +2,8 @@
 
 Only code that differs between synchronous and asynchronous is written twice.
 
-Whatever is raised or cancelled in the middle, the procedure is closed, and so releases what it has claimed. An effect
-on a journal that may block cannot be cancelled, because only its result says what it has claimed.
+A driver closes the procedure whenever an action raises or is cancelled; the procedure then releases its claims. An
+effect on a journal that may block is never cancelled, because only its result names the claim.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ OnProgress = Callable[[Progress[str]], object]
 
 
 class _RunningActions(Generic[R]):
-    """The actions of a procedure, taken by one thread at a time, and closed wherever they are broken off."""
+    """The actions of a procedure. One thread at a time resumes or closes them."""
 
     result: R
 
@@ -50,7 +50,7 @@ class _RunningActions(Generic[R]):
         self._is_broken_off = False
 
     def resume(self, result: Any = None) -> Action | None:
-        """Hand over the result of an action, and return the next; None at the end, when there is a `result`."""
+        """Send the result of an action to the procedure, and return its next action; None if it has ended."""
         try:
             return self._actions.send(result)
         except StopIteration as stop:
@@ -58,7 +58,10 @@ class _RunningActions(Generic[R]):
             return None
 
     def call_journal(self, call: JournalCall) -> Action | None:
-        """Apply a journal's effect, and resume. In a thread that nothing interrupts, no claim gets lost."""
+        """Apply an effect to its journal, and resume with the result; None if the procedure has ended.
+
+        Call it in a thread that nothing interrupts: an interruption between the effect and its result loses a claim.
+        """
         with self._turn:
             if self._is_broken_off:
                 return None
@@ -70,11 +73,11 @@ class _RunningActions(Generic[R]):
 
     @property
     def are_over(self) -> bool:
-        """Return whether they have returned, or raised."""
+        """Return whether the procedure has returned or raised."""
         return inspect.getgeneratorstate(self._actions) == inspect.GEN_CLOSED
 
     def break_off(self) -> None:
-        """Close the procedures, which releases their claims; a thread that still calls the journal does so later."""
+        """Close the procedure, which releases its claims; a thread that still calls the journal closes it later."""
         self._is_broken_off = True
         if self._turn.acquire(timeout=_PATIENCE_S):
             try:
@@ -87,10 +90,10 @@ _PATIENCE_S = 2.0  # how long a driver that breaks off waits for its journal
 
 
 class _Uninterrupted(threading.Thread, Generic[R]):
-    """Work that no signal's handler can interrupt, such as that of Ctrl-C: those run in the main thread.
+    """A thread for work that no signal's handler, such as that of Ctrl-C, can interrupt: those run in the main thread.
 
-    Each has a thread of its own: if its caller is interrupted while it waits for one of a pool, it may leave the pool's
-    locks locked for good.
+    It is no thread of a pool: a caller that is interrupted while it waits for a pool may leave the pool's locks locked
+    for good.
     """
 
     _result: R
@@ -101,7 +104,7 @@ class _Uninterrupted(threading.Thread, Generic[R]):
         self._error: BaseException | None = None
         self.is_done = False
         if threading.current_thread() is threading.main_thread():
-            with suppress(RuntimeError):  # no thread begins once the interpreter ends
+            with suppress(RuntimeError):  # no thread can be started once the interpreter ends
                 self.start()
                 return
         self.run()
@@ -109,17 +112,17 @@ class _Uninterrupted(threading.Thread, Generic[R]):
     def run(self) -> None:
         try:
             self._result = self._context.run(self._work)
-        except BaseException as error:  # noqa: BLE001 (it is raised where the result is asked for)
+        except BaseException as error:  # noqa: BLE001 (`result` raises it)
             self._error = error
         self.is_done = True
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Wait until it is done."""
+        """Wait until the work is done, or (None: without a limit) for this many seconds."""
         if self.is_alive():
             self.join(timeout_s)
 
     def result(self) -> R:
-        """Wait, and return what the work returns, or raise what it raises."""
+        """Wait, and return the work's result or raise its error."""
         self.wait()
         if self._error is not None:
             raise self._error
@@ -127,7 +130,10 @@ class _Uninterrupted(threading.Thread, Generic[R]):
 
 
 def _break_off_now(running: _RunningActions[Any]) -> None:
-    """Break it off, and wait for that a while, also if Ctrl-C is pressed again: one interruption is raised already."""
+    """Close the procedure, and wait a few seconds for that, even if Ctrl-C is pressed again meanwhile.
+
+    A second interruption is ignored, because the first one is already being raised.
+    """
     begun: _Uninterrupted[None] | None = None
     until_s = time.monotonic() + 2 * _PATIENCE_S
     while not (running.are_over or (begun and begun.is_done)) and (left_s := until_s - time.monotonic()) > 0:
@@ -137,7 +143,7 @@ def _break_off_now(running: _RunningActions[Any]) -> None:
 
 
 class RateLimiter(Protocol):
-    """The rate limit of an asynchronous client, which lets its requests pass."""
+    """The rate limit of an asynchronous client's requests."""
 
     async def acquire(self) -> None:
         """Wait until the request may be sent."""
@@ -147,14 +153,19 @@ class RateLimiter(Protocol):
 
 
 class Driver(Sender):
-    """Carries out procedures, one action after the other. `http` is the caller's to close if it is given."""
+    """Carries out procedures, one action after the other. `close` leaves an `http` that was passed in open."""
 
     def __init__(self, *, base_url: str, api_key: Key, timing: Timing, http: httpx2.Client | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
         self._connections = Connections(trust_env=self.trusts_environment, http=http)
 
     def run(self, procedure: Procedure[R], on_progress: OnProgress | None = None) -> R:
-        """Carry a procedure out, and return its result; raises what it raises, or ClientUnusable at once."""
+        """Carry a procedure out, and return its result.
+
+        Raises:
+            ClientUnusable: at once, if the client is closed, or its httpx2 client belongs to another process or loop.
+            The procedure's errors, and every exception of an action that the procedure does not handle.
+        """
         self._connections.usable()
         running = _RunningActions(procedure.actions)
         with procedure.context:
@@ -169,7 +180,7 @@ class Driver(Sender):
                 try:
                     _break_off_now(running)
                 finally:
-                    _break_off_now(running)  # the first may not have begun: Ctrl-C was pressed again
+                    _break_off_now(running)  # Ctrl-C, pressed again, may have interrupted the first call
                 raise
         return running.result
 
@@ -201,7 +212,7 @@ class Driver(Sender):
         http = self._connections.usable()
         key = self._api_key if isinstance(self._api_key, SecretStr) else returned_key(self._api_key)
         request = self.request(call, key, sending, sending.trace, http)
-        # A redirect is a response. Followed, it would carry the key to whatever host it names.
+        # A redirect is a response. If it were followed, the key would be sent to the host that it names.
         with closing(http.send(request, stream=True, follow_redirects=False)) as response:
             return RawResponse(response, sending.body.read(response))
 
@@ -211,7 +222,10 @@ class Driver(Sender):
 
 
 class AsyncDriver(Sender):
-    """As `Driver`, for asyncio; what `on_progress` returns is awaited if it can be."""
+    """Carries out procedures in asyncio, one action after the other; it awaits the result of an async `on_progress`.
+
+    `close` leaves an `http` that was passed in open.
+    """
 
     def __init__(self, *, base_url: str, api_key: Key, timing: Timing, http: httpx2.AsyncClient | None) -> None:
         super().__init__(base_url=base_url, api_key=api_key, timing=timing)
@@ -219,13 +233,18 @@ class AsyncDriver(Sender):
         self._limiter: RateLimiter | None = None
 
     def limited_by(self, limiter: RateLimiter) -> AsyncDriver:
-        """Return a driver of the same connections whose every request the limiter lets pass; it closes nothing."""
+        """Return a driver of the same connections that waits for the limiter before each request; it closes nothing."""
         limited = copy.copy(self)
         limited._limiter = limiter
         return limited
 
     async def run(self, procedure: Procedure[R], on_progress: OnProgress | None = None) -> R:
-        """Carry a procedure out, and return its result; raises what it raises, or ClientUnusable at once."""
+        """Carry a procedure out, and return its result.
+
+        Raises:
+            ClientUnusable: at once, if the client is closed, or its httpx2 client belongs to another process or loop.
+            The procedure's errors, and every exception of an action that the procedure does not handle.
+        """
         self._connections.usable()
         running = _RunningActions(procedure.actions)
         with procedure.context:
@@ -236,7 +255,7 @@ class AsyncDriver(Sender):
                         action = await _in_a_thread(partial(running.call_journal, action))
                     else:
                         action = running.resume(await self._perform(action, on_progress))
-            except GeneratorExit:  # nothing can be awaited any more
+            except GeneratorExit:  # the coroutine is being closed, and cannot await anything
                 running.break_off()
                 raise
             except BaseException:
@@ -296,17 +315,20 @@ _GRACE_S = 0.1
 
 
 async def _in_a_thread(work: Callable[[], R]) -> R:
-    """As `asyncio.to_thread`, but a cancellation leaves the work alone, also one of all tasks when the loop ends."""
+    """Run the work in a thread, and return its result; a cancellation does not reach the work.
+
+    `asyncio.to_thread` would cancel it, for example when a loop that ends cancels all of its tasks.
+    """
     doing = _begun(work)
     await asyncio.wait([doing])
     return doing.result()
 
 
 async def _break_off(running: _RunningActions[Any]) -> None:
-    """Break the actions off, and wait a little for it; a second cancellation ends the waiting alone."""
+    """Close the procedure, and wait a few seconds for that; a second cancellation ends only the waiting."""
     try:
         breaking_off = _begun(running.break_off)
-    except RuntimeError:  # no thread begins once the loop or the interpreter ends
+    except RuntimeError:  # no thread can be started once the loop or the interpreter ends
         running.break_off()
     else:
         await asyncio.wait([breaking_off], timeout=_PATIENCE_S)
@@ -320,6 +342,6 @@ def _begun(work: Callable[[], R]) -> asyncio.Future[R]:
 
 
 def _is_known(done: asyncio.Future[Any]) -> None:
-    """Retrieve the exception of a future for which nobody waits; otherwise asyncio would log it as never retrieved."""
+    """Retrieve a future's exception; otherwise asyncio would log it as never retrieved if nobody waits for it."""
     if not done.cancelled():
         done.exception()

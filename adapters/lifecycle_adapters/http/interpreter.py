@@ -1,8 +1,8 @@
 """The one interpreter of effects: it turns a procedure's effects into actions, with no I/O of its own.
 
-A procedure of the core yields effects, such as `Send` or `Wait`. Drivers know four actions only: send a request,
-sleep, call a journal, report progress. driver.py carries them out, synchronously
-or asynchronously. This module decides everything else, once for both.
+A procedure of the core yields effects, such as `Send` or `Wait`. Drivers know only four actions: send a request,
+sleep, call a journal, report progress. driver.py carries them out, synchronously or asynchronously. This module decides
+everything else, once for both.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class HttpCall:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Do nothing for this many seconds."""
+    """Wait this many seconds."""
 
     seconds: float
 
@@ -60,8 +60,8 @@ class Sleep:
 class JournalCall:
     """Apply an effect to a part of a journal; the result is the effect's.
 
-    The part may block. A driver makes a call that claims something in a way that nothing interrupts, so that the
-    procedure knows its claim.
+    The part may block. A driver must not interrupt a call that may claim something: the procedure would not know its
+    claim.
     """
 
     effect: JournalEffect | CreateEffect
@@ -88,11 +88,11 @@ class Procedure(Generic[R]):
 
 
 def interpret(run: ProcedureRun[R], perform: Callable[[Effect, Pacer], Actions[Any]], pacer: Pacer) -> Actions[R]:
-    """Carry a procedure out, and return its result; closed, or if an action fails, it ends the run.
+    """Yield the actions of a procedure, and return its result; close the procedure if an action fails.
 
     Args:
         run: the procedure.
-        perform: the actions of every effect that is neither a pause nor a report of progress.
+        perform: returns the actions of an effect that is neither a pause, nor a report of progress, nor a claim.
         pacer: decides the length of each pause, and the time limit of each request.
     """
     try:
@@ -108,7 +108,7 @@ def interpret(run: ProcedureRun[R], perform: Callable[[Effect, Pacer], Actions[A
                         result = yield from in_journal(effect, run.journal)
                     case _:
                         result = yield from perform(effect, pacer)
-            except Exception as error:  # noqa: BLE001 (it is the procedure's to judge)
+            except Exception as error:  # noqa: BLE001 (the procedure decides what it means)
                 effect = run.throw(error)
             else:
                 effect = run.resume(result)
@@ -116,7 +116,7 @@ def interpret(run: ProcedureRun[R], perform: Callable[[Effect, Pacer], Actions[A
         try:
             run.close()
         finally:
-            run.close()  # the first may have been interrupted by Ctrl-C, pressed again
+            run.close()  # Ctrl-C, pressed again, may have interrupted the first call
     return run.result
 
 
@@ -128,7 +128,7 @@ def _pause(seconds: float | None) -> Actions[bool]:
 
 
 def read(call: HttpCall, pacer: Pacer | None = None) -> Actions[Response]:
-    """Send a request that changes nothing; repeat it once if it was denied and the next one may have another key."""
+    """Send a request that changes nothing; repeat it once if the key was refused and may be another one by now."""
     response: Response = yield call
     if isinstance(response, Denied) and response.is_renewable:
         response = yield call if pacer is None else replace(call, timeout_s=pacer.request_s())
@@ -136,7 +136,7 @@ def read(call: HttpCall, pacer: Pacer | None = None) -> Actions[Response]:
 
 
 def in_journal(effect: Any, part: TaskJournal[Any, Any] | Creates) -> Actions[Any]:
-    """Apply an effect to a part of a journal: at once, unless that may block."""
+    """Apply an effect to a part of a journal: at once, or as an action of the driver if that part may block."""
     if part.blocking:
         return (yield JournalCall(effect, part))
     return apply_journal_effect(effect, part)

@@ -56,31 +56,31 @@ class RawResponse:
 
 
 class Sending:
-    """One request on its way, and how far it has come."""
+    """The progress of one request."""
 
-    as_of: datetime  # from when it is built
+    as_of: datetime  # when it was built; not set before
 
     def __init__(self, timeout_s: float, limit_bytes: int, *, always_traced: bool) -> None:
         self.until = Until(timeout_s)
         self.body = Body(self.until, limit_bytes)
-        self.key: SecretStr | None = None  # not known before it is asked for
-        self.is_ready = False  # it was built, and is handed over to be sent
+        self.key: SecretStr | None = None  # None until the key is known
+        self.is_ready = False  # whether it was built, and is passed to httpx2
         self._is_traced = always_traced
         self._has_begun = False
 
     def trace(self, event: str, info: Any) -> None:
-        """Note what a connection does: httpcore2's `trace` extension."""
+        """Record an event of the connection, as httpcore2's `trace` extension."""
         self._is_traced = True
         if event.endswith(_BEGINS):
             self._has_begun = True
-            info["request"].extensions.pop("trace", None)  # nothing that follows is of interest
+            info["request"].extensions.pop("trace", None)  # no later event matters
 
     async def atrace(self, event: str, info: Any) -> None:
-        """As `trace`, of an asynchronous connection."""
+        """Record an event of an asynchronous connection, as httpcore2's `trace` extension."""
         self.trace(event, info)
 
     def may_have_arrived(self, error: Exception) -> bool:
-        """Return whether the request may have arrived, if it ended in this error."""
+        """Return whether the request may have arrived, given the error that ended it."""
         if not self.is_ready or isinstance(error, _NEVER_SENT):
             return False
         return self._has_begun or not self._is_traced
@@ -90,7 +90,7 @@ _BEGINS = ".send_request_headers.started"
 
 
 class Sender:
-    """The server, the key, and what both drivers do with them."""
+    """The part of both drivers that needs no I/O: it builds requests, and reads their results without the key."""
 
     def __init__(self, *, base_url: str, api_key: Key, timing: Timing) -> None:
         self._api_key = api_key
@@ -98,13 +98,13 @@ class Sender:
         self._asks_for_keys = isinstance(api_key, KeySource)
         if isinstance(api_key, SecretStr):
             self._redactor.add(api_key)
-        # HTTP_PROXY and its like are followed, except to this machine: no proxy leads there, and it would get the key.
+        # HTTP_PROXY and the like apply, except to this machine: a proxy cannot reach it, and would get the key.
         self.trusts_environment = not is_this_machine(base_url)
         self.base_url = base_url
         self._timing = timing
 
     def sending(self, call: HttpCall, *, always_traced: bool) -> Sending:
-        """Begin the request: from now on its time counts."""
+        """Return a new request's progress; its time limit counts from now."""
         timing = self._timing
         timeout_s = timing.request_timeout_s if call.timeout_s is None else call.timeout_s
         return Sending(timeout_s, timing.max_response_bytes, always_traced=always_traced)
@@ -117,7 +117,7 @@ class Sender:
         trace: Callable[..., Any],
         http: httpx2.Client | httpx2.AsyncClient,
     ) -> httpx2.Request:
-        """Return the request as `http` builds it. Raises TimeoutError: the key came too late."""
+        """Return the request as `http` builds it. Raises TimeoutError if its time was up before the key was known."""
         self._redactor.add(api_key)
         if self._asks_for_keys:
             sending.until.left_s(TimeoutError)
@@ -129,7 +129,7 @@ class Sender:
             _url(self.base_url + request.path, *request.query.items()),
             params=request.query if http.params else None,  # those of the caller's client would replace the URL's
             json=request.body,
-            # Others expand a few bytes to gigabytes at once in some versions of their libraries.
+            # Some versions of the libraries for other encodings expand a few bytes to gigabytes at once.
             headers={"Accept-Encoding": "gzip, deflate", **key, **request.headers},
             timeout=sending.until,
             extensions={"trace": trace},
@@ -143,10 +143,10 @@ class Sender:
         return telemetry.request(request.method, self.base_url, request.path, template=template)
 
     def read_outcome(self, call: HttpCall, outcome: RawResponse | Exception, sending: Sending) -> Response:
-        """Return what the outcome of a request means, and log it."""
+        """Return the meaning of a request's outcome, and log it."""
         request = call.request
         if sending.key is not None:
-            self._redactor.add(sending.key)  # others may have pushed it out meanwhile
+            self._redactor.add(sending.key)  # the keys of other requests may have displaced it
         if isinstance(outcome, Exception):
             response = self._failure(call, outcome, sending)
         else:
@@ -172,11 +172,11 @@ class Sender:
     def _redacted(self, headers: httpx2.Headers) -> httpx2.Headers:
         all_values = b"\n".join(value for _, value in headers.raw)
         if self._redactor.content(all_values) == all_values:
-            return headers  # as nearly always; to look at each of them takes ten times as long
+            return headers  # nearly always; a check of each header would take ten times as long
         return httpx2.Headers([(name, self._redactor.content(value)) for name, value in headers.raw])
 
     def _failure(self, call: HttpCall, error: Exception, sending: Sending) -> Response:
-        """Return the failure of a request without a response: whether it may have arrived decides which."""
+        """Return the failure of a request without a response: Lost if it may have arrived, otherwise NotSent or Denied."""
         if isinstance(error, ClientUnusable):
             return NotSent(error)
         request = call.request
@@ -196,7 +196,7 @@ class Sender:
         return Lost(ours) if may_have_arrived else NotSent(ours)
 
     def _text_of(self, error: Exception) -> str:
-        """Return the text of a foreign error, without the key."""
+        """Return the text of another library's error, without the key."""
         text = self._redactor.text(_reason(error))
         if isinstance(error, TimeoutError | httpx2.TimeoutException) and not text:
             return "timed out"
@@ -205,11 +205,11 @@ class Sender:
         return f"{type(error).__name__}: {text}"
 
     def strip(self, error: BaseException, call: HttpCall, handled: BaseException | None) -> bool:
-        """Take the key from a foreign error, and return whether no part of it can be left.
+        """Remove the key from another library's error, and return whether the error is surely free of it.
 
         The key is in the headers of the error's request, and in the variables of its frames, which some tools print
         and send. An error that is not httpx2's may have it in any attribute. `handled` is the error that the caller
-        was handling when it made the request: that one, and what led to it, stay as they are.
+        was handling when it made the request: it and its causes are not changed.
         """
         request = httpx2.Request(call.request.method, self.base_url + call.request.path)
         chain: list[BaseException | None] = [error]
@@ -221,7 +221,7 @@ class Sender:
                 continue
             done.add(id(each))
             each.__traceback__ = None
-            text = repr(each.args)  # it may quote a server that sent no HTTP
+            text = repr(each.args)  # it may quote the response of a server that speaks no HTTP
             if isinstance(each, httpx2.RequestError):
                 each.request = request
             elif getattr(each, "__dict__", None):
@@ -232,13 +232,13 @@ class Sender:
         return can_be_shown
 
 
-@lru_cache(maxsize=1024)  # to take a URL apart takes httpx2 a fifth of the time in which it sends a request
+@lru_cache(maxsize=1024)  # httpx2 would take a fifth of a request's time to parse the URL
 def _url(url: str, *query: tuple[str, str | tuple[str, ...]]) -> httpx2.URL:
     return httpx2.URL(url, params=dict(query)) if query else httpx2.URL(url)
 
 
 def _reason(error: Exception) -> str:
-    """Return the text of an error; of one that says only that all attempts failed, the text of the first attempt's."""
+    """Return the text of an error; if it says only that all attempts failed, the text of the first attempt's error."""
     waiting: list[BaseException | None] = [error]
     while waiting and "attempts failed" in str(error):
         each = waiting.pop(0)
@@ -250,9 +250,9 @@ def _reason(error: Exception) -> str:
 
 
 class Keyless:
-    """A context that takes the key from every error that leaves it: a cancellation, a soft time limit, Ctrl-C.
+    """A context that removes the key from every error that leaves it, such as a cancellation or KeyboardInterrupt.
 
-    The frames below it hold the key, in our variables and in httpx2's, and are taken from the traceback.
+    It removes the frames below it from the traceback, because their variables, ours and httpx2's, hold the key.
     """
 
     def __init__(self, sender: Sender, call: HttpCall) -> None:

@@ -80,7 +80,7 @@ class _Handle(ProcessBound, Generic[S, E]):
 
 
 class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
-    """A handle on one remote task; made by `Client`. Safe to share between threads."""
+    """A handle on one remote task, which a `Client` returns. Threads can share it."""
 
     def __init__(self, driver: Driver, procedures: TaskProcedures[S, E]) -> None:
         super().__init__(procedures)
@@ -92,9 +92,12 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         return self._procedures.journal
 
     def known_state(self) -> S | None:
-        """Return the state last known, None before anything was reported. It is looked up in the journal.
+        """Return the last known state from the journal; None if no status was reported yet. Nothing is sent.
 
-        If the last report contradicts a final state, it is the state of that report, as for `status`.
+        If the last report contradicts a final state, that report's state is returned.
+
+        Raises:
+            AdapterError: the journal cannot be read.
         """
         return self._procedures.journal.load().current
 
@@ -109,14 +112,14 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         wait_for_in_flight_s: float = 0.0,
         **fields: Any,
     ) -> CommandResult[S, E]:
-        """Send a command and return when it is proved to have taken effect, or needed not be sent.
+        """Send a command, and return once it is proved to have taken effect or need not be sent.
 
         Args:
             command: the command: a member of the service's events, or its name.
             idempotency_key: a command of this task with this key is sent at most once, also across processes and
                 restarts if the journal is durable. Given again, the key returns the first outcome.
-            reason: why; for the journal.
-            origin: who or what sends it; for the journal.
+            reason: why it is sent; it is recorded in the journal.
+            origin: who or what sends it; it is recorded in the journal.
             wait_for_in_flight_s: seconds to wait for a command of this task that another worker has not settled yet.
             fields: further fields for the body of its request, such as `task` of a dispatch.
         Raises:
@@ -135,8 +138,9 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             CommandAbandoned: the command that was given under this key was abandoned.
             KeyReused: the key was given to another command.
             AdapterError: the journal cannot be written; `recover` settles what was sent.
-            HttpError: 401, 403, 404, 429 for too long, or the service was never reached.
-            ClientUnusable: the client is closed, or its httpx2 client is another process's; nothing was recorded.
+            HttpError: the service responded 401, 403, or 404 (the task does not exist), or 429 until the time for
+                retries was up; or the service was never reached.
+            ClientUnusable: the client is closed, or its httpx2 client belongs to another process; nothing was recorded.
         """
         context = request_context(idempotency_key, origin, reason)
         in_flight_s = seconds(wait_for_in_flight_s, "wait_for_in_flight_s") or 0.0
@@ -151,19 +155,19 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         Raises:
             CommandInFlight: another worker has claimed it, and `wait` is False.
             TypeError: `dead` is not a collection of texts.
-            LifecycleError: one of the errors of `send`, under its condition.
+            IllegalTransition, UnknownStatus, CommandRefused, CommandUncertain, TaskEndedFirst, CommandAbandoned,
+                AdapterError, HttpError, ClientUnusable: under the same conditions as for `send`.
         """
         return self._driver.run(self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait)))
 
     def abandon_command(self, *, reason: str = "") -> CommandRecord[S, E] | None:
         """Record the command that was left open as abandoned, and return its record; None if there is none.
 
-        Nothing is sent or read. Whether the command took effect stays unknown, and nobody asks any more: `recover` does
-        not resume it, and the task's next command is sent as usual. If its request is still on its way, it may take
-        effect even later. Call `recover` first, which returns the outcome if the service shows one.
+        Nothing is sent or read, and whether the command took effect stays unknown. `recover` no longer resumes it, and
+        the task's next command is sent as usual. If its request is still in transit, it may take effect even later. Call `recover` first, which returns the outcome if the service shows one.
 
         Args:
-            reason: why; for the journal.
+            reason: why it is abandoned; it is recorded in the journal.
         Raises:
             CommandInFlight: a living worker has claimed it; nothing was recorded.
             TypeError: the reason is not text.
@@ -173,24 +177,32 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         return self._driver.run(self._procedures.abandon(reason))
 
     def status(self) -> S:
-        """Read the status once and return the state then known.
+        """Read the status once, record it, and return the known state.
 
-        A report that contradicts the known state is recorded, and the known state is returned. If that state is
-        final, the reported one is returned, also by `known_state` and `allowed`; the journal keeps the final state,
-        with the report as a doubt, until a read confirms one of them.
+        If the status contradicts the known state, the known state is returned. If that state is final, the reported one
+        is returned, also by `known_state` and `allowed`; the journal keeps the final state, and the report as a doubt,
+        until a read confirms one of them.
 
         Raises:
             UnknownStatus: the lifecycle does not know the status.
-            HttpError: it cannot be read.
+            HttpError: the status cannot be read.
+            AdapterError: the journal cannot be read or written.
         """
         return self._driver.run(self._procedures.status())
 
     def allowed(self) -> tuple[E, ...]:
-        """Return the commands that the known state accepts, in declared order; read first if none is known."""
+        """Return the commands that the known state accepts, in declared order; read the status first if none is known.
+
+        Raises:
+            UnknownStatus, HttpError, AdapterError: under the same conditions as for `status`.
+        """
         return self._driver.run(self._procedures.allowed())
 
     def details(self) -> dict[str, Any]:
-        """Return everything that the service reports of the task. Raises HttpError."""
+        """Read and return the task's details, the whole document of the service.
+
+        Raises HttpError if they cannot be read.
+        """
         return self._driver.run(self._procedures.details())
 
     def call(self, name: str, /, **fields: Any) -> Any:
@@ -266,11 +278,12 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             until: "settled" or "final". A reopenable state ends either wait.
             timeout_s: seconds to wait, including requests; a last one may take half a second more. None: no limit.
                 `on_progress` is not interrupted.
-            on_progress: called after every poll; what it returns to an AsyncTask is awaited if it can be.
-            on_unknown: what to do at a status that the lifecycle does not know.
+            on_progress: called after every poll; an AsyncTask awaits its result if it is awaitable.
+            on_unknown: "raise" UnknownStatus at a status that the lifecycle does not know, or "continue" to poll.
         Raises:
             WaitTimedOut: the time is up; `.why` is the error of the last read, if that failed.
-            DetailsTimedOut: the time is up, and the task has come to rest in `.state`; a WaitTimedOut.
+            DetailsTimedOut (a WaitTimedOut): the time is up before the details of a task that has settled, in
+                `.state`, were read.
             UnknownStatus: the service reports a status that the lifecycle does not know.
             HttpError: the status cannot be read; NotFound only if the service does not find the task twice in a row, or
                 its state was not known before.
@@ -290,10 +303,10 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
 
 
 class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResult[S, E]]]):
-    """A handle on one remote task, for asyncio; made by `AsyncClient`.
+    """A handle on one remote task, which an `AsyncClient` returns.
 
-    Every method that may wait for the service or a disk is awaited. `send` and the commands' methods raise UnknownName,
-    TypeError and ValueError at once, their other errors when they are awaited.
+    Every method that may wait for the service or a disk is to be awaited. `send` and the commands' methods raise
+    UnknownName, TypeError and ValueError at once, and their other errors when they are awaited.
 
     The task's part of the journal, whose methods may block, is `client.journal.task(task.lifecycle, task.id)`.
     """
@@ -303,9 +316,12 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
         self._driver = driver
 
     async def known_state(self) -> S | None:
-        """Return the state last known, None before anything was reported. It is looked up in the journal.
+        """Return the last known state from the journal; None if no status was reported yet. Nothing is sent.
 
-        If the last report contradicts a final state, it is the state of that report, as for `status`.
+        If the last report contradicts a final state, that report's state is returned.
+
+        Raises:
+            AdapterError: the journal cannot be read.
         """
         journal = self._procedures.journal
         return (await asyncio.to_thread(journal.load) if journal.blocking else journal.load()).current
@@ -322,7 +338,7 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
         wait_for_in_flight_s: float = 0.0,
         **fields: Any,
     ) -> Coroutine[Any, Any, CommandResult[S, E]]:
-        """Send a command and return when it is proved to have taken effect, or needed not be sent."""
+        """Send a command, and return once it is proved to have taken effect or need not be sent."""
         context = request_context(idempotency_key, origin, reason)
         in_flight_s = seconds(wait_for_in_flight_s, "wait_for_in_flight_s") or 0.0
         return self._driver.run(self._procedures.command(command, fields, context, in_flight_s=in_flight_s))
@@ -342,17 +358,17 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
 
     @twin_of(Task.status)
     async def status(self) -> S:
-        """Read the status once and return the state then known."""
+        """Read the status once, record it, and return the known state."""
         return await self._driver.run(self._procedures.status())
 
     @twin_of(Task.allowed)
     async def allowed(self) -> tuple[E, ...]:
-        """Return the commands that the known state accepts, in declared order; read first if none is known."""
+        """Return the commands that the known state accepts, in declared order; read the status first if none is known."""
         return await self._driver.run(self._procedures.allowed())
 
     @twin_of(Task.details)
     async def details(self) -> dict[str, Any]:
-        """Return everything that the service reports of the task. Raises HttpError."""
+        """Read and return the task's details, the whole document of the service."""
         return await self._driver.run(self._procedures.details())
 
     @twin_of(Task.call)
