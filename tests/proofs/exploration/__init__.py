@@ -6,11 +6,11 @@ Real parts. The generators are those of `lifecycle.command.CommandProcedure`, th
 `lifecycle.memory`. Neither is imitated: procedures.py and journals.py run the real ones, once for each place and each
 result, and store the outcome, so that equal states are explored once.
 
-Modelled parts. There is one task of one lifecycle, in any state, with a journal that knows this state, or has recorded
-the task's creation, or has no record of the task. Worker A sends one command. Worker B does nothing, or reads the
-status, or recovers, or sends the same command with the same idempotency key, or sends any command of the lifecycle; it
-may begin at any time. Each effect of each worker is atomic, and all orders are explored (successors.py). service.py
-lists the possible outcomes of a request and the spontaneous events:
+Modelled parts. There is one task of one lifecycle, in any state, with a journal that knows this state, or has
+recorded the task's creation, or has no record of the task. Worker A sends one command. Worker B does nothing, or
+reads the status, or recovers, or abandons the open command, or sends the same command with the same idempotency key,
+or sends any command of the lifecycle; it may begin at any time. Each effect of each worker is atomic, and all orders
+are explored (successors.py). service.py lists the possible outcomes of a request and the spontaneous events:
 
 * A request is delivered and gets a response, with or without a status; it is delivered and its response is lost; it is
   lost; it is late and arrives at any later time or never; it is doubled; it is rejected before it reaches the service

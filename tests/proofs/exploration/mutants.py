@@ -20,7 +20,7 @@ from lifecycle.proof import CommandProof
 from tests.lifecycle.drivers import TASK, Declared
 from tests.proofs.exploration.journals import Joined, Shared, join_memory
 from tests.proofs.exploration.oracle import Violation
-from tests.proofs.exploration.subject import RECOVER, Commands, Program, Subject
+from tests.proofs.exploration.subject import ABANDON, RECOVER, Commands, Program, Subject
 
 Execution = _Execution[str, str]
 
@@ -43,6 +43,14 @@ class _Commanding(CommandProcedure[str, str]):
             return None
         execution = self.execution(self, opened.command, opened.fields, opened.context, dead)
         return (yield from execution.resume(record, opened))
+
+    def abandon(self, reason: str) -> Steps[CommandRecord[str, str] | None]:
+        record: TaskRecord[str, str] = yield Load()
+        opened = record.open_command
+        if opened is None:
+            return None
+        execution = self.execution(self, opened.command, opened.fields, opened.context)
+        return (yield from execution.abandon(record, opened, reason))
 
 
 # --- the six faults -------------------------------------------------------------------------------------
@@ -165,6 +173,15 @@ class NeverLooksAgain(Execution):
         raise CommandUncertain("not looked at", **self._facts())
 
 
+class AbandonsWhatIsClaimed(Execution):
+    """A caller abandons a command that a living worker has claimed."""
+
+    def _abandon(self, other: CommandRecord[str, str], why: str) -> Steps[CommandRecord[str, str] | None]:
+        outcome: CommandOutcome[str, str] = yield RecordOutcome(other.id, CommandEvent.ABANDON, why, other.claim)
+        self.record = outcome.task
+        return outcome.command
+
+
 class NotSentIsMoot(Execution):
     """A task's end is moot although no request has left."""
 
@@ -227,5 +244,6 @@ MUTANTS = (
     _of(NeverReleases, "v2-session", "stop", None, Violation.LEFT_CLAIMED),
     _of(SendsUnrecorded, "v2-session", "stop", None, Violation.SENT_UNRECORDED),
     _of(NeverLooksAgain, "v2-session", "stop", None, Violation.LEFT_OPEN),
+    _of(AbandonsWhatIsClaimed, "v1-full", "pause", ABANDON, Violation.ABANDONED_IN_HAND, total=1),
     _of(NotSentIsMoot, "v3-full", "dispatch", None, Violation.MOOT_WITHOUT_REQUEST),
 )

@@ -22,6 +22,7 @@ from lifecycle import (
     UnknownStatus,
 )
 from lifecycle.command import CommandResult
+from lifecycle.journal import CommandRecord
 from tests.lifecycle.drivers import Declared, Mishap
 
 # --- findings ---------------------------------------------------------------------------------------
@@ -233,6 +234,14 @@ class Oracle:
             agrees = _agrees_with_outcome(ending)
         if not agrees:
             yield Violation.RESULT_DISAGREES, text
+
+    def judge_abandoning(self, ending: Any) -> Iterator[Finding]:
+        """Judge what a worker returns or raises that abandons the open command: its record, if it has abandoned it."""
+        match ending:
+            case None | CommandInFlight() | CommandRecord(state="abandoned"):
+                pass
+            case _:
+                yield Violation.RESULT_DISAGREES, f"{type(ending).__name__} of abandoning a command"
 
     def judge_rest(self, facts: Facts, *, state: str, is_companion_over: bool) -> Iterator[Finding]:
         """Judge a command that is open although a recovery with a healthy service has ended."""

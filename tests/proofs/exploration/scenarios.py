@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lifecycle import CATALOG, COMMAND
 from tests.lifecycle.drivers import Declared
 from tests.proofs.exploration.search import Exploration, Explored
-from tests.proofs.exploration.subject import KEY, READ, RECOVER, Bounds, Program, Subject
+from tests.proofs.exploration.subject import ABANDON, KEY, READ, RECOVER, Bounds, Program, Subject
 
 LIFECYCLES = [each for each in CATALOG.values() if each.name != COMMAND.name]
 FULL = [each for each in LIFECYCLES if each.extended_by is None]
@@ -40,6 +40,7 @@ def programs(lifecycle: Declared, command: str) -> Iterator[tuple[Program, Progr
     yield Program(command), None
     yield Program(command), READ
     yield Program(command), RECOVER
+    yield Program(command), ABANDON
     yield Program(command, KEY), Program(command, KEY)
     for other in lifecycle.commands[lifecycle.commands.index(command) :]:
         yield Program(command), Program(other)

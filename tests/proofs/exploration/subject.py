@@ -21,21 +21,25 @@ RECOVERER = 2
 
 @dataclass(frozen=True)
 class Program:
-    """A worker's program: send a command, with or without an idempotency key; or (None) read the status, or recover."""
+    """A worker's program: send a command, with or without a key; or (None) read the status, recover, or abandon."""
 
     command: str | None
     key: str | None = None
     recovers: bool = False
+    abandons: bool = False
 
     def __str__(self) -> str:
         if self.recovers:
             return "recovers"
+        if self.abandons:
+            return "abandons the open command"
         if self.command is None:
             return "reads the status"
         return f"gives {self.command!s}" + (f" under the idempotency key {self.key}" if self.key else "")
 
 
 RECOVER = Program(None, recovers=True)
+ABANDON = Program(None, abandons=True)
 READ = Program(None)
 KEY = "k1"
 
@@ -125,6 +129,8 @@ class Subject:
         command, context = program.command, RequestContext(idempotency_key=program.key)
         if program.recovers:
             return self._commanding.recover
+        if program.abandons:
+            return lambda: self._commanding.abandon("by hand")
         if command is None:
             return lambda: read_state(self.lifecycle)
         return lambda: self._commanding.execute(command, None, context)

@@ -203,18 +203,21 @@ class Successors:
             return
         kept = commands[k] if k >= 0 else None
         command = program.command or (kept.command if kept else "a recovery")
-        yield from self._oracle.judge_ending(
-            Ending(
-                ending,
-                command,
-                outcome=kept.state if kept else None,
-                attempts=kept.attempts if kept else 0,
-                was_taken=k >= 0 and now.facts[k].was_taken,
-                is_any_open=any(each.state not in FINAL_OUTCOMES for each in commands),
-                was_at_target=bool(now.visited & self._target_bits.get(command, 0)),
-                is_recovery=program.recovers,
+        if program.abandons:
+            yield from self._oracle.judge_abandoning(ending)
+        else:
+            yield from self._oracle.judge_ending(
+                Ending(
+                    ending,
+                    command,
+                    outcome=kept.state if kept else None,
+                    attempts=kept.attempts if kept else 0,
+                    was_taken=k >= 0 and now.facts[k].was_taken,
+                    is_any_open=any(each.state not in FINAL_OUTCOMES for each in commands),
+                    was_at_target=bool(now.visited & self._target_bits.get(command, 0)),
+                    is_recovery=program.recovers,
+                )
             )
-        )
         for facts, each in zip(now.facts, commands, strict=True):
             if each.state not in FINAL_OUTCOMES and (facts.claimed_by == i or each.claimed_by == WORKERS[i]):
                 yield Violation.LEFT_CLAIMED, facts.command
