@@ -123,8 +123,8 @@ class _FrozenList(list[Any]):
 def _frozen(value: Any) -> Any:
     """Return a JSON value or a mapping of parts as a copy that cannot be changed."""
     if isinstance(value, Mapping):
-        return _FrozenDict({key: _frozen(each) for key, each in cast("Mapping[Any, Any]", value).items()})
-    return _FrozenList(map(_frozen, cast("list[Any]", value))) if isinstance(value, list) else value
+        return _FrozenDict({key: _frozen(each) for key, each in cast("Any", value).items()})
+    return _FrozenList(map(_frozen, cast("Any", value))) if isinstance(value, list) else value
 
 
 def findings_of(error: Any, wanted: str | None = None) -> Iterator[DefinitionFinding]:

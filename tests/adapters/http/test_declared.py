@@ -308,13 +308,13 @@ def test_no_mapping_and_no_list_of_a_checked_binding_can_be_changed() -> None:
     changes: list[Callable[[Any], object]] = [
         lambda it: it.update(a=1), lambda it: it.clear(), lambda it: it.pop("a"), lambda it: it.popitem(),
         lambda it: it.setdefault("a", 1), lambda it: operator.setitem(it, "a", 1), lambda it: operator.delitem(it, "a"),
-        lambda it: operator.ior(it, {"a": 1}),
+        lambda it: it.__ior__({"a": 1}),
     ]
     of_lists: list[Callable[[Any], object]] = [
         lambda it: it.append(1), lambda it: it.extend([1]), lambda it: it.insert(0, 1), lambda it: it.pop(),
         lambda it: it.remove(it[0]), lambda it: it.clear(), lambda it: it.sort(), lambda it: it.reverse(),
-        lambda it: operator.setitem(it, 0, 1), lambda it: operator.delitem(it, 0), lambda it: operator.iadd(it, [1]),
-        lambda it: operator.imul(it, 2),
+        lambda it: operator.setitem(it, 0, 1), lambda it: operator.delitem(it, 0), lambda it: it.__iadd__([1]),
+        lambda it: it.__imul__(2),
     ]
     # fmt: on
     for each in found:
