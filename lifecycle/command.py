@@ -1,8 +1,8 @@
 """The procedure of one command, from its intent to its outcome: a pure generator of effects.
 
 Executing a command safely is the hard part: the request may be lost, the response may be lost, the
-service may return 500 and do it anyway, the process may die between two lines, another worker may
-act on the same task. So the procedure is pure: it yields effects (effects.py) and is resumed with
+service may return 500 and carry it out, the process may die between two lines, another worker may act
+on the same task. So the procedure is pure: it yields effects (effects.py) and is resumed with
 their results. It never touches a socket, a file or a clock, and a test can inject every failure at
 every effect.
 
@@ -30,15 +30,15 @@ The steps of a command, numbered as in the code:
    carries an idempotency key, by which the service knows it again.
 8. After a crash exactly one worker resumes an open command, at 7.
 
-What proves what is in proof.py.
+proof.py decides what proves a command.
 
 Every write about a command names the claim under which it is made. If another worker has claimed the
-command since, the write changes nothing, and the procedure returns what the other worker records.
+command since, the write changes nothing, and the procedure returns the outcome that the other worker records.
 
-A command with an idempotency key is executed at most once: given again, it has the first outcome. It
-is recorded even if it is redundant, so that its key keeps that outcome.
+A command with an idempotency key is executed at most once: a second call with the key returns the first
+outcome. It is recorded even if it is redundant, so that its key keeps that outcome.
 
-No command is ever recorded as done or failed by guess.
+No command is ever recorded as done or failed without a proof.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ from lifecycle.table import E, Origin, S, VerdictKind, quoted
 class CommandResult(Generic[S, E]):
     """The result of a command that succeeded. `state` is the task's state after it, as it was last reported.
 
-    `is_last_known` is True if `state` was reported before the command: the response proved the command (a re-run)
-    without naming a state, and the one read after it returned none either.
-    `sent` is False if the command was redundant, or if recovery found it needless before it was sent. For a
-    command that was given again under its idempotency key, `sent` is that of the first, and `state` is the state in
-    which the task is now, which other commands may have changed since.
+    `is_last_known` is True if `state` was reported before the command: the response proved the command (a re-run) and
+    named no state, nor did the one read after it.
+    `sent` is False if the command was redundant, or if recovery found before it was sent that it was not needed.
+    In a second call with an idempotency key, `sent` is that of the first call, and `state` is the task's present state,
+    which other commands may have changed since.
     """
 
     command: E
@@ -155,10 +155,10 @@ class CommandProcedure(Generic[S, E]):
             CommandUncertain: it is not known whether it took effect; it stays open for `recover`.
             TaskEndedFirst: the task is over, in another final state than the command leads to; `.took_effect` is
                 False if the command is known not to have taken effect, and None if that cannot be known.
-            CommandAbandoned: the command that was given under this idempotency key was abandoned.
-            KeyReused: the idempotency key was given to another command, or with other fields.
-            The adapter's error: for 401 and 403, for 404 if the task is not found either, for a 429 that lasts too
-                long, and for a service that was never reached.
+            CommandAbandoned: the command with this idempotency key was abandoned.
+            KeyReused: another command, or one with other fields, has this idempotency key.
+            The adapter's error: the service responded 401, 403, or 404 (and a read does not find the task either), or
+                429 until the time for retries was spent; or it was never reached.
         """
         return _Execution(self, command, fields or {}, context).run()
 
@@ -166,7 +166,7 @@ class CommandProcedure(Generic[S, E]):
         """Settle the command that a crash, or an earlier uncertainty, left open; return None if there is none.
 
         Args:
-            dead: names of workers that are known to be gone: the commands that they have claimed are resumed at once.
+            dead: names of workers that are known to be dead: the commands that they have claimed are resumed at once.
         Raises when driven:
             CommandInFlight: another worker has claimed it, and the driver does not wait for that worker.
             IllegalTransition, UnknownStatus, CommandRefused, CommandUncertain, TaskEndedFirst, CommandAbandoned, or
@@ -182,7 +182,7 @@ class CommandProcedure(Generic[S, E]):
     def abandon(self, reason: str) -> Steps[CommandRecord[S, E] | None]:
         """Record the open command as abandoned and return its record; None if there is none, or it ends meanwhile.
 
-        Nothing is sent and nothing is read: whether the command took effect stays unknown, and nobody asks any more.
+        Nothing is sent and nothing is read: whether the command took effect stays unknown, and no recovery resumes it.
 
         Raises when driven:
             CommandInFlight: a living worker has claimed it.
@@ -196,16 +196,16 @@ class CommandProcedure(Generic[S, E]):
 
 
 class _Superseded(Exception):
-    """Another worker has claimed the command: what this worker knows about it no longer counts."""
+    """Another worker has claimed the command, and now decides its outcome."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _OpenCommand(Generic[S]):
-    """An open command that this worker has claimed, and how far it has come.
+    """An open command that this worker has claimed, with its progress.
 
     `source` is the state in which it was judged last, None if that is not known. `state` is its state in the journal:
     recorded, and uncertain once a response was lost. `attempts` counts its requests. `may_have_arrived` is true
-    once one of them may have: its response was lost or usable, or nobody knows what became of it (after a crash).
+    once one of them may have: its response was lost or usable, or a crash left its fate unknown.
     `was_accepted` is true once a usable response to it arrived here.
     """
 
@@ -312,8 +312,8 @@ class _Execution(Generic[S, E]):
         return (yield from self.resume(self.record, earlier))
 
     def _outcome_of(self, ended: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:
-        """Return or raise the recorded outcome of a command that has ended."""
-        self.record = yield Load()  # the task may have been seen for the first time since the last
+        """Return the result of a command that has ended, or raise the error of its recorded outcome."""
+        self.record = yield Load()  # the first report of the task may have come since the last one
         match ended.state:
             case CommandState.DONE:
                 return CommandResult(self.command, self._state(), sent=ended.attempts > 0)
@@ -526,7 +526,7 @@ class _Execution(Generic[S, E]):
         return result or (yield from self._send())
 
     def _after_lost_response(self, lost: Lost | None) -> Steps[CommandResult[S, E] | None]:
-        """Return the result, or None to send (again)."""
+        """Read the state, and return the result if that proves one; None if the command is to be sent (again)."""
         why = "no usable response arrived" if lost is None else str(lost.error)
         if self.opened.may_have_arrived:
             yield from self._lose(why)
@@ -580,10 +580,10 @@ class _Execution(Generic[S, E]):
         since = self.record.created_at
         return since is not None and bool((yield Wait(WaitReason.APPEAR, self.retries, since=since)))
 
-    # --- what proves what ---
+    # --- proofs ---
 
     def _conclude(self, state: S | None) -> Steps[CommandResult[S, E] | None]:
-        """Return the result if it is proved, raise TaskEndedFirst if the task is over elsewhere, else return None."""
+        """Return the result if it is proved; None if not. Raises TaskEndedFirst if the task is over elsewhere."""
         if state is None:
             return None
         if (yield from self._is_proved(state)):

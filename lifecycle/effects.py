@@ -8,12 +8,12 @@ effects out. No procedure belongs here.
     Track               None
     RecordReport        TaskRecord
     RecordIntent        CommandRecord, or TaskRecord if the task has changed, a command is open, or the key is used
-    FindCommand         CommandRecord, or None if none was given under that key
-    LoadCommand         CommandRecord: as it is now, open or ended
+    FindCommand         CommandRecord, or None if there is none under that key
+    LoadCommand         CommandRecord: the present record, open or ended
     Claim               CommandRecord, or None if it has ended or a living worker has claimed it
     Release             None
     RecordAttempt       bool: False if another worker has claimed it since, or the task now refuses the command
-    RecordOutcome       CommandOutcome: what is recorded now, also if another worker recorded it
+    RecordOutcome       CommandOutcome: the present record, also if another worker wrote it
     RecordCreate        CreateRecord, or None if its key is taken
     LoadCreate          CreateRecord
     FindCreate          CreateRecord, or None if there is none under that key
@@ -22,11 +22,11 @@ effects out. No procedure belongs here.
     ClaimCreate         CreateRecord, or None if it has ended or a living worker has claimed it
     ReleaseCreate       None
     RecordCreateAttempt bool: False if another worker has claimed it since
-    RecordCreateOutcome CreateRecord: what is recorded now, also if another worker recorded it
+    RecordCreateOutcome CreateRecord: the present record, also if another worker wrote it
     ExcludeTasks        set of those task ids that the create cannot have made
     Send, Create, Read  Response: Accepted | Refused | Denied | Missing | Throttled | NotSent | Lost
     ReadProof           bool
-    Wait                bool: True to go on, False if the driver's time or attempts are spent
+    Wait                bool: True to continue, False if the driver's time or attempts are spent
     ReportProgress      None
 """
 
@@ -62,8 +62,8 @@ from lifecycle.table import E, S
 class Accepted:
     """A usable response. `status` is the status that it carries, None if it carries none.
 
-    `as_of` is when its request started, in UTC; `output` is what the task has produced so far, None
-    if the response does not contain it; `document` is the whole response. `etag` names the version of the task that
+    `as_of` is when its request started, in UTC; `output` is the task's output so far, None if the response has none;
+    `document` is the whole response. `etag` names the version of the task that
     was read (RFC 9110, 8.8.3), None if the response names none.
     """
 
@@ -91,16 +91,16 @@ class Refused(Failure):
 
 @dataclass(frozen=True, slots=True)
 class Denied(Failure):
-    """The credentials do not allow the request (401, 403): nothing happened, and nothing more is known.
+    """The credentials do not allow the request (401, 403): nothing happened, and the task's state stays unknown.
 
-    `is_renewable` is True if the next request has other credentials, perhaps: the same request may then succeed.
+    `is_renewable` is True if the next request may have other credentials, with which it may succeed.
     """
 
     is_renewable: bool = False
 
 
 class Missing(Failure):
-    """There is no such task, or not yet (404)."""
+    """The service does not find the task (404): it does not exist, or was created just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +150,14 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class RecordReport:
-    """Record what the service reported."""
+    """Record a report of the service."""
 
     report: Report
 
 
 @dataclass(frozen=True, slots=True)
 class RecordIntent(Generic[S, E]):
-    """Open a command, only if the task is still at `version`. `fields` are what it is sent with.
+    """Open a command, only if the task is still at `version`. `fields` are the fields of its request.
 
     `source` is None for a stop of a task whose status cannot be read.
     """
@@ -171,7 +171,7 @@ class RecordIntent(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True)
 class FindCommand:
-    """Find the command that was given under this idempotency key."""
+    """Find the command that has this idempotency key."""
 
     idempotency_key: str
 
@@ -226,7 +226,7 @@ class RecordOutcome:
 class Send(Generic[E]):
     """Send the command's request with these fields. `intent` is the same whenever this recorded command is sent.
 
-    `etag` is that of the procedure's last response with one, None if there was none. `source` is the state in which the
+    `etag` is from the procedure's last response that had one, None if none had. `source` is the state in which the
     command was judged, None if it was not known.
     """
 
@@ -247,23 +247,23 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Read the task's status; with `details`, everything that the service reports of the task."""
+    """Read the task's status; with `details`, the whole document that the service has of the task."""
 
     details: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ReadProof(Generic[E]):
-    """Read whether the command took effect, for one that the task's own state does not prove."""
+    """Read whether a command took effect that the task's own state does not prove."""
 
     command: E
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Pause. `attempt` counts from 1 in each series; `retry_after_s` is what the service asked for.
+    """Pause. `attempt` counts from 1 in each series; `retry_after_s` is the pause that the service asked for, if any.
 
-    `since` is when the task was created, if the pause is for it to appear.
+    `since` is when the task was created, if the reason is `appear`.
     """
 
     reason: WaitReason
@@ -274,7 +274,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Progress(Generic[S]):
-    """One poll of a task: the status reported, the state known after it, and the poll's number, from 1."""
+    """One poll of a task: the reported status, the known state after it, and the poll's number, from 1."""
 
     state: S | None
     status: str
@@ -404,10 +404,11 @@ Steps = Generator[Effect, Any, R]
 
 
 def apply_journal_effect(effect: Effect, part: TaskJournal[Any, Any] | Creates) -> Any:
-    """Apply one of the journal's effects to the part of it that it concerns, and return its result.
+    """Apply an effect to its part of a journal, and return the effect's result.
 
     Raises:
-        TypeError: the effect is not one of the journal's.
+        TypeError: the effect is not one on a journal.
+        Every error of the journal's method.
     """
     journal = cast("TaskJournal[Any, Any]", part)
     match effect:
@@ -438,7 +439,7 @@ def apply_journal_effect(effect: Effect, part: TaskJournal[Any, Any] | Creates) 
 
 
 def apply_create_effect(effect: CreateEffect, creates: Creates) -> Any:
-    """Apply one of the effects to a journal's creates, and return its result."""
+    """Apply an effect to a journal's creates, and return the effect's result."""
     match effect:
         case RecordCreate(fields, labels, context):
             return creates.add(fields, labels=labels, context=context)
@@ -462,11 +463,11 @@ def apply_create_effect(effect: CreateEffect, creates: Creates) -> Any:
             return creates.excluded(effect.create_id, effect.task_ids)
 
 
-# --- carrying a procedure out -------------------------------------------------------------------
+# --- the run of a procedure ---------------------------------------------------------------------
 
 
 class Observer(Protocol):
-    """An observer of the run of a procedure. It changes nothing and raises nothing."""
+    """An observer of a procedure's run. It must change nothing and raise nothing."""
 
     def observe(self, effect: Effect) -> None:
         """Observe an effect that was carried out."""
@@ -479,7 +480,7 @@ _Claimed = CommandRecord[Any, Any] | CreateRecord
 
 
 class ProcedureRun(Generic[R]):
-    """One run of a procedure: it hands out the effects, and releases at its end what is still claimed.
+    """One run of a procedure: it returns the effects one by one, and at its end releases claims that are still held.
 
     A driver resumes it with the result of each effect, and closes it if an effect fails or is cancelled:
 
@@ -491,8 +492,9 @@ class ProcedureRun(Generic[R]):
 
     Args:
         steps: the procedure.
-        journal: the part of a journal that the procedure's claims are about; None if it claims nothing. A driver
-            applies the effects that claim to `run.journal`: in memory, that one knows them also if no result arrives.
+        journal: the part of a journal in which the procedure claims commands or creates; None if it claims nothing. A
+            driver applies the claiming effects to `run.journal`: a journal in memory then knows the claim even if the
+            effect's result gets lost.
         observers: called after every effect that was carried out, and with the result.
     """
 
@@ -510,9 +512,9 @@ class ProcedureRun(Generic[R]):
         self._claimed: _Claimed | None = None
 
     def resume(self, result: Any = None) -> Effect | None:
-        """Hand over the result of the last effect, and return the next; None at the end, when there is a `result`.
+        """Send the result of the last effect to the procedure, and return its next effect; None if it has ended.
 
-        Raises what the procedure raises.
+        Then `result` is set. Raises every error of the procedure.
         """
         if self._effect is not None:
             self._claimed = _claimed_after(self._effect, result, self._claimed)
@@ -521,7 +523,7 @@ class ProcedureRun(Generic[R]):
         return self._step(lambda: self._steps.send(result))
 
     def throw(self, error: Exception) -> Effect | None:
-        """Raise the error of the last effect in the procedure, and return the next effect, as `resume` does."""
+        """Raise the error of the last effect in the procedure, and return its next effect; None if it has ended."""
         return self._step(lambda: self._steps.throw(error))
 
     def _step(self, step: Callable[[], Effect]) -> Effect | None:
@@ -539,18 +541,18 @@ class ProcedureRun(Generic[R]):
         return None
 
     def close(self) -> None:
-        """End the procedure where it is, and release what it has claimed. A closed procedure can be closed again."""
+        """End the procedure at once, and release its claims. It can be called again, with no effect."""
         self._steps.close()
         with suppress(Exception):  # if the journal is gone, the lease expires instead
             if isinstance(self.journal, Claimant):
                 self.journal.release_claim()
             if self._claimed is not None and self.journal is not None:
                 self.journal.release(self._claimed.id, claim=self._claimed.claim)
-        self._claimed = None  # only now: interrupted, it can be closed again
+        self._claimed = None  # not earlier: if this was interrupted, a second call releases it
 
 
 def _claimed_after(effect: Effect, result: Any, claimed: _Claimed | None) -> _Claimed | None:
-    """Return what a procedure has claimed after an effect, if it had claimed `claimed` before."""
+    """Return the record that a procedure has claimed after an effect, given the one that it had claimed before."""
     match effect:
         case RecordIntent() | Claim():
             return result if isinstance(result, CommandRecord) else claimed  # pyright: ignore[reportUnknownVariableType]
@@ -567,7 +569,7 @@ def _claimed_after(effect: Effect, result: Any, claimed: _Claimed | None) -> _Cl
 
 
 def _is_lost(claimed: _Claimed | None, now: CommandRecord[Any, Any] | CreateRecord) -> bool:
-    """Return whether the record of what was claimed shows that it is over, or claimed by another worker."""
+    """Return whether the present record of the claimed command or create has ended, or has another claim."""
     return claimed is not None and claimed.id == now.id and (COMMAND.is_final(now.state) or claimed.claim != now.claim)
 
 
@@ -575,9 +577,9 @@ def _is_lost(claimed: _Claimed | None, now: CommandRecord[Any, Any] | CreateReco
 
 
 def read_with_retries(*, details: bool = False) -> Steps[Response]:
-    """Read the status (or the details), read again while that may help, and return the last response.
+    """Read the status (or the details), again after a failure that may pass, and return the last response.
 
-    A task that was created just now may not be found yet: the journal has the time of its creation.
+    A 404 may pass if the task was created just now; the journal has the time of its creation.
     """
     attempt = 0
     while True:
@@ -599,7 +601,10 @@ def read_with_retries(*, details: bool = False) -> Steps[Response]:
 
 
 def intent_of(record_id: str, context: RequestContext) -> str:
-    """Return what names a recorded command or create among those with the same id, which other journals may have."""
+    """Return a name of a recorded command or create that differs from those of other journals with the same id.
+
+    It differs if the idempotency key does.
+    """
     return f"{record_id} {context.idempotency_key or ''}"
 
 

@@ -56,7 +56,7 @@ LONGEST_NAME_BYTES = 1000  # in UTF-8, of an id or a key; a durable journal inde
 
 
 def name_fault(what: str, name: str) -> str | None:
-    """Return the reason why no journal accepts this id or key, called `what` in it; None if every journal does."""
+    """Return the reason why no journal accepts this id or key; None if every journal does. `what` names it there."""
     size = len(name.encode("utf-8", "surrogatepass"))
     if size <= LONGEST_NAME_BYTES:
         return None
@@ -72,10 +72,10 @@ def check_name(what: str, name: str) -> str:
 
 
 def checked_clock(clock: Any) -> Callable[[], datetime]:
-    """Call a clock that was given, once, and return one that raises these errors whenever it is called.
+    """Call a user's clock once to check it, and return a clock that checks each time that it returns.
 
     Raises:
-        TypeError: it cannot be called, or does not return a datetime.
+        TypeError: the clock cannot be called, or does not return a datetime.
         ValueError: the time that it returns has no time zone.
     """
     if not callable(clock):
@@ -116,10 +116,10 @@ class Lease(NamedTuple):
 class CommandRecord(Generic[S, E]):
     """A command with its present state.
 
-    `source` is the state it was judged in (None for a stop of a task that could not be read), `fields`
-    are sent with it, `attempts` counts its requests, `why` is the reason recorded last. `claim` counts
-    the claims so far, its intent being the first: every write about the command names it. `lease` is None
-    if no worker has claimed the command now.
+    `source` is the state in which it was judged (None for a stop of a task that could not be read), `fields` are the
+    fields of its request, `attempts` counts its requests, `why` is the reason recorded last. `claim` is the number of
+    claims so far, including its intent, which is the first; every write about the command names it. `lease` is None if
+    no worker has claimed the command now.
     """
 
     id: str
@@ -205,11 +205,11 @@ def classify_report(
 ) -> ReportEntry[S, E]:
     """Classify `report` against `record`, the task's current record.
 
-    Two clocks never agree, and the time of a pushed report is from another clock, so reachability decides first: if
-    it leads on to a state in which the task cannot have been before, it is new; if the task can have been there, as
-    inside a cycle, it is unconfirmed until a read. Any other report is late if it is older than the last one
-    applied; if that one is later than `now`, the time of the journal's own clock (None: not known), a clock was set
-    back, and no time is trusted.
+    The time of a pushed report is from another clock, and two clocks never agree. Therefore reachability decides first
+    about it: if it leads to a state in which the task cannot have been before, it is new; if the task can have been
+    there, as inside a cycle, it is unconfirmed until a read. Any other report is late if it is older than the last one
+    applied; but if that one is later than `now`, the time of the journal's clock (None: not known), a clock was set
+    back, and no times are compared.
 
     Raises:
         UnknownName: the lifecycle declares no such channel.
@@ -238,7 +238,7 @@ def leads_on(lifecycle: Lifecycle[S, E], observation: Observation[S, E]) -> bool
 
 
 def _trusts(record: TaskRecord[S, E], now: datetime | None) -> bool:
-    """Return whether the record's time can be compared with others: unless a clock was set back since."""
+    """Return whether the record's time can be compared with others, because no clock was set back since."""
     return now is None or record.as_of is None or record.as_of <= now
 
 
@@ -250,7 +250,7 @@ def apply_report(
         return record
     as_of = entry.report.as_of if now is None else min(entry.report.as_of, now)
     if record.as_of is not None and _trusts(record, now):
-        as_of = max(as_of, record.as_of)  # a report that is new nevertheless: the other clock is late
+        as_of = max(as_of, record.as_of)  # the report is new although its time is older: the other clock is slow
     has_changed = entry.state != record.state
     observation = entry.observation
     kind = None if observation is None else observation.kind
@@ -352,9 +352,9 @@ _CONTRADICTS = frozenset({ObservationKind.STALE, ObservationKind.CONFLICT})
 
 
 class Claimant(ABC):
-    """A part of a journal that knows its claims before they are made.
+    """A part of a journal that knows the claims made through it.
 
-    So they end also if an interruption, such as Ctrl-C, kept them from the procedure that made them.
+    So it can end a claim whose result an interruption, such as Ctrl-C, kept from the procedure.
     """
 
     @abstractmethod
@@ -363,7 +363,7 @@ class Claimant(ABC):
 
     @abstractmethod
     def release_claim(self) -> None:
-        """End the last claim made through this object; do nothing if there is none, or another has followed."""
+        """End the last claim made through this object, unless there is none or the command was claimed again since."""
 
 
 class TaskJournal(Protocol[S, E]):
@@ -413,7 +413,7 @@ class TaskJournal(Protocol[S, E]):
         ...
 
     def load_command(self, command_id: str) -> CommandRecord[S, E]:
-        """Return a command as it is now, open or ended. Raises ValueError if the task has no such command."""
+        """Return the present record of a command, open or ended. Raises ValueError if the task has no such command."""
         ...
 
     def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[S, E] | None:
@@ -465,9 +465,9 @@ class TaskJournal(Protocol[S, E]):
 class CreateRecord:
     """A create with its present state.
 
-    `fields` are sent with it, `labels` are kept here only; `recorded_at` is when its intent was
-    recorded, by the journal's clock. `attempts` counts its requests, `why` is the reason recorded last.
-    `task_id` is None unless it is done. `claim` counts the claims so far, its intent being the first: every
+    `fields` are the fields of its request; `labels` are recorded and never sent; `recorded_at` is when its intent was
+    recorded, by the journal's clock. `attempts` counts its requests, `why` is the reason recorded last. `task_id` is
+    None unless it is done. `claim` is the number of claims so far, including its intent, which is the first; every
     write about the create names it. `lease` is None if no worker has claimed the create now.
     """
 
@@ -560,7 +560,7 @@ class Creates(Protocol):
         ...
 
     def load(self, create_id: str) -> CreateRecord:
-        """Return a create as it is now. Raises ValueError if there is no create with that id."""
+        """Return the present record of a create. Raises ValueError if there is no create with that id."""
         ...
 
     def find(self, idempotency_key: str) -> CreateRecord | None:

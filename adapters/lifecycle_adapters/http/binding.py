@@ -94,7 +94,7 @@ def _unfit(value: str | None) -> bool:
 
 
 def placed(document: Any, path: str, value: Any) -> dict[str, Any]:
-    """Return a document with a value at a path; what is no object on the way becomes one."""
+    """Return a copy of a document with a value at a path; a value on the path that is not an object becomes one."""
     first, _, rest = path.partition(".")
     fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
     return {**fields, first: placed(fields.get(first), rest, value) if rest else value}
@@ -102,13 +102,13 @@ def placed(document: Any, path: str, value: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof(Declared):
-    """Where to read whether a command took effect that its task's own state does not prove.
+    """The proof of a command that its task's own state does not prove: the state of a companion, such as a session.
 
-    The command is proved when `event` would be redundant for the companion task of the lifecycle
-    that `binding` speaks, whose id stands at `id_field`, which can be a path, in the details of the task.
+    `binding` is the companion's binding. The field `id_field` of the task's details, which can be a path, holds the
+    companion's id. The command is proved once the command `event` of the companion would be redundant.
 
     Raises:
-        DefinitionError: a field is of another type, or `id_field` is no path, or `event` no command of the binding.
+        DefinitionError: a field has a wrong type, `id_field` is not a path, or `event` is not a command of the binding.
     """
 
     binding: Annotated[HttpBinding[Any, Any], Field(description="the HttpBinding of the companion task")]
@@ -553,13 +553,13 @@ class HttpBinding(Declared, Generic[S, E]):
         """Return a JSON Schema of bindings, for editors to complete and check JSON and YAML files."""
         schema = TypeAdapter(HttpBinding[str, str]).json_schema()
         for part in (schema, *schema["$defs"].values()):
-            part["description"], _, _ = part.get("description", "").partition("\n\nRaises:")  # Python's alone
+            part["description"], _, _ = part.get("description", "").partition("\n\nRaises:")  # only Python raises
         return for_editors(schema, "HttpBinding")
 
     def retirement(self, base_url: str) -> str | None:
-        """Return that the service is retired, in a sentence; None if it is not, or another server is asked.
+        """Return a sentence that says that the service is retired; None if it is not, or the URL is another server's.
 
-        Raises TypeError: the URL is not text.
+        Raises TypeError if the URL is not text.
         """
         require(base_url, str, "base_url must be text such as 'https://host'")
         if self.retired is None or base_url != server(self.base_url, self.base_path):
@@ -567,16 +567,16 @@ class HttpBinding(Declared, Generic[S, E]):
         return f"{self.name!r} is {self.retired}"
 
     def with_parameters(self, given: Mapping[str, str]) -> HttpBinding[S, E]:
-        """Return a binding in whose paths these texts stand, percent-encoded; this one if it has no parameters.
+        """Return a binding with these texts, percent-encoded, in its paths; this binding if it has no parameters.
 
-        The lifecycle's name has them, too, as `run[acme/web]`: by it, a journal tells one repository's tasks from
-        another's. The bindings of sessions and proofs are filled likewise.
+        The lifecycle's name gets them, too, as `run[acme/web]`, so that a journal keeps apart the tasks of two
+        repositories. The bindings of sessions and proofs get them likewise.
 
         Args:
-            given: a text for each parameter, also those of the sessions and proofs.
+            given: a text for each parameter, also of the sessions and proofs.
         Raises:
             ValueError: parameters are missing or unknown, or no path can carry the text of one; it names them all.
-            TypeError: it is no mapping, or not of texts.
+            TypeError: `given` is not a mapping of texts.
         """
         require(given, Mapping, "parameters must be a mapping, such as {'owner': 'acme'}")
         for name, value in given.items():
@@ -624,11 +624,11 @@ class HttpBinding(Declared, Generic[S, E]):
         )
 
     def in_scope(self, lifecycle: Lifecycle[Any, Any]) -> Lifecycle[Any, Any]:
-        """Return a lifecycle as a journal names it: with the parameters that were filled in, if it has them not yet.
+        """Return a lifecycle with the binding's parameters in its name, as a journal uses it; unchanged if it has them.
 
         Raises:
-            TypeError: it is no lifecycle.
-            ValueError: it is of another scope.
+            TypeError: it is not a lifecycle.
+            ValueError: its name has the parameters of another scope.
         """
         require_lifecycle(lifecycle)
         if not self.scope:
@@ -640,11 +640,11 @@ class HttpBinding(Declared, Generic[S, E]):
         return named
 
     def create_fields(self, task: str | None, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields of a create, with `task` (what to do; None for nothing) where `task_field` says.
+        """Return the fields of a create: `fields`, and `task` (the work, as text) in the field `task_field`.
 
         Raises:
-            TypeError: an argument has another type; or a task is given to a service whose creates take none, or is in
-                the fields, too.
+            TypeError: an argument has a wrong type; or there is a task, and the service's creates take none, or the
+                fields already have it.
         """
         require(task, str | None, "task must be text")
         require(fields, Mapping, "fields must be a mapping, such as {'task': 'Buy milk'}")
@@ -658,10 +658,16 @@ class HttpBinding(Declared, Generic[S, E]):
         return {**nested, **fields}
 
     def create_request(self, fields: Mapping[str, Any], *, idempotency_key: str | None = None) -> Request:
-        """Return the request that creates a task with these fields; `idempotency_key` as for `Call.request`.
+        """Return the request that creates a task with these fields.
 
+        Args:
+            fields: the fields of the body, see `create_fields`.
+            idempotency_key: the text for `{idempotency_key}`; a new UUID if omitted.
         Raises:
-            TypeError: as `Call.request`, or the fields make it a command, which is given to a task.
+            TypeError: an argument has a wrong type; a required field is missing, the create sets a field itself, a
+                field is not JSON or is probably a misspelt option of the client; the create has no body, and there is a
+                field; or a field belongs to a command that shares the create's path.
+            ValueError: a parameter of the path has no value.
         """
         require(fields, Mapping, "fields must be a mapping, such as {'task': 'Buy milk'}")
         for command, call in self.commands.items():
@@ -679,20 +685,30 @@ class HttpBinding(Declared, Generic[S, E]):
         idempotency_key: str | None = None,
         etag: str | None = None,
     ) -> Request:
-        """Return the one request that a command is; `idempotency_key` and `etag` as for `Call.request`.
+        """Return the request of a command.
 
+        Args:
+            command: the command.
+            task_id: the task's id.
+            fields: the caller's fields of the body.
+            idempotency_key: the text for `{idempotency_key}`; a new UUID if omitted.
+            etag: the text for `{etag}`, which names the version of the task.
         Raises:
             UnknownName: the service has no such command.
-            TypeError, ValueError: as `Call.request`.
+            ValueError: no request can carry this id; a parameter of the path has no value; or the command needs an
+                etag, and there is none.
+            TypeError: an argument has a wrong type; a required field is missing, the call sets a field itself, a field
+                is not JSON or is probably a misspelt option of the client; or the call has no body, and there is a
+                field.
         """
         call = self.call(command)
         return call.request(self.base_path, task_id=task_id, fields=fields, idempotency_key=idempotency_key, etag=etag)
 
     def governed_by(self, lifecycle: Lifecycle[Any, Any] | None) -> Lifecycle[Any, Any]:
-        """Return the lifecycle to go by: the one given, or the service's own for None.
+        """Return the lifecycle that governs the tasks: `lifecycle`, or the service's own if that is None.
 
         Raises:
-            TypeError: it is no lifecycle.
+            TypeError: `lifecycle` is not a lifecycle.
             ValueError: it has a command for which the service has no call.
         """
         if lifecycle is None:
@@ -704,7 +720,12 @@ class HttpBinding(Declared, Generic[S, E]):
         return lifecycle
 
     def call(self, command: E) -> Call:
-        """Return the call that a command is. Raises UnknownName; TypeError: the command is no text."""
+        """Return the call of a command.
+
+        Raises:
+            UnknownName: the service has no such command.
+            TypeError: the command is not text.
+        """
         require(command, str, "command must be the name of a command")
         try:
             return self.commands[command]
@@ -714,22 +735,22 @@ class HttpBinding(Declared, Generic[S, E]):
     def request_headers(self, api_key: str) -> dict[str, str]:
         """Return the headers of every request: those of the binding, and the one that carries the key.
 
-        Raises TypeError: the key is not text.
+        Raises TypeError if the key is not text.
         """
         require(api_key, str, "api_key must be text")
         key = {} if self.authentication is None else self.authentication.headers(api_key)
         return {**self.headers, **key}
 
     def status_at(self, document: Any, status_field: str | None) -> Any:
-        """Return the status in a document: what is at the field, or what `state_of` makes of it; None for no field.
+        """Return the status in a document: the field's value, or the result of `state_of` for it; None for no field.
 
-        Raises whatever `state_of` raises.
+        Raises every error of `state_of`.
         """
         found = value_at(document, status_field)
         return found if self.state_of is None or status_field is None else self.state_of(found)
 
     def id_in(self, document: Any, path: str | None = None) -> str | None:
-        """Return the id of a task at a path, None for `id_field`; None if no id that the calls can carry is there."""
+        """Return the task's id at a path (default: `id_field`); None if there is no id that the calls can carry."""
         return id_in(document, path or self.id_field, keeps_slashes=self._ids_have_slashes)
 
     @property
@@ -748,11 +769,11 @@ class HttpBinding(Declared, Generic[S, E]):
     ) -> Response:
         """Return the meaning of an HTTP response.
 
-        One that is not JSON, has a key twice in one object, or lacks what it must carry, is Lost.
+        It is Lost if the response is not JSON, has a key twice in one object, or lacks a field that it must have.
 
         Args:
-            call: the call that was made.
-            request: what was sent, for messages.
+            call: the call.
+            request: its request, for messages.
             headers: the response's headers, looked up by lower-case names.
             content: the response's body.
             as_of: when the request was started, in UTC.
@@ -777,7 +798,7 @@ class HttpBinding(Declared, Generic[S, E]):
                     f" but {one_line(kind)}; is a proxy in between?" if "html" in kind else ""
                 )
                 return Lost(InvalidResponse(what, method=request.method, path=request.path))
-            document = {}  # nothing is read from it: a text such as "OK" says no more than its 2xx
+            document = {}  # no field of it is read, and a text such as "OK" means no more than its 2xx
         document = self._with_new_id(document, call, headers)
         found = value_at(document, self.error_field)
         if found is not None and found is not False:

@@ -176,7 +176,7 @@ class Sender:
         return httpx2.Headers([(name, self._redactor.content(value)) for name, value in headers.raw])
 
     def _failure(self, call: HttpCall, error: Exception, sending: Sending) -> Response:
-        """Return the failure of a request without a response: Lost if it may have arrived, otherwise NotSent or Denied."""
+        """Return the failure of a request that got no response: Lost if it may have arrived, otherwise another one."""
         if isinstance(error, ClientUnusable):
             return NotSent(error)
         request = call.request

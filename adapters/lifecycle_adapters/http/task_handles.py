@@ -164,7 +164,8 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         """Record the command that was left open as abandoned, and return its record; None if there is none.
 
         Nothing is sent or read, and whether the command took effect stays unknown. `recover` no longer resumes it, and
-        the task's next command is sent as usual. If its request is still in transit, it may take effect even later. Call `recover` first, which returns the outcome if the service shows one.
+        the task's next command is sent as usual. If its request is still in transit, it may take effect even later.
+        Call `recover` first, which returns the outcome if the service shows one.
 
         Args:
             reason: why it is abandoned; it is recorded in the journal.
@@ -191,7 +192,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         return self._driver.run(self._procedures.status())
 
     def allowed(self) -> tuple[E, ...]:
-        """Return the commands that the known state accepts, in declared order; read the status first if none is known.
+        """Return the commands that the known state accepts, in declared order; read first if no state is known.
 
         Raises:
             UnknownStatus, HttpError, AdapterError: under the same conditions as for `status`.
@@ -363,7 +364,7 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
 
     @twin_of(Task.allowed)
     async def allowed(self) -> tuple[E, ...]:
-        """Return the commands that the known state accepts, in declared order; read the status first if none is known."""
+        """Return the commands that the known state accepts, in declared order; read first if no state is known."""
         return await self._driver.run(self._procedures.allowed())
 
     @twin_of(Task.details)
