@@ -1,7 +1,7 @@
 """What FastAPI's routing does not provide: encoded slashes, overlapping routes, and a 405 that names all methods.
 
 ASGI decodes a path before it is routed: "/tasks/a%2Fb" becomes "/tasks/a/b", which no route of "/tasks/{id}" matches.
-So a path is matched here with a stand-in for each encoded slash, and what a placeholder matched is read without it.
+So a path is matched here with a stand-in for each encoded slash, which becomes a slash again in the matched texts.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _ENCODED_SLASH = "\ud82f"  # half of a surrogate pair, which is in no decoded pa
 
 
 def routed_path(scope: Scope) -> str:
-    """Return the decoded path of a request, in which a stand-in is where a slash was percent-encoded."""
+    """Return the decoded path of a request, with a stand-in for each slash that was percent-encoded."""
     path: str = scope["path"]
     raw: bytes = scope.get("raw_path") or b""
     if b"%2" not in raw:
         return path
     sent = raw.decode("latin-1")
     routed = unquote(sent.replace("%2F", _ENCODED_SLASH).replace("%2f", _ENCODED_SLASH))
-    return routed if segment(routed) == path else path  # something in between has rewritten the path
+    return routed if segment(routed) == path else path  # a middleware has rewritten the path
 
 
 def own_path(scope: Scope) -> str:
@@ -38,7 +38,7 @@ def own_path(scope: Scope) -> str:
 
 
 def segment(text: str) -> str:
-    """Return what a placeholder matched in a routed path, with the slashes that were encoded."""
+    """Return a part of a routed path with slashes instead of their stand-ins."""
     return text.replace(_ENCODED_SLASH, "/")
 
 
@@ -46,7 +46,7 @@ class SlashRoute(APIRoute):
     """A route whose parameters may contain encoded slashes."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match a request by its path as it was sent."""
+        """Match a request by its routed path."""
         match, child = super().matches({**scope, "path": routed_path(scope)})
         if match is not Match.NONE:
             given: dict[str, Any] = child["path_params"]
@@ -57,7 +57,7 @@ class SlashRoute(APIRoute):
 
 
 def narrow_first(routes: Iterable[APIRoute]) -> list[APIRoute]:
-    """Return routes in the order in which to match them: those whose ids have slashes, which match most, last."""
+    """Return the routes in the order in which to match them: routes whose ids have slashes match most, and are last."""
     return sorted(routes, key=lambda route: -len(route.path) if ":path}" in route.path else -inf)
 
 

@@ -68,11 +68,12 @@ class TaskNotFound(Exception):
 class Service:
     """One API of the emulator.
 
-    `lifecycle` is what its tasks follow. `api_key` is the only valid key; None accepts every key. `companion` is the
+    `lifecycle` governs its tasks. `api_key` is the only valid key; None accepts every key. `companion` is the
     service of the sessions that its tasks run in, None if they run in none. `others` are all services by their names.
 
     Raises:
-        ValueError: the profile does not say how each state looks, or contradicts the binding; see `Documents`.
+        ValueError: the binding has a `state_of`, and the profile's `statuses` lack a state; or they show one as a value
+            that the binding reads as another.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class Service:
         created = document["paths"][self._path(create, self.profile.parameter)][create.method.lower()]
         success = next(response for code, response in created["responses"].items() if code.startswith("2"))
         if create.id_header is not None:
-            return  # no link can take an id out of a URL
+            return  # no link can extract an id from a URL
         pointer = (create.id_field or self.binding.id_field).replace(".", "/")
         success["links"] = {
             each["operationId"]: {
@@ -213,7 +214,7 @@ class Service:
     def _endpoint(
         self, call: Call, operation: Operation, respond: Callable[..., Awaitable[Response]], parameter: str
     ) -> Callable[..., Awaitable[Response]]:
-        """Return a function with the parameters that FastAPI is to validate and to document."""
+        """Return an endpoint with the parameters that FastAPI validates and documents."""
         types: dict[str, tuple[Any, Any]] = {"request": (Request, Parameter.empty)}
         if ID in call.path or call.keeps_slashes():
             types[parameter] = (self.profile.id_type, Parameter.empty)
@@ -513,7 +514,7 @@ class Service:
 
 
 class Reads:
-    """An ASGI application that responds to the reads of single tasks, and passes everything else on."""
+    """An ASGI application that responds to reads of single tasks, and passes other requests to `app`."""
 
     def __init__(self, app: ASGIApp, services: Sequence[Service]) -> None:
         self._app = app

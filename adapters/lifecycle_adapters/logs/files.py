@@ -38,12 +38,12 @@ _LOGS = f"the files of a log are {SUFFIXES}"
 
 @dataclass(frozen=True)
 class Files:
-    """Files by their paths.
+    """The files of a log, by their paths.
 
-    A path names a file, all files of a folder, or what it matches with `*`, `?`, `[...]` and `**`, which follows no
-    links to folders because they may form circles; "-" is the standard input. A path that exists is not a pattern,
-    whatever characters it has. Files are read in the order of the paths, those of one path in the order of their
-    names; each is read once, even if it is named several times.
+    A path names a file, all files of a folder, or, as a pattern, all files that it matches with `*`, `?`, `[...]` and
+    `**`, which follows no links to folders because they may form circles; "-" is the standard input. A path that
+    exists is not a pattern, whatever characters it has. Files are read in the order of the paths, those of one path in
+    the order of their names; each is read once, even if it is named several times.
 
     A folder includes its subfolders, but no files of other suffixes, and nothing that is hidden or begins with an
     underscore, as unfinished files of other programs do. `KEPT_REJECTS`, pipes, sockets and devices are left out of
@@ -142,7 +142,7 @@ class Files:
 
 
 def _matches(pattern: str) -> Iterator[str]:
-    """Yield the matches of a pattern, like `glob.glob`; but `**` follows no links: two of them can take for ever."""
+    """Yield the matches of a pattern like `glob.glob`, but let `**` follow no links: two of them could never end."""
     before, deep, after = _DEEP.split(pattern, maxsplit=1) if _DEEP.search(pattern) else (pattern, None, "")
     found = glob.iglob(before) if before else [before]  # noqa: PTH207 (it keeps the paths' own form)
     if deep is None:
@@ -229,7 +229,10 @@ def _column(cell: str, kind: str) -> LogColumn:
 def parquet_groups(
     session: DuckDbSession, columns: Columns, files: Iterable[tuple[int, str]]
 ) -> tuple[list[ParquetGroup], dict[str, str]]:
-    """Group Parquet files by schema, since DuckDB would fit all to the first; also return why others cannot be read."""
+    """Return the Parquet files in groups of one schema, and by its path the reason why a file cannot be read.
+
+    Without groups, DuckDB would convert all files to the schema of the first.
+    """
     groups: dict[tuple[tuple[object, ...], ...], tuple[list[int], list[str]]] = {}
     broken: dict[str, str] = {}
     for number, path in files:
@@ -252,9 +255,9 @@ def parquet_groups(
 def _unreadable_time(
     session: DuckDbSession, location: str, schema: Sequence[tuple[object, ...]], columns: Columns
 ) -> str | None:
-    """Return why the file's times cannot be read, None if they can.
+    """Return the reason why the file's times cannot be read; None if they can.
 
-    DuckDB reads milliseconds as microseconds, and refuses the whole query for one that is too large for that.
+    DuckDB reads milliseconds as microseconds, and refuses the whole query for one time that is too large for that.
     """
     in_milliseconds = {str(row[0]) for row in schema if any(map(_IS_MILLISECONDS.search, map(str, row[1:])))}
     names = _top_level(schema)
@@ -279,7 +282,7 @@ _IS_MILLISECONDS = re.compile(r"TIMESTAMP_MILLIS|TimestampType.*MILLIS=Milli")
 def _has_statistics(session: DuckDbSession, location: str, name: str) -> bool:
     """Return whether the file has the smallest and largest value of the whole column, and DuckDB can read both.
 
-    The column itself then need not be read.
+    If it does, the column itself need not be read.
     """
     try:
         [(is_known,)] = session.run(
@@ -294,7 +297,7 @@ def _has_statistics(session: DuckDbSession, location: str, name: str) -> bool:
 def _top_level(schema: Sequence[tuple[object, ...]]) -> list[str]:
     """Return the names of the columns from a schema, a tree in depth-first order from its root."""
     names: list[str] = []
-    depth = [1]  # how many children are still to come, on each level
+    depth = [1]  # the number of children that follow, on each level
     for name, _, _, _, children, *_ in schema:
         depth[-1] -= 1
         if len(depth) == 2:

@@ -72,7 +72,7 @@ GROUP BY fault, form"""
 
 
 def pair_counts(rules: Rules, *, notes: bool, sequenced: bool, partition: str) -> str:
-    """Return the query that makes `pair_counts`: every pair, how often, and how long the task was in its state before.
+    """Return the query that makes `pair_counts`: every pair with its number and the time in the state before it.
 
     One pass over the log. Rows of a pair that is listed come one by one, all others are counted together, so that the
     result has some thousand rows besides the findings. Columns:
@@ -178,13 +178,13 @@ def listed_rows() -> str:
 
 
 def unknown_rows(rules: Rules, *, partition: str) -> str:
-    """Return the query that makes `unknown_rows`: the rows of unknown status, with what was before them.
+    """Return the query that makes `unknown_rows`: the rows of unknown status, with the state before each.
 
     Only tasks with such rows are read. Columns:
 
         task, at_us, place, status    of the row
         previous, ended               as in a pair, see `rules.DirectlyFollows`
-        known                         how many rows of its task have a known status
+        known                         the number of rows of its task that have a known status
     """
     order = _order(partition=partition)
     return f"""
@@ -211,12 +211,12 @@ def unknown_rows_listed() -> str:
 
 
 def tasks_without_known_status() -> str:
-    """Return the query for how many tasks have no row of known status."""
+    """Return the query for the number of tasks without a row of known status."""
     return "SELECT COUNT(DISTINCT task) FROM unknown_rows WHERE known = 0"
 
 
 def unknown_statuses(most: int) -> str:
-    """Return the query for the most frequent unknown statuses, and how often each occurred."""
+    """Return the query for the most frequent unknown statuses, each with its number of rows."""
     return f"""
 SELECT status, COUNT(*) AS rows_counted
 FROM unknown_rows

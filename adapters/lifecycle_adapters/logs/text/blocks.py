@@ -43,7 +43,7 @@ class Block:
     Attributes:
         data: whole lines; the last line of the file may have no end.
         is_last: whether no block follows.
-        lost: the reason why the one line after these could not be read; None if it could.
+        lost: the reason why the line after these could not be read; None if it could.
     """
 
     data: bytes

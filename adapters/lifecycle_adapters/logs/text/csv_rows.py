@@ -54,7 +54,7 @@ def csv_rows(
     Args:
         lines: from the beginning of a row on, with their ends.
         is_last: whether no lines follow. If lines follow, an unfinished row is yielded last.
-        longest: how long a row may be.
+        longest: the largest length of a row.
         delimiter: the character between two cells.
         not_text: the fault of a row with bytes that cannot be decoded.
     """

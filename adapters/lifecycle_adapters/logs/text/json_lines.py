@@ -115,10 +115,10 @@ class _Layout:
         return cls(keys, [*texts, "}\r" if line.endswith("\r") else "}"])
 
     def is_that_of(self, line: str, cell: Mapping[str, str]) -> str:
-        """Return the condition that a line of valid JSON has this layout, and is no JSON for DuckDB only.
+        """Return the condition that a line of valid JSON has this layout, and is JSON not only for DuckDB.
 
-        The line must equal what is put together from its values as DuckDB writes them, by the pointers to them: there,
-        a comma too many and a second value of a key are missing. Only NaN and infinity are not, in a value.
+        The line must equal the text that is made of its values as DuckDB writes them: a comma too many, or a second
+        value of a key, is not in that text. NaN and infinity in a value are, and are therefore excluded.
         """
         if not self.texts:
             return "false"
