@@ -91,14 +91,17 @@ def _wrong_types(part: Declared) -> list[DefinitionFinding]:
     return []
 
 
+def _raise_type_error(*_: Any, **__: Any) -> NoReturn:
+    raise TypeError("a checked declaration cannot be changed: make a changed copy with `dataclasses.replace`")
+
+
+_refuse: Any = _raise_type_error
+
+
 class _FrozenDict(dict[Any, Any]):
     """A dict that cannot be changed. Unlike a MappingProxyType it can be pickled, copied and written as JSON."""
 
     __slots__ = ()
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("a declared mapping cannot be changed: make a changed copy with `dataclasses.replace`")
-
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -109,10 +112,6 @@ class _FrozenList(list[Any]):
     """A list that cannot be changed. Unlike a tuple it is a list of JSON to pydantic, and equals one."""
 
     __slots__ = ()
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("a declared list cannot be changed: make a changed copy with `dataclasses.replace`")
-
     __setitem__ = __delitem__ = __iadd__ = __imul__ = append = clear = extend = insert = pop = _refuse
     remove = reverse = sort = _refuse
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from copy import copy, deepcopy
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -293,12 +293,16 @@ DECLARED_WITH_ALL = replace(
 
 def mappings_in(value: Any) -> Iterator[Any]:
     """Yield every mapping and list in a binding, in its parts and in what they hold."""
+    parts: list[Any] = []
+    if isinstance(value, Mapping):
+        parts = [*cast("Any", value).values()]
+    elif isinstance(value, list | tuple):
+        parts = [*cast("Any", value)]
+    elif is_dataclass(value):
+        parts = [getattr(value, each.name) for each in fields(value)]
     if isinstance(value, Mapping | list):
         yield value
-        value = [*value.values()] if isinstance(value, Mapping) else value
-    elif is_dataclass(value):
-        value = [getattr(value, each.name) for each in fields(value)]
-    for each in value if isinstance(value, list | tuple) else []:
+    for each in parts:
         yield from mappings_in(each)
 
 
