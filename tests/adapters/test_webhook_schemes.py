@@ -8,7 +8,7 @@ import hmac
 import json
 import string
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from lifecycle_adapters.http import (
     StatusUpdate,
     WebhookBinding,
 )
+from lifecycle_adapters.services import service as service_of
 from lifecycle_adapters.webhooks import (
     BadBody,
     BadSignature,
@@ -300,6 +301,42 @@ def test_whatever_scheme_can_be_declared_verifies_what_it_signs(body: bytes, **f
     assert verify(body, headers, scheme, secret=secret, now=NOW) == (NOW if scheme.timestamp_header else None)
     with pytest.raises(BadSignature):
         verify(body + b"!", headers, scheme, secret=secret, now=NOW)
+
+
+# --- replays --------------------------------------------------------------------------------------
+
+PRINTED = WebhookBinding(signature=GITHUB, task_field="id", status_field="status")
+
+
+def outcomes_of(scheme: SignatureScheme, secret: str, deliveries: Sequence[tuple[str, int, str | None]]) -> list[str]:
+    """Receive deliveries of (status, seconds after NOW, id), which a journal knows; return their outcomes."""
+    service = replace(service_of("v1"), name="own", webhooks=replace(PRINTED, signature=scheme))
+    webhooks = Webhooks(service, secret=secret, journal=MemoryJournal(), clock=lambda: NOW + timedelta(minutes=1))
+    outcomes: list[str] = []
+    for status, seconds, delivery_id in deliveries:
+        body = json.dumps({"id": "t", "status": status}).encode()
+        sent_at = NOW + timedelta(seconds=seconds)
+        headers = sign(body, scheme, secret=secret, sent_at=sent_at, delivery_id=delivery_id)
+        outcomes.append(str(webhooks.receive(body, headers).outcome))
+    return outcomes
+
+
+def test_a_signed_id_decides_what_a_replay_is() -> None:
+    deliveries = [("started", 0, "a"), ("paused", 1, "b"), ("started", 2, "c"), ("started", 3, "c"), ("paused", 4, "c")]
+
+    assert outcomes_of(STANDARD_WEBHOOKS, WHSEC, deliveries) == ["recorded"] * 3 + ["replayed"] * 2
+
+
+def test_a_signed_time_and_the_body_decide_what_a_replay_is() -> None:
+    deliveries = [("started", 0, None), ("paused", 0, None), ("started", 2, None), ("started", 2, None)]
+
+    assert outcomes_of(STRIPE, SECRET, deliveries) == ["recorded"] * 3 + ["replayed"]
+
+
+def test_the_body_decides_what_a_replay_is_if_neither_id_nor_time_is_signed() -> None:
+    deliveries = [("started", 0, None), ("paused", 1, None), ("started", 2, None)]
+
+    assert outcomes_of(GITHUB, SECRET, deliveries) == ["recorded", "recorded", "replayed"]
 
 
 # --- declarations ---------------------------------------------------------------------------------

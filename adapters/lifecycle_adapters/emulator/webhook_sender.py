@@ -19,6 +19,7 @@ from enum import StrEnum
 from itertools import count
 from math import inf
 from typing import Annotated, Any
+from uuid import uuid4
 
 import httpx2
 from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
@@ -184,6 +185,7 @@ class WebhookSender:
         self._webhook = initial
         self._messages: deque[SentWebhook] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
+        self._run = uuid4().hex  # a journal outlives the emulator, and must not take its next ids for replays
         self._delayed: dict[str, SentWebhook] = {}  # by task: the message that waits for the task's next one
         self._last: dict[str | None, asyncio.Task[None]] = {}  # by task: the sending that the next one waits for
         self._sending: set[asyncio.Task[None]] = set()
@@ -341,9 +343,8 @@ class WebhookSender:
         # Sign with the real time even if the emulator's clock was advanced, because the receiver's clock was not.
         at = datetime.now(UTC)
         scheme = message.signature
-        delivery_id = (
-            None if scheme.id_header is None else f"msg_{message.number}"
-        )  # the same whenever it is sent again
+        # The id is the same whenever the message is sent again.
+        delivery_id = None if scheme.id_header is None else f"msg_{self._run}_{message.number}"
         signed = sign(content, scheme, secret=webhook.secret.get_secret_value(), sent_at=at, delivery_id=delivery_id)
         headers = {"Content-Type": "application/json", **signed}
         try:

@@ -7,6 +7,7 @@ process may die before it calls `on_report`. Webhooks are a faster channel than 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from lifecycle_adapters.http.webhook_binding import StatusUpdate, WebhookBinding
 from lifecycle_adapters.services.registry import service as service_of
 from lifecycle_adapters.webhooks.asgi import Receive, Scope, Send, confirm_lifespan, read, respond
 from lifecycle_adapters.webhooks.deliveries import WebhookEvent, parse
-from lifecycle_adapters.webhooks.signatures import MAX_BODY_BYTES, Secret, required, signers, verified
+from lifecycle_adapters.webhooks.signatures import MAX_BODY_BYTES, Secret, SignedFacts, required, signers, verified
 from lifecycle_adapters.webhooks.webhook_errors import BadBody, BodyTooLarge, WebhookError
 
 _log = logging.getLogger("lifecycle_adapters.webhooks")
@@ -36,7 +37,7 @@ class DeliveryOutcome(StrEnum):
 
     RECORDED = "recorded"  # recorded together with its report
     NOTED = "noted"  # recorded; this kind of event reports no status
-    REPLAYED = "replayed"  # already recorded before; not recorded again
+    REPLAYED = "replayed"  # already recorded before, by what the service signs; not recorded again
     REFUSED = "refused"  # not genuine or malformed; nothing was recorded
     NOT_APPLIED = "not_applied"  # recorded without its report, because the task's journal cannot be read
     FAILED = "failed"  # the journal failed; the service should send it again
@@ -78,6 +79,9 @@ class Webhooks:
     the task shows whether the report is new or late, so read the task. `receive` calls it in its own thread, the ASGI
     application in the event loop, so it must not block. Its exceptions are logged, because the delivery is already
     recorded and would be a replay if it were sent again.
+
+    A delivery is known by what the service signs: its id; if it signs none, its time and its body; otherwise its body.
+    So two deliveries with equal bodies are both recorded if their signed ids or times differ.
 
     Args:
         service: the service, by its name ("v2") or its binding, which declares its webhooks.
@@ -155,13 +159,14 @@ class Webhooks:
     def _record(self, body: bytes, headers: Mapping[str, str]) -> Received:
         now = self._clock()
         try:
-            sent_at = self._sent_at(body, headers, now) or now
+            signed = self._verified(body, headers, now)
+            sent_at = signed.sent_at or now
             event = parse(body, self._webhooks)
             reports = [] if event.update is None else [self._report(event.update, sent_at, now)]
         except WebhookError as error:
             return _refusal(error)
-        # Several receivers may share a journal and get the same body.
-        delivery_id = f"{self._lifecycle.name}/{self._service}/{event.id}"
+        # Several receivers may share a journal and get the same delivery.
+        delivery_id = f"{self._lifecycle.name}/{self._service}/{_identity(event, signed)}"
         try:
             entries = self._journal.receive(Delivery(delivery_id, event.kind, sent_at, body.decode()), reports)
         except ValueError:  # for example an id of 10 kB, which a retry would not shorten
@@ -180,7 +185,7 @@ class Webhooks:
             return Received(HTTPStatus.OK, DeliveryOutcome.NOT_APPLIED, event, error=entry)
         return Received(HTTPStatus.OK, DeliveryOutcome.RECORDED, event, reports[0].task_id, entry)
 
-    def _sent_at(self, body: bytes, headers: Mapping[str, str], now: datetime) -> datetime | None:
+    def _verified(self, body: bytes, headers: Mapping[str, str], now: datetime) -> SignedFacts:
         scheme = self._webhooks.signature
         return verified(body, headers, scheme, signers=self._signers, now=now, max_body_bytes=self._max_body_bytes)
 
@@ -255,6 +260,13 @@ def _binding_of(service: object) -> HttpBinding[Any, Any] | Exception:
 def _require_binding(service: object) -> HttpBinding[Any, Any]:
     require(service, HttpBinding, "service must be a name such as 'v2', or an HttpBinding")
     return cast("HttpBinding[Any, Any]", service)
+
+
+def _identity(event: WebhookEvent, signed: SignedFacts) -> str:
+    """Return what a delivery is known by: its signed id, otherwise its signed time and its body, otherwise its body."""
+    if signed.delivery_id is not None:
+        return f"id/{hashlib.sha256(signed.delivery_id.encode()).hexdigest()}"  # as short for every id
+    return event.id if signed.sent_at is None else f"{signed.sent_at.timestamp():.0f}/{event.id}"
 
 
 def _refusal(error: WebhookError) -> Received:

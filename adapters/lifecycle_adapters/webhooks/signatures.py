@@ -10,6 +10,7 @@ import binascii
 import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
@@ -52,7 +53,15 @@ def verify(
     """
     made = signers(secret, scheme)
     del secret  # a traceback shows the variables of its frames
-    return verified(body, headers, scheme, signers=required(made), now=now, max_body_bytes=max_body_bytes)
+    return verified(body, headers, scheme, signers=required(made), now=now, max_body_bytes=max_body_bytes).sent_at
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFacts:
+    """What the service signed beside the body: the time of sending (UTC) and the delivery's id, None if not signed."""
+
+    sent_at: datetime | None
+    delivery_id: str | None
 
 
 def verified(
@@ -63,8 +72,8 @@ def verified(
     signers: Sequence[hmac.HMAC],
     now: datetime,
     max_body_bytes: int,
-) -> datetime | None:
-    """Verify a signature like `verify`, with a signer for each secret."""
+) -> SignedFacts:
+    """Verify a signature like `verify`, with a signer for each secret; return what is signed beside the body."""
     if len(body) > max_body_bytes:
         raise BodyTooLarge(max_body_bytes)
     timestamp = _timestamp(headers, scheme)
@@ -80,7 +89,7 @@ def verified(
     # Compare all: the time must not reveal a match.
     if not sum(hmac.compare_digest(each, other) for each in made for other in given):
         raise BadSignature("no secret gives this signature")
-    return datetime.fromtimestamp(int(timestamp), UTC) if timestamp else None
+    return SignedFacts(datetime.fromtimestamp(int(timestamp), UTC) if timestamp else None, delivery_id or None)
 
 
 def sign(
