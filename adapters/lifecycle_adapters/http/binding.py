@@ -205,9 +205,10 @@ class HttpBinding(Declared, Generic[S, E]):
     if no field holds it: for GitHub's `status` and `conclusion`, or Google's `done` and `error`. In a file it is
     `module:function`, which is imported, and found where `PYTHONPATH` says. A response from which it raises, or returns
     no text, is invalid. It is called for each read, also in an event loop: it should be quick, and wait for nothing.
-    `error_field` is the field of a 2xx response that holds an error, as "error" of JSON-RPC: it is a refusal, unless
-    `error_codes` has the number in its field `code`. They say which status code means the same: with {-32001: 404,
-    -32603: 500} the task was not found, and nobody knows what a request did.
+    `error_field` is the field of a 2xx response that holds an error, as "error" of JSON-RPC; null, false, 0, "", {} and
+    [] are none. An error is a refusal, unless `error_codes` has the number in its field `code`. They say which status
+    code means the same: with {-32001: 404, -32603: 500} the task was not found, and nobody knows what a request did.
+    Nobody knows either what a create did whose response has an error and the id of a task.
     `etag_field` or `etag_header` says where the response of the status call names the version of the task: a field such
     as "metadata.resourceVersion", or a header such as "ETag". Calls of commands have it as `{etag}`.
     `headers` are sent with every request, such as the version of the API.
@@ -801,10 +802,12 @@ class HttpBinding(Declared, Generic[S, E]):
             document = {}  # no field of it is read, and a text such as "OK" means no more than its 2xx
         document = self._with_new_id(document, call, headers)
         found = value_at(document, self.error_field)
-        if found is not None and found is not False:
+        if found:  # null, false, 0, "", {} and [] say that there is none
             code = value_at(found, "code")
             meaning = self.error_codes.get(code, status_code) if type(code) is int else status_code
             hidden = error_in(request, meaning, found)
+            if call is self.create and self.id_in(document) is not None:
+                return Lost(hidden)  # it names a new task all the same, so sending it again may make a second one
             return failure_of(hidden, limits_rate=not self._limits_tasks(hidden))
         other = None if request.task_id is None or not call.repeats_id else value_at(document, self.id_field)
         if other is not None and not is_same_id(id_in(document, self.id_field) or "", request.task_id or ""):

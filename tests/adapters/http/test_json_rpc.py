@@ -103,9 +103,9 @@ ERRORS: list[tuple[Any, str]] = [
     ("no", "HTTP 200: no"),
     ({"code": -32000}, r'HTTP 200: {"code": -32000}'),
     ([1], r"HTTP 200: \[1\]"),
-    ({}, r"HTTP 200: {}"),
+    ({"code": 0}, r'HTTP 200: {"code": 0}'),
     (True, "HTTP 200: true"),
-    ("", "HTTP 200: no details given"),
+    (" ", "HTTP 200: no details given"),
 ]
 
 
@@ -120,10 +120,19 @@ def test_error_in_a_200_is_a_refusal(connect: Connect, serve: Serve, error: Any,
     assert [seen.json["method"] for seen in server.seen].count("tasks/stop") == 1
 
 
-@pytest.mark.parametrize("error", [None, False])
+@pytest.mark.parametrize("error", [None, False, 0, "", {}, []])
 def test_no_error_is_none(connect: Connect, serve: Serve, error: Any) -> None:
     server = serve(lambda _: Reply(body={"result": {"task": "t7", "state": "running"}, "error": error}))
     assert connect(bound(), server.base_url).task("t7").status() == "running"
+
+
+def test_error_of_a_create_that_names_a_task_is_uncertain(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body={"result": {"task": "t7", "state": "running"}, "error": "no"}))
+    client = connect(bound(), server.base_url)
+    for _ in range(2):
+        with pytest.raises(CreateUncertain, match="HTTP 200: no"):
+            client.create("a letter", idempotency_key="order-5")
+    assert len(server.seen) == 1
 
 
 def test_error_in_a_read_is_raised(connect: Connect, serve: Serve) -> None:
