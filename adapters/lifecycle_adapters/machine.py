@@ -47,7 +47,7 @@ from typing import Any, Generic, TypeVar, cast
 from lifecycle.errors import IllegalTransition, MissingExtra
 from lifecycle.lifecycle import Lifecycle, State, Transition
 from lifecycle.table import E, S, quoted
-from lifecycle_adapters.argument_checks import require_lifecycle
+from lifecycle_adapters.argument_checks import require, require_boolean, require_lifecycle
 
 try:
     import transitions
@@ -102,7 +102,7 @@ def bind(
             An object that cannot have them (slots, a pydantic model), or has a `__copy__` of its own, needs False.
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
-        TypeError: `lifecycle` is not a Lifecycle; a callback cannot be called with one `StateChange`, or is a coroutine
+        TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a coroutine
             function or a generator; or the object's state cannot be read or set, or it cannot have the methods.
         ValueError: the object has an attribute with the name of a method to attach.
     """
@@ -138,7 +138,7 @@ def bind_async(
             has a `__copy__` of its own, needs False.
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
-        TypeError: `lifecycle` is not a Lifecycle; a callback cannot be called with one `StateChange`, or is a
+        TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a
             generator; or the object's state cannot be read or set, or it cannot have the methods.
         ValueError: the object has an attribute with the name of a method to attach.
     """
@@ -305,7 +305,8 @@ class _Bound(transitions.Machine, Generic[S, E]):
             if attach:
                 _require_room(model)
             self.set_state(start, model)
-        except (AttributeError, TypeError, ValueError) as error:
+            _require_kept(model, self.model_attribute, start)
+        except Exception as error:
             needs = "its state and methods (attach=False leaves these out)" if attach else "its state"
             raise TypeError(f"{_kind(model)} has no room for {needs}: {error}") from error
         if attach:
@@ -407,9 +408,13 @@ def _hooks(lifecycle: Lifecycle[Any, Any], *, asynchronous: bool, **given: Mappi
     require_lifecycle(lifecycle)
     hooks: _Hooks = defaultdict(list)
     for kind, by_name in given.items():
-        require = lifecycle.state if kind.startswith("on_") else lifecycle.event
-        for name, callbacks in (by_name or {}).items():
-            require(name)
+        require_declared = lifecycle.state if kind.startswith("on_") else lifecycle.event
+        if by_name is None:
+            continue
+        what = "a state" if kind.startswith("on_") else "an event"
+        require(by_name, Mapping, f"{kind} must be a mapping of {what} to its callbacks")
+        for name, callbacks in by_name.items():
+            require_declared(name)
             for callback in _each(callbacks):
                 _require_callback(f"{kind}[{quoted(name)}]", callback, asynchronous=asynchronous)
                 hooks[kind, name].append(partial(_call, lifecycle, callback))
@@ -465,6 +470,8 @@ def _require_callback(where: str, callback: Any, *, asynchronous: bool) -> None:
 
 
 def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, attach: bool) -> None:
+    require(attribute, str, "attribute must be the name of an attribute")
+    require_boolean(attach, "attach")
     if model is None or isinstance(model, list | tuple | type):
         raise TypeError(f"bind takes one object; the library takes {_kind(model)} for several or for none")
     methods = tuple(_method_names(lifecycle, attribute)) if attach else ()
@@ -494,11 +501,12 @@ def _found(model: object, name: str) -> Any:
     """Return an attribute's value, None if it is missing. Raises TypeError if reading it fails."""
     try:
         return getattr(model, name)
-    except AttributeError as error:
-        declared = inspect.getattr_static(type(model), name, None)
-        if declared is None or inspect.ismemberdescriptor(declared):  # a slot that is empty
-            return None
-        raise TypeError(f"{_kind(model)}: its {name!r} raised an AttributeError: {error}") from error
+    except Exception as error:
+        if isinstance(error, AttributeError):
+            declared = inspect.getattr_static(type(model), name, None)
+            if declared is None or inspect.ismemberdescriptor(declared):  # a slot that is empty
+                return None
+        raise TypeError(f"{_kind(model)}: its {name!r} raised {type(error).__name__}: {error}") from error
 
 
 def _require_room(model: object) -> None:
@@ -510,6 +518,12 @@ def _require_room(model: object) -> None:
     delattr(model, name)
     if not kept:  # for example a pydantic model with extras: methods would be stored and sent as data
         raise TypeError("it stores every attribute as data")
+
+
+def _require_kept(model: object, attribute: str, state: str) -> None:
+    kept = _found(model, attribute)
+    if str(kept) != state:
+        raise TypeError(f"its {attribute!r} is {kept!r:.80} after {state!r} was set")
 
 
 def _kind(model: Any) -> str:

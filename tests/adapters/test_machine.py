@@ -381,6 +381,23 @@ def test_a_callback_that_cannot_work_is_refused(callback: Any, why: str, kind: s
     assert vars(task) == vars(Task())
 
 
+@pytest.mark.parametrize("kind", ["on_enter", "on_leave", "before", "after"])
+@pytest.mark.parametrize("given", [print, [print], "", 0])
+def test_callbacks_are_given_by_name(kind: str, given: Any) -> None:
+    callbacks: dict[str, Any] = {kind: given}
+    with pytest.raises(TypeError, match=f"{kind} must be a mapping of an? (state|event) to its callbacks, not "):
+        bind(V1, Task(), **callbacks)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [({"attach": "no"}, "attach must be True or False"), ({"attribute": []}, "attribute must be the name of")],
+)
+def test_settings_of_another_type_are_refused(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(TypeError, match=why):
+        bind(V1, Task(), **settings)
+
+
 def test_a_callback_whose_signature_is_not_known_is_accepted() -> None:
     seen: set[str] = set()
     task = Task()
@@ -661,13 +678,33 @@ def _raising(_: object) -> Any:
     raise AttributeError("no connection")
 
 
+def _missing(_: object) -> Any:
+    raise KeyError("row")
+
+
+class Deaf:
+    """An object whose state cannot be set, without an error."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "state":
+            super().__setattr__(name, value)
+
+
+@pytest.mark.parametrize("attach", [True, False])
+def test_a_state_that_cannot_be_read_or_set_is_a_type_error(attach: bool) -> None:
+    with pytest.raises(TypeError, match="'state' raised KeyError: 'row'"):
+        bind(V1, type("Job", (), {"state": property(_missing)})(), attach=attach)
+    with pytest.raises(TypeError, match="its 'state' is None after 'running' was set"):
+        bind(V1, Deaf(), attach=attach)
+
+
 @pytest.mark.parametrize("attach", [True, False])
 @pytest.mark.parametrize("descriptor", [property(_raising), functools.cached_property(_raising)])
 def test_a_state_that_raises_attribute_error_is_not_missing(descriptor: Any, attach: bool) -> None:
     kind = type("Job", (), {"state": descriptor})
     if isinstance(descriptor, functools.cached_property):
         descriptor.__set_name__(kind, "state")
-    with pytest.raises(TypeError, match="'state' raised an AttributeError: no connection"):
+    with pytest.raises(TypeError, match="'state' raised AttributeError: no connection"):
         bind(V1, kind(), attach=attach)
 
 
