@@ -10,7 +10,7 @@ from typing import Any
 
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import require
+from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.services.a2a import A2A
 from lifecycle_adapters.services.v1 import V1
@@ -45,7 +45,13 @@ def service(name: str) -> HttpBinding[Any, Any]:
 
 
 def service_of(lifecycle: Lifecycle[Any, Any]) -> HttpBinding[Any, Any]:
-    """Return the service whose tasks have this lifecycle, or one that extends it. Raises UnknownName."""
+    """Return the service whose tasks have this lifecycle, or one that extends it.
+
+    Raises:
+        UnknownName: there is no such service.
+        TypeError: `lifecycle` is not a Lifecycle.
+    """
+    require_lifecycle(lifecycle)
     names = (lifecycle.name, lifecycle.declaration.extended_by)
     for binding in _SERVICES.values():
         if binding.lifecycle.name in names:

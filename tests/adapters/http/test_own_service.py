@@ -15,7 +15,7 @@ import pytest
 
 from lifecycle import CommandRefused, DefinitionError, IllegalTransition, Lifecycle, UnknownName, UnknownStatus
 from lifecycle_adapters.http import Authentication, Call, Client, HttpBinding, ListCall, Proof
-from lifecycle_adapters.services import register, service
+from lifecycle_adapters.services import register, service, service_of
 from lifecycle_adapters.services.v2 import V2_SESSION
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
@@ -376,3 +376,9 @@ def test_details_that_are_not_found_once_are_read_again(
     job = connect(wire_of(lifecycle), server.base_url, api_key="my-own-desk-key").task("7")
     assert job.wait(timeout_s=60).output == 2
     assert server.calls == ["GET /jobs/7/now", "GET /jobs/7?all=yes", "GET /jobs/7?all=yes"]
+
+
+def test_the_service_of_a_lifecycle_is_asked_for_by_the_lifecycle() -> None:
+    name: Any = "v1"
+    with pytest.raises(TypeError, match="lifecycle must be a Lifecycle, such as "):
+        service_of(name)
