@@ -36,6 +36,14 @@ from lifecycle.journal import (
     is_repeat,
     may_attempt,
 )
+from lifecycle.journal_arguments import (
+    LONGEST_LEASE_S,
+    checked_reports,
+    require_delivery,
+    require_lifecycle,
+    require_task,
+    require_worker,
+)
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.memory_creates import CreateStore, MemoryCreates
 from lifecycle.process_bound import ProcessBound
@@ -45,20 +53,18 @@ OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any,
 
 
 _now = partial(datetime.now, UTC)
-_LONGEST_LEASE_S = 365 * 24 * 3600.0
 
 
 def _check_settings(on_report: Any, worker: Any, lease_s: Any) -> None:
     if on_report is not None and not callable(on_report):
         raise TypeError(f"on_report must be called with reports, and {shortened(on_report)} cannot be called")
-    if not isinstance(worker, str):
-        raise TypeError(f"worker must be text, not {shortened(worker)} ({type(worker).__name__})")
+    require_worker(worker)
     if lease_s is None:
         return
     if isinstance(lease_s, bool) or not isinstance(lease_s, int | float):
         raise TypeError(f"lease_s must be a number, not {shortened(lease_s)} ({type(lease_s).__name__})")
-    if not 0 < lease_s <= _LONGEST_LEASE_S:
-        raise ValueError(f"lease_s must be more than 0 and at most {_LONGEST_LEASE_S:g}, not {lease_s}")
+    if not 0 < lease_s <= LONGEST_LEASE_S:
+        raise ValueError(f"lease_s must be more than 0 and at most {LONGEST_LEASE_S:g}, not {lease_s}")
 
 
 class MemoryJournal(ProcessBound):
@@ -81,7 +87,8 @@ class MemoryJournal(ProcessBound):
     Raises:
         TypeError: `lease_s` is not a number, `worker` is not a text, `on_report` or `clock` cannot be called, or
             `clock` returns no datetime.
-        ValueError: `lease_s` is not more than 0 or longer than a year, or the time of `clock` has no zone.
+        ValueError: `worker` is empty, `lease_s` is not more than 0 or longer than a year, or the time of `clock` has no
+            zone.
     """
 
     _instead = "a journal that processes share is `lifecycle_adapters.journal.SqlJournal`"
@@ -99,22 +106,33 @@ class MemoryJournal(ProcessBound):
         self._worker = worker
 
     def join(self, worker: str) -> MemoryJournal:
-        """Return the same journal, for another worker of this process. Raises TypeError if `worker` is not a text."""
-        _check_settings(None, worker, None)
+        """Return the same journal, for another worker of this process.
+
+        Raises TypeError if `worker` is not a text, ValueError if it is empty.
+        """
+        require_worker(worker)
         joined = object.__new__(type(self))
         joined._store, joined._worker = self._store, worker
         return joined
 
     def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> MemoryTaskJournal[S, E]:
-        """Return the journal of one task. Raises ValueError for an id of more than 1,000 bytes."""
-        return MemoryTaskJournal(self._store.kept(lifecycle, check_name("task id", task_id)), self._worker)
+        """Return the journal of one task.
+
+        Raises:
+            ValueError: the id has more than 1,000 bytes.
+            TypeError: `lifecycle` is not a lifecycle, or the id is not a text.
+        """
+        require_task(lifecycle, task_id)
+        return MemoryTaskJournal(self._store.kept(lifecycle, task_id), self._worker)
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> MemoryCreates:
-        """Return the creates of tasks of this lifecycle."""
+        """Return the creates of tasks of this lifecycle. Raises TypeError if it is not a lifecycle."""
+        require_lifecycle(lifecycle)
         return MemoryCreates(self._store.creates, lifecycle, self, self._worker)
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
-        """Return the ids of the tasks that have an open command."""
+        """Return the ids of the tasks that have an open command. Raises TypeError if it is not a lifecycle."""
+        require_lifecycle(lifecycle)
         return [
             kept.task_id
             for kept in self._store.needed()
@@ -125,7 +143,10 @@ class MemoryJournal(ProcessBound):
         """Return the ids of the tasks that are recorded under another declaration of a lifecycle of this name.
 
         The declaration that came first governs a task as long as it is kept, whatever is given later.
+
+        Raises TypeError: it is not a lifecycle.
         """
+        require_lifecycle(lifecycle)
         return [
             kept.task_id
             for kept in self._store.known()
@@ -135,10 +156,16 @@ class MemoryJournal(ProcessBound):
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
         """Record n reports in this order, and return n entries.
 
-        Raises UnknownName, or ValueError for an id of more than 1,000 bytes, before any is recorded.
         The first error that `on_report` raises is raised after all are recorded and `on_report` was called for each.
+
+        Raises, before any is recorded:
+            TypeError: one of them is not a TaskReport, or a part of it is of another type.
+            ValueError: an id has more than 1,000 bytes.
+            UnknownName: a lifecycle does not declare the channel of its report.
         """
-        _check(reports)
+        return self._add(checked_reports(reports))
+
+    def _add(self, reports: list[TaskReport]) -> list[ReportEntry[Any, Any]]:
         entries: list[ReportEntry[Any, Any]] = []
         raised: list[Exception] = []
         for lifecycle, task_id, report in reports:
@@ -155,20 +182,18 @@ class MemoryJournal(ProcessBound):
         return entries
 
     def receive(self, delivery: Delivery, reports: Sequence[TaskReport] = ()) -> list[ReportEntry[Any, Any]] | None:
-        """Record a delivery and its reports; return None if it was recorded before, in the last hour."""
-        _check(reports)
-        check_name("delivery's id", delivery.id)
-        return self.add_reports(reports) if self._store.is_new(delivery) else None
+        """Record a delivery and its reports; return None if it was recorded before, in the last hour.
+
+        Raises TypeError if `delivery` is not a Delivery, ValueError if its id has more than 1,000 bytes, and the
+        errors of `add_reports`.
+        """
+        require_delivery(delivery)
+        checked = checked_reports(reports)
+        return self._add(checked) if self._store.is_new(delivery) else None
 
 
 _REMEMBERED = timedelta(hours=1)
 _MOST_RECENT = 10_000  # tasks
-
-
-def _check(reports: Sequence[TaskReport]) -> None:
-    for lifecycle, task_id, report in reports:
-        check_name("task id", task_id)
-        lifecycle.state_of(report.status, channel=report.channel)
 
 
 class _Store:

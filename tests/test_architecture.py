@@ -20,7 +20,7 @@ ONE_WAY = {
     "lifecycle": """
         errors <- table <- graph <- conformance <- declaration <- validation <- documents <- findings <- lifecycle
         lifecycle <- catalog.*
-        catalog.* <- journal <- memory_creates <- memory
+        catalog.* <- journal <- memory_creates, journal_arguments <- memory
         process_bound <- memory
         journal <- effects, proof <- command
         effects <- create, following

@@ -628,6 +628,7 @@ def test_a_release_is_not_an_entry() -> None:
         ({"lease_s": float("nan")}, ValueError, "lease_s must be more than 0"),
         ({"lease_s": float("inf")}, ValueError, "at most 3.1536e.07, not inf"),
         ({"worker": None}, TypeError, "worker must be text, not None"),
+        ({"worker": ""}, ValueError, "worker must not be empty"),
         ({"on_report": 3}, TypeError, "on_report must be called with reports, and 3 cannot be called"),
     ],
 )
@@ -640,6 +641,29 @@ def test_worker_that_joins_is_named_by_a_text() -> None:
     name: Any = b"w"
     with pytest.raises(TypeError, match="worker must be text"):
         MemoryJournal().join(name)
+
+
+MADE: Any = TaskReport  # of what no type checker accepts
+MISUSE: dict[str, tuple[Callable[[Any], object], str]] = {
+    "task": (lambda journal: journal.task("v1", "x"), "lifecycle must be a Lifecycle.*not 'v1'"),
+    "task id": (lambda journal: journal.task(V1, 5), "task_id must be a text, not 5"),
+    "creates": (lambda journal: journal.creates("v1"), "lifecycle must be a Lifecycle.*not 'v1'"),
+    "open tasks": (lambda journal: journal.open_tasks("v1"), "lifecycle must be a Lifecycle.*not 'v1'"),
+    "otherwise": (lambda journal: journal.recorded_otherwise("v1"), "lifecycle must be a Lifecycle.*not 'v1'"),
+    "reports": (lambda journal: journal.add_reports(5), "reports must be a list or another iterable, not 5"),
+    "a report": (lambda journal: journal.add_reports(["abc"]), "each of the reports must be a TaskReport"),
+    "its lifecycle": (lambda journal: journal.add_reports([MADE("v1", "x", None)]), "the lifecycle of a TaskReport"),
+    "its id": (lambda journal: journal.add_reports([MADE(V1, 5, None)]), "the task_id of a TaskReport must be a text"),
+    "its body": (lambda journal: journal.add_reports([MADE(V1, "x", 5)]), "must be a Report, not 5"),
+    "receive": (lambda journal: journal.receive(None), "delivery must be a Delivery, not None"),
+    "delivery": (lambda journal: journal.receive(Delivery(5, "", START, "")), "the id of a Delivery must be a text"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize(("call", "message"), MISUSE.values(), ids=MISUSE)
+def test_misuse_names_the_argument(call: Callable[[Any], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call(MemoryJournal())
 
 
 def test_the_clock_is_the_present_in_utc() -> None:

@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
@@ -23,21 +23,21 @@ from lifecycle.journal import (
     RequestContext,
     TaskRecord,
     TaskReport,
-    check_name,
     checked_clock,
+)
+from lifecycle.journal_arguments import (
+    LONGEST_LEASE_S,
+    checked_reports,
+    require_delivery,
+    require_lifecycle,
+    require_task,
+    require_worker,
 )
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
 from lifecycle.table import E, S
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.argument_checks import (
-    TaskId,
-    id_text,
-    require,
-    require_aware,
-    require_lifecycle,
-    require_number,
-)
+from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_aware, require_number
 from lifecycle_adapters.journal import forgetting, journal_reader, recorded_declarations, sql_commands, transactions
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.integrity import Damage, verify
@@ -58,8 +58,6 @@ R = TypeVar("R")
 
 Named = str | Lifecycle[Any, Any]
 """A lifecycle, or its name."""
-
-_LONGEST_LEASE_S = 365 * 24 * 3600.0
 
 
 class SqlJournal(ProcessBound):
@@ -106,10 +104,9 @@ class SqlJournal(ProcessBound):
         read_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        require(worker, str | None, "worker must be text")
-        require_number(lease_s, "lease_s", more_than=0, at_most=_LONGEST_LEASE_S)
-        if worker == "":
-            raise ValueError("worker must not be empty: omit it for a name of its own")
+        if worker is not None:
+            require_worker(worker)
+        require_number(lease_s, "lease_s", more_than=0, at_most=LONGEST_LEASE_S)
         self._given_worker = worker
         self.worker = _worker() if worker is None else worker
         self.lease = timedelta(seconds=lease_s)
@@ -145,9 +142,8 @@ class SqlJournal(ProcessBound):
             ValueError: the id has more than 1,000 bytes.
             TypeError: `lifecycle` is not a lifecycle, or the id is not a text.
         """
-        require_lifecycle(lifecycle)
-        require(task_id, str, "task_id must be a text")
-        return SqlTaskJournal(self, lifecycle, check_name("task id", task_id))
+        require_task(lifecycle, task_id)
+        return SqlTaskJournal(self, lifecycle, task_id)
 
     def creates(self, lifecycle: Lifecycle[Any, Any]) -> SqlCreates:
         """Return the creates of tasks of this lifecycle. Raises TypeError if it is not a lifecycle."""
@@ -165,10 +161,12 @@ class SqlJournal(ProcessBound):
 
         A report of a task whose record cannot be read is not recorded; the error takes the place of its entry.
 
-        Raises:
-            TypeError: one of them is not a TaskReport.
+        Raises, before any is recorded:
+            TypeError: one of them is not a TaskReport, or a part of it is of another type.
+            ValueError: an id has more than 1,000 bytes.
+            UnknownName: a lifecycle does not declare the channel of its report.
         """
-        reports = _task_reports(reports)
+        reports = checked_reports(reports)
         if not reports:
             return []
         self.declared.ensure(each.lifecycle for each in reports)
@@ -181,11 +179,11 @@ class SqlJournal(ProcessBound):
 
         A report of a task whose record cannot be read is not recorded; the error takes the place of its entry.
 
-        Raises:
-            TypeError: `delivery` is not a Delivery, or one of the reports is not a TaskReport.
+        Raises TypeError if `delivery` is not a Delivery, ValueError if its id has more than 1,000 bytes, and the
+        errors of `add_reports`.
         """
-        require(delivery, Delivery, "delivery must be a Delivery")
-        reports = _task_reports(reports)
+        require_delivery(delivery)
+        reports = checked_reports(reports)
         self.declared.ensure(each.lifecycle for each in reports)
         with self.database.transaction() as connection:
             writer = self.writer()
@@ -364,17 +362,6 @@ def _whole_number(given: int, name: str, *, at_least: int) -> int:
     require(given, int, f"{name} must be a whole number")
     require_number(given, name, at_least=at_least)
     return min(given, _LARGEST)
-
-
-def _task_reports(reports: Iterable[TaskReport]) -> list[TaskReport]:
-    """Return the reports. Raises TypeError if one is not a TaskReport."""
-    require(reports, Iterable, "reports must be a list or another iterable")
-    given = list(reports)
-    for each in given:
-        require(each, TaskReport, "each of the reports must be a TaskReport(lifecycle, task_id, report)")
-        require_lifecycle(each.lifecycle, "the lifecycle of a TaskReport")
-        require(each.report, Report, "the report of a TaskReport must be a Report")
-    return given
 
 
 def _name_of(lifecycle: Any) -> str | None:

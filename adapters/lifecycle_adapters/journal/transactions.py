@@ -327,13 +327,13 @@ def enter_delivery(connection: Connection, writer: Writer, delivery: Delivery, a
     """Record a delivery, and the task that it is about; return False if it was recorded before."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     row = {
-        "id": check_name("delivery's id", delivery.id),
+        "id": delivery.id,
         "kind": delivery.kind,
         "sent_at": delivery.sent_at,
         "received_at": writer.now,
         "body": delivery.body,
         "lifecycle": None if about is None else about.lifecycle.name,
-        "task_id": None if about is None else check_name("task id", about.task_id),
+        "task_id": None if about is None else about.task_id,
     }
     # SQLAlchemy does not return the number of inserted rows for every database.
     statement = insert(deliveries).on_conflict_do_nothing().returning(deliveries.c.id)

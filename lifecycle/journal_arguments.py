@@ -1,0 +1,71 @@
+"""Checks of what a journal is given, in one place, so that every journal refuses it with the same error.
+
+Each is checked before anything is read or recorded. Settings that only one kind of journal has are checked there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lifecycle.errors import shortened
+from lifecycle.journal import Delivery, Report, TaskReport, check_name
+from lifecycle.lifecycle import Lifecycle
+
+LONGEST_LEASE_S = 365 * 24 * 3600.0
+
+
+def require_worker(given: Any) -> None:
+    """Raise TypeError unless a worker's name is a text, ValueError if it is empty."""
+    _require(given, str, "worker must be text")
+    if not given:
+        raise ValueError("worker must not be empty")
+
+
+def require_lifecycle(given: Any, name: str = "lifecycle") -> None:
+    """Raise TypeError unless `given` is a Lifecycle; a name in the catalog is not one."""
+    _require(given, Lifecycle, f"{name} must be a Lifecycle, such as lifecycle.get('v1')")
+
+
+def require_task(lifecycle: Any, task_id: Any) -> None:
+    """Raise an error unless these name a task.
+
+    Raises:
+        TypeError: `lifecycle` is not a Lifecycle, or the id is not a text.
+        ValueError: no journal accepts the id (`lifecycle.journal.name_fault`).
+    """
+    require_lifecycle(lifecycle)
+    _require(task_id, str, "task_id must be a text")
+    check_name("task id", task_id)
+
+
+def checked_reports(reports: Any) -> list[TaskReport]:
+    """Return the reports.
+
+    Raises:
+        TypeError: they cannot be iterated over; or one is not a TaskReport, or a part of it is of another type.
+        ValueError: no journal accepts the id of a task (`lifecycle.journal.name_fault`).
+        UnknownName: a lifecycle does not declare the channel of its report.
+    """
+    _require(reports, Iterable, "reports must be a list or another iterable")
+    given = list(reports)
+    for each in given:
+        _require(each, TaskReport, "each of the reports must be a TaskReport(lifecycle, task_id, report)")
+        require_lifecycle(each.lifecycle, "the lifecycle of a TaskReport")
+        _require(each.task_id, str, "the task_id of a TaskReport must be a text")
+        _require(each.report, Report, "the report of a TaskReport must be a Report")
+        check_name("task id", each.task_id)
+        each.lifecycle.state_of(each.report.status, channel=each.report.channel)
+    return given
+
+
+def require_delivery(given: Any) -> None:
+    """Raise TypeError unless `given` is a Delivery whose id is a text, ValueError if no journal accepts the id."""
+    _require(given, Delivery, "delivery must be a Delivery")
+    _require(given.id, str, "the id of a Delivery must be a text")
+    check_name("delivery's id", given.id)
+
+
+def _require(given: Any, kind: Any, wanted: str) -> None:
+    if not isinstance(given, kind):
+        raise TypeError(f"{wanted}, not {shortened(given)} ({type(given).__name__})")
