@@ -56,6 +56,11 @@ _KNOWN_BEFORE = sa.select(tasks.c.task_id).where(
 )
 
 
+_STATES = {
+    CommandState.RECORDED, CommandState.UNCERTAIN, CommandState.DONE, CommandState.REFUSED, CommandState.ABANDONED
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class SqlCreates:
     """The creates of one lifecycle, by the protocol `lifecycle.journal.Creates`; made by `SqlJournal.creates`."""
@@ -251,7 +256,11 @@ class SqlCreates:
 
 
 def require_readable_create(row: RowMapping) -> None:
-    """Raise ValueError unless all values are of their columns' types, fields and labels objects, and labels texts."""
+    """Raise ValueError unless all values are of their columns' types and have a meaning, each for itself and together.
+
+    Fields and labels are objects, and labels texts; the state is one of a create; a create that is done, and no other,
+    has a task.
+    """
     require_readable(row.values())
     objects = {"fields": row[creates.c.fields], "labels": row[creates.c.labels]}
     wrong = [f"its {name} are not a JSON object" for name, value in objects.items() if not isinstance(value, dict)] or [
@@ -261,6 +270,11 @@ def require_readable_create(row: RowMapping) -> None:
     ]
     if wrong:
         raise ValueError(wrong[0])
+    state, task_id = row[creates.c.state], row[creates.c.task_id]
+    if state not in _STATES:
+        raise ValueError(f"{state!r} is not a state of a create")
+    if bool(task_id) != (state == CommandState.DONE):
+        raise ValueError(f"it is {state!r} with the task {task_id!r}")
 
 
 def _changing(record: CreateRecord, writer: Writer) -> dict[str, Any]:
@@ -298,25 +312,16 @@ def verify(connection: Connection) -> Iterator[tuple[RowMapping, str]]:
             yield row, wrong
 
 
-_STATES = {
-    CommandState.RECORDED, CommandState.UNCERTAIN, CommandState.DONE, CommandState.REFUSED, CommandState.ABANDONED
-}  # fmt: skip
-
-
 def _wrong(row: RowMapping) -> str | None:
     try:
         require_readable_create(row)
     except ValueError as error:
         return str(error)
     state, task_id = row[creates.c.state], row[creates.c.task_id]
-    if state not in _STATES:
-        return f"{state!r} is not a state of a create"
     record = CreateRecord("", {}, {}, row[creates.c.recorded_at], CommandState(state))
     kept = (row[creates.c.is_open], row[creates.c.may_have_made])
     if kept != (record.is_open, record.may_have_made):
         return f"it is {state!r}, but its columns is_open and may_have_made are {kept}"
-    if (task_id is not None) != (state == CommandState.DONE):
-        return f"it is {state!r} with the task {task_id!r}"
     if task_id is not None and row[tasks.c.id] is None:
         return f"its task {task_id!r} is not known"
     if not record.is_open and row[creates.c.claimed_at] is not None:

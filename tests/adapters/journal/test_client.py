@@ -202,6 +202,16 @@ def test_a_create_that_cannot_be_read_is_reported_and_the_others_are_settled(
             client.create("buy milk", idempotency_key="key-1")
 
 
+def test_a_create_whose_task_was_lost_from_its_record_is_unreadable(emulator: Emulator, open_real: OpenReal) -> None:
+    with open_real(worker="one") as journal, connected(emulator, journal) as client:
+        client.create("buy milk", idempotency_key="key-1")
+        with journal.database.transaction() as connection:
+            connection.exec_driver_sql("UPDATE lifecycle_creates SET task_id = ''")
+
+        with pytest.raises(UnreadableCreate, match="it is 'done' with the task ''"):
+            client.create("buy milk", idempotency_key="key-1")
+
+
 # --- keys ------------------------------------------------------------------------------------------
 
 

@@ -301,9 +301,10 @@ def test_tasks_are_excluded_in_parts(journal: SqlJournal, monkeypatch: pytest.Mo
     ("change", "code"),
     [
         ("state = 'ended_first'", "'ended_first' is not a state of a create"),
-        ("state = 'recorded'", "it is 'recorded', but its columns is_open and may_have_made are (False, True)"),
+        ("state = 'recorded'", "it is 'recorded' with the task 'task-1'"),
         ("may_have_made = FALSE", "it is 'done', but its columns is_open and may_have_made are (False, False)"),
         ("task_id = NULL", "it is 'done' with the task None"),
+        ("task_id = ''", "it is 'done' with the task ''"),
         ("task_id = 'task-2'", "its task 'task-2' is not known"),
         ("claimed_at = 1", "it has ended, but a worker has claimed it"),
         ("recorded_at = 9000000000000000000", "9000000000000000000 is not a time"),
@@ -361,6 +362,24 @@ def test_a_create_whose_fields_or_labels_cannot_be_read_is_unreadable(
     assert told.why == why
     found = [(each.code, each.message) for each in journal.check()]
     assert found == [(DamageCode.WRONG_CREATE, f"create {number}: {why}") for number in (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("task_id = ''", "it is 'done' with the task ''"),
+        ("task_id = NULL", "it is 'done' with the task None"),
+        ("state = 'refused'", "it is 'refused' with the task 'task-1'"),
+        ("state = 'oops'", "'oops' is not a state of a create"),
+    ],
+)
+def test_a_create_whose_state_and_task_do_not_fit_is_unreadable(journal: SqlJournal, change: str, why: str) -> None:
+    creates = journal.creates(V1)
+    done(creates, key="order 5")
+    with journal.database.transaction() as connection:
+        connection.exec_driver_sql(f"UPDATE lifecycle_creates SET {change}")
+
+    assert raised(lambda: creates.find("order 5")).why == why
 
 
 def raised(call: Callable[[], object]) -> UnreadableCreate:
