@@ -265,8 +265,11 @@ class Conformance(Graph[S, E]):
         Raises:
             UnknownName: `previous` or `state` is not declared.
             ValueError: `mode` is neither "exact" nor "sampled".
+            TypeError: `ended` is not True or False.
         """
         require_mode(mode)
+        if not isinstance(ended, bool):
+            raise TypeError(f"ended must be True or False, not {shortened(ended)}")
         for each in (previous, state):
             if each is not None:
                 self._require_state(each)
@@ -297,7 +300,14 @@ class Conformance(Graph[S, E]):
             deviation: the deviation, as `check_step` returns it.
             previous: the state of the row before, unknown statuses left out; None at the first.
             status: the status that was reported, declared or not.
+        Raises:
+            UnknownName: `previous` is not declared.
+            TypeError: `deviation` is not a Deviation.
         """
+        if not isinstance(deviation, Deviation):
+            raise TypeError(f"deviation must be one that check_step returns, not {shortened(deviation)}")
+        if previous is not None:
+            self._require_state(previous)
         after = "at the start" if previous is None else f"after {quoted(previous)}"
         is_unknown = deviation.code is FindingCode.UNKNOWN_STATUS
         declared_by = self._declared_by(status, self._system.states) if is_unknown else None

@@ -229,6 +229,18 @@ def test_check_step_raises_for_an_unknown_mode() -> None:
         V1_FULL.check_step(None, V1State.CREATED, mode=cast("Mode", "strict"))
 
 
+def test_arguments_of_another_kind_are_refused() -> None:
+    declared, odd = cast("Lifecycle[str, str]", V1_FULL), cast("Any", "no")
+    with pytest.raises(TypeError, match="ended must be True or False, not 'no'"):
+        declared.check_step("created", "running", ended=odd)
+    with pytest.raises(TypeError, match="deviation must be one that check_step returns, not 'no'"):
+        declared.describe_deviation(odd, None, "running")
+    deviation = declared.check_step(None, "running")
+    assert deviation is not None
+    with pytest.raises(UnknownName, match="zombie"):
+        declared.describe_deviation(deviation, "zombie", "running")
+
+
 def test_the_statuses_of_a_channel_are_its_states_and_then_its_aliases() -> None:
     states = {str(state.name): str(state.name) for state in V1_FULL.states}
 
