@@ -491,6 +491,12 @@ def test_a_delivery_for_an_unreadable_task_is_recorded_and_acknowledged(tmp_path
     assert other.outcome is DeliveryOutcome.RECORDED
 
 
+def test_a_lifecycle_of_another_service_is_refused() -> None:
+    other: Any = V3_FULL
+    with pytest.raises(ValueError, match="the lifecycle 'v3-full' is not one of 'v1'"):
+        Webhooks("v1", secret=SECRET, journal=MemoryJournal(), lifecycle=other)
+
+
 def test_a_callback_that_raises_is_logged_and_the_delivery_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no idea")

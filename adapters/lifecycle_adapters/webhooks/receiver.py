@@ -20,7 +20,7 @@ from typing import Any, cast
 from lifecycle.errors import AdapterError, UnknownName, UnreadableRecord, shortened
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport, checked_clock
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import require, require_callback, require_lifecycle, require_number
+from lifecycle_adapters.argument_checks import require, require_callback, require_number
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.webhook_binding import StatusUpdate, WebhookBinding
 from lifecycle_adapters.services.registry import service as service_of
@@ -94,9 +94,9 @@ class Webhooks:
     Raises:
         UnknownName: there is no such service, or the lifecycle does not declare the channel of its webhooks.
         ValueError: the service declares no webhooks; its binding has parameters that are not filled in, without which
-            its lifecycle is not that of a client (`HttpBinding.with_parameters`); `lifecycle` is of another scope
-            than the binding; there is no secret, or one is empty, cannot be encoded in UTF-8, or is not base64
-            although the service's are; or the time of `clock` has no zone.
+            its lifecycle is not that of a client (`HttpBinding.with_parameters`); `lifecycle` has a command for which
+            the service has no call, or is of another scope than the binding; there is no secret, or one is empty,
+            cannot be encoded in UTF-8, or is not base64 although the service's are; or the time of `clock` has no zone.
         TypeError: a secret is not a string, or another argument has the wrong type.
     """
 
@@ -124,14 +124,12 @@ class Webhooks:
                 f"{binding.name!r} needs {', '.join(binding.parameters)}: fill the binding `with_parameters`"
             )
         self._signers = required(made)
-        if lifecycle is not None:
-            require_lifecycle(lifecycle)
         require(journal, Journal, "journal must be a journal, such as SqlJournal('j.db')")
         require_callback(on_report, "on_report", "reports")
         require_number(max_body_bytes, "max_body_bytes", kind=int, at_least=1)
         self._service = binding.name
         self._webhooks: WebhookBinding = webhooks
-        self._lifecycle: Lifecycle[Any, Any] = binding.in_scope(binding.lifecycle if lifecycle is None else lifecycle)
+        self._lifecycle: Lifecycle[Any, Any] = binding.in_scope(binding.governed_by(lifecycle))
         self._lifecycle.statuses(channel=webhooks.channel)
         self._journal = journal
         self._clock = checked_clock(clock)
