@@ -18,6 +18,11 @@ from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra
 NAMELESS = "?"
 """The name of a document, or of a declaration, that has none."""
 
+LONGEST_TEXT = 5_000_000
+"""The most characters or bytes of a declaration: the reader of YAML takes seconds for as many."""
+
+_BYTE_ORDER_MARK = "\ufeff"
+
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 _NESTING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
@@ -56,9 +61,13 @@ class Document:
 
 
 def read_json(text: str | bytes) -> Document:
-    """Read JSON. Raises DefinitionError if the text is not JSON."""
-    _require_text(text)
-    text = text if isinstance(text, str) else _decoded("JSON", text, json.detect_encoding(text))
+    """Read JSON. Raises DefinitionError if the text is not JSON, or too long."""
+    _require_text("JSON", text)
+    text = (
+        text.removeprefix(_BYTE_ORDER_MARK)
+        if isinstance(text, str)
+        else _decoded("JSON", text, json.detect_encoding(text))
+    )
     try:
         value = json.loads(text, parse_int=_whole)
     except json.JSONDecodeError as error:
@@ -139,19 +148,21 @@ def _path(place: list[str | int | None]) -> Path:
     return tuple(each for each in place if each is not None)
 
 
-def _require_text(text: object) -> None:
+def _require_text(language: str, text: object) -> None:
     if not isinstance(text, str | bytes):
         raise TypeError(f"a declaration is read from a text or bytes, not from {text!r:.80}; use from_file for a file")
+    if len(text) > LONGEST_TEXT:
+        raise _bad_document(language, ValueError(f"it is longer than {LONGEST_TEXT:,} characters or bytes"), 1)
 
 
 def read_yaml(text: str | bytes) -> Document:
     """Read YAML.
 
     Raises:
-        DefinitionError: the text is not YAML.
+        DefinitionError: the text is not YAML, or too long.
         MissingExtra: the extra `yaml` is not installed.
     """
-    _require_text(text)
+    _require_text("YAML", text)
     yaml = require_yaml()
     if isinstance(text, bytes):
         is_wide = text.startswith((b"\xff\xfe", b"\xfe\xff"))  # a byte order mark

@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 from lifecycle.conformance import Channel, Conformance
 from lifecycle.declaration import Alias, Declaration, Event, Invariant, Row, Rule, State, Transition, Transitions
 from lifecycle.digest import digest_of
-from lifecycle.documents import Document, read_json, read_yaml, require_yaml
+from lifecycle.documents import LONGEST_TEXT, Document, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, not_made, shortened
 from lifecycle.findings import bad_value, for_editors, made_from, name_in
 from lifecycle.table import E, Origin, S, require_iterable
@@ -295,7 +295,8 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             text: the declaration.
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
-            DefinitionError: the text is not JSON, the declaration is not sound, or a name is not in its enumeration.
+            DefinitionError: the text is not JSON or longer than 5 MB, the declaration is not sound, or a name is not in
+                its enumeration.
             TypeError: `text` is neither a text nor bytes, or `states` or `events` is not a class of texts.
         """
         return lifecycle_in(read_json(text), states, events)
@@ -314,7 +315,8 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             text: the declaration.
             states, events: the enumerations of its names; they stay text if omitted.
         Raises:
-            DefinitionError: the text is not YAML, the declaration is not sound, or a name is not in its enumeration.
+            DefinitionError: the text is not YAML or longer than 5 MB, the declaration is not sound, or a name is not in
+                its enumeration.
             TypeError: `text` is neither a text nor bytes, or `states` or `events` is not a class of texts.
             MissingExtra: the extra `yaml` is not installed.
         """
@@ -500,7 +502,7 @@ def read_file(path: str | FilePath) -> Document:
     """Read a file: YAML if its name ends in .yaml or .yml, otherwise JSON.
 
     Raises:
-        DefinitionError: the file is not JSON or YAML.
+        DefinitionError: the file is not JSON or YAML, or is longer than 5 MB.
         MissingExtra: the file is YAML, and the extra `yaml` is not installed.
         OSError: the file cannot be read, or is a device.
     """
@@ -508,7 +510,8 @@ def read_file(path: str | FilePath) -> Document:
     if path.is_char_device() or path.is_block_device():
         raise OSError(f"{path} is a device, which may never end; give a file or a pipe")
     read = read_yaml if path.suffix.lower() in (".yaml", ".yml") else read_json
-    content = path.read_bytes()
+    with path.open("rb") as file:
+        content = file.read(LONGEST_TEXT + 1)  # one more, which the reader refuses
     try:
         return replace(read(content), source=str(path))
     except DefinitionError as error:

@@ -420,6 +420,7 @@ def test_a_scheme_that_cannot_be_meant_is_refused(changes: dict[str, Any], expec
             {"task_field": "t", "status_field": "s", "kinds": ["done"]},
             ["kind_field: must be given, since there are `kinds`"],
         ),
+        ({"update_of": str, "channel": ""}, ["channel: must not be empty: give one such as 'webhook'"]),
         ({"update_of": str, "time_field": "at"}, ["time_field: must be left out: `update_of` returns it"]),
         (
             {"signature": "gitub", "task_field": "t", "status_field": "s"},

@@ -321,6 +321,25 @@ def test_findings_of_a_text_name_the_line(old: str, new: str, expected: str) -> 
     assert all("(line " in line for line in listed)
 
 
+def test_a_text_that_is_too_long_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
+    text = "#" * 5_000_001
+    (tmp_path / "job.yaml").write_text(text)
+
+    for read in (
+        lambda: Lifecycle.from_yaml(text),
+        lambda: Lifecycle.from_json(text.encode()),
+        lambda: Lifecycle.from_file(tmp_path / "job.yaml"),
+    ):
+        with pytest.raises(DefinitionError, match="it is longer than 5,000,000 characters or bytes"):
+            read()
+
+
+def test_a_byte_order_mark_before_json_is_no_part_of_it() -> None:
+    text = "\ufeff" + V1.to_json()
+
+    assert Lifecycle.from_json(text) == Lifecycle.from_json(text.encode()) == Lifecycle.from_json(V1.to_json())
+
+
 LONG = "7" * 5_000
 
 

@@ -6,6 +6,7 @@ fault_middleware.py injects them. They are kept in memory only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import lru_cache
@@ -86,6 +87,11 @@ def _without_framing(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+def _is_json(body: JsonValue) -> JsonValue:
+    json.dumps(body, allow_nan=False)  # raises ValueError for NaN and infinity, which pydantic takes for JSON
+    return body
+
+
 _VALUE = r"^([!-~]([ -~]*[!-~])?)?$"
 Headers = Annotated[
     dict[Annotated[str, Field(pattern=_NAME)], Annotated[str, Field(pattern=_VALUE)]],
@@ -123,7 +129,7 @@ class CallFault(BaseModel):
     seconds: Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)] = 0.0
     status_code: Annotated[int, Field(ge=200, le=599), WHOLE] = 500
     headers: Headers = {}
-    body: JsonValue = None
+    body: Annotated[JsonValue, AfterValidator(_is_json)] = None
 
     def matches(self, call: RecordedCall) -> bool:
         """Return whether the fault matches the call."""

@@ -368,8 +368,8 @@ class HttpBinding(Declared, Generic[S, E]):
         yield from _wrong_further_calls(self.further_calls)
 
     def _wrong_texts(self) -> Iterator[Mistake]:
-        if not self.name:
-            yield ("name",), "must not be empty: give one such as 'printer'"
+        if not (self.name and self.name.isprintable()):
+            yield ("name",), f"must be printable text such as 'printer', not {self.name!r:.80}"
         if "" in self.limits_tasks:
             yield ("limits_tasks",), "has an empty text, which every response contains"
         path = self.base_path

@@ -198,7 +198,8 @@ def retry_after_s(headers: Mapping[str, str], *, as_of: datetime) -> float | Non
     """
     value = headers.get("retry-after", "").strip()
     try:
-        seconds = float(value) if value.isascii() else math.nan
+        # `float` also accepts digits of other scripts, and underscores between them.
+        seconds = float(value) if value.isascii() and "_" not in value else math.nan
     except ValueError:
         until_at = _date(value)
         if until_at is None:

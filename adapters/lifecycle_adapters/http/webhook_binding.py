@@ -250,6 +250,8 @@ class WebhookBinding(Declared):
                 yield (name,), "must be given, or `update_of`"
             yield from wrong_path((name,), getattr(self, name))
         yield from wrong_path(("kind_field",), self.kind_field)
+        if not self.channel:
+            yield ("channel",), "must not be empty: give one such as 'webhook'"
         if self.kinds and self.kind_field is None:
             yield ("kind_field",), "must be given, since there are `kinds`"
         if inspect.iscoroutinefunction(self.update_of):

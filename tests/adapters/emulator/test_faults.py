@@ -233,6 +233,11 @@ def test_an_invalid_fault_is_refused(emulator: Emulator, http: httpx2.Client, fi
     assert emulator.faults() == []
 
 
+def test_a_body_that_no_json_can_hold_is_refused(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        emulator.fault("status", body={"cost": float("nan")})
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "expected"),
     [

@@ -60,12 +60,13 @@ MAY_BE_NONE: dict[Any, set[str]] = {
     WebhookBinding: {"task_field", "status_field", "time_field", "kind_field", "update_of"},
 }
 # fmt: on
-# By the `pages` of this one, its key variable, what it signs, and its kinds.
+# By the `pages` of this one, its key variable, its sessions, what it signs, and its kinds.
 NEEDED = {
     (ListCall, "page_parameter"),
     (ListCall, "next_field"),
     (HttpBinding, "session"),
     (HttpBinding, "authentication"),
+    (HttpBinding, "session"),
     (SignatureScheme, "timestamp_header"),
     (SignatureScheme, "id_header"),
     *((WebhookBinding, name) for name in ("task_field", "status_field", "kind_field")),
@@ -162,8 +163,9 @@ def test_message_shows_what_is_right(changes: dict[str, Any], wanted: str) -> No
 
 
 def test_binding_and_page_parameter_have_names() -> None:
-    with pytest.raises(DefinitionError, match=r"^binding '' is not sound, 1 finding:\n.*name: must not be empty"):
-        replace(V1, name="")
+    for name in ("", "a\nb", "\x1b[31m", "\ud800"):
+        with pytest.raises(DefinitionError, match=r"is not sound, 1 finding:\n.*name: must be printable text such as "):
+            replace(V1, name=name)
     with pytest.raises(DefinitionError, match="page_parameter: must be printable text such as 'page', not ''"):
         replace(listing_of(V1), page_parameter="")
 

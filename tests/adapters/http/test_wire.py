@@ -499,6 +499,7 @@ DATE = {"date": "Fri, 02 Jan 2026 03:04:05 GMT"}
         ("Thu, 01 Jan 2026 00:00:00 GMT", 0.0),
         ("", None),
         ("soon", None),
+        ("1_0", None),
         ("nan", None),
         ("inf", None),
         ("1e999", None),
