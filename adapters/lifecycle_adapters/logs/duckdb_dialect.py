@@ -30,8 +30,10 @@ def _shown(cell: str, type_name: str) -> str:
         return f"CASE WHEN {cell} IS NOT NULL THEN {literal(f'a value of type {type_name}')} END"
     us = _us_of_timestamp(cell, type_name)
     is_infinite = f"{cell} IN (CAST('infinity' AS {type_name}), CAST('-infinity' AS {type_name}))"
-    return f"""CASE WHEN {us} BETWEEN -{_SHOWN_US} AND {_SHOWN_US} OR {is_infinite} THEN {text}
-                    WHEN {cell} IS NOT NULL THEN 'more than 290,000 years from 1970' END"""
+    # DuckDB also computes a cast for rows that its branch of a CASE leaves out; a NULL in its operand is harmless.
+    writable = f"CASE WHEN {us} BETWEEN -{_SHOWN_US} AND {_SHOWN_US} OR {is_infinite} THEN {cell} END"
+    beyond = f"CASE WHEN {cell} IS NOT NULL THEN 'more than 290,000 years from 1970' END"
+    return f"COALESCE(CAST({writable} AS VARCHAR), {beyond})"
 
 
 _SHOWN_US = 9_200_000_000_000_000_000  # some 291,500 years

@@ -140,6 +140,23 @@ def test_file_with_a_time_that_is_too_large_for_microseconds_is_broken(tmp_path:
         read(far)
 
 
+@pytest.mark.parametrize(
+    "details", [[FAR], [FAR, "infinity"], [FAR, "-infinity"], ["infinity", FAR, "-infinity", None]], ids=str
+)
+def test_time_that_duckdb_cannot_write_rejects_its_row(tmp_path: Path, details: list[str | None]) -> None:
+    times = {
+        FAR: "make_timestamp('-9223372036854775808'::BIGINT)",
+        "infinity": "'infinity'::TIMESTAMP",
+        "-infinity": "'-infinity'::TIMESTAMP",
+        None: "TIMESTAMP '1970-01-01'",
+    }
+    rows = (f"SELECT 'a' AS task_id, {times[each]} AS \"at\", 's' AS status" for each in details)
+    log = write_parquet(tmp_path / "a.parquet", " UNION ALL ".join(rows))
+
+    expected = [(each and RejectReason.TIME_OUT_OF_RANGE, each) for each in details]
+    assert [(record.fault, record.detail) for record in read(log)] == expected
+
+
 def test_column_that_is_not_read_may_hold_any_time(tmp_path: Path) -> None:
     log = write_times(tmp_path / "a.parquet", "ms", columns="'a' AS task_id, moment, 's' AS status")
     assert [record.task for record in read(log, columns=Columns(at=None))] == ["a", "a"]
