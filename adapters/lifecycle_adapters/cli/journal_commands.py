@@ -387,13 +387,20 @@ def export(
     JSON Lines are exact. A CSV is safe to open in a spreadsheet: a cell that would be a formula begins with an
     apostrophe, and control characters are escaped.
 
+    Exit code 1: some reports cannot be read; all others are printed.
+
     Example: lifecycle journal export v4 --journal journal.db --format csv > log.csv
     """
     governing = declared(lifecycle)
     with _opened(journal) as opened:
+        from lifecycle_adapters.journal import UnreadableReports
+
         rows = ({**row, "at": iso(row["at"])} for row in opened.reports(governing))
-        for line in _csv(rows) if output_format == "csv" else _json_lines(rows):
-            typer.echo(line.encode(errors="backslashreplace"), nl=False)
+        try:
+            for line in _csv(rows) if output_format == "csv" else _json_lines(rows):
+                typer.echo(line.encode(errors="backslashreplace"), nl=False)
+        except UnreadableReports as error:
+            fail(str(error), NOT_LEGAL)
 
 
 def _csv(rows: Iterable[dict[str, str]]) -> Iterator[str]:

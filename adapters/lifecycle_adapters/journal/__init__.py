@@ -16,6 +16,7 @@ from lifecycle_adapters.journal.journal_errors import (
     JournalUnavailable,
     JournalVersionMismatch,
     NotAJournal,
+    UnreadableReports,
 )
 from lifecycle_adapters.journal.journal_reader import (
     Changes,
@@ -51,4 +52,5 @@ __all__ = [
     "SqlJournal",
     "SqlTaskJournal",
     "TaskRow",
+    "UnreadableReports",
 ]

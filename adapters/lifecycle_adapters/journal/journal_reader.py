@@ -11,9 +11,9 @@ meaningless. SQLite has one writer at a time, so that ids are in order.
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,8 +28,6 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, declarations, entries, tasks
 from lifecycle_adapters.journal.sql_creates import require_readable_create
 from lifecycle_adapters.journal.transactions import require_object, require_readable
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,8 +379,11 @@ _CURSOR = re.compile("([0-9]{1,18}):([0-9]{1,18})")
 # --- rows of a log --------------------------------------------------------------------------------
 
 
-def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the reports of all tasks of a lifecycle. Raises UnknownName."""
+def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Generator[dict[str, Any], None, Counter[str]]:
+    """Yield the reports of all tasks of a lifecycle, and return the number of those that cannot be read, by task.
+
+    Raises UnknownName.
+    """
     require_recorded(connection, lifecycle.name)
     query = (
         sa.select(tasks.c.task_id, entries.c.as_of, entries.c.status, entries.c.channel)
@@ -390,13 +391,15 @@ def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Iterator[
         .where(tasks.c.lifecycle == lifecycle.name, entries.c.command.is_(None))
         .order_by(entries.c.task, entries.c.as_of, entries.c.id)
     )
+    unreadable = Counter[str]()
     for task_id, at, status, channel in connection.execute(query, execution_options={"yield_per": 1000}):
         try:
             require_readable((task_id, at, status, channel))
-        except ValueError as error:
-            _log.warning("a report cannot be exported", extra={"task_id": task_id, "error": str(error)})
+        except ValueError:
+            unreadable["" if isinstance(task_id, UnreadableValue) else task_id] += 1
             continue
         state = None
         with suppress(UnknownName):  # the declaration no longer has the report's channel
             state = lifecycle.state_of(status, channel=channel)
         yield {"task_id": task_id, "at": at, "status": status if state is None else str(state)}
+    return unreadable

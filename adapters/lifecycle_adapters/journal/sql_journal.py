@@ -41,6 +41,7 @@ from lifecycle_adapters.argument_checks import TaskId, id_text, require, require
 from lifecycle_adapters.journal import forgetting, journal_reader, recorded_declarations, sql_commands, transactions
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.integrity import Damage, verify
+from lifecycle_adapters.journal.journal_errors import UnreadableReports
 from lifecycle_adapters.journal.journal_reader import Changes, Page, Recorded
 from lifecycle_adapters.journal.recorded_declarations import KnownDeclarations, RecordedDeclaration
 from lifecycle_adapters.journal.sql_creates import SqlCreates
@@ -281,13 +282,16 @@ class SqlJournal(ProcessBound):
 
         Raises:
             UnknownName: the journal is not empty, and no task of this lifecycle is recorded; raised with the first row.
+            UnreadableReports: some reports cannot be read; raised after the last row of the others.
             TypeError: `lifecycle` is not a lifecycle.
         """
         require_lifecycle(lifecycle)
 
         def rows() -> Iterator[dict[str, Any]]:
             with self.database.transaction(TransactionMode.SNAPSHOT) as connection:
-                yield from journal_reader.reports(connection, lifecycle)
+                unreadable = yield from journal_reader.reports(connection, lifecycle)
+            if unreadable:
+                raise UnreadableReports(unreadable, where=self.database.where)
 
         return rows()
 

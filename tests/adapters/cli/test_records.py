@@ -719,6 +719,24 @@ def test_an_export_for_spreadsheets_has_no_formula_and_nothing_that_a_terminal_o
     assert [row["task_id"] for row in exact] == [each for each in odd for _ in range(2)]
 
 
+@pytest.mark.parametrize("name", ["jsonl", "csv"])
+def test_an_export_names_the_tasks_whose_reports_it_cannot_read(record: SqlJournal, journal: str, name: str) -> None:
+    for task_id in ("good", "b\x1bad", "worse", "nameless"):
+        live(record, task_id, "created", "running")
+    with closing(sqlite3.connect(journal)) as database, database:
+        database.execute("UPDATE lifecycle_entries SET status = x'ff' WHERE id IN (3, 4)")
+        database.execute("UPDATE lifecycle_entries SET as_of = 9223372036854775807 WHERE id = 6")
+        database.execute("UPDATE lifecycle_tasks SET task_id = x'ff' WHERE task_id = 'nameless'")
+
+    exported = call("journal", "export", "v1-full", "--journal", journal, "--format", name)
+
+    assert exported.exit_code == 1
+    found = [line for line in exported.stdout.splitlines() if "task_id,at" not in line]
+    assert [("good" in line, "worse" in line) for line in found] == [(True, False), (True, False), (False, True)]
+    unread = "'b\\x1bad', 'worse', a task without a readable id"
+    assert f": 5 reports cannot be read, of {unread}; run `lifecycle journal check`\n" in exported.stderr
+
+
 def test_an_export_has_one_row_for_each_report(record: SqlJournal, journal: str) -> None:
     live(record, "t1", "created", "running")
     record.task(V1_FULL, "t1").add_report(Report("started", NOW + timedelta(seconds=2), "webhook"))

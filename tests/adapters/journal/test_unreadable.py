@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,14 @@ import sqlalchemy as sa
 
 from lifecycle import Lifecycle, UndeclaredState, UnreadableRecord
 from lifecycle.journal import CommandRecord, Delivery, Report, ReportEntry, RequestContext, TaskReport
-from lifecycle_adapters.journal import DamageCode, RecordedReport, RecordedUnreadable, SqlJournal, schema
+from lifecycle_adapters.journal import (
+    DamageCode,
+    RecordedReport,
+    RecordedUnreadable,
+    SqlJournal,
+    UnreadableReports,
+    schema,
+)
 from lifecycle_adapters.journal.integrity import verify
 from tests.adapters.journal.acting import at
 from tests.adapters.journal.conftest import OpenJournal
@@ -201,14 +208,15 @@ def test_changes_and_history_return_the_entry_as_unreadable(journal: SqlJournal)
     assert [type(each) for each in journal.history("good-1")] == [RecordedReport, RecordedUnreadable]
 
 
-def test_reports_are_exported_without_the_entry(
-    journal: SqlJournal, bad_entry: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    rows = [row["task_id"] for row in journal.reports(OLD)]
-
+def test_reports_are_exported_without_the_entry_and_then_raise_an_error(journal: SqlJournal, bad_entry: str) -> None:
     has_bad_time = bad_entry == "a time after all time"
+    rows: list[str] = []
+
+    with pytest.raises(UnreadableReports) if has_bad_time else nullcontext() as raised:
+        rows.extend(row["task_id"] for row in journal.reports(OLD))
+
     assert rows == ["good-1", *([] if has_bad_time else ["good-1"]), "good-2", "good-2"]
-    assert len([each for each in caplog.records if each.levelname == "WARNING"]) == has_bad_time
+    assert raised is None or raised.value.tasks == {"good-1": 1}
 
 
 @pytest.mark.usefixtures("bad_entry")
