@@ -77,6 +77,7 @@ ONE_WAY = {
         render <- logs.* <- cli.*
         argument_checks <- connection_strings
         connection_strings, private_files <- journal.*, logs.* <- cli.*
+        connection_strings <- drift.loading
         spreadsheets <- logs.*, cli.*
         drift.drift_errors <- drift.document <- drift.schemas, drift.located
         drift.differences, drift.calls <- drift.located <- drift.requests, drift.responses <- drift.comparison <- drift

@@ -21,9 +21,10 @@ _NOT_A_DSN = (
     " (or, for a file whose name looks like one, begin the path with ./)"
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# A URL with a typing error: its scheme without the two slashes, or user:password@ with no scheme at all.
+# A URL with a typing error: its scheme without the two slashes, or user:password@ with one slash or no scheme at all.
 _POSTGRES = re.compile(r"\s*postgres(?:ql)?(?:\+\w*)?\s*[:/]", re.IGNORECASE)
-_WITH_PASSWORD = re.compile(r"[^/\\\s]+:[^/\\\s]*@")
+_WITH_PASSWORD = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:/)?[^/\\\s]+:[^/\\\s]*@")
+_SECRET_OF_URL = re.compile(r"(?<=:/)(/?(?:[^\s'\":/@]*:)?)[^\s'\"]*@")
 _KEYWORDS = ("host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode", "sslpassword",
              "options")  # fmt: skip
 _KEYWORD = re.compile(r"(?:^|\s)([A-Za-z_]+)\s*=")
@@ -31,8 +32,17 @@ _KEYWORD = re.compile(r"(?:^|\s)([A-Za-z_]+)\s*=")
 
 def is_url(text: str) -> bool:
     """Return whether a text is meant to be a URL of any kind, also if it is mistyped; it may contain a password."""
-    mistyped = _POSTGRES.match(text) or _WITH_PASSWORD.match(text)
-    return ("://" in text or mistyped is not None) and not is_dsn(text)
+    return (may_hold_password(text) or _POSTGRES.match(text) is not None) and not is_dsn(text)
+
+
+def may_hold_password(text: str) -> bool:
+    """Return whether a text is a URL, or a mistyped one with `user:password@`."""
+    return "://" in text or _WITH_PASSWORD.match(text) is not None
+
+
+def without_passwords(text: str) -> str:
+    """Return a message without the passwords of the URLs in it, and without a user that has none: it may be a key."""
+    return _SECRET_OF_URL.sub(r"\1***@", text)
 
 
 def is_dsn(text: str) -> bool:

@@ -22,6 +22,7 @@ from rich.text import Text
 from lifecycle import Severity
 from lifecycle.errors import CommandError, CreateError, IllegalTransition, LifecycleError, WaitTimedOut
 from lifecycle_adapters.cli.json_documents import outcome_document
+from lifecycle_adapters.connection_strings import may_hold_password, without_passwords
 
 LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
@@ -145,7 +146,8 @@ def _discard_output() -> None:
 
 def os_error_text(error: OSError) -> str:
     """Return the message of an OSError, with its file if it names one."""
-    where = "" if error.filename is None else f": {error.filename}"
+    is_shown = error.filename is not None and not may_hold_password(str(error.filename))
+    where = f": {error.filename}" if is_shown else ""
     return shown(f"{error.strerror or error}{where}")
 
 
@@ -169,7 +171,7 @@ def not_empty(given: str | None) -> str | None:
 
 def fail(message: str, code: int) -> NoReturn:
     """Print what is wrong, one line for each line of the message, and end the command with an exit code."""
-    first, *further = message.splitlines() or [""]
+    first, *further = without_passwords(message).splitlines() or [""]  # an argument in it may be a URL with a password
     say(("lifecycle: ", "bold red"), shown(first), stderr=True)
     for line in further:
         say(shown(line), stderr=True)

@@ -92,7 +92,8 @@ def _webhook(url: str, secret: str | None) -> Webhook:
     try:
         return Webhook.model_validate({"url": url, "secret": secret})
     except ValidationError as error:
-        fail(f"{shown(url)} is not a URL for a webhook: {error.errors()[0]['msg']}", BAD_INPUT)
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        fail(f"--webhook is not the URL of a receiver: {reason}", BAD_INPUT)
 
 
 def _followed(given: str) -> tuple[str, Lifecycle[str, str]]:

@@ -58,8 +58,8 @@ def fetched(url: str, *, allow_private: bool, timeout_s: float, limit_bytes: int
     """
     try:
         target = httpx2.URL(url)
-    except httpx2.InvalidURL as error:
-        raise UnusableDocument(f"the URL of the document is malformed: {error}") from None
+    except httpx2.InvalidURL:  # its message may contain a part of a password
+        raise UnusableDocument("the URL of the document is malformed") from None
     shown = str(target.copy_with(query=None, fragment=None, username=None, password=None))
     if target.userinfo:
         raise UnusableDocument(f"{shown}: give a URL without user and password, or fetch the document into a file")

@@ -54,7 +54,7 @@ def _without_user(url: AnyHttpUrl) -> AnyHttpUrl:
 class WebhookTarget(BaseModel):
     """The URL that messages are sent to, and the retry delays: the part of a webhook that is not secret."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # a URL or secret must not be shown
 
     url: Annotated[AnyHttpUrl, AfterValidator(_without_user)]
     retry_after_s: tuple[Seconds, ...] = (0.1, 0.5, 2.0)
@@ -65,8 +65,6 @@ class Webhook(WebhookTarget):
 
     A message whose response is not 2xx is sent again after each delay of `retry_after_s` (seconds) in turn.
     """
-
-    model_config = ConfigDict(hide_input_in_errors=True)  # an error must not show an invalid secret either
 
     secret: Annotated[SecretStr, Field(min_length=1)]
 

@@ -939,6 +939,31 @@ def test_a_port_that_is_no_number_is_one_line(place: str) -> None:
     assert "zz" not in result.stderr
 
 
+URLS = [f"http://u:{KEY}@127.0.0.1/x", f"http:/u:{KEY}@h", f"ftp://u:a/{KEY}@h", f"http://u:{KEY}@h:99999999/x"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("serve", "--webhook-secret", "s3cret", "--webhook"),
+        ("serve", "--lifecycle"),
+        ("serve", "--api"),
+        ("status", "x", "--api", "v1", "--base-url"),
+        ("tasks", "--journal"),
+        ("check", "v1-full"),
+        ("drift", "v1-full"),
+        ("show",),
+    ],
+    ids=" ".join,
+)
+def test_a_refusal_shows_no_password_of_a_url(command: tuple[str, ...]) -> None:
+    for url in (*URLS, f"u:{KEY}@h/x") if command != ("serve", "--lifecycle") else URLS:
+        result = call(*command, url)
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert KEY not in result.output
+
+
 def test_a_password_in_a_url_is_never_shown() -> None:
     result = call("tasks", "--journal", f"postgresql://someone:{KEY}@127.0.0.1:1/none")
 

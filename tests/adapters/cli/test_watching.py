@@ -181,7 +181,10 @@ def test_what_is_to_be_watched_must_be_known(server: dict[str, str]) -> None:
     ("arguments", "said"),
     [
         (["--webhook", "http://127.0.0.1:1/"], "a webhook needs a secret"),
-        (["--webhook", "nonsense", "--webhook-secret", "s3cret"], "nonsense is not a URL for a webhook"),
+        (
+            ["--webhook", "nonsense", "--webhook-secret", "s3cret"],
+            "--webhook is not the URL of a receiver: Input should be a",
+        ),
     ],
 )
 def test_a_webhook_needs_a_secret_and_a_url(arguments: list[str], said: str) -> None:

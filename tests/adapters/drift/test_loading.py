@@ -255,6 +255,15 @@ def test_a_url_with_a_password_is_refused_and_not_shown() -> None:
     assert str(raised.value).startswith("https://printer.invalid/api.json: give a URL without user and password")
 
 
+@pytest.mark.parametrize(
+    "url", ["http://me:secret/@h/", "http://me:x@h:secret/", "http:/me:secret@h/x", "me:secret@h/x"]
+)
+def test_no_part_of_a_malformed_url_with_a_password_is_shown(url: str) -> None:
+    with pytest.raises(UnusableDocument) as raised:
+        load(url)
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize("url", ["http://", "http://[", "http://a b/", "https://printer.invalid:99999/"])
 def test_a_malformed_url_is_a_clear_error(url: str) -> None:
     with pytest.raises(UnusableDocument):
