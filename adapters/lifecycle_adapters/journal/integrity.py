@@ -38,7 +38,7 @@ class DamageCode(StrEnum):
     BROKEN_HISTORY = "broken_history"  # an entry does not follow from those before it
     WRONG_STATE = "wrong_state"  # the stored state is not the one that the history leads to
     UNLAWFUL_COMMAND = "unlawful_command"  # an event that a command's lifecycle refuses, or an attempt out of order
-    WRONG_COMMAND = "wrong_command"  # a command's row is not what its events lead to
+    WRONG_COMMAND = "wrong_command"  # a command's row is not what its events lead to, or a name in it is not declared
     WRONG_CREATE = "wrong_create"  # a create's row is inconsistent
     SEVERAL_OPEN = "several_open"  # two commands of a task are in flight
     UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer does
@@ -137,8 +137,9 @@ _MOST_WRONG = 100  # of one column: one mistake often affects all of its rows
 
 @dataclass(slots=True)
 class _CommandReplay:
-    """The state of a command after the replay of its entries."""
+    """The state of a command after the replay of its entries; `declaration` is the number of its intent's."""
 
+    declaration: int
     state: str = COMMAND.initial
     attempts: int = 0
 
@@ -204,13 +205,10 @@ class _TaskCheck:
         status, channel = row[entries.c.status], row[entries.c.channel]
         if before != self.state:
             return f"it was judged in {before!r}, the history leads to {self.state!r}"
-        declaration = self.declarations.get(row[entries.c.declaration])
-        if declaration is None:
-            self.missing[row[entries.c.declaration]] = None
+        declaration = self._declaration(row[entries.c.declaration])
+        if declaration is None or declaration.lifecycle is None:
             return None
         lifecycle = declaration.lifecycle
-        if lifecycle is None:
-            return None
         undeclared = [each for each in (before, state) if each is not None and each not in declaration.states]
         if undeclared:
             self.undeclared |= dict.fromkeys(undeclared)
@@ -236,9 +234,16 @@ class _TaskCheck:
                     pass
         return None if kept == state else f"{kept!r} should have been kept, not {state!r}"
 
+    def _declaration(self, number: int) -> StoredDeclaration | None:
+        """Return a declaration, or note that it is missing."""
+        found = self.declarations.get(number)
+        if found is None:
+            self.missing[number] = None
+        return found
+
     def _event(self, row: RowMapping) -> Iterator[Damage]:
         number: int = row[entries.c.command]
-        replay = self.replays.setdefault(number, _CommandReplay())
+        replay = self.replays.setdefault(number, _CommandReplay(row[entries.c.declaration]))
         try:
             event = row[entries.c.event]
             if event is not None:
@@ -272,6 +277,19 @@ class _TaskCheck:
             if now != replay.leads_to:
                 message = f"command {number} is kept as {now}, its entries lead to {replay.leads_to}"
                 yield self._damage(DamageCode.WRONG_COMMAND, None, message)
+            if undeclared := self._undeclared_names(row, replay.declaration):
+                message = f"command {number}: not declared: {', '.join(map(repr, undeclared))}"
+                yield self._damage(DamageCode.WRONG_COMMAND, None, message)
+
+    def _undeclared_names(self, row: RowMapping, number: int) -> list[str]:
+        """Return which of a command's name and its source are not in a declaration."""
+        declaration = self._declaration(number)
+        if declaration is None or declaration.lifecycle is None:
+            return []
+        command, source = row[commands.c.command], row[commands.c.source]
+        # The source is empty for a stop of a task that could not be read.
+        is_wrong = (command, command not in declaration.commands), (source, source not in {"", *declaration.states})
+        return [name for name, wrong in is_wrong if wrong]
 
     def _damage(self, code: DamageCode, row: RowMapping | None, message: str) -> Damage:
         entry = None if row is None else row[entries.c.id]

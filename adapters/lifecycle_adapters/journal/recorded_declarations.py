@@ -95,6 +95,11 @@ class StoredDeclaration:
         """The names of its states; empty if there is an error."""
         return frozenset() if self.lifecycle is None else frozenset(each.name for each in self.lifecycle.states)
 
+    @cached_property
+    def commands(self) -> frozenset[str]:
+        """The names of its commands; empty if there is an error."""
+        return frozenset() if self.lifecycle is None else frozenset(self.lifecycle.commands)
+
 
 def stored(connection: Connection) -> dict[int, StoredDeclaration]:
     """Return all stored declarations by number."""

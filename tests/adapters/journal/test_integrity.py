@@ -123,6 +123,13 @@ def test_a_command_that_is_kept_otherwise_than_it_lived(journal: SqlJournal, cha
     ]
 
 
+@pytest.mark.parametrize("change", ["command = 'fly'", "command = 'finish'", "source = 'weird'"])
+def test_a_name_in_a_command_that_its_declaration_lacks(journal: SqlJournal, change: str) -> None:
+    assert damaged(journal, f"UPDATE lifecycle_commands SET {change} WHERE id = 2") == [
+        (DamageCode.WRONG_COMMAND, "task-1", None)
+    ]
+
+
 @pytest.mark.parametrize("fields", ["[1]", "null"])
 def test_fields_of_a_command_are_an_object(journal: SqlJournal, fields: str) -> None:
     assert damaged(journal, f"UPDATE lifecycle_commands SET fields = '{fields}' WHERE id = 2") == [
