@@ -7,7 +7,7 @@ import dataclasses
 import io
 import itertools
 import json
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -45,7 +45,7 @@ from lifecycle_adapters.cli.times import iso, parse_time
 from lifecycle_adapters.spreadsheets import cell
 
 if TYPE_CHECKING:
-    from lifecycle_adapters.http import RecoveredCreate
+    from lifecycle_adapters.http import Client, RecoveredCreate
     from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedCreate, RecordedReport, SqlJournal
 
 JournalAt = Annotated[
@@ -242,20 +242,14 @@ def recover(
         pass
     from lifecycle_adapters.http import RecoveredCreate
 
-    adopted = assignments("--adopt", adopt, adoption)
+    adopted = assignments("--adopt", dict.fromkeys(adopt or ()), adoption)
     for create in abandon or ():
         if create in adopted:
             fail(f"create {shown(create)!r} is in --adopt and in --abandon; it has one outcome", BAD_INPUT)
     with client_of(
         api, base_url, parameter, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from
     ) as client:
-        for create, task in adopted.items():
-            client.adopt_create(create, task)
-        for create in abandon or ():
-            client.abandon_create(create)
-        for task in abandon_command or ():
-            if client.task(task).abandon_command() is None:
-                fail(f"no command of {client.lifecycle.name} task {shown(task)!r} is open", BAD_INPUT)
+        _record_decisions(client, adopted, dict.fromkeys(abandon or ()), dict.fromkeys(abandon_command or ()))
         found = client.recover(wait=wait, dead=dead or ())
         creates = [each for each in found if isinstance(each, RecoveredCreate)]
         recovered = [each for each in found if not isinstance(each, RecoveredCreate)]
@@ -295,6 +289,36 @@ def recover(
         say(f"{settled} settled, {len(left) + unsettled} still open", stderr=True)
     if left or unsettled:
         raise typer.Exit(NOT_LEGAL)
+
+
+def _record_decisions(
+    client: Client[Any, Any], adopted: Mapping[str, str], abandoned: Iterable[str], commands_of: Iterable[str]
+) -> None:
+    """Record what the options say, and print each thing once it is recorded; nothing is if one of them is wrong."""
+    lifecycle = client.lifecycle
+    creates = client.journal.creates(lifecycle)
+    for create in (*adopted, *abandoned):
+        record = creates.load(create)
+        if not record.is_open:
+            fail(f"{lifecycle.name} create {record.id} has ended: it is {record.state}", BAD_INPUT)
+    for create, task in adopted.items():
+        maker = creates.find_maker(task) or next(each for each, made in adopted.items() if made == task)
+        if maker != create:
+            fail(f"create {create} cannot have made the task {shown(task)!r}: create {maker} did", BAD_INPUT)
+    open_tasks = set(client.journal.open_tasks(lifecycle)) if commands_of else ()
+    for task in commands_of:
+        if task not in open_tasks:
+            fail(f"no command of {lifecycle.name} task {shown(task)!r} is open", BAD_INPUT)
+    for create, task in adopted.items():
+        client.adopt_create(create, task)
+        say(f"{lifecycle.name} create {create}: adopted {shown(task)}", stderr=True)
+    for create in abandoned:
+        client.abandon_create(create)
+        say(f"{lifecycle.name} create {create}: abandoned", stderr=True)
+    for task in commands_of:
+        command = client.task(task).abandon_command()
+        if command is not None:  # otherwise another worker has settled it meanwhile
+            say(f"{lifecycle.name} {shown(task)}: {command.command}: abandoned", stderr=True)
 
 
 def _create_document(each: RecoveredCreate) -> dict[str, Any]:

@@ -344,13 +344,12 @@ def test_a_label_has_a_name(server: dict[str, str]) -> None:
     assert (refused.exit_code, "a label is NAME=TEXT" in refused.stderr) == (2, True)
 
 
-def lose(emulator: Emulator, server: dict[str, str]) -> str:
-    """Create a task whose response is lost, and return the task's id."""
+def lose(emulator: Emulator, server: dict[str, str], number: int = 1) -> str:
+    """Create a task whose response is lost, as the journal's create of this number, and return the task's id."""
     emulator.fault("drop_after", method="POST")
     lost = call("create", "--api", "v1", "Buy milk", "--label", "shop=north", env=server)
-    assert (lost.exit_code, "(create 1)" in lost.stderr) == (1, True)
-    (task,) = emulator.tasks()
-    return task.id
+    assert (lost.exit_code, f"(create {number})" in lost.stderr) == (1, True)
+    return emulator.tasks()[-1].id
 
 
 def test_recover_prints_a_lost_create_with_what_to_type(emulator: Emulator, server: dict[str, str]) -> None:
@@ -370,7 +369,8 @@ def test_recover_prints_a_lost_create_with_what_to_type(emulator: Emulator, serv
     (create,) = document["creates"]
     assert (create["create"], create["state"], create["labels"]) == ("1", "uncertain", {"shop": "north"})
     assert create["candidates"] == [{"task": task, "status": "created"}]
-    assert (settled.exit_code, settled.stdout, settled.stderr) == (0, "", "0 settled, 0 still open\n")
+    assert (settled.exit_code, settled.stdout) == (0, "")
+    assert settled.stderr == f"v1-full create 1: adopted {task}\n0 settled, 0 still open\n"
 
 
 @pytest.mark.parametrize(
@@ -493,9 +493,65 @@ def test_recover_abandons_a_command(emulator: Emulator, server: dict[str, str]) 
     again = call("recover", "--api", "v3", "--abandon-command", session, env=server)
 
     assert hint == f"  if its outcome is no longer needed: add --abandon-command {session}"
-    assert (abandoned.exit_code, abandoned.stderr) == (0, "0 settled, 0 still open\n")
+    assert abandoned.exit_code == 0
+    assert abandoned.stderr == f"v3-full {session}: dispatch: abandoned\n0 settled, 0 still open\n"
     assert (again.exit_code, again.stderr) == (2, f"lifecycle: no command of v3-full task '{session}' is open\n")
     assert "abandoned by a caller" in call("history", session, env=server).stdout
+
+
+def test_recover_abandons_nothing_if_one_of_its_options_is_wrong(emulator: Emulator, server: dict[str, str]) -> None:
+    session = uncertain(emulator, server)
+    abandon = ("recover", "--api", "v3", "--abandon-command", session)
+    wrong = [("--abandon-command", "typo"), ("--abandon", "9"), ("--adopt", f"9={session}")]
+
+    refused = [call(*abandon, *options, env=server) for options in wrong]
+    still_open = call_json("recover", "--api", "v3", env=server)["open"]
+    twice = call(*abandon, "--abandon-command", session, env=server)
+
+    assert [each.exit_code for each in refused] == [2, 2, 2]
+    assert refused[0].stderr == "lifecycle: no command of v3-full task 'typo' is open\n"
+    assert {each.stderr for each in refused[1:]} == {"lifecycle: there is no create '9'\n"}
+    assert still_open == [{"lifecycle": "v3-full", "task": session}]
+    assert twice.exit_code == 0
+    assert twice.stderr == f"v3-full {session}: dispatch: abandoned\n0 settled, 0 still open\n"
+
+
+def test_recover_prints_what_it_recorded_before_it_failed(
+    emulator: Emulator, server: dict[str, str], record: SqlJournal
+) -> None:
+    task, claimed = (call("create", "--api", "v1", "x", env=server).stdout.strip() for _ in range(2))
+    for each in (task, claimed):
+        emulator.fire(each, "start")
+        record.task(V1_FULL, each).add_report(Report("running", NOW))
+    emulator.fault("drop_after", command="pause")
+    emulator.fault("status", method="GET", times=1, status_code=401)
+    assert call("send", "--api", "v1", task, "pause", env=server).exit_code == 1
+    intend(record, claimed)
+
+    failed = call("recover", "--api", "v1", "--abandon-command", task, "--abandon-command", claimed, env=server)
+
+    first, second = failed.stderr.splitlines()
+    assert (failed.exit_code, first) == (1, f"v1-full {task}: pause: abandoned")
+    assert "worker 'w1' has claimed it until" in second
+
+
+def test_recover_counts_a_create_that_is_named_twice_once_and_lets_one_task_have_one_create(
+    emulator: Emulator, server: dict[str, str]
+) -> None:
+    task, _ = (lose(emulator, server, number) for number in (1, 2))
+    adopt, other = ("--adopt", f"1={task}"), ("--adopt", f"2={task}")
+    abandon = ("--abandon", "2")
+
+    both = call("recover", "--api", "v1", *adopt, *other, env=server)
+    adopted = call("recover", "--api", "v1", *adopt, *adopt, env=server)
+    second = call("recover", "--api", "v1", *other, env=server)
+    abandoned = call("recover", "--api", "v1", *abandon, *abandon, env=server)
+
+    for refused in (both, second):
+        said = f"lifecycle: create 2 cannot have made the task '{task}': create 1 did\n"
+        assert (refused.exit_code, refused.stderr) == (2, said)
+    assert adopted.stderr == f"v1-full create 1: adopted {task}\n0 settled, 1 still open\n"
+    assert abandoned.stderr == "v1-full create 2: abandoned\n0 settled, 0 still open\n"
 
 
 def test_recover_abandons_no_command_that_a_living_worker_has_claimed(
