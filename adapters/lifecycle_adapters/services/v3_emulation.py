@@ -234,6 +234,7 @@ _FIRST_STOP = replace(_STOP, response=FirstSession, body=None)
 FIRST_PROFILE = replace(
     PROFILE,
     operations={
+        **PROFILE.operations,
         "create": replace(PROFILE.operations["create"], response=FirstSession, body=FirstRunTask),
         "details": replace(PROFILE.operations["details"], response=FirstSession),
         "list": replace(PROFILE.operations["list"], response=FirstSessionList),

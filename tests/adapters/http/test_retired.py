@@ -34,9 +34,10 @@ def test_a_client_of_another_server_or_service_does_not_warn() -> None:
         warnings.simplefilter("error")
         Client("v1", api_key=KEY, base_url="http://127.0.0.1:1").close()
         for name in services():
-            if name != "v1":
+            if service(name).retired is None:
                 key = None if service(name).authentication is None else KEY
-                Client(service(name), api_key=key).close()
+                parameters = dict.fromkeys(service(name).parameters, "any")
+                Client(service(name), api_key=key, parameters=parameters).close()
 
 
 def test_python_shows_the_warning_by_default(tmp_path: Path) -> None:

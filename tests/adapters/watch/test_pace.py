@@ -41,6 +41,7 @@ def test_a_task_rests_in_states_that_wait_for_the_caller() -> None:
     assert {name: states for name, states in resting.items() if states} == {
         "v1": {"paused"},
         "v1-full": {"paused"},
+        "v2-2025": {"paused"},
         "v3": {"idle"},
         "v3-full": {"idle"},
         "a2a": {"TASK_STATE_INPUT_REQUIRED", "TASK_STATE_AUTH_REQUIRED"},
