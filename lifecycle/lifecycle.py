@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 from lifecycle.conformance import Channel, Conformance
 from lifecycle.declaration import Alias, Declaration, Event, Invariant, Row, Rule, State, Transition, Transitions
 from lifecycle.digest import digest_of
-from lifecycle.documents import LONGEST_TEXT, Document, read_json, read_yaml, require_yaml
+from lifecycle.documents import Document, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, not_made, shortened
 from lifecycle.findings import bad_value, for_editors, made_from, name_in
 from lifecycle.table import E, Origin, S, require_iterable
@@ -510,8 +510,7 @@ def read_file(path: str | FilePath) -> Document:
     if path.is_char_device() or path.is_block_device():
         raise OSError(f"{path} is a device, which may never end; give a file or a pipe")
     read = read_yaml if path.suffix.lower() in (".yaml", ".yml") else read_json
-    with path.open("rb") as file:
-        content = file.read(LONGEST_TEXT + 1)  # one more, which the reader refuses
+    content = path.read_bytes()
     try:
         return replace(read(content), source=str(path))
     except DefinitionError as error:

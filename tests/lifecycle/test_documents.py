@@ -325,11 +325,12 @@ def test_a_text_that_is_too_long_is_refused_before_it_is_parsed(tmp_path: Path) 
     text = "#" * 5_000_001
     (tmp_path / "job.yaml").write_text(text)
 
-    for read in (
+    reads: tuple[Callable[[], object], ...] = (
         lambda: Lifecycle.from_yaml(text),
         lambda: Lifecycle.from_json(text.encode()),
         lambda: Lifecycle.from_file(tmp_path / "job.yaml"),
-    ):
+    )
+    for read in reads:
         with pytest.raises(DefinitionError, match="it is longer than 5,000,000 characters or bytes"):
             read()
 

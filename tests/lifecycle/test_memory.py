@@ -644,7 +644,7 @@ def test_worker_that_joins_is_named_by_a_text() -> None:
 
 
 MADE: Any = TaskReport  # of what no type checker accepts
-MISUSE: dict[str, tuple[Callable[[Any], object], str]] = {
+ARGUMENTS: dict[str, tuple[Callable[[Any], object], str]] = {
     "task": (lambda journal: journal.task("v1", "x"), "lifecycle must be a Lifecycle.*not 'v1'"),
     "task id": (lambda journal: journal.task(V1, 5), "task_id must be a text, not 5"),
     "creates": (lambda journal: journal.creates("v1"), "lifecycle must be a Lifecycle.*not 'v1'"),
@@ -660,7 +660,7 @@ MISUSE: dict[str, tuple[Callable[[Any], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("call", "message"), MISUSE.values(), ids=MISUSE)
+@pytest.mark.parametrize(("call", "message"), ARGUMENTS.values(), ids=ARGUMENTS)
 def test_misuse_names_the_argument(call: Callable[[Any], object], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         call(MemoryJournal())
