@@ -463,6 +463,8 @@ def test_csv_of_another_delimiter_and_encoding_is_read(
         ("task_id;status\na;created\n", "its cells are separated by semicolons, not by commas", "--delimiter ';'"),
         ("task_id\tstatus\na\tcreated\n", "its cells are separated by tabs", r"--delimiter '\t'"),
         (CLEAN.encode("utf-16"), "it is UTF-16, not UTF-8: name the encoding", "--encoding utf-16"),
+        (CLEAN.encode("utf-32"), "it is UTF-32, not UTF-8: name the encoding", "--encoding utf-32"),
+        (CLEAN.encode("utf-32-be"), "it is UTF-32, not UTF-8: name the encoding", "--encoding utf-32-be"),
         (CLEAN.encode("utf-16-le"), "it is UTF-16, not UTF-8: name the encoding", "--encoding utf-16-le"),
     ],
 )

@@ -634,8 +634,8 @@ def test_line_is_judged_alike_whatever_the_lines_before_it(reader: Reader, data:
         ("task_id\tstatus\na\tcreated\n", "csv", "its cells are separated by tabs, not by commas"),
         ("task_id|status\na|created\n", "csv", "its cells are separated by vertical bars, not by commas"),
         *(
-            (text.encode(encoding), form, f"it is UTF-16, not UTF-8: {advice}")
-            for encoding in ("utf-16", "utf-16-le", "utf-16-be")
+            (text.encode(encoding), form, f"it is {encoding[:6].upper()}, not UTF-8: {advice}")
+            for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
             for form, text, advice in (
                 ("csv", "task_id,status\na,created\n", rf"name the encoding \({encoding}\)"),
                 ("jsonl", '{"task_id": "a"}\n', "convert it"),

@@ -77,21 +77,33 @@ def read_text(
 
 def _require_format(data: bytes, path: str, form: str) -> None:
     """Raise UnusableLog if a file that begins with these bytes is in another format than it should be."""
-    if (encoding := _utf_16(data)) is not None:
+    if (encoding := _wide_encoding(data)) is not None:
+        family = encoding[:6].upper()
+        what = f"{path}: it is {family}, not UTF-8"
         if form == "csv":
-            raise WrongEncoding(
-                f"{path}: it is UTF-16, not UTF-8: name the encoding ({encoding})", path=path, encoding=encoding
-            )
-        raise UnusableLog(f"{path}: it is UTF-16, not UTF-8: convert it (iconv -f UTF-16 -t UTF-8)")
+            raise WrongEncoding(f"{what}: name the encoding ({encoding})", path=path, encoding=encoding)
+        raise UnusableLog(f"{what}: convert it (iconv -f {family} -t UTF-8)")
     if form == "jsonl" and _ARRAY_OF_RECORDS.match(data[:_HEAD_BYTES]):
         raise UnusableLog(f"{path}: it is one JSON array, not an object on each line: convert it (jq -c '.[]')")
 
 
-def _utf_16(data: bytes) -> str | None:
-    """Return the kind of UTF-16 of a text that begins with these bytes; None if it is another encoding."""
+def _wide_encoding(data: bytes) -> str | None:
+    """Return the kind of UTF-16 or UTF-32 of a text that begins with these bytes; None if it is another encoding."""
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # one begins like the mark of UTF-16
+        return "utf-32"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    return {0: "utf-16-be", 1: "utf-16-le"}.get(data[:2].find(b"\0"))
+    match [byte == 0 for byte in data[:4]]:
+        case [True, True, True, False]:
+            return "utf-32-be"
+        case [False, True, True, True]:
+            return "utf-32-le"
+        case [True, *_]:
+            return "utf-16-be"
+        case [False, True, *_]:
+            return "utf-16-le"
+        case _:
+            return None
 
 
 _HEAD_BYTES = 4_096
