@@ -64,7 +64,7 @@ def left_open(
     """Let a worker die that had sent a command; its claim has ended, unless `claimed`."""
     log = journal.task(lifecycle, task)
     log.add_report(Report(state, next(TIMES)))
-    fields: dict[str, Any] = {"dispatch": {"task": "buy milk"}, "answer": {"parts": []}}.get(command, {})
+    fields = {"task": "buy milk"} if command == "dispatch" else {}
     opened = log.add_intent(command, source=state, version=log.load().version, fields=fields)
     assert isinstance(opened, CommandRecord)
     for number in range(1, attempts + 1):
@@ -144,7 +144,8 @@ class Given(CommandMethods[str, dict[str, Any]]):
     "command", [name for name in vars(CommandMethods) if not name.startswith("_") and name != "send"]
 )
 def test_every_command_takes_a_key_and_a_reason(command: str) -> None:
-    fields: dict[str, Any] = {"dispatch": {"task": "buy milk"}, "answer": {"parts": []}}.get(command, {})
+    given_with: dict[str, dict[str, Any]] = {"dispatch": {"task": "buy milk"}, "answer": {"parts": []}}
+    fields = given_with.get(command, {})
 
     given = getattr(Given(), command)(**fields, idempotency_key="key-7", reason="too dear", wait_for_in_flight_s=2.0)
 
