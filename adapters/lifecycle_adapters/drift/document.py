@@ -6,13 +6,14 @@ same document. Sources: the OpenAPI specifications 3.0.3 and 3.1.0, "Server Obje
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
-from lifecycle.errors import MissingExtra
+from lifecycle.errors import MissingExtra, shortened
 from lifecycle_adapters.drift.drift_errors import UnusableDocument
 
 try:
@@ -24,6 +25,7 @@ except ImportError:
 
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _MOST_SHOWN = 80  # characters of foreign text in a message
+_LONGEST_PLACE = 240  # characters
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +38,10 @@ class Part:
 
     def unusable(self, problem: str) -> UnusableDocument:
         """Return the error that this part is malformed."""
-        return UnusableDocument(f"{self.document.source}{self.place}: {problem}")
+        place = self.place
+        if len(place) > _LONGEST_PLACE:
+            place = f"{place[: _LONGEST_PLACE // 2]}...{place[-_LONGEST_PLACE // 2 :]}"
+        return UnusableDocument(f"{self.document.source}{place}: {problem}")
 
     def children(self) -> dict[str, Part]:
         """Return the parts of an object. Raises UnusableDocument if it is not an object."""
@@ -238,4 +243,15 @@ def _escaped(key: str) -> str:
 
 
 def _described(value: Any) -> str:
-    return "null" if value is None else f"a {type(value).__name__}"  # never the value: it can be huge
+    """Return the JSON type of a value; never the value, which can be huge."""
+    return "null" if value is None else _TYPES.get(type(value), "a value of another type")
+
+
+_TYPES: dict[type, str] = {
+    dict: "an object", list: "a list", str: "a text", bool: "a truth value", int: "a number", float: "a number",
+}  # fmt: skip
+
+
+def shown_value(value: Any) -> str:
+    """Return a value for messages, cut to at most 80 characters: a text in quotes, any other as JSON."""
+    return shortened(value) if isinstance(value, str) else f"{json.dumps(value, default=str):.80}"

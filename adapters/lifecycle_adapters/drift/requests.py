@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from lifecycle_adapters.drift.calls import UNKNOWN, Role, leaves
 from lifecycle_adapters.drift.differences import DifferenceKind
-from lifecycle_adapters.drift.document import DocumentedOperation, Part
+from lifecycle_adapters.drift.document import DocumentedOperation, Part, shown_value
 from lifecycle_adapters.drift.located import Differences, LocatedCall, json_schema
 from lifecycle_adapters.drift.schemas import Alternative, Schemas, is_in, list_place, listed
 
@@ -50,7 +50,7 @@ class Requests:
         alternatives = self._schemas.alternatives(schemas)
         values = listed(alternatives)
         if value is not UNKNOWN and values is not None and not is_in(value, values):
-            text = f"{what} of {found.operation} does not list {value!r:.80}"
+            text = f"{what} of {found.operation} does not list {shown_value(value)}"
             self._differences.add(found.name, DifferenceKind.VALUE_MISSING, text, list_place(alternatives, values))
 
     # --- bodies ---
@@ -162,7 +162,7 @@ class Requests:
         known = [*sent, *(value for each in alternatives if is_optional for value in each.defaults)]
         for value, place in listed(alternatives) or ():
             if value not in known:
-                text = f"{what} of {command.operation} lists {value!r:.80}, which no call sends"
+                text = f"{what} of {command.operation} lists {shown_value(value)}, which no call sends"
                 self._differences.add(command.name, DifferenceKind.VALUE_NEW, text, place)
 
     def _fields_of(self, schema: Part | None) -> str:
@@ -172,7 +172,7 @@ class Requests:
         found: list[str] = []
         for name in dict.fromkeys(name for each in self._schemas.alternatives([schema]) for name in each.fields):
             values = listed(self._schemas.at([schema], [name])[0])
-            found.append(name if values is None else f"{name} ({', '.join(f'{value!r:.80}' for value, _ in values)})")
+            found.append(name if values is None else f"{name} ({', '.join(shown_value(value) for value, _ in values)})")
         return f": {', '.join(found)}" if found else ""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.drift.calls import Role
 from lifecycle_adapters.drift.differences import DifferenceKind
-from lifecycle_adapters.drift.document import DocumentedOperation, OpenApiDocument, Part
+from lifecycle_adapters.drift.document import DocumentedOperation, OpenApiDocument, Part, shown_value
 from lifecycle_adapters.drift.located import Differences, LocatedCall, json_schema
 from lifecycle_adapters.drift.schemas import Alternative, Schemas, Values, list_place, listed
 
@@ -120,7 +120,7 @@ class Responses:
     def _new_statuses(self, name: str, values: Values) -> None:
         for value, place in values:
             if self._lifecycle.state_of(value) is None:
-                what = f"{value!r:.80} is no status of {self._lifecycle.name!r}"
+                what = f"{shown_value(value)} is no status of {self._lifecycle.name!r}"
                 self._differences.add(name, DifferenceKind.STATUS_NEW, what, place)
 
     def _missing_statuses(

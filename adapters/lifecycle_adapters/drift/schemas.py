@@ -105,7 +105,7 @@ class Schemas:
         if schema.place in inside:
             raise schema.unusable("the schema contains itself outside of its fields")
         if len(inside) > DEEPEST:
-            raise schema.unusable(f"the schema is nested in references, more than {DEEPEST} deep")
+            raise schema.unusable(f"the schema is nested more than {DEEPEST} deep")
         inside = (*inside, schema.place)
         if schema.value is True:
             return [Alternative(schema.place)]

@@ -64,7 +64,17 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
+def parsed_strictly(content: bytes) -> Any:
+    """Parse JSON like `parsed`; NaN and Infinity, which are not JSON, raise ValueError too."""
+    return _STRICT_DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass"))
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)  # it takes 1.4 to 1.7 times as long as one without the hook
+_STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
 
 
 def is_same_id(one: str, other: str) -> bool:

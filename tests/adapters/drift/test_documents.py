@@ -391,18 +391,18 @@ MALFORMED: list[tuple[Any, str]] = [
     ({"openapi": "3.1.0", "paths": {"/jobs": {"post": {}}}}, "#/paths/~1jobs/post: has no 'responses'"),
     (printer(servers=[{}]), "#/servers/0: must have 'url', a text"),
     (printer(servers=[{"url": "https://[/"}]), "#/servers/0: its URL is malformed"),
-    (printer(servers={}), "#/servers: must be a list, not a dict"),
+    (printer(servers={}), "#/servers: must be a list, not an object"),
     (printer({"$ref": "#/components/schemas/Gone"}), "refers to '#/components/schemas/Gone', which is not in the doc"),
     (printer({"$ref": "#/openapi/0/x"}), "refers to '#/openapi/0/x', which is not in the document"),
     (printer({"$ref": "#anchor"}), "refers to '#anchor', which is not in the document"),
     (printer({"$ref": "other.yaml#/Status"}), "refers to 'other.yaml#/Status', outside of the document; bundle it"),
-    (printer({"$ref": 7}), "Status: '\\$ref' must be a text, not a int"),
+    (printer({"$ref": 7}), "Status: '\\$ref' must be a text, not a number"),
     (printer({"$ref": STATUS}), "Status: the schema contains itself"),
     (printer({"anyOf": [{"$ref": STATUS}]}), "Status: the schema contains itself"),
-    (printer({"enum": "waiting"}), "Status/enum: must be a list, not a str"),
-    (printer("waiting"), "Status: must be an object, not a str"),
-    (printer({"anyOf": {}}), "Status/anyOf: must be a list, not a dict"),
-    (printer({"type": 7}), "Status/type: must be a list, not a int"),
+    (printer({"enum": "waiting"}), "Status/enum: must be a list, not a text"),
+    (printer("waiting"), "Status: must be an object, not a text"),
+    (printer({"anyOf": {}}), "Status/anyOf: must be a list, not an object"),
+    (printer({"type": 7}), "Status/type: must be a list, not a number"),
     (many(40, "anyOf", {"enum": ALL}), "the schema has more than 1,000 alternatives"),
     (many(40, "allOf", {"enum": ALL}), "its schemas are too large: more than 200,000 steps"),
     (printer({"allOf": [{"anyOf": [{}] * 40}] * 2}), "the schema has more than 1,000 alternatives"),
@@ -420,8 +420,25 @@ def test_a_long_chain_of_references_is_a_clear_error() -> None:
     contents = printer({"$ref": "#/components/schemas/S0"})
     for index in range(3_000):
         contents["components"]["schemas"][f"S{index}"] = {"$ref": f"#/components/schemas/S{index + 1}"}
-    with pytest.raises(UnusableDocument, match="the schema is nested in references, more than 100 deep"):
+    with pytest.raises(UnusableDocument, match="the schema is nested more than 100 deep"):
         compared_service(contents)
+
+
+def test_a_deep_schema_is_a_short_error() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(120):
+        deep = {"allOf": [deep]}
+    with pytest.raises(UnusableDocument, match="more than 100 deep") as raised:
+        compared_service(printer(deep))
+    assert len(str(raised.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(True, "true"), (1.5, "1.5"), ({"a": False}, '{"a": false}'), ("a'b", '"a\'b"')]
+)
+def test_values_are_shown_as_json(value: Any, shown: str) -> None:
+    differences = compared_service(printer({"enum": [*ALL, value]})).differences
+    assert {each.message for each in differences} == {f"{shown} is no status of 'print-job'"}
 
 
 def test_a_circle_of_references_between_responses_is_a_clear_error() -> None:

@@ -84,6 +84,8 @@ UNREADABLE: list[tuple[str | bytes, str]] = [
     ("\n<!doctype html><p>hello", "is HTML or XML, not JSON or YAML; is this the address of a page about it?"),
     ("{", "cannot be read as JSON: "),
     ('{"paths": {}, "paths": {}}', "cannot be read as JSON: the key 'paths' occurs twice in one object"),
+    ('{"x": NaN}', "cannot be read as JSON: NaN is not JSON"),
+    ("[-Infinity]", "cannot be read as JSON: -Infinity is not JSON"),
     ("[" * 100_000, "cannot be read as JSON: it is nested too deeply"),
     (b'{"a": "\xff"}', "cannot be read as JSON: "),
     ("a: 1\nb: 2\na: 3", "cannot be read as YAML: line 3: the key 'a' occurs twice"),
