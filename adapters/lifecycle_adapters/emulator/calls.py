@@ -65,7 +65,8 @@ class Calls:
     """The calls of several bindings, in the order in which a request is looked up.
 
     Raises:
-        ValueError: two bindings have the same name, or a call of the same method and path.
+        ValueError: two bindings have the same name, or a call of the same method and path; or a call is below the
+            path of the control calls.
     """
 
     def __init__(self, bindings: Sequence[HttpBinding[Any, Any]]) -> None:
@@ -76,6 +77,11 @@ class Calls:
         longest_first = sorted(self.bindings, key=lambda binding: -len(binding.base_path))
         self._starts = [(_path_pattern(binding.base_path + "/"), binding.name) for binding in longest_first]
         known = [each for binding in bindings for each in _calls_of(binding)]
+        for each in known:
+            path = self._bindings[each.api].base_path + each.call.path
+            if f"{path}/".startswith(f"{PREFIX}/"):
+                what = f"{each.api!r} has the call {each.call.method} {path}"
+                raise ValueError(f"{what}: the paths below {PREFIX} are those of the emulator's control calls")
         _require_distinct(known)
         self._known: dict[str, list[_KnownCall]] = {}
         for each in sorted(known, key=lambda each: each.rank, reverse=True):

@@ -184,10 +184,11 @@ class Service:
         parameter: str,
     ) -> APIRoute:
         service = self
+        needs_json = operation.body is None and call.body is not None  # FastAPI itself then reads no body
 
         class Guarded(SlashRoute):
             def get_route_handler(self) -> Any:
-                return service._guarded(super().get_route_handler(), is_open=is_open)
+                return service._guarded(super().get_route_handler(), is_open=is_open, needs_json=needs_json)
 
         codes = (*operation.errors, *(() if is_open else (401,)))
         documented: dict[int | str, dict[str, Any]] = {
@@ -195,7 +196,7 @@ class Service:
         }
         documented[422] = {"model": FieldErrors, "description": _MEANINGS[422]}
         extra: dict[str, Any] = {} if is_open else {"security": [{name: []} for name in self.security_schemes]}
-        if operation.body is None and call.body is not None:
+        if needs_json:
             extra["requestBody"] = {"content": {"application/json": {"schema": _body_schema(call)}}}
         return Guarded(
             self._path(call, parameter),
@@ -235,12 +236,12 @@ class Service:
         vars(endpoint)["__signature__"] = Signature(parameters)
         return endpoint
 
-    def _guarded(self, handler: Handler, *, is_open: bool) -> Handler:
+    def _guarded(self, handler: Handler, *, is_open: bool, needs_json: bool) -> Handler:
         async def guarded(request: Request) -> Response:
             if not is_open and not self._has_valid_key(request.headers):
                 return self._no_key
             try:
-                await require_document(request)
+                await require_document(request, needs_json=needs_json)
                 return await handler(request)
             except TaskNotFound:
                 return self._error(self.profile.not_found, 404)

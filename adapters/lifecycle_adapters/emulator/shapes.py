@@ -157,12 +157,15 @@ def _is_json(value: Any, levels: int) -> bool:
             return True
 
 
-async def require_document(request: Request) -> None:
-    """Raise RequestValidationError for JSON that no response could repeat; FastAPI refuses a body that is not JSON."""
+async def require_document(request: Request, *, needs_json: bool = False) -> None:
+    """Raise RequestValidationError for JSON that no response could repeat, and with `needs_json` for any other text.
+
+    Without it, FastAPI refuses a body that is not JSON, if the endpoint has one.
+    """
     try:
         document_of(await request.body())
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return
     except ValueError as error:
+        if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) and not needs_json:
+            return
         facts = {"msg": "JSON decode error", "type": "json_invalid", "ctx": {"error": str(error)}}
         raise RequestValidationError([{"loc": ("body",), **facts}]) from None

@@ -340,6 +340,9 @@ def test_requests_that_the_service_does_not_know_are_refused() -> None:
         missing = http.post("/jobs", json={})
         assert (missing.status_code, missing.json()["detail"][0]["loc"]) == (422, ["body", "text"])
         assert http.post("/jobs", json=["text"]).status_code == 422
+        for content in (b'{"text": "my let', b'{"text": "\xff"}'):
+            (broken,) = http.post("/jobs", content=content).json()["detail"]
+            assert (broken["loc"], broken["type"]) == (["body"], "json_invalid")
         assert http.get("/jobs", params={"page": "0"}).status_code == 422
         assert (http.get("/jobs/7").status_code, http.delete("/jobs/7").status_code) == (404, 404)
         assert http.patch("/jobs/7").status_code == 405
@@ -393,6 +396,7 @@ LOOKS = {state: {"phase": {"now": state}} for state in ("waiting", "printing", "
     [
         ((PRINTER, replace(PRINTER, name="other")), {}, ValueError, "'printer' and 'other' both have .* POST /jobs"),
         ((PRINTER, PRINTER), {}, ValueError, "the same name"),
+        ((replace(PRINTER, base_path="/_emulator"),), {}, ValueError, "below /_emulator are those of .* control calls"),
         (("printr",), {}, ValueError, "unknown service 'printr'"),
         ((7,), {}, TypeError, "a service must be a name such as 'printer', or an HttpBinding"),
         ((PRINTER,), {"profiles": {"v1": Profile()}}, ValueError, "unknown service 'v1'"),
