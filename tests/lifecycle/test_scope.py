@@ -17,6 +17,7 @@ SCOPES = st.lists(
 
 def test_a_lifecycle_of_a_scope_differs_by_its_name_alone() -> None:
     web = scoped(V1, ("acme", "web"))
+    assert scoped(web, ("acme", "web")) is web, "it is of this scope already"
 
     assert web.name == "v1[acme/web]"
     assert web.replace(name="v1") == V1
