@@ -268,7 +268,7 @@ class Conformance(Graph[S, E]):
             TypeError: `ended` is not True or False.
         """
         require_mode(mode)
-        if not isinstance(ended, bool):
+        if not _is_a(bool, ended):
             raise TypeError(f"ended must be True or False, not {shortened(ended)}")
         for each in (previous, state):
             if each is not None:
@@ -304,7 +304,7 @@ class Conformance(Graph[S, E]):
             UnknownName: `previous` is not declared.
             TypeError: `deviation` is not a Deviation.
         """
-        if not isinstance(deviation, Deviation):
+        if not _is_a(Deviation, deviation):
             raise TypeError(f"deviation must be one that check_step returns, not {shortened(deviation)}")
         if previous is not None:
             self._require_state(previous)
@@ -361,3 +361,8 @@ _DEVIATIONS = {
     ObservationKind.STALE: FindingCode.OUT_OF_ORDER,
     ObservationKind.CONFLICT: FindingCode.IMPOSSIBLE,
 }
+
+
+def _is_a(kind: type, given: Any) -> bool:
+    """Return whether an argument has its declared type, which callers without a type checker may not know."""
+    return isinstance(given, kind)
