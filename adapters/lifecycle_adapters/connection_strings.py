@@ -32,10 +32,10 @@ _KEYWORD = re.compile(r"(?:^|\s)([A-Za-z_]+)\s*=")
 
 def is_url(text: str) -> bool:
     """Return whether a text is meant to be a URL of any kind, also if it is mistyped; it may contain a password."""
-    return (may_hold_password(text) or _POSTGRES.match(text) is not None) and not is_dsn(text)
+    return (may_contain_password(text) or _POSTGRES.match(text) is not None) and not is_dsn(text)
 
 
-def may_hold_password(text: str) -> bool:
+def may_contain_password(text: str) -> bool:
     """Return whether a text is a URL, or a mistyped one with `user:password@`."""
     return "://" in text or _WITH_PASSWORD.match(text) is not None
 

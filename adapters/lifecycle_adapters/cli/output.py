@@ -22,7 +22,7 @@ from rich.text import Text
 from lifecycle import Severity
 from lifecycle.errors import CommandError, CreateError, IllegalTransition, LifecycleError, WaitTimedOut
 from lifecycle_adapters.cli.json_documents import outcome_document
-from lifecycle_adapters.connection_strings import may_hold_password, without_passwords
+from lifecycle_adapters.connection_strings import may_contain_password, without_passwords
 
 LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
 
@@ -146,7 +146,7 @@ def _discard_output() -> None:
 
 def os_error_text(error: OSError) -> str:
     """Return the message of an OSError, with its file if it names one."""
-    is_shown = error.filename is not None and not may_hold_password(str(error.filename))
+    is_shown = error.filename is not None and not may_contain_password(str(error.filename))
     where = f": {error.filename}" if is_shown else ""
     return shown(f"{error.strerror or error}{where}")
 

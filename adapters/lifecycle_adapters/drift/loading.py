@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.documents import require_yaml
-from lifecycle_adapters.connection_strings import may_hold_password
+from lifecycle_adapters.connection_strings import may_contain_password
 from lifecycle_adapters.drift.document import OpenApiDocument
 from lifecycle_adapters.drift.drift_errors import UnusableDocument
 from lifecycle_adapters.http.responses import DuplicateKey, parsed_strictly
@@ -40,7 +40,7 @@ def load(source: str | Path, *, allow_private: bool = False, timeout_s: float = 
         from lifecycle_adapters.drift.fetching import fetched
 
         text, content = fetched(text, allow_private=allow_private, timeout_s=timeout_s, limit_bytes=LIMIT_BYTES)
-    elif may_hold_password(text):
+    elif may_contain_password(text):
         raise UnusableDocument("a document is a file, or a URL that begins with http:// or https://")
     else:
         with Path(source).open("rb") as file:
