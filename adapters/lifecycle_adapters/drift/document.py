@@ -242,7 +242,7 @@ def _escaped(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1")
 
 
-def _described(value: Any) -> str:
+def _described(value: object) -> str:
     """Return the JSON type of a value; never the value, which can be huge."""
     return "null" if value is None else _TYPES.get(type(value), "a value of another type")
 
