@@ -31,9 +31,9 @@ def _shown(cell: str, type_name: str) -> str:
     us = _us_of_timestamp(cell, type_name)
     is_infinite = f"{cell} IN (CAST('infinity' AS {type_name}), CAST('-infinity' AS {type_name}))"
     # DuckDB also computes a cast for rows that its branch of a CASE leaves out; a NULL in its operand is harmless.
-    writable = f"CASE WHEN {us} BETWEEN -{_SHOWN_US} AND {_SHOWN_US} OR {is_infinite} THEN {cell} END"
-    beyond = f"CASE WHEN {cell} IS NOT NULL THEN 'more than 290,000 years from 1970' END"
-    return f"COALESCE(CAST({writable} AS VARCHAR), {beyond})"
+    can_be_written = f"{us} BETWEEN -{_SHOWN_US} AND {_SHOWN_US} OR {is_infinite}"
+    return f"""CASE WHEN {can_be_written} THEN CAST(CASE WHEN {can_be_written} THEN {cell} END AS VARCHAR)
+                    WHEN {cell} IS NOT NULL THEN 'more than 290,000 years from 1970' END"""
 
 
 _SHOWN_US = 9_200_000_000_000_000_000  # some 291,500 years
