@@ -25,6 +25,7 @@ from sqlalchemy import Connection, RowMapping
 from lifecycle import CATALOG
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.journal.recorded_declarations import stored
 from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, declarations, entries, tasks
 from lifecycle_adapters.journal.sql_creates import require_readable_create
 from lifecycle_adapters.journal.transactions import require_object, require_readable
@@ -160,8 +161,8 @@ def require_recorded(
     An empty journal accepts every name. `declared` are states that the caller's declaration has.
 
     Raises:
-        UnknownName: no task of that lifecycle is recorded; or no task in that state, and neither the caller nor a
-            recorded lifecycle of the catalog declares the state.
+        UnknownName: no task of that lifecycle is recorded; or no task in that state, and neither the caller, a
+            recorded declaration nor the catalog declares the state.
     """
     recorded = lifecycles(connection)
     if not recorded:
@@ -172,8 +173,18 @@ def require_recorded(
     if state is not None:
         names = recorded if lifecycle is None else (lifecycle,)
         cataloged = [each.name for name in names if name in CATALOG for each in CATALOG[name].states]
-        found = connection.scalars(sa.select(tasks.c.state).where(tasks.c.lifecycle.in_(names)).distinct())
-        known = dict.fromkeys([*map(str, cataloged), *declared, *(each for each in found if isinstance(each, str))])
+        of_tasks = tasks.c.lifecycle.in_(names)
+        numbers = [*connection.scalars(sa.select(tasks.c.declaration).where(of_tasks).distinct())]
+        then = [each.lifecycle for number, each in stored(connection).items() if number in numbers and each.lifecycle]
+        found = connection.scalars(sa.select(tasks.c.state).where(of_tasks).distinct())
+        known = dict.fromkeys(
+            [
+                *map(str, cataloged),
+                *declared,
+                *(state.name for each in then for state in each.states),
+                *(each for each in found if isinstance(each, str)),
+            ]
+        )
         if state not in known:
             raise UnknownName("state", state, known=known, where=lifecycle or "the journal")
 

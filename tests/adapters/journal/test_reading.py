@@ -143,13 +143,14 @@ def test_a_name_that_was_never_recorded_is_an_error(journal: SqlJournal) -> None
     assert journal.lifecycles() == ("v1-full", "v3-full")
 
 
-def test_a_lifecycle_of_ones_own_has_the_states_that_are_recorded(journal: SqlJournal) -> None:
+def test_a_lifecycle_of_ones_own_has_the_states_of_its_recorded_declaration(journal: SqlJournal) -> None:
     own = get("v1").replace(name="job")
     journal.task(own, "7").add_report(Report("running", at(0)))
 
     assert [task.task_id for task in journal.tasks("job", "running").tasks] == ["7"]
-    with pytest.raises(UnknownName, match=r"job: unknown state 'paused' \(known: running\)"):
-        journal.tasks("job", "paused")
+    assert journal.tasks("job", "paused").tasks == (), "declared, and no task is in it"
+    with pytest.raises(UnknownName, match=r"job: unknown state 'finished' \(known: running, paused, stopped\)"):
+        journal.tasks("job", "finished")
 
 
 def test_a_journal_in_which_nothing_is_recorded_refuses_no_name(journal: SqlJournal) -> None:
