@@ -24,7 +24,7 @@ def diff_(
     after: Annotated[
         str,
         typer.Argument(
-            metavar="AFTER", help="Lifecycle as it is now, named likewise.", autocompletion=lifecycle_proposals
+            metavar="AFTER", help="Lifecycle as it is now, by name or file.", autocompletion=lifecycle_proposals
         ),
     ],
     *,

@@ -80,7 +80,7 @@ def tasks(
     lifecycle: OfLifecycle = None,
     state: Annotated[str | None, typer.Option(help="List the tasks in this state only.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="List at most this many tasks.")] = 100,
-    after: Annotated[int, typer.Option(min=0, help="Continue after this cursor, which the page before printed.")] = 0,
+    after: Annotated[int, typer.Option(min=0, help="Continue after the cursor that ends the previous page.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """List the recorded tasks with their states and open commands.

@@ -145,7 +145,7 @@ def show(
 ) -> None:
     """Show a lifecycle: its states, events, transitions and invariants.
 
-    The formats json and yaml print the declaration itself; NAME can be a file of either.
+    The formats json and yaml print the declaration itself; NAME can be a file in either format.
 
     With --state, json prints the events that this state allows.
 

@@ -264,7 +264,7 @@ def send(
     key_from: KeyFrom = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a command to a task, and print the task's state once it proves that the command took effect.
+    """Send a command to a task, and print the task's state once the command is known to have taken effect.
 
     A command that the state does not allow is not sent. Exit code 0: done, or redundant. 1: refused, or uncertain.
 
@@ -328,7 +328,7 @@ def wait(
 ) -> None:
     """Poll a task until it is settled or final, and print its state and output.
 
-    Exit code 0: the task is there. 1: the time was up first.
+    Exit code 0: the task reached that state. 1: it timed out.
 
     Example: lifecycle wait --api v4 TASK_ID --until final --timeout 600
     """
