@@ -425,7 +425,9 @@ class Lived:
             assert opened.attempts > 0
             may_run_already = not self.given.event.idempotent
             lacks_proof = self.given.command in self.given.proved_by_read and not world.partner_is_over
-            assert may_run_already or lacks_proof
+            state = self.log.load().state  # one that refuses it lets the command wait for the end of the task
+            is_refused = state is not None and self.given.lifecycle.target(state, self.given.command) is None
+            assert may_run_already or lacks_proof or is_refused
             assert isinstance(self.ending, CommandUncertain)
 
     def source(self) -> str | None:

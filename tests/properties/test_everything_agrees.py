@@ -80,9 +80,12 @@ class Stage:
                 return client.create("buy milk")
 
     def clear(self) -> None:
-        """Forget every task and every fault, but keep the session that messages wait in."""
+        """Forget every task and every fault, but keep the session that messages wait in, and end them: it gets full."""
         if self.api == "v4-message":
             self.emulator.clear_faults()
+            for each in self.emulator.tasks():
+                if not each.is_final and each.api == self.api:
+                    self.emulator.fire(each.id, "fail")
         else:
             self.emulator.reset()
 
@@ -124,6 +127,13 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         sync = Client(api, http=http, **common)
         other = opened.enter_context(BlockingClient(api, http_settings={"verify": NO_CERTIFICATES}, **common))
         yield Stage(api, sync.lifecycle, emulator, {"sync": sync, "async": other}, http)
+
+
+def require_commands_until_the_end(stage: Stage) -> None:
+    """Skip a lifecycle with a state that is not final and accepts no command, because these runs always send one."""
+    lifecycle = stage.lifecycle
+    if any(not lifecycle.allowed(each.name, origin=Origin.CALLER) and not each.final for each in lifecycle.states):
+        pytest.skip("a claimed message accepts no command")
 
 
 def _apis(api: str) -> tuple[str, ...]:
@@ -212,6 +222,7 @@ def test_client_and_service_agree_after_every_step(stage: Stage) -> None:
 
 @pytest.mark.heavy
 def test_client_and_service_agree_in_long_runs(stage: Stage) -> None:
+    require_commands_until_the_end(stage)
     in_step(stage, examples=50)
 
 
@@ -471,9 +482,11 @@ def play(stage: Stage, *, examples: int, steps: int) -> None:
 
 @pytest.mark.heavy
 def test_all_parts_agree_with_two_clients_and_faults(stage: Stage) -> None:
+    require_commands_until_the_end(stage)
     play(stage, examples=40, steps=25)
 
 
 @pytest.mark.heavy
 def test_all_parts_agree_in_long_runs_with_faults(stage: Stage) -> None:
+    require_commands_until_the_end(stage)
     play(stage, examples=100, steps=50)
