@@ -193,6 +193,13 @@ def agrees_with(ending: object, record: CommandRecord[str, str], trace: Sequence
             return True
 
 
+def refuses_until_the_end(lifecycle: Declared, state: str | None, command: str) -> bool:
+    """Return whether the command can neither be sent nor proved in a state, which is not its target and no end."""
+    if state is None or lifecycle.is_over(state) or state in targets(lifecycle, command):
+        return False
+    return lifecycle.target(state, command) is None
+
+
 def targets(lifecycle: Declared, command: str) -> frozenset[str]:
     """Return the command's targets from all states."""
     return frozenset(row.target for row in lifecycle.transitions if row.event == command)
@@ -425,8 +432,7 @@ class Lived:
             assert opened.attempts > 0
             may_run_already = not self.given.event.idempotent
             lacks_proof = self.given.command in self.given.proved_by_read and not world.partner_is_over
-            state = self.log.load().state  # one that refuses it lets the command wait for the end of the task
-            is_refused = state is not None and self.given.lifecycle.target(state, self.given.command) is None
+            is_refused = refuses_until_the_end(self.given.lifecycle, self.log.load().state, self.given.command)
             assert may_run_already or lacks_proof or is_refused
             assert isinstance(self.ending, CommandUncertain)
 

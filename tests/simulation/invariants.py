@@ -27,7 +27,7 @@ from lifecycle.effects import (
 from lifecycle.journal import CommandRecord, Journal, TaskJournal, TaskRecord
 from tests.lifecycle.drivers import LOST, Declared, Worker
 from tests.lifecycle.worlds import World
-from tests.properties.lived import agrees_with, cannot_have_arrived, is_true, may_be_sent
+from tests.properties.lived import agrees_with, cannot_have_arrived, is_true, may_be_sent, refuses_until_the_end
 from tests.simulation.storage import Commands, Storage
 
 
@@ -232,8 +232,7 @@ class Witness:
             # cannot be read, and one that the task's present state refuses, until the task ends.
             may_run_already = opened.attempts > 0 and not self.lifecycle.event(opened.command).idempotent
             lacks_proof = opened.command in self.world.proved_by_read and not self.world.partner_is_over
-            state = self.record().state
-            is_refused = state is not None and self.lifecycle.target(state, opened.command) is None
+            is_refused = refuses_until_the_end(self.lifecycle, self.record().state, opened.command)
             require(may_run_already or lacks_proof or is_refused, CommandInvariant.SETTLED, opened)
 
 

@@ -184,7 +184,7 @@ class TaskStore:
         self.react: Callable[[EmulatedTask, float], None] | None = None
         self.responses: dict[tuple[Hashable, ...], Any] = {}
         self._tasks: dict[str, EmulatedTask] = {}
-        self._due: list[tuple[float, int, EmulatedTask]] = []  # a heap; entries of tasks that were scheduled anew stay
+        self._due: list[tuple[float, int, EmulatedTask]] = []  # a heap; entries of tasks that were rescheduled stay
         self._scheduled = count()
         self._is_reacting = False
 

@@ -123,7 +123,7 @@ class FirstSessionList(TypedDict):
 
 
 class SessionMessage(TypedDict):
-    """What a session was told, or has done."""
+    """A message that a session got or sent."""
 
     id: Id
     sessionId: Id
