@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Any, cast
 
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.http.binding import HttpBinding, placed
+from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.requests import PLACEHOLDER
+from lifecycle_adapters.http.responses import placed
 
 UNKNOWN: Any = object()
 """A value that is known only when a request is sent: an id, or a field of the caller."""

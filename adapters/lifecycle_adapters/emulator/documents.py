@@ -15,10 +15,10 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.script import goal_of
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
-from lifecycle_adapters.http.binding import HttpBinding, placed
+from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.http.requests import filled_text
-from lifecycle_adapters.http.responses import value_at
+from lifecycle_adapters.http.responses import placed, value_at
 
 PRICE_USD = "0.0120"
 """The cost of a task that did its work."""

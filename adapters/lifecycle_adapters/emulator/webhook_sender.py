@@ -30,7 +30,7 @@ from lifecycle_adapters.emulator.call_log import MAX_RECORDED
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Faults, require_known
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
-from lifecycle_adapters.http.binding import placed
+from lifecycle_adapters.http.responses import placed
 from lifecycle_adapters.http.webhook_binding import SignatureScheme, WebhookBinding
 from lifecycle_adapters.webhooks import sign
 

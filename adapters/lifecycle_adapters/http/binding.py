@@ -14,37 +14,28 @@ Source of the rules about status codes: the numbered steps in lifecycle/command.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Generic, cast
-from urllib.parse import unquote
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
 from lifecycle.declaration import Name, Path, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
-from lifecycle.effects import Accepted, Lost, Response, Throttled
-from lifecycle.errors import UnknownName, nearest
+from lifecycle.effects import Response
+from lifecycle.errors import UnknownName
 from lifecycle.findings import for_editors, made_from
 from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.scope import base_name, scoped
 from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.http.arguments import server
-from lifecycle_adapters.http.authentication import (
-    HEADER_NAME,
-    Authentication,
-    KeyVariable,
-    is_header_value,
-    wrong_headers,
-    wrong_server,
-)
-from lifecycle_adapters.http.call import CALL, Call, Code, ListCall, by_number, wrong_etag, wrong_read
+from lifecycle_adapters.http.authentication import Authentication, KeyVariable
+from lifecycle_adapters.http.binding_mistakes import mistakes_in, wrong_further_calls
+from lifecycle_adapters.http.call import CALL, Call, Code, ListCall, by_number, wrong_read
 from lifecycle_adapters.http.declared import (
-    LONGEST_REASON,
     Declared,
     FieldPath,
     Mistake,
@@ -55,32 +46,9 @@ from lifecycle_adapters.http.declared import (
     parse,
     wrong_path,
 )
-from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
-from lifecycle_adapters.http.requests import (
-    ETAG,
-    ID,
-    ID_WITH_SLASHES,
-    IDEMPOTENCY_KEY,
-    PLACEHOLDER,
-    Request,
-    filled_text,
-    is_changed_when_sent,
-    is_parameter,
-    parameters_of,
-    quoted_id,
-)
-from lifecycle_adapters.http.responses import (
-    DuplicateKey,
-    error_in,
-    error_of,
-    failure_of,
-    id_in,
-    is_plain_text,
-    is_same_id,
-    one_line,
-    parsed,
-    value_at,
-)
+from lifecycle_adapters.http.requests import Request, filled_text, parameters_of, quoted_id
+from lifecycle_adapters.http.response_meaning import meaning_of
+from lifecycle_adapters.http.responses import id_in, placed, value_at
 from lifecycle_adapters.http.retired import Retired
 from lifecycle_adapters.http.webhook_binding import WebhookBinding
 
@@ -91,13 +59,6 @@ def _keep_lifecycle(value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
 
 def _unfit(value: str | None) -> bool:
     return value is not None and quoted_id(value) is None
-
-
-def placed(document: Any, path: str, value: Any) -> dict[str, Any]:
-    """Return a copy of a document with a value at a path; a value on the path that is not an object becomes one."""
-    first, _, rest = path.partition(".")
-    fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
-    return {**fields, first: placed(fields.get(first), rest, value) if rest else value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,20 +86,6 @@ class Proof(Declared):
 
 
 _FURTHER = "a mapping of names to Calls, {'delete': Call(...)}"
-
-
-def _wrong_further_calls(calls: Mapping[str, Call]) -> Iterator[Mistake]:
-    for name, call in calls.items():
-        where: Path = ("further_calls", name)
-        if not name.isidentifier():
-            yield where, f"{name!r} is no name such as 'delete'"
-        if call.status_field is not None or call.statuses:
-            yield where, "must say nothing of a status: a call that changes one is a command"
-        if not call.names_a_task():
-            yield where, f"{call.method} {call.path} does not say what it is about: put {ID!r} where the id stands"
-        if call.has_idempotency_key():
-            yield where, f"must be without {IDEMPOTENCY_KEY!r}: no journal records the call"
-        yield from wrong_etag(where, call)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +117,8 @@ class SessionCalls(Declared):
     def _mistakes(self) -> Iterator[Mistake]:
         yield from wrong_read(("details",), self.details)
         yield from wrong_path(("latest_field",), self.latest_field)
-        yield from _wrong_further_calls({"details": self.details})
-        yield from _wrong_further_calls(self.further_calls)
+        yield from wrong_further_calls({"details": self.details})
+        yield from wrong_further_calls(self.further_calls)
         if self.messages is not None and len(self.messages.parameters) != 1:
             yield ("messages", "parameters"), "must be one, which stands for the session's id"
 
@@ -313,141 +260,9 @@ class HttpBinding(Declared, Generic[S, E]):
     ] = None
 
     def __post_init__(self) -> None:
-        examine(self, "binding", str(self.name), self._mistakes)
+        examine(self, "binding", str(self.name), lambda: mistakes_in(self))
 
-    def _mistakes(self) -> Iterator[Mistake]:
-        yield from self._wrong_texts()
-        yield from self._wrong_commands()
-        yield from self._wrong_parameters()
-        yield from self._wrong_reads()
-        yield from self._wrong_calls()
-        if self.session is not None and self.session.base_url != self.base_url:
-            servers = f"is at {self.session.base_url}, and this binding at {self.base_url}"
-            yield ("session",), f"{servers}: one client asks one server, so give both its base_url"
-        yield from self._wrong_sessions()
-        if self.webhooks is not None:
-            try:
-                self.lifecycle.statuses(channel=self.webhooks.channel)
-            except UnknownName as error:
-                yield ("webhooks", "channel"), str(error)
-        if inspect.iscoroutinefunction(self.state_of):
-            yield ("state_of",), "must be a function that returns the status, not a coroutine function"
-        if self.key_variable is not None and self.authentication is None:
-            yield ("key_variable",), "must be left out: the service asks for no key"
-        if self.create.status_field == "" and self.state_of is None:
-            yield ("create", "status_field"), "must be a field or None: the whole response also names the new task"
-        if self.task_field is not None and self.task_field.partition(".")[0] in self.create.own_fields():
-            yield ("task_field",), f"{self.task_field!r} is a field that the create sets itself"
-        yield from self._wrong_etags()
-        if self.error_codes and self.error_field is None:
-            yield ("error_codes",), "must be left out: without `error_field`, status codes say what an error means"
-        for code, meaning in self.error_codes.items():
-            if not 400 <= meaning <= 599:
-                yield ("error_codes", code), f"{meaning} is no status code of an error: give one from 400 to 599"
-        for name in (
-            "id_field", "output_field", "cost_field", "created_field", "changed_field", "task_field", "error_field",
-            "etag_field",
-            "session_field",
-        ):  # fmt: skip
-            yield from wrong_path((name,), getattr(self, name))
-
-    def _wrong_sessions(self) -> Iterator[Mistake]:
-        session_calls = self.session_calls
-        if session_calls is not None and self.session is not None:
-            yield ("session_calls",), "must be left out: the sessions have a lifecycle, that of `session`"
-        if session_calls is not None and self.parameters:
-            yield ("session_calls",), "must be left out: the session's id is the only parameter that its paths can have"
-        messages = None if session_calls is None else session_calls.messages
-        if messages is not None and messages.base_url != self.base_url:
-            yield ("session_calls", "messages"), f"is at {messages.base_url}: one client asks one server"
-        if self.session_field is not None and session_calls is None and self.session is None:
-            yield ("session_field",), "must be left out: there are no sessions"
-        taken = {"create", "status", "details", "list", "events", *map(str, self.commands)}
-        for name in taken.intersection(self.further_calls):
-            yield ("further_calls", name), "is the name of another call"
-        yield from _wrong_further_calls(self.further_calls)
-
-    def _wrong_texts(self) -> Iterator[Mistake]:
-        if not (self.name and self.name.isprintable()):
-            yield ("name",), f"must be printable text such as 'printer', not {self.name!r:.80}"
-        if "" in self.limits_tasks:
-            yield ("limits_tasks",), "has an empty text, which every response contains"
-        path = self.base_path
-        if is_changed_when_sent(path):
-            yield ("base_path",), f"must have no '//', '/./' or '/../', not {path!r}"
-        if not (path.isprintable() and set("?# {}").isdisjoint(PLACEHOLDER.sub("", path))):
-            yield ("base_path",), f"must be printable, without '?', '#', space and single braces, not {path!r}"
-        if path and (not path.startswith("/") or path.endswith("/")):
-            yield ("base_path",), f"must be empty, or begin with '/' and not end with it, not {path!r}"
-        yield from wrong_server("base_url", self.base_url, path)
-        for name, url in self.servers.items():
-            if not name.isidentifier():
-                yield ("servers", name), f"{name!r} is no name such as 'eu'"
-            yield from ((("servers", name), message) for _, message in wrong_server("servers", url, path))
-        yield from wrong_headers(("headers",), self.headers)
-        taken = {} if self.authentication is None else {self.authentication.header.casefold(): "carries the key"}
-        yield from self._taken_headers(("headers",), self.headers, taken)
-        taken |= {name.casefold(): "is sent with every request" for name in self.headers}
-        for where, call in self._calls().items():
-            yield from self._taken_headers((*where, "headers"), call.headers, taken)
-
-    def _wrong_etags(self) -> Iterator[Mistake]:
-        if self.etag_header is not None and not HEADER_NAME.fullmatch(self.etag_header):
-            yield ("etag_header",), f"{self.etag_header!r} cannot be a header's name: give one like 'ETag'"
-        if self.etag_header is not None and self.etag_field is not None:
-            yield ("etag_header",), "must be left out: `etag_field` says where the etag is"
-        using = [("commands", str(name)) for name, call in self.commands.items() if call.has_etag()]
-        if not self._has_etags:
-            for path in using:
-                yield (
-                    path,
-                    f"has {ETAG!r}, and nothing says where a response has it: give `etag_field` or `etag_header`",
-                )
-        elif not using:
-            name = "etag_field" if self.etag_header is None else "etag_header"
-            yield (name,), f"must be left out: no command has {ETAG!r}"
-
-    @property
-    def _has_etags(self) -> bool:
-        return self.etag_field is not None or self.etag_header is not None
-
-    def _wrong_outcomes(self, command: E, call: Call) -> Iterator[Mistake]:
-        where = ("commands", str(command), "may_report")
-        states = [str(each.name) for each in self.lifecycle.states]
-        of_rows = {
-            each for row in self.lifecycle.transitions if row.event == command for each in (row.source, row.target)
-        }
-        for state in call.may_report:
-            if state not in states:
-                hint = "" if (meant := nearest(state, states)) is None else f"; did you mean {meant!r}?"
-                yield where, f"{state!r} is no state of {self.lifecycle.name!r}{hint}"
-            elif state in of_rows:
-                yield where, f"{state!r} is no other outcome: in it the command can be sent, or a row of it leads there"
-
-    def _wrong_parameters(self) -> Iterator[Mistake]:
-        used: dict[Path, list[str]] = {
-            (*where, "path"): parameters_of(call.path) for where, call in self._calls().items()
-        }
-        used[("base_path",)] = [found[1:-1] for found in PLACEHOLDER.findall(self.base_path)]
-        for where, names in used.items():
-            if strange := [name for name in names if name not in self.parameters]:
-                allowed = ", ".join(map(repr, self.parameters)) or "there are none"
-                place = "" if where == ("base_path",) else f", nor the task's id {ID!r}"
-                yield where, f"unknown placeholder '{{{strange[0]}}}': it is no parameter ({allowed}){place}"
-        for name in dict.fromkeys(self.parameters):
-            if not is_parameter(name):
-                yield ("parameters",), f"{name!r} cannot be a parameter's name: give one such as 'owner'"
-            elif self.parameters.count(name) > 1:
-                yield ("parameters",), f"has {name!r} twice"
-            elif not any(name in names for names in used.values()):
-                yield ("parameters",), f"{name!r} is in no path: put '{{{name}}}' where it stands, or leave it out"
-
-    def _taken_headers(self, where: Path, headers: Mapping[str, str], taken: Mapping[str, str]) -> Iterator[Mistake]:
-        for name in headers:
-            if name.casefold() in taken:
-                yield (*where, name), f"{name!r} {taken[name.casefold()]}"
-
-    def _calls(self) -> dict[Path, Call]:
+    def calls(self) -> dict[Path, Call]:
         """Return every call, with its path in this binding."""
         commands: dict[Path, Call] = {("commands", str(name)): call for name, call in self.commands.items()}
         reads: dict[Path, Call] = {("status",): self.status, ("details",): self.details}
@@ -455,64 +270,6 @@ class HttpBinding(Declared, Generic[S, E]):
         listed: dict[Path, Call] = {(name, "call"): each.call for name, each in lists.items() if each is not None}
         further: dict[Path, Call] = {("further_calls", name): call for name, call in self.further_calls.items()}
         return {("create",): self.create, **listed, **reads, **commands, **further}
-
-    def _wrong_commands(self) -> Iterator[Mistake]:
-        known, given = [str(each) for each in self.lifecycle.commands], [str(each) for each in self.commands]
-        for name in given:
-            if name not in known:
-                hint = "" if (meant := nearest(name, known)) is None else f"; did you mean {meant!r}?"
-                yield ("commands", name), f"{name!r} is no command of {self.lifecycle.name!r}{hint}"
-        if missing := [name for name in known if name not in given]:
-            yield ("commands",), f"has no call for {', '.join(map(repr, missing))}"
-        for where, call in self._calls().items():
-            if call.may_report and where[0] != "commands":
-                yield (*where, "may_report"), "must be empty: only a command leads to a state"
-        for command, call in self.commands.items():
-            yield from self._wrong_outcomes(command, call)
-        for command in self.proofs:
-            if command not in self.commands:
-                yield ("proofs", str(command)), f"{str(command)!r} is no command"
-
-    def _wrong_reads(self) -> Iterator[Mistake]:
-        for name, call in (("status", self.status), ("details", self.details)):
-            may_be_whole = name == "status" or self.state_of is not None
-            if call.status_field is None or not (call.status_field or may_be_whole):
-                yield (name, "status_field"), "must say where the response has the status"
-            yield from wrong_read((name,), call)
-        if lacking := [code for code in self.status.statuses if code not in self.details.statuses]:
-            yield (
-                ("details", "statuses"),
-                f"must have {lacking[0]}, too: a task at its end is read by both calls",
-            )
-
-    def _wrong_calls(self) -> Iterator[Mistake]:
-        none = {path: call for path, call in self._calls().items() if path in (("create",), ("listing", "call"))}
-        about_one = {path: call for path, call in self._calls().items() if path not in none}
-        for path, call in about_one.items():
-            for code, status in call.statuses.items():
-                if self.lifecycle.state_of(status) is None:
-                    yield (*path, "statuses", code), f"{status!r} is no status of {self.lifecycle.name!r}"
-            if call.id_header is not None:
-                yield (*path, "id_header"), "must be left out: only a create's response names a new task"
-            if call.id_field is not None and not call.repeats_id:
-                yield (*path, "id_field"), "must be left out: `repeats_id` says that the response has no id of the task"
-            if ID in call.path and any(each.keeps_slashes() for each in about_one.values()):
-                what = f"{ID!r} quotes the slashes of an id, which other calls keep"
-                yield (*path, "path"), f"{what}: use {ID_WITH_SLASHES!r} in all paths"
-            if not call.names_a_task():  # it would be sent to all tasks at once
-                yield path, f"{call.method} {call.path} does not name its task: put {ID!r} where the task's id stands"
-        for path, call in none.items():
-            if call.names_a_task():
-                yield path, f"{call.method} {call.path} names a task, and there is none"
-            if call.id_header is not None and self._ids_have_slashes:
-                yield (
-                    (*path, "id_header"),
-                    "must be left out: it cannot be known where in a URL an id with slashes begins",
-                )
-            if path == ("create",):
-                yield from wrong_etag(path, call)
-            if call.statuses:
-                yield (*path, "statuses"), "must be empty: a status code says nothing of a task that it does not name"
 
     def __hash__(self) -> int:
         return hash((self.name, self.base_url, self.lifecycle))
@@ -752,11 +509,12 @@ class HttpBinding(Declared, Generic[S, E]):
 
     def id_in(self, document: Any, path: str | None = None) -> str | None:
         """Return the task's id at a path (default: `id_field`); None if there is no id that the calls can carry."""
-        return id_in(document, path or self.id_field, keeps_slashes=self._ids_have_slashes)
+        return id_in(document, path or self.id_field, keeps_slashes=self.ids_have_slashes)
 
     @property
-    def _ids_have_slashes(self) -> bool:
-        return any(call.keeps_slashes() for call in self._calls().values())
+    def ids_have_slashes(self) -> bool:
+        """Whether ids have slashes that the paths of calls keep."""
+        return any(call.keeps_slashes() for call in self.calls().values())
 
     def parse_response(
         self,
@@ -779,70 +537,4 @@ class HttpBinding(Declared, Generic[S, E]):
             content: the response's body.
             as_of: when the request was started, in UTC.
         """
-        if status_code in call.statuses:
-            return Accepted(call.statuses[status_code], as_of, None, {})
-        if not 200 <= status_code < 300:
-            error = error_of(request, status_code, headers, content, as_of)
-            if status_code in call.busy:
-                return Throttled(error, error.retry_after_s, limits_rate=False)
-            return failure_of(error, limits_rate=not self._limits_tasks(error))
-        try:
-            # v1 documents an empty body where its example shows `{}`.
-            document: Any = parsed(content) if content or call.status_field is not None else {}
-        except DuplicateKey as error:
-            what = f"the response has the key {error.key[:80]!r} twice in one object"
-            return Lost(InvalidResponse(what, method=request.method, path=request.path))
-        except (ValueError, RecursionError):
-            kind = headers.get("content-type", "")
-            if call.status_field is not None or request.method == "GET" or not is_plain_text(content, kind):
-                what = "the response is not JSON" + (
-                    f" but {one_line(kind)}; is a proxy in between?" if "html" in kind else ""
-                )
-                return Lost(InvalidResponse(what, method=request.method, path=request.path))
-            document = {}  # no field of it is read, and a text such as "OK" means no more than its 2xx
-        document = self._with_new_id(document, call, headers)
-        found = value_at(document, self.error_field)
-        if found:  # null, false, 0, "", {} and [] say that there is none
-            code = value_at(found, "code")
-            meaning = self.error_codes.get(code, status_code) if type(code) is int else status_code
-            hidden = error_in(request, meaning, found)
-            if call is self.create and self.id_in(document) is not None:
-                return Lost(hidden)  # it names a new task all the same, so sending it again may make a second one
-            return failure_of(hidden, limits_rate=not self._limits_tasks(hidden))
-        other = None if request.task_id is None or not call.repeats_id else value_at(document, self.id_field)
-        if other is not None and not is_same_id(id_in(document, self.id_field) or "", request.task_id or ""):
-            what = f"the response is about another task, {other!r:.80}"
-            return Lost(InvalidResponse(what, method=request.method, path=request.path))
-        try:
-            status = self.status_at(document, call.status_field)
-        except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
-            what = f"`state_of` finds no status in the response: {type(error).__name__}: {error}"
-            return Lost(InvalidResponse(what[:LONGEST_REASON], method=request.method, path=request.path))
-        if call.status_field is not None and not isinstance(status, str):
-            what = f"the response has no status at {call.status_field or 'the top level'!r}"
-            if self.state_of is not None:
-                what = f"`state_of` returns no text but {status!r:.80}"
-            return Lost(InvalidResponse(what, method=request.method, path=request.path))
-        etag = self._etag_in(document, headers)
-        return Accepted(status, as_of, value_at(document, self.output_field), document, etag)
-
-    def _etag_in(self, document: Any, headers: Mapping[str, str]) -> str | None:
-        """Return the etag in a response; None if there is none that a header can carry."""
-        found = value_at(document, self.etag_field)
-        if self.etag_header is not None:
-            found = headers.get(self.etag_header.lower())
-        if type(found) is int:  # the number of a version
-            found = str(found)
-        return found if isinstance(found, str) and found and is_header_value(found) else None
-
-    def _with_new_id(self, document: Any, call: Call, headers: Mapping[str, str]) -> Any:
-        """Return a response with the task's id at `id_field`, wherever the service has put it in this call."""
-        new_id = value_at(document, call.id_field)
-        if call.id_header is not None and id_in(document, self.id_field) is None:
-            url = headers.get(call.id_header.lower(), "")
-            new_id = unquote(url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2]) or None
-        return document if new_id is None else placed(document, self.id_field, new_id)
-
-    def _limits_tasks(self, error: ResponseError) -> bool:
-        detail = error.detail.casefold()
-        return any(part.casefold() in detail for part in self.limits_tasks)
+        return meaning_of(self, call, request, status_code=status_code, headers=headers, content=content, as_of=as_of)

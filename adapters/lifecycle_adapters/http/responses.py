@@ -96,6 +96,13 @@ def value_at(document: Any, path: str | None) -> Any:
     return found
 
 
+def placed(document: Any, path: str, value: Any) -> dict[str, Any]:
+    """Return a copy of a document with a value at a path; a value on the path that is not an object becomes one."""
+    first, _, rest = path.partition(".")
+    fields = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+    return {**fields, first: placed(fields.get(first), rest, value) if rest else value}
+
+
 def id_in(document: Any, path: str, *, keeps_slashes: bool = False) -> str | None:
     """Return the id at a path (a number as text), None if there is none that a call can carry; see `quoted_id`.
 

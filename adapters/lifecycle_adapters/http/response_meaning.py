@@ -1,0 +1,114 @@
+"""What an HTTP response means by a binding: a status, a refusal, a limit, or that nothing is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from lifecycle.effects import Accepted, Lost, Response, Throttled
+from lifecycle_adapters.http.authentication import is_header_value
+from lifecycle_adapters.http.call import Call
+from lifecycle_adapters.http.declared import LONGEST_REASON
+from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
+from lifecycle_adapters.http.requests import Request
+from lifecycle_adapters.http.responses import (
+    DuplicateKey,
+    error_in,
+    error_of,
+    failure_of,
+    id_in,
+    is_plain_text,
+    is_same_id,
+    one_line,
+    parsed,
+    placed,
+    value_at,
+)
+
+if TYPE_CHECKING:
+    from lifecycle_adapters.http.binding import HttpBinding
+
+
+def meaning_of(
+    binding: HttpBinding[Any, Any],
+    call: Call,
+    request: Request,
+    *,
+    status_code: int,
+    headers: Mapping[str, str],
+    content: bytes,
+    as_of: datetime,
+) -> Response:
+    """Return the meaning of an HTTP response; see `HttpBinding.parse_response`."""
+    if status_code in call.statuses:
+        return Accepted(call.statuses[status_code], as_of, None, {})
+    if not 200 <= status_code < 300:
+        error = error_of(request, status_code, headers, content, as_of)
+        if status_code in call.busy:
+            return Throttled(error, error.retry_after_s, limits_rate=False)
+        return failure_of(error, limits_rate=not _limits_tasks(binding, error))
+    try:
+        # v1 documents an empty body where its example shows `{}`.
+        document: Any = parsed(content) if content or call.status_field is not None else {}
+    except DuplicateKey as error:
+        what = f"the response has the key {error.key[:80]!r} twice in one object"
+        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+    except (ValueError, RecursionError):
+        kind = headers.get("content-type", "")
+        if call.status_field is not None or request.method == "GET" or not is_plain_text(content, kind):
+            what = "the response is not JSON" + (
+                f" but {one_line(kind)}; is a proxy in between?" if "html" in kind else ""
+            )
+            return Lost(InvalidResponse(what, method=request.method, path=request.path))
+        document = {}  # no field of it is read, and a text such as "OK" means no more than its 2xx
+    document = _with_new_id(binding, document, call, headers)
+    found = value_at(document, binding.error_field)
+    if found:  # null, false, 0, "", {} and [] say that there is none
+        code = value_at(found, "code")
+        meaning = binding.error_codes.get(code, status_code) if type(code) is int else status_code
+        hidden = error_in(request, meaning, found)
+        if call is binding.create and binding.id_in(document) is not None:
+            return Lost(hidden)  # it names a new task all the same, so sending it again may make a second one
+        return failure_of(hidden, limits_rate=not _limits_tasks(binding, hidden))
+    other = None if request.task_id is None or not call.repeats_id else value_at(document, binding.id_field)
+    if other is not None and not is_same_id(id_in(document, binding.id_field) or "", request.task_id or ""):
+        what = f"the response is about another task, {other!r:.80}"
+        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+    try:
+        status = binding.status_at(document, call.status_field)
+    except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
+        what = f"`state_of` finds no status in the response: {type(error).__name__}: {error}"
+        return Lost(InvalidResponse(what[:LONGEST_REASON], method=request.method, path=request.path))
+    if call.status_field is not None and not isinstance(status, str):
+        what = f"the response has no status at {call.status_field or 'the top level'!r}"
+        if binding.state_of is not None:
+            what = f"`state_of` returns no text but {status!r:.80}"
+        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+    etag = _etag_in(binding, document, headers)
+    return Accepted(status, as_of, value_at(document, binding.output_field), document, etag)
+
+
+def _etag_in(binding: HttpBinding[Any, Any], document: Any, headers: Mapping[str, str]) -> str | None:
+    """Return the etag in a response; None if there is none that a header can carry."""
+    found = value_at(document, binding.etag_field)
+    if binding.etag_header is not None:
+        found = headers.get(binding.etag_header.lower())
+    if type(found) is int:  # the number of a version
+        found = str(found)
+    return found if isinstance(found, str) and found and is_header_value(found) else None
+
+
+def _with_new_id(binding: HttpBinding[Any, Any], document: Any, call: Call, headers: Mapping[str, str]) -> Any:
+    """Return a response with the task's id at `id_field`, wherever the service has put it in this call."""
+    new_id = value_at(document, call.id_field)
+    if call.id_header is not None and id_in(document, binding.id_field) is None:
+        url = headers.get(call.id_header.lower(), "")
+        new_id = unquote(url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2]) or None
+    return document if new_id is None else placed(document, binding.id_field, new_id)
+
+
+def _limits_tasks(binding: HttpBinding[Any, Any], error: ResponseError) -> bool:
+    detail = error.detail.casefold()
+    return any(part.casefold() in detail for part in binding.limits_tasks)
