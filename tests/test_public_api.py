@@ -105,6 +105,24 @@ def test_what_is_exported_is_documented(module: str) -> None:
     assert facade.__doc__
 
 
+def listed_attributes(text: str) -> set[str]:
+    """The names before the colons in the section Attributes of a docstring."""
+    _, _, section = inspect.cleandoc(text).partition("Attributes:\n")
+    section, _, _ = section.partition("\n\n")
+    lines = re.findall(r"^    ([a-z_0-9, ]+):", section, re.MULTILINE)
+    return {name.strip() for line in lines for name in line.split(",")}
+
+
+@pytest.mark.parametrize("module", EXPORTING)
+def test_a_list_of_attributes_is_complete(module: str) -> None:
+    facade = importlib.import_module(module)
+
+    for value in filter(inspect.isclass, (getattr(facade, name) for name in facade.__all__)):
+        if dataclasses.is_dataclass(value) and "Attributes:\n" in own_doc(value):
+            public = {each.name for each in dataclasses.fields(value) if not each.name.startswith("_")}
+            assert public <= listed_attributes(own_doc(value)), value
+
+
 # --- the facade of the core --------------------------------------------------------------------
 
 

@@ -65,8 +65,10 @@ def _unfit(value: str | None) -> bool:
 class Proof(Declared):
     """The proof of a command that its task's own state does not prove: the state of a companion, such as a session.
 
-    `binding` is the companion's binding. The field `id_field` of the task's details, which can be a path, holds the
-    companion's id. The command is proved once the command `event` of the companion would be redundant.
+    Attributes:
+        binding: the companion's binding.
+        id_field: where the task's details have the companion's id.
+        event: a command of the companion. The task's command is proved once this one would be redundant.
 
     Raises:
         DefinitionError: a field has a wrong type, `id_field` is not a path, or `event` is not a command of the binding.
@@ -92,14 +94,18 @@ _FURTHER = "a mapping of names to Calls, {'delete': Call(...)}"
 class SessionCalls(Declared):
     """The sessions that tasks run in, one after another, if a session has no lifecycle of its own.
 
-    In its calls `{id}` stands for the session's id. `details` reads a session, and `latest_field` is where its response
-    has the id of the latest task. `messages` is the binding of the messages that wait in a session to become its next
-    task, None if there is no queue; the session's id is its one parameter. `further_calls` are calls about a session by
-    their names, such as one that deletes it.
+    In its calls `{id}` stands for the session's id.
+
+    Attributes:
+        details: the call that reads a session.
+        latest_field: where its response has the id of the latest task.
+        messages: the binding of the messages that wait in a session to become its next task; its one parameter is the
+            session's id. None if there is no queue.
+        further_calls: calls about a session by their names, such as one that deletes it.
 
     Raises:
-        DefinitionError: a field is of another type; a call names no session, or says where a status is; or the messages
-            have another number of parameters than one.
+        DefinitionError: a field has a wrong type; a call names no session, or says where a status is; or the messages
+            do not have exactly one parameter.
     """
 
     details: Annotated[Call, Field(description=CALL)]
@@ -132,47 +138,62 @@ def binding_in(document: Document) -> HttpBinding[str, str]:
 class HttpBinding(Declared, Generic[S, E]):
     """One service's calls, with the lifecycle of its tasks.
 
-    `listing` is None if the service has no list of tasks; an uncertain create then has no candidates. `session` is the
-    binding of the sessions that tasks run in, if those have a lifecycle of their own, otherwise `session_calls`
-    declares them; `session_field` is where the details of a task, and perhaps other responses, have its session's id.
-    `events` is the list of what a task has done, whose call names the task. `further_calls` are calls about a task that
-    have no part in its lifecycle, by their names, such as one that deletes a task that is over.
-    `output_field` and `cost_field` are fields of the details, None if the service reports neither. A 429 whose detail
-    contains one of `limits_tasks` (compared without case) limits how many tasks or sessions there are at a time, not
-    the rate of calls.
-    `changed_field` is a field of the reads that changes whenever the status is set, such as "status.timestamp"; None if
-    there is none. A wait after a command passes over the state before it until work is seen, or this field changes
-    (without it, the output).
-    `created_field` is the field of a listed task that says when it was created (ISO 8601; UTC if it names no zone),
-    `task_field` the field of a create that says what to do, which a listed task repeats; None if there is none, and
-    then a create takes no task.
-    Dots make each of these fields, and `id_field`, a path: "status.state" is the field `state` of the object in the
+    A field of a response or a request is named by its path: "status.state" is the field `state` of the object in the
     field `status`.
-    `state_of` is a function that is given what is at a status field ("" for the whole document) and returns the status,
-    if no field holds it: for GitHub's `status` and `conclusion`, or Google's `done` and `error`. In a file it is
-    `module:function`, which is imported, and found where `PYTHONPATH` says. A response from which it raises, or returns
-    no text, is invalid. It is called for each read, also in an event loop: it should be quick, and wait for nothing.
-    `error_field` is the field of a 2xx response that holds an error, as "error" of JSON-RPC; null, false, 0, "", {} and
-    [] are none. An error is a refusal, unless `error_codes` has the number in its field `code`. They say which status
-    code means the same: with {-32001: 404, -32603: 500} the task was not found, and nobody knows what a request did.
-    Nobody knows either what a create did whose response has an error and the id of a task.
-    `etag_field` or `etag_header` says where the response of the status call names the version of the task: a field such
-    as "metadata.resourceVersion", or a header such as "ETag". Calls of commands have it as `{etag}`.
-    `headers` are sent with every request, such as the version of the API.
-    `parameters` are the names of what stands in the base path or the paths of calls, as {owner} in "/repos/{owner}",
-    and is the same for all requests of a client, which fills it in (`with_parameters`). `scope` are the texts that were
-    filled in; the lifecycle's name has them.
-    `webhooks` says how the service signs its webhooks, and where they say what; None if it sends none.
-    `authentication` is None if the service asks for no key. `key_variable` is where its key is found if the caller
-    gives none; with None the caller must.
-    `servers` are further servers of the service, by names such as "eu", which a client accepts as its `base_url`.
-    `retired` says since when the service is retired: a client of the real one then warns.
+
+    Attributes:
+        name: the service's name, such as "printer".
+        lifecycle: the lifecycle of its tasks.
+        base_url: the server: http or https, without user, password, query and fragment.
+        base_path: what every path begins with, such as "/api/v1"; "" for nothing.
+        authentication: how the key is sent; None if the service asks for no key.
+        create: the call that creates a task.
+        status: the call that reads a task's status; it may be the same as `details`.
+        details: the call that reads a whole task.
+        commands: the call of each command.
+        listing: the list of tasks; None if there is none, and then an uncertain create has no candidates.
+        proofs: what proves those commands that the task's own state does not prove.
+        session: the binding of the sessions that tasks run in, if sessions have a lifecycle of their own.
+        session_field: where the details of a task, and perhaps other responses, have its session's id.
+        session_calls: the calls about sessions that have no lifecycle of their own.
+        events: the list of what a task has done; its call names the task.
+        further_calls: calls about a task that have no part in its lifecycle, by their names, such as one that deletes
+            a task that is over.
+        id_field: where a task has its id.
+        output_field, cost_field: where the details have the task's output and its cost; None if they have none.
+        error_field: where a 2xx response has an error, such as "error" of JSON-RPC. An error is a refusal unless
+            `error_codes` says otherwise; null, false, 0, "", {} and [] are no errors. If the response to a create has
+            an error and the id of a task, nobody knows what the create did.
+        error_codes: which status code the number in an error's field `code` stands for. With {-32001: 404, -32603: 500}
+            the first error means that there is no such task, the second that nobody knows what the request did.
+        etag_field, etag_header: where the response of the status call names the version of the task: a field such as
+            "metadata.resourceVersion", or a header such as "ETag". The calls of commands have it as `{etag}`.
+        limits_tasks: texts of which one is in the detail of a 429, in any letter case, if it limits how many tasks or
+            sessions there are at a time and not how many requests.
+        created_field: where a listed task says when it was created (ISO 8601; UTC if it names no zone).
+        changed_field: a field of the reads that changes whenever the status is set, such as "status.timestamp". A wait
+            after a command ignores the state before the command until work is seen or this field changes; if it is
+            None, until work is seen or the output changes.
+        task_field: the field of a create that says what to do, and that a listed task repeats. If it is None, a create
+            takes no task, only fields.
+        state_of: a function that returns the status if no field holds it, such as for Google's `done` and `error`. It
+            is given what stands at the status field, which is the whole document for "". In a file it is
+            `module:function`, imported from where `PYTHONPATH` says. If it raises, or returns no text, the response is
+            invalid. It is called for each read, also in an event loop, so it must be quick and wait for nothing.
+        headers: headers that are sent with every request, such as the version of the API.
+        parameters: the names of the placeholders in paths that are the same for all requests of a client, such as
+            "owner" for "/repos/{owner}". `with_parameters` fills them in.
+        scope: the texts that were filled in. The lifecycle's name has them, too.
+        webhooks: how the service signs its webhooks, and where they say what; None if it sends none.
+        key_variable: the environment variable of the service's key; if it is None, the caller must give the key.
+        servers: further servers by their names, such as "eu", which a client accepts as its `base_url`.
+        retired: since when the service is retired; a client of the real service then warns.
 
     Raises:
-        DefinitionError: a field is of another type; the name is empty; there is not one call for each command; a call
-            about one task does not name it (`{id}`), or one about none names one; or the status is nowhere in the
-            responses, or the base URL, the base path or a field's path is malformed, or a proof is of no command; or
-            its sessions are at another server. A base URL is http or https, without user, password, query and fragment.
+        DefinitionError: the binding is not sound. It has all findings: a field has a wrong type or a wrong form; a
+            command has no call, or there is a call or a proof for another one; a call about one task does not name it
+            (`{id}`), or a create or a list names one; no response has the status; two fields contradict each other; or
+            sessions or messages are at another server.
     """
 
     name: Annotated[StrictText, Field(description="text such as 'printer'")]

@@ -96,45 +96,54 @@ def wrong_etag(where: Path, call: Call) -> Iterator[Mistake]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Declared):
-    """One call of a service, as a template in which `{id}` stands for the task's id.
+    """One call of a service, as a template.
 
-    `{+id}` stands in a path for an id with slashes, such as "operations/7": it keeps them and quotes everything else.
-    Other placeholders in the path, as in "/repos/{owner}/{repo}/runs/{id}", are parameters of the binding.
+    These placeholders are filled in:
 
-    `body` is the JSON that is sent, `headers` are those of this call alone. In both, `{request_id}` stands for a new id
-    in each request, and `{idempotency_key}` for a UUID that is equal in all requests for one recorded command or
-    create, also those of another worker after a crash: it is derived from the journal's idempotency key, or from a new
-    one if the caller gives none. A create that has it is sent again if its response is lost, and so is a command, also
-    one that is not idempotent, while the task's state still accepts it: the service must carry out all requests with
-    that UUID once, for as long as the command may be open.
-    There, too, `{etag}` stands in a command for the version of the task that was read just before, as in {"If-Match":
-    "{etag}"}; the binding names its place in responses (`etag_field` or `etag_header`). If the task has changed since,
-    the service refuses the command, for example with 412.
-    `fields_path` is the path in the body for the caller's fields, such as "params" of JSON-RPC; with None they are
-    fields of the body itself.
+    - `{id}`, in every part, is the task's id. In a path it is quoted; `{+id}` there keeps the slashes of an id such as
+      "operations/7" and quotes everything else.
+    - `{request_id}`, in headers and the body, is a new id in each request.
+    - `{idempotency_key}`, in headers and the body, is a UUID that is equal in all requests for one recorded command or
+      create, also if another worker sends them after a crash. It is derived from the journal's idempotency key, or
+      from a new one if the caller gives none. A create that has it is sent again if its response is lost. So is a
+      command, also one that is not idempotent, while the task's state still accepts it. The service must carry out all
+      requests with that UUID once, for as long as the command may be open.
+    - `{etag}`, in the headers and the body of a command, is the version of the task that was read just before, as in
+      {"If-Match": "{etag}"}; the binding says where responses have it. If the task has changed since, the service
+      refuses the command, for example with 412.
+    - Others in the path, as in "/repos/{owner}/{repo}/runs/{id}", are parameters of the binding.
 
-    `required_fields` names the body fields that the caller must give. `optional_fields` names those whose names are
-    like an option of the client, such as `key` or `label`; an undeclared one is refused as a misspelt option.
-    `status_field` is the field of the response that holds the status, "" if the whole response is the status, None
-    if it carries none. Dots make it a path: "status.state" is the field `state` of the object in the field `status`.
-    `may_report` are the states that the service may report after an accepted command, instead of the one to which its
-    row leads: GitHub accepts to cancel a run that then ends as `completed` all the same. They prove the command if a
-    usable response to it arrived; if that was lost, the task may have reached them by itself.
-    `repeats_id` is False if the field in which other responses of the service carry the task's id holds the id
-    of something else in this call's: a response about another task is invalid.
-    `statuses` are the statuses that status codes mean by themselves, for any body: {404: "deleted"} if a
-    deleted task is not found; the details of a task need those of its status, too. `busy` are the codes of 400 to
-    599 that mean that nothing happened and that the same request may succeed later; it is then sent again, as after
-    a 429.
-    `id_field` is the path of the task's id in this call's response, if it is not the binding's `id_field`; `id_header`
-    is the header of a create's response whose URL ends with the new task's id, if the body lacks it.
+    Attributes:
+        method: GET, POST, PUT, PATCH or DELETE.
+        path: the path after the binding's `base_path`.
+        query: the query, as texts.
+        body: the JSON that is sent; None for no body.
+        headers: headers of this call alone.
+        fields_path: where in the body the caller's fields stand, such as "params" of JSON-RPC; if it is None, they are
+            fields of the body itself.
+        required_fields: the fields that the caller must give.
+        optional_fields: fields whose names are like an option of the client, such as `key` or `label`. A field of such
+            a name that is not declared is refused as a misspelt option.
+        status_field: where the response has the status: a field or a path such as "status.state", "" if the whole
+            response is the status, None if it has none.
+        may_report: the states that the service may report after an accepted command, instead of the one to which its
+            row leads: GitHub accepts to cancel a run that may end as `completed` all the same. They prove the command
+            if a usable response to it arrived; if the response was lost, the task may have reached them by itself.
+        repeats_id: False if this call's response has the id of something else where other responses have the task's
+            id. Otherwise a response about another task is invalid.
+        statuses: the statuses that status codes mean by themselves, for any body: {404: "deleted"} if a deleted task
+            is not found. The details of a task need those of its status call, too.
+        busy: the codes of 400 to 599 that mean that nothing happened and that the same request may succeed later; it
+            is then sent again, as after a 429.
+        id_field: where this call's response has the task's id, if not at the binding's `id_field`.
+        id_header: the header of a create's response whose URL ends with the new task's id, if the body lacks it.
 
     Raises:
-        DefinitionError: a field is of another type; the method is none of GET, POST, PUT, PATCH and DELETE; the path
-            does not begin with a slash, has an empty or a dot segment, or has a query of its own; there is another
-            placeholder than these, or in a header, the query or the body a misspelt one, such as `{idempotency-key}`
-            or `{{id}}`; fields are taken without a body, or one has no name; `status_field` is no field or
-            path; a header is one of HTTP itself; or no request can carry a text, as a control character in the path.
+        DefinitionError: the call is not sound. It has all findings: a field has a wrong type; the method is another
+            one; the path does not begin with a slash, has an empty or a dot segment, or a query of its own; a
+            placeholder is unknown or misspelt, such as `{idempotency-key}` or `{{id}}`; fields are declared without a
+            body, or one has no name; a path to a field is malformed; a header is one of HTTP itself; or no request can
+            carry a text, such as a control character in the path.
     """
 
     method: Annotated[StrictText, Field(description="text such as 'GET'")]
