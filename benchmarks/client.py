@@ -1,7 +1,7 @@
 """A command given by `Client` beside the same requests sent with bare httpx2, one connection each, same server.
 
-A v1 command is two requests, the command and the read that proves it. The bare side is given them ready
-made; it sends, and decodes the answer.
+A v1 command is two requests, the command and the read that proves it. The bare side sends the same two, whose
+arguments it gets ready-made, and decodes the responses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LIMIT = 1.2
 
 
 def rows(*, pairs: int, cycles: int) -> list[Row]:
-    """Measure `Client` and `AsyncClient`, so many cycles of pause and resume at a time."""
+    """Measure `Client` and `AsyncClient`; each measurement is so many cycles of pause and resume."""
     with running("bare") as url:
         return [_synchronous(url, pairs, cycles), _asynchronous(url, pairs, cycles)]
 

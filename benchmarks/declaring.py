@@ -1,4 +1,4 @@
-"""Making a large lifecycle, its examination included: the time of one transition beside that in a small one."""
+"""The time to make and check a large lifecycle, per transition, compared with that of a small one."""
 
 from __future__ import annotations
 

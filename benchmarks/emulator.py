@@ -21,7 +21,7 @@ _KEY = "benchmark"
 
 
 def rows(*, pairs: int, requests: int) -> list[Row]:
-    """Measure both servers, so many requests at a time."""
+    """Measure both servers; each measurement is so many requests."""
     with running("emulator") as emulator, running("bare") as bare:
         ours = _load(emulator, _created(emulator), requests)
         peer = _load(bare, "task", requests)

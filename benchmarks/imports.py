@@ -1,4 +1,4 @@
-"""`import lifecycle` beside a process that defines one pydantic model: whole processes, from start to end."""
+"""`import lifecycle`, compared with the definition of one pydantic model: whole processes, from start to end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The durable journal beside what one would write by hand, on the same database; and how its cost grows.
+"""The durable journal, compared with what one would write by hand on the same database; and how its cost grows.
 
 By hand is one transaction with an INSERT and a compare-and-set UPDATE on tables with the same indexes, through
 the bare driver, as durable as ours: on SQLite in WAL mode with `synchronous = FULL`, on PostgreSQL (started
@@ -30,13 +30,13 @@ from lifecycle_adapters.journal import SqlJournal
 from tests.support.postgres import PostgresServer
 
 _BATCH = 500
-_SHARE = 0.4  # of what is written by hand: a transition at least this, one of a batch ten times this
+_SHARE = 0.4  # of the transitions per second written by hand; ten times this in a batch
 _STATUSES = ("paused", "running")
 _KNOWN = 1_000, 1_000_000  # recorded tasks
 
 
 def rows(*, pairs: int, transitions: int, known: tuple[int, int] = _KNOWN) -> list[Row]:
-    """Measure on both databases, so many transitions at a time."""
+    """Measure on both databases; each measurement is so many transitions."""
     with TemporaryDirectory() as directory, PostgresServer(durable=True) as server:
         files = (f"sqlite:///{directory}/{number}.db" for number in count())
         databases = [
@@ -49,7 +49,7 @@ def rows(*, pairs: int, transitions: int, known: tuple[int, int] = _KNOWN) -> li
 
 
 class _Database(NamedTuple):
-    """One of the two: its name, what makes a new database and tells its URL, what writes there by hand."""
+    """A kind of database: its name, a function that makes one and returns its URL, one that writes by hand."""
 
     name: str
     create: Callable[[], str]
@@ -153,7 +153,7 @@ def _commands(server: str, journal: SqlJournal | MemoryJournal, cycles: int = 10
 
 
 def _grown(database: _Database, pairs: int, known: tuple[int, int]) -> Iterator[Row]:
-    """Look-ups among few tasks and among many, in turns."""
+    """Return rows about look-ups among few tasks and among many."""
     with SqlJournal(database.create()) as few, SqlJournal(database.create()) as many:
         for journal, count in zip((few, many), known, strict=True):
             _fill(journal, count)

@@ -1,8 +1,8 @@
-"""Logs to check: lawful histories with defects injected, and the list of all that must be found in them.
+"""Logs to check: lawful histories, some with a defect, and the list of all findings that a check must make.
 
-A history is a walk over the declared table. A defect changes one walk where its consequences are known from
-the table alone; nothing here asks the code that judges histories. Some thousand histories are made one by
-one. Tasks then take one each, with times of their own, as arrays, so that 100 million rows take minutes
+A history is a walk over the declared table. A defect changes a walk in a place where its consequences follow from the
+table alone; nothing here calls the code that judges histories. A few thousand different histories are made one by one.
+Each task then gets one of them, with times of its own. That is done with arrays, so that 100 million rows take minutes
 and a gigabyte.
 
 `python -m benchmarks.loggen OUT.parquet --events 10000000 --seed 1` writes a log.
@@ -35,15 +35,15 @@ DEFECTS: tuple[Defect, ...] = (*FindingCode, RejectReason.NO_TASK, RejectReason.
 RATE = 0.0002  # of the tasks, for each defect
 
 _UNKNOWN = "hibernating"
-_GO_ON = 5  # how much likelier a task goes on than it ends, of two rows of the table
-_CUT = 0.02  # share of tasks whose log breaks off, at each of its rows
-_LONGEST = 30  # rows of one task
-_LAWFUL = 2_000  # different histories
-_DEFECTIVE = 200  # of each defect
-_TASKS = 250_000  # made at once
+_GO_ON = 5  # a walk takes a row that leads on this many times as often as one that ends it
+_CUT = 0.02  # the probability that a task's log breaks off after a row
+_LONGEST = 30  # the most rows of a task
+_LAWFUL = 2_000  # the number of different histories
+_DEFECTIVE = 200  # the number of histories with each defect
+_TASKS = 250_000  # the number of tasks made at once
 _BEGIN_US = 1_767_225_600_000_000  # 2026-01-01
-_BETWEEN_TASKS_S = 3.0  # from one that is created to the next, on average
-_BETWEEN_ROWS_S = 60.0  # of one task, the median; one in forty takes seven times as long
+_BETWEEN_TASKS_S = 3.0  # between the first rows of two tasks, on average
+_BETWEEN_ROWS_S = 60.0  # between two rows of a task, the median; one in forty is seven times as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Injected:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row of a history, and what must be said of it."""
+    """One row of a history, and the defect that a check must find in it."""
 
     status: str
     defect: Defect | None = None
@@ -67,9 +67,9 @@ History = list[Entry]
 
 
 class Histories:
-    """Walks over a lifecycle's table, and the same with a defect.
+    """Random walks over a lifecycle's table, with and without a defect.
 
-    Each defect's method yields every way to put it into one walk, with all its consequences.
+    The method of a defect yields every way to put it into one walk, with all its consequences.
     """
 
     def __init__(self, lifecycle: Lifecycle[Any, Any], random: Random) -> None:
@@ -95,11 +95,11 @@ class Histories:
         }
 
     def lawful(self, number: int) -> list[History]:
-        """Return so many histories without a defect."""
+        """Return this many histories without a defect."""
         return [_entries(self._walk()) for _ in range(number)]
 
     def defective(self, defect: Defect, number: int) -> list[History]:
-        """Return histories with one defect, made of so many walks; none where no history can have it."""
+        """Return histories with this defect, made from this many walks; none if no history can have it."""
         ways = (list(self._injections[defect](self._walk())) for _ in range(number))
         return [self._random.choice(each) for each in ways if each]
 
@@ -120,7 +120,7 @@ class Histories:
         return reached
 
     def _with_row(self, walk: list[str], entry: Entry) -> Iterator[History]:
-        """Anywhere; for a row that counts for no other."""
+        """Yield the walk with a row put in anywhere, which does not change what the other rows mean."""
         for at in range(len(walk) + 1):
             yield [*_entries(walk[:at]), entry, *_entries(walk[at:])]
 
@@ -137,7 +137,7 @@ class Histories:
             yield [*_entries(walk[:at]), Entry(state, FindingCode.DUPLICATE), *_entries(walk[at:])]
 
     def _after_final(self, walk: list[str]) -> Iterator[History]:
-        """One row more, or two of which the second would be lawful after the first."""
+        """Yield the walk with one row more, or with two of which the second would be lawful after the first."""
         if self._next[walk[-1]]:
             return
         for state in self._states:
@@ -182,7 +182,7 @@ Rows = dict[str, npt.NDArray[np.int64]]
 
 
 class _Stream:
-    """Rows of endlessly many tasks in the order of time, some thousand tasks at once."""
+    """An endless stream of rows in the order of time, made for a few thousand tasks at once."""
 
     def __init__(self, lifecycle: Lifecycle[Any, Any], rates: Mapping[Defect, float], seed: int, tasks: int) -> None:
         self._dice = np.random.default_rng(seed)
@@ -205,7 +205,7 @@ class _Stream:
         self._firsts = np.cumsum(self._lengths) - self._lengths
 
     def __iter__(self) -> Iterator[Rows]:
-        """Yield what is complete up to some time; rows of tasks that go on are kept for the next."""
+        """Yield the rows up to some time; later rows are kept for the next turn."""
         begin_us, made = _BEGIN_US, 0
         kept: Rows = {name: np.empty(0, np.int64) for name in ("task", "at_us", "status", "defect")}
         while True:
@@ -245,13 +245,13 @@ def generate(
 ) -> list[Injected]:
     """Write a Parquet log of task_id, at and status, in the order of time, and return what must be found in it.
 
-    The log ends after so many rows, whatever its tasks are about. The same arguments make the same log.
+    The log ends after so many rows, also in the middle of a task. The same arguments make the same log.
 
     Args:
-        rates: the share of tasks with each defect, RATE of each if omitted; a defect that no history of this
-            lifecycle can have is left out. A task has one at most.
+        rates: the share of tasks with each defect; RATE for each if omitted. A task has at most one defect, and a
+            defect that no history of this lifecycle can have is left out.
     Returns:
-        One for each row that exact mode reports, notes included, by their rows.
+        The expected findings of the mode "exact", notes included, in the order of rows.
     Raises:
         ValueError: a rate is negative, or their sum is more than 1.
     """

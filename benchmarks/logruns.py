@@ -1,7 +1,7 @@
 """Measurements of logs, each in a process of its own: `python -m benchmarks.logruns RUN LOG` prints what it took.
 
-A run first imports what it needs, which does not count, and then begins with a Parquet file that nobody has
-opened: its reading counts, for us and for the peers.
+A run first imports what it needs, which does not count. Then it opens the log: reading it counts, for us and for the
+peers.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _PM4PY_NAMES = {"task_id": "case:concept:name", "at": "time:timestamp", "status"
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """The time of one run, and the most memory that its process ever held, imports and all."""
+    """The time of one run, and the most memory that its process held, imports included."""
 
     seconds: float
     peak_bytes: int
 
 
 def measured(run: str, log: Path) -> Took:
-    """Do a run in a new process."""
+    """Return what a run in a new process took."""
     command = [sys.executable, "-m", "benchmarks.logruns", run, str(log)]
     quiet = {**os.environ, "PM4PY_SHOW_PROGRESS_BAR": "False"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=quiet)
@@ -58,7 +58,7 @@ def _check(log: str) -> Run:
 
 
 def _load(log: str) -> Run:
-    """Only reading: a text log into the session's table, with every value understood and every fault noted."""
+    """Only read a text log into the session's table; every value is parsed, and every unreadable row is noted."""
     from lifecycle_adapters.logs.columns import Columns
     from lifecycle_adapters.logs.duckdb_session import DuckDbSession
     from lifecycle_adapters.logs.files import Files
@@ -83,7 +83,7 @@ def _duckdb_load(reader: str) -> Callable[[str], Run]:
 
 
 def _lag(log: str) -> Run:
-    """The one pass that no check can do without: each task's rows in order, each beside the one before."""
+    """The one pass that every check needs: each task's rows in order, each with the row before it."""
     import duckdb
 
     window = 'lag(status) OVER (PARTITION BY task_id ORDER BY "at")'
@@ -94,7 +94,7 @@ def _lag(log: str) -> Run:
 
 
 def _read(log: str) -> Run:
-    """Every value of the three columns, and nothing else: their hashes, put together in one number."""
+    """Only read: one hash of all values in the three columns."""
     import duckdb
 
     question = """SELECT bit_xor(hash(task_id, "at", status)) FROM read_parquet(?)"""
@@ -119,7 +119,7 @@ def _replay(log: str) -> Run:
 
 
 def _petri_net() -> tuple[Any, Any, Any]:
-    """The lifecycle's table as pm4py wants it: a place for each state, a transition for each row, one end."""
+    """The lifecycle's table as a Petri net for pm4py: a place for each state, a transition for each row, one end."""
     objects = _imported("pm4py.objects.petri_net.obj")
     connect = _imported("pm4py.objects.petri_net.utils.petri_utils").add_arc_from_to
     net = objects.PetriNet(V1_FULL.name)

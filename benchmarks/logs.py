@@ -1,7 +1,7 @@
 """Checking a log of ten million rows, compared with only reading it and with other tools that find such things.
 
-All is measured on one generated log (see loggen.py), each run in a process of its own (see logruns.py).
-Token-based replay takes minutes for the whole of it and sees a tenth of its tasks, and so do we beside it.
+All runs read one generated log (see loggen.py), each in a process of its own (see logruns.py). Token-based replay would
+take minutes for the whole log, so it gets a tenth of the tasks, and so does our check beside it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from benchmarks.measure import Bound, Measure, Row, compare, duration, statement
 from lifecycle import V1_FULL
 
 _GIB = 2**30
-_READABLE = ("--no-task-id", "--no-status", "--no-time")  # pm4py takes no row that cannot be read
-_LARGER = 10  # times, with --large
-_SHARE = "left(task_id, 2) < '1a'"  # of the tasks: ids are hexadecimal, these are a tenth of them
+_READABLE = ("--no-task-id", "--no-status", "--no-time")  # pm4py accepts no row without an id, a status or a time
+_LARGER = 10  # the size of the log with --large, in logs without it
+_SHARE = "left(task_id, 2) < '1a'"  # selects a tenth of the tasks: ids are hexadecimal
 
 
 class _Log:
@@ -37,7 +37,7 @@ class _Log:
         self.took: defaultdict[str, list[Took]] = defaultdict(list)
 
     def run(self, name: str) -> Measure:
-        """Return what measures a run."""
+        """Return a function that measures a run."""
 
         def measure() -> float:
             self.took[name].append(measured(name, self.path))
@@ -55,7 +55,7 @@ class _Log:
 
 
 def rows(*, events: int, pairs: int, tasks: int, large: bool) -> list[Row]:
-    """Measure a log of so many events, with `large` one of ten times as many, too, and so many tasks in arrays."""
+    """Measure a log of this many events, with `large` also one of ten times as many, and this many tasks in arrays."""
     with TemporaryDirectory() as directory:
         log = _generated(Path(directory, "log.parquet"), events)
         share = _shared(log, Path(directory, "share.parquet"))
@@ -70,7 +70,7 @@ def rows(*, events: int, pairs: int, tasks: int, large: bool) -> list[Row]:
 
 
 def _generated(path: Path, events: int) -> _Log:
-    # In a process of its own: the memory that ours has held would be counted for every one that it starts.
+    # In a process of its own: a process starts with the peak memory of the one that forks it.
     command = [sys.executable, "-m", "benchmarks.loggen", str(path), "--events", str(events)]
     subprocess.run([*command, *(f"{option}=0" for option in _READABLE)], check=True)
     return _Log(path)

@@ -1,6 +1,6 @@
 """One step of a task: `target` and `step` beside a plain dict, and beside two libraries of state machines.
 
-The libraries get the rows of `V1` and nothing that costs them time: no callbacks, no `to_*` triggers, no queue.
+The libraries get the rows of `V1`, and nothing that would slow them down: no callbacks, no `to_*` triggers, no queue.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import transitions
 from benchmarks.measure import Bound, Measure, Row, compare, statement
 from lifecycle import V1, V1Event, V1State
 
-# There and back, ten times over, so that what the timer's own loop costs disappears.
+# There and back, ten times, so that the cost of the timer's own loop is negligible.
 _CYCLE = (("running", "pause"), ("paused", "resume")) * 10
 _NAMES: dict[str, Any] = {
     "lifecycle": V1,

@@ -1,9 +1,8 @@
-"""Pairs of measurements, and the row of the table that they make.
+"""Measurements in pairs, and the row of the table that they give.
 
 Nothing is compared with a number from another run or another machine. What is measured and its peer take
-turns, so that whatever else the machine does in the meantime falls on both; the ratio is the median over the
-pairs. The ratio of the two best times stands beside it: noise only ever adds time, so far apart they mean a
-noisy run.
+turns, so that other work on the machine slows both down; the ratio is the median over the pairs. The ratio of the two
+best times stands beside it: noise can only add time, so if the two ratios are far apart, the run was noisy.
 
 Single statements are timed with `timeit` from the standard library, in processor time, which does not count
 what other processes do. pyperf, the field's tool, runs each benchmark by itself in processes of its own; it
@@ -23,11 +22,11 @@ from typing import Any
 Measure = Callable[[], float]
 """Does something once and returns how many seconds one operation took."""
 
-_SHORTEST_S = 0.02  # a measurement takes at least this long, a hundred times the cost of being interrupted
+_SHORTEST_S = 0.02  # the shortest measurement: a hundred times the cost of an interruption
 
 
 class Bound(StrEnum):
-    """Which way a ratio may go."""
+    """Whether a limit is an upper or a lower one."""
 
     AT_MOST = "at most"
     AT_LEAST = "at least"
@@ -68,12 +67,12 @@ def compare(
     pairs: int,
     warm_up: bool = True,
 ) -> Row:
-    """Measure in turns and return the row.
+    """Measure both in turns, and return the row.
 
     Args:
-        bound: AT_MOST limits our time in the peer's times; AT_LEAST says how many times ours must go into it.
+        bound: AT_MOST limits our time divided by the peer's; AT_LEAST the peer's divided by ours.
         pairs: how often each is measured.
-        warm_up: measure one of each before, and throw it away. Nothing is warmed by a process that ends.
+        warm_up: measure each once before, and ignore it. It is of no use if each measurement is a new process.
     """
     for measure in (ours, peer) if warm_up else ():
         measure()
@@ -93,7 +92,7 @@ def compare(
 
 
 def statement(code: str, names: Mapping[str, Any], *, operations: int = 1) -> Measure:
-    """Return what measures one operation of a statement that performs so many of them, in processor time."""
+    """Return a function that measures one operation, in processor time, of a statement that performs several."""
     timer = timeit.Timer(code, setup=_as_locals(names), timer=time.process_time, globals={"given": names})
     number, took_s = timer.autorange()
     number = max(1, round(number * _SHORTEST_S / took_s))
@@ -121,6 +120,6 @@ def _ratio(bound: Bound, ours_s: float, peer_s: float) -> float:
 
 
 def _as_locals(names: Mapping[str, Any]) -> str:
-    # A timer's set-up is part of the timed function, so these are its local variables, as in a user's function;
+    # The set-up is part of the function that is timed, so its names are local variables, as in a user's function;
     # globals would slow both sides down and make their ratio smaller than it is.
     return "; ".join(f"{name} = given[{name!r}]" for name in names)

@@ -11,11 +11,11 @@ from benchmarks.lookups import statemachine_machine, transitions_model
 from benchmarks.measure import Bound, Row
 from lifecycle import V1, V1Event, V1State
 
-_MACHINES = 200  # of each library; each costs kilobytes
+_MACHINES = 200  # the machines made with each library, each of kilobytes
 
 
 def rows(*, tasks: int) -> list[Row]:
-    """Count the objects and bytes of so many tasks' states."""
+    """Count the objects and bytes of the states of this many tasks."""
     states: list[V1State] = [V1.initial] * tasks
     used_bytes = _allocated_bytes(lambda: _pause_all(states))
     new_objects = len({id(state) for state in states} - {id(member) for member in V1State})
@@ -45,7 +45,7 @@ def _pause_all(states: list[V1State]) -> None:
 
 
 def _bytes_of_each(make: Callable[[], Any]) -> float:
-    made: list[Any] = [make()] * _MACHINES  # the first of its kind fills caches that all share
+    made: list[Any] = [make()] * _MACHINES  # the first one fills caches that all share
 
     def make_all() -> None:
         for number in range(_MACHINES):

@@ -1,7 +1,7 @@
 """The servers that the benchmarks talk to, each a process of its own on a free port of 127.0.0.1.
 
 `python -m benchmarks.servers bare` serves v1's status and control calls as plain Starlette routes over one
-task; `... emulator` serves the emulator. Both run on the same uvicorn with the same settings, and print where.
+task; `... emulator` serves the emulator. Both run on the same uvicorn with the same settings, and print their URL.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The table that `make bench` prints, and the facts without which it says nothing."""
+"""The table that `make bench` prints, and the facts that one needs to read it."""
 
 from __future__ import annotations
 

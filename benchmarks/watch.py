@@ -1,8 +1,8 @@
 """The cost of watching 10,000 tasks in one process, compared with watching one.
 
-Each measurement is a process of its own that watches paused tasks of a bare server: it looks at each once,
-and then for an hour at none. What its memory has grown to, and what processor time it takes while nothing
-is due, is all that it costs to have them. `python -m benchmarks.watch TASKS JOURNAL URL` is that process.
+Each measurement is a process of its own that watches paused tasks of a bare server: it reads each once, and then none
+for an hour. Its memory, and its processor time while nothing is due, are the cost of watching.
+`python -m benchmarks.watch TASKS JOURNAL URL` is that process.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PACE = Pace(working_s=5.0, resting_s=3600.0, longest_s=3600.0, concurrency=32)
 
 
 def rows(*, tasks: int, idle_s: float) -> list[Row]:
-    """Measure so many tasks against one, with each journal, and look at them idle for so many seconds."""
+    """Measure this many tasks against one, with each journal, each idle for this many seconds."""
     with running("bare") as url:
         pause = WIRE.command_request(V1Event.PAUSE, "task")
         httpx2.request(pause.method, url + pause.path, headers=WIRE.request_headers(_KEY)).raise_for_status()
@@ -86,7 +86,7 @@ async def _watch(tasks: int, journal: MemoryJournal | SqlJournal, url: str, idle
             watcher.add(*(f"task_{number:016x}" for number in range(tasks)))
             for _ in range(tasks):
                 await left.acquire()
-            await asyncio.sleep(idle_s)  # a change feed has the own records to tell, too
+            await asyncio.sleep(idle_s)  # a change feed also tells the process's own records
             gc.collect()
             begun_s, worked_s = time.perf_counter(), time.process_time()
             await asyncio.sleep(idle_s)

@@ -56,7 +56,7 @@ def stop(self, task_id: str, reason: str, key: str | None = None) -> str:
     key = key or self.request.id
     try:
         return task.stop(idempotency_key=key, reason=reason).state
-    except (IllegalTransition, TaskEndedFirst):  # it was over before
+    except (IllegalTransition, TaskEndedFirst):  # the task was over before
         return task.status()
-    except CommandAbandoned:  # it was never sent, or another stop took its place: this is a new command
+    except CommandAbandoned:  # the stop was never sent, or another one took its place: this is a new command
         raise self.retry(kwargs={"key": f"{key}+"}, countdown=POLL_EVERY_S) from None
