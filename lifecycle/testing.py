@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Generic, cast
+from typing import Any, Generic, cast
 
 from lifecycle.conformance import Channel, FindingCode, Mode
 from lifecycle.errors import DefinitionFinding, IllegalTransition, LifecycleError, MissingExtra
@@ -53,19 +53,28 @@ __all__ = [
 ]
 
 
+def _require_lifecycle(given: Any) -> None:
+    if not isinstance(given, Lifecycle):
+        raise TypeError(f"lifecycle must be a Lifecycle, such as lifecycle.get('v1'), not {given!r:.80}")
+
+
 # --- strategies about one lifecycle ------------------------------------------------------------
 
 
 def states(lifecycle: Lifecycle[S, E]) -> st.SearchStrategy[S]:
-    """Draw a declared state; shrinks towards the one declared first."""
+    """Draw a declared state; shrinks towards the one declared first. Raises TypeError if it is not a Lifecycle."""
+    _require_lifecycle(lifecycle)
     return st.sampled_from([state.name for state in lifecycle.states])
 
 
 def events(lifecycle: Lifecycle[S, E], *, origin: OriginName | None = None) -> st.SearchStrategy[E]:
     """Draw a declared event, of one origin if given; shrinks towards the first. Draws nothing if there is none.
 
-    Raises UnknownName if there is no such origin.
+    Raises:
+        UnknownName: there is no such origin.
+        TypeError: `lifecycle` is not a Lifecycle.
     """
+    _require_lifecycle(lifecycle)
     only = None if origin is None else require_origin(origin, where=lifecycle.name)
     names = [event.name for event in lifecycle.events if only in (None, event.origin)]
     return st.sampled_from(names) if names else st.nothing()
@@ -124,7 +133,9 @@ def histories(
     Raises:
         ValueError: no history of this lifecycle can have the defect; see `possible_defects`.
         UnknownName: `channel` is not declared.
+        TypeError: `lifecycle` is not a Lifecycle.
     """
+    _require_lifecycle(lifecycle)
     lifecycle.state_of("", channel=channel)  # raises for an undeclared channel now, not while drawing
     sites = _defects(lifecycle, mode)
     if defect is not None and defect not in sites:
@@ -135,7 +146,11 @@ def histories(
 
 
 def possible_defects(lifecycle: Lifecycle[S, E], *, mode: Mode = "exact") -> tuple[FindingCode, ...]:
-    """Return the codes that `check` can report for a history of this lifecycle, notes included."""
+    """Return the codes that `check` can report for a history of this lifecycle, notes included.
+
+    Raises TypeError if it is not a Lifecycle.
+    """
+    _require_lifecycle(lifecycle)
     return tuple(_defects(lifecycle, mode))
 
 
@@ -428,7 +443,9 @@ def check_executor(
         Disagreement: with all differences and all violations of invariants.
         ValueError: `only` is empty.
         UnknownName: an event that is not declared.
+        TypeError: `lifecycle` is not a Lifecycle.
     """
+    _require_lifecycle(lifecycle)
     fired = _fired(lifecycle, only)
     found: list[Difference] = []
     for path in reach(_rows_of(lifecycle, fired), lifecycle.initial).values():
@@ -466,7 +483,9 @@ def lifecycle_machine(
     Raises:
         ValueError: there is no event to fire, or no executor.
         UnknownName: an event that is not declared.
+        TypeError: `lifecycle` is not a Lifecycle.
     """
+    _require_lifecycle(lifecycle)
     fired = _fired(lifecycle, only)
     if not fired:
         raise ValueError(f"{lifecycle.name}: there is no event to fire")

@@ -48,6 +48,7 @@ from lifecycle.errors import (
 )
 from lifecycle.journal import Report, TaskJournal, TaskRecord
 from lifecycle.memory import MemoryJournal
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http import AsyncClient, AsyncTask
 from lifecycle_adapters.http.http_errors import NotFound
 from lifecycle_adapters.http.task_procedures import cost_usd
@@ -139,7 +140,7 @@ class Supervision(DBOSConfiguredInstance):
         limits: the limits of the queue.
     Raises:
         ValueError: a policy needs costs that the service does not report, or a policy only alerts.
-        TypeError: a policy is a class, or not a policy.
+        TypeError: `client` is no AsyncClient, or a policy is a class or not a policy.
     """
 
     def __init__(
@@ -151,6 +152,7 @@ class Supervision(DBOSConfiguredInstance):
         policies: Sequence[Policy] = (),
         limits: Limits | None = None,
     ) -> None:
+        require(client, AsyncClient, "client must be an AsyncClient")
         require_instances(policies)
         self.name = name or client.binding.name
         self._limits = limits or Limits()

@@ -25,6 +25,7 @@ from typing import Any
 
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.drift.calls import Role, declared_calls
 from lifecycle_adapters.drift.differences import Comparison, DifferenceKind
 from lifecycle_adapters.drift.document import OpenApiDocument, PathItem, likeness
@@ -58,7 +59,11 @@ def compare(
         OtherApi: the document has none of the binding's paths.
         UnusableDocument: a part that is compared is malformed or missing, or the schema of the status lists no values.
         ValueError: the lifecycle has a command for which the binding has no call.
+        TypeError: an argument has a wrong type.
     """
+    require(binding, HttpBinding, "binding must be an HttpBinding, such as service('v1')")
+    require(document, OpenApiDocument, "document must be an OpenApiDocument, such as load('openapi.json')")
+    require(status_schema, str | None, "status_schema must be text such as '#/components/schemas/TaskStatus'")
     binding.governed_by(lifecycle)
     ignored = {_kind(each) for each in ignore}
     schemas, differences = Schemas(), Differences()

@@ -14,6 +14,7 @@ from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from lifecycle.errors import MissingExtra, shortened
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.drift.drift_errors import UnusableDocument
 
 try:
@@ -150,6 +151,7 @@ class OpenApiDocument:
         source: its file or URL, for messages.
     Raises:
         UnusableDocument: it is not an OpenAPI document of these versions, or has no paths.
+        TypeError: `source` is not text.
     """
 
     contents: Any
@@ -157,6 +159,7 @@ class OpenApiDocument:
     _resolver: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        require(self.source, str, "source must be text: a file or a URL")
         contents = json_object(self.contents) or {}
         version = contents.get("openapi")
         if not isinstance(version, str):
@@ -190,7 +193,10 @@ class OpenApiDocument:
 
         Raises:
             UnusableDocument: it leads to nothing, or outside of the document; the message names `by`, its place.
+            TypeError: `reference` is not text, or `by` is not a Part.
         """
+        require(reference, str, "reference must be text such as '#/components/schemas/Task'")
+        require(by, Part, "by must be the Part that has the reference")
         shown = reference[:_MOST_SHOWN]
         if not reference.startswith("#"):
             raise by.unusable(f"refers to {shown!r}, outside of the document; bundle it into one document first")

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lifecycle.documents import require_yaml
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.drift.document import DocumentedOperation, OpenApiDocument, Part, PathItem, json_object
 from lifecycle_adapters.drift.drift_errors import UnusableDocument
 from lifecycle_adapters.drift.located import json_schema
@@ -47,7 +48,10 @@ def service_draft(document: OpenApiDocument, status_schema: str) -> str:
         UnusableDocument: there is no such schema, it lists no texts, or no call reads a task with such a status; or a
             part of the document is malformed.
         MissingExtra: the extra `yaml` is not installed.
+        TypeError: an argument has a wrong type.
     """
+    require(document, OpenApiDocument, "document must be an OpenApiDocument, such as load('openapi.json')")
+    require(status_schema, str, "status_schema must be text such as 'TaskStatus'")
     pointer = status_schema if status_schema.startswith("#") else f"#/components/schemas/{status_schema}"
     return "\n".join(_Draft(document, pointer).lines()) + "\n"
 

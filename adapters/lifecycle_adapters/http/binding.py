@@ -523,13 +523,18 @@ class HttpBinding(Declared, Generic[S, E]):
     def status_at(self, document: Any, status_field: str | None) -> Any:
         """Return the status in a document: the field's value, or the result of `state_of` for it; None for no field.
 
-        Raises every error of `state_of`.
+        Raises every error of `state_of`, and TypeError if `status_field` is neither text nor None.
         """
+        require(status_field, str | None, "status_field must be text such as 'status.state'")
         found = value_at(document, status_field)
         return found if self.state_of is None or status_field is None else self.state_of(found)
 
     def id_in(self, document: Any, path: str | None = None) -> str | None:
-        """Return the task's id at a path (default: `id_field`); None if there is no id that the calls can carry."""
+        """Return the task's id at a path (default: `id_field`); None if there is no id that the calls can carry.
+
+        Raises TypeError if the path is neither text nor None.
+        """
+        require(path, str | None, "path must be text such as 'data.id'")
         return id_in(document, path or self.id_field, keeps_slashes=self.ids_have_slashes)
 
     @property
@@ -557,5 +562,13 @@ class HttpBinding(Declared, Generic[S, E]):
             headers: the response's headers, looked up by lower-case names.
             content: the response's body.
             as_of: when the request was started, in UTC.
+        Raises:
+            TypeError: an argument has a wrong type.
         """
+        require(call, Call, "call must be a Call, such as binding.status")
+        require(request, Request, "request must be a Request, such as binding.command_request('stop', 'id')")
+        require(status_code, int, "status_code must be a number such as 200")
+        require(headers, Mapping, "headers must be a mapping of lower-case names")
+        require(content, bytes, "content must be bytes")
+        require(as_of, datetime, "as_of must be a datetime")
         return meaning_of(self, call, request, status_code=status_code, headers=headers, content=content, as_of=as_of)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http.responses import value_at
 from lifecycle_adapters.http.webhook_binding import StatusUpdate, WebhookBinding
 from lifecycle_adapters.webhooks.webhook_errors import BadBody
@@ -35,7 +36,10 @@ def parse(body: bytes, webhooks: WebhookBinding) -> WebhookEvent:
         BadBody: the body is not UTF-8 or not a JSON object; it has a duplicate key, a number that JSON cannot
             represent, or too many levels; a declared field is missing or of another type; a name is empty or contains
             a character that databases cannot store; or `update_of` raised, or returned no `StatusUpdate`.
+        TypeError: `body` is not bytes, or `webhooks` is not a WebhookBinding.
     """
+    require(body, bytes, "body must be bytes, as it was received")
+    require(webhooks, WebhookBinding, "webhooks must be a WebhookBinding, such as service('v2').webhooks")
     document = document_in(body)
     kind = "" if webhooks.kind_field is None else _text(document, webhooks.kind_field)
     is_update = not webhooks.kinds or kind in webhooks.kinds

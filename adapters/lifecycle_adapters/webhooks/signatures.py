@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
-from lifecycle_adapters.argument_checks import require_aware
+from lifecycle_adapters.argument_checks import described, require, require_aware
 from lifecycle_adapters.http.webhook_binding import PLACES, SignatureScheme
 from lifecycle_adapters.webhooks.deliveries import canonical, document_in
 from lifecycle_adapters.webhooks.webhook_errors import BadSignature, BodyTooLarge, StaleTimestamp
@@ -49,10 +49,15 @@ def verify(
         BadBody: canonical JSON is signed, and the body is not a JSON object in UTF-8.
         BadSignature: a header is missing or malformed, or no secret gives this signature.
         ValueError: there is no secret, or one is empty, cannot be encoded in UTF-8, or is not base64 after the prefix.
-        TypeError: a secret is not a string, or `scheme` is not a SignatureScheme.
+        TypeError: an argument has a wrong type. Headers may be of any class with `items`, as frameworks have them.
     """
     made = signers(secret, scheme)
     del secret  # a traceback shows the variables of its frames
+    require(body, bytes, "body must be bytes, as it was received")
+    if not callable(getattr(headers, "items", None)):
+        raise TypeError(f"headers must be a mapping of names to texts, not {described(headers)}")
+    require_aware(now, "now")
+    require(max_body_bytes, int, "max_body_bytes must be a number of bytes")
     return verified(body, headers, scheme, signers=required(made), now=now, max_body_bytes=max_body_bytes).sent_at
 
 
@@ -108,11 +113,13 @@ def sign(
         BadBody: canonical JSON is signed, and the body is not a JSON object in UTF-8.
         ValueError: the secret is empty, cannot be encoded in UTF-8, or is not base64 after the prefix; `sent_at` has no
             time zone; or the id is malformed, or missing, or given and not signed.
-        TypeError: the secret is not a string, `sent_at` is not a datetime, or `scheme` is not a SignatureScheme.
+        TypeError: the secret is not a string, `body` is not bytes, `sent_at` is not a datetime, or `scheme` is not a
+            SignatureScheme.
     """
     made = signers(secret, scheme, several=False)
     del secret  # a traceback shows the variables of its frames
     (signer,) = required(made)
+    require(body, bytes, "body must be bytes, as it will be sent")
     require_aware(sent_at, "sent_at")
     if (delivery_id is None) is (scheme.id_header is not None):
         raise ValueError(f"delivery_id must be {'given' if scheme.id_header else 'left out'}: the scheme decides it")

@@ -10,6 +10,7 @@ from pyspark.sql import functions as fn
 
 from lifecycle import Channel, Deviation, Lifecycle, Severity
 from lifecycle.conformance import Mode
+from lifecycle_adapters.argument_checks import require, require_boolean, require_lifecycle
 from lifecycle_adapters.logs import queries
 from lifecycle_adapters.logs.check import MOST_WORST, count_pairs, report_of
 from lifecycle_adapters.logs.columns import Columns, require_columns
@@ -53,7 +54,12 @@ def check_frame(
         UnusableLog: a column is missing, or Spark cannot plan the frame's query.
         UnknownName: the lifecycle has no such channel.
         ValueError: `mode` is neither.
+        TypeError: an argument has a wrong type.
     """
+    require_lifecycle(lifecycle)
+    require(frame, DataFrame, "frame must be a DataFrame of Spark")
+    require(columns, Columns | None, "columns must be Columns(...)")
+    require_boolean(notes, "notes")
     rules = Rules(lifecycle, mode=mode, channel=channel)
     columns = columns or Columns()
     require_columns(frame.columns, columns)
