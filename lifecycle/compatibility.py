@@ -3,8 +3,8 @@
 Three audiences rely on a lifecycle. A change is compatible for
 
     readers     of histories, if every status of every channel stands for the same state as before, which is final,
-                reopenable, settled or interrupted exactly if it was; if no history that `check` found good is bad now; and if no
-                invariant about what the service does by itself is broken;
+                reopenable, settled or interrupted exactly if it was; if no history that `check` found good is bad now;
+                and if no invariant about what the service does by itself is broken;
     senders     of commands, if every command leads from every state that accepted it to the same target, is proved
                 by its state and idempotent if it was, and if no invariant about commands is broken;
     journals    that are stored, if every state and every command that they may contain is still declared.

@@ -88,9 +88,17 @@ class _Draft:
     # --- what the document has ---
 
     def _first_server(self) -> str:
-        """Return the URL of the first server, "" if there is none; it may be a path alone."""
-        urls = [each.text("url").rstrip("/") for each in self._document.root.elements_of("servers")]
-        return next((each for each in urls if "{" not in each), "")
+        """Return the URL of the first server, with the defaults of its variables; "" if there is none.
+
+        It may be a path alone.
+        """
+        for server in self._document.root.elements_of("servers"):
+            url = server.text("url").rstrip("/")
+            for name, variable in server.children_of("variables").items():
+                url = url.replace(f"{{{name}}}", variable.text("default"))
+            if "{" not in url:
+                return url
+        return ""
 
     def _operations(self, method: str) -> Iterator[DocumentedOperation]:
         for template, item in self._items.items():
@@ -132,7 +140,9 @@ class _Draft:
         return None
 
     def _fields(self, schemas: Sequence[Part]) -> dict[str, tuple[Part, ...]]:
-        return {name: parts for each in self._schemas.alternatives(schemas) for name, parts in each.fields.items()}
+        found = self._schemas.alternatives(schemas)
+        # No path leads to a field whose name has a dot.
+        return {name: parts for each in found for name, parts in each.fields.items() if name and "." not in name}
 
     # --- what is written ---
 

@@ -16,6 +16,7 @@ try:
 except ImportError:
     raise MissingExtra("drift", needed_by="reading a document from a URL") from None
 
+_PROTOCOL_ASSIGNMENTS = ipaddress.IPv4Network("192.0.0.0/24")
 _ACCEPT = "application/json, application/yaml, text/yaml, */*;q=0.1"
 
 
@@ -30,9 +31,8 @@ class _PublicBackend:
 
     def connect_tcp(self, host: str, *arguments: Any) -> Any:
         if not is_public(host):
-            raise UnusableDocument(
-                f"{host} is an address of this machine or a private network; pass allow_private=True to allow it"
-            )
+            what = f"{host} is an address of this machine or a private network, which must be allowed"
+            raise UnusableDocument(f"{what}: `allow_private=True`, or --allow-private on the command line")
         return self._below.connect_tcp(host, *arguments)
 
 
@@ -40,7 +40,10 @@ def is_public(address: str) -> bool:
     """Return whether an IP address, also one within an IPv6 address, is reachable from everywhere."""
     found = ipaddress.ip_address(address.partition("%")[0])
     inner = (found.ipv4_mapped or found.sixtofour) if isinstance(found, ipaddress.IPv6Address) else None
-    return all(each.is_global and not each.is_multicast for each in (found, inner) if each is not None)
+    addresses = [each for each in (found, inner) if each is not None]
+    # Python before 3.11.10 takes most of the protocol assignments for public; some clouds serve secrets there.
+    assigned = any(isinstance(each, ipaddress.IPv4Address) and each in _PROTOCOL_ASSIGNMENTS for each in addresses)
+    return not assigned and all(each.is_global and not each.is_multicast for each in addresses)
 
 
 def fetched(url: str, *, allow_private: bool, timeout_s: float, limit_bytes: int) -> tuple[str, bytes]:
@@ -61,6 +64,8 @@ def fetched(url: str, *, allow_private: bool, timeout_s: float, limit_bytes: int
     except httpx2.InvalidURL:  # its message may contain a part of a password
         raise UnusableDocument("the URL of the document is malformed") from None
     shown = str(target.copy_with(query=None, fragment=None, username=None, password=None))
+    if not target.host or not 0 < (443 if target.port is None else target.port) < 65536:
+        raise UnusableDocument(f"{shown}: the URL must name a host, and a port of at most 65535 if any")
     if target.userinfo:
         raise UnusableDocument(f"{shown}: give a URL without user and password, or fetch the document into a file")
     until = Until(timeout_s)

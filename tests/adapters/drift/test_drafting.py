@@ -134,6 +134,8 @@ def test_where_the_key_goes_and_where_the_service_is() -> None:
     made = fields(contents)
     assert (made["base_url"], made["base_path"], made["authentication"]) == ("https://host.invalid", "/api/v1", None)
     contents["components"]["securitySchemes"]["b"] = {"type": "http", "scheme": "bearer"}
+    contents["servers"] = [{"url": "https://{region}.host/x", "variables": {"region": {"default": "eu"}}}]
+    assert fields(contents)["base_url"] == "https://eu.host"
     contents["servers"] = [{"url": "/api"}]
     made = fields(contents)
     assert (made["base_url"], made["base_path"]) == ("TODO", "/api")

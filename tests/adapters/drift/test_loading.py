@@ -239,7 +239,7 @@ def test_a_name_is_judged_by_the_address_that_is_connected_to(serve: Serve, monk
 ADDRESSES = [
     ("93.184.216.34", True), ("2606:2800:220:1::1", True), ("::ffff:93.184.216.34", True),
     ("10.1.2.3", False), ("172.16.0.1", False), ("192.168.1.1", False), ("169.254.169.254", False),
-    ("100.64.0.1", False), ("0.0.0.0", False), ("224.0.0.1", False), ("255.255.255.255", False),
+    ("100.64.0.1", False), ("192.0.0.192", False), ("0.0.0.0", False), ("224.0.0.1", False), ("255.255.255.255", False),
     ("::1", False), ("::", False), ("fe80::1%eth0", False), ("fd00::1", False), ("ff02::1", False),
     ("::ffff:10.0.0.1", False), ("2002:0a00:0001::", False),
 ]
@@ -270,6 +270,12 @@ def test_no_part_of_a_malformed_url_with_a_password_is_shown(url: str) -> None:
 def test_a_malformed_url_is_a_clear_error(url: str) -> None:
     with pytest.raises(UnusableDocument):
         load(url, timeout_s=5)
+
+
+@pytest.mark.parametrize("url", ["http://", "https://printer.invalid:99999/", "http://printer.invalid:0/"])
+def test_a_url_without_a_host_or_with_an_impossible_port_is_named(url: str) -> None:
+    with pytest.raises(UnusableDocument, match="the URL must name a host, and a port of at most 65535 if any"):
+        load(url)
 
 
 def test_proxies_of_the_environment_are_not_used(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
