@@ -74,6 +74,7 @@ from lifecycle.effects import (
     Wait,
     WaitReason,
     error_of,
+    if_gone,
     intent_of,
     read_with_retries,
     retry_after_s,
@@ -399,7 +400,8 @@ class _Execution(Generic[S, E]):
 
     def _read_first(self) -> Steps[None]:
         """Read the state. Raises if that fails, unless the command is an emergency stop."""
-        response: Response = (yield Read()) if self.proof.needs_no_state else (yield from read_with_retries())
+        is_single = self.proof.needs_no_state
+        response = (yield from if_gone((yield Read()))) if is_single else (yield from read_with_retries())
         yield from self._report(response)
         if not self.proof.needs_no_state or isinstance(response, Missing):
             self._require_state(response)
@@ -420,7 +422,8 @@ class _Execution(Generic[S, E]):
                     return result
                 continue
             intent = intent_of(self.opened.id, self.context)
-            response: Response = yield Send(self.command, self.fields, intent, self.etag, self.opened.source)
+            sent: Response = yield Send(self.command, self.fields, intent, self.etag, self.opened.source)
+            response = yield from if_gone(sent, is_known=self.opened.may_have_arrived)
             match response:
                 case Accepted():
                     return (yield from self._after_acceptance(response))
@@ -476,14 +479,14 @@ class _Execution(Generic[S, E]):
             return result if reported is not None else (yield from self._with_state_after(result))
         response: Response = accepted
         if accepted.status is None:
-            response = yield Read()
+            response = yield from self._read()
             state = yield from self._report(response)
         concluded = yield from self._conclude(state)
         return concluded or (yield from self._settle(response, "the service accepted it and did not act"))
 
     def _with_state_after(self, done: CommandResult[S, E]) -> Steps[CommandResult[S, E]]:
         """Read once, and return the result of a recorded command with the state that the service reports."""
-        state = yield from self._report((yield Read()))
+        state = yield from self._report((yield from self._read()))
         return replace(done, is_last_known=True) if state is None else replace(done, state=state)
 
     def _settle(self, response: Response, missing: str) -> Steps[CommandResult[S, E]]:
@@ -494,7 +497,7 @@ class _Execution(Generic[S, E]):
             if not (yield Wait(WaitReason.SETTLE, attempt, retry_after_s(response))):
                 why = missing if isinstance(response, Accepted) else "its effect could not be read"
                 yield from self._uncertain(f"{why} in time", error_of(response))
-            response = yield Read()
+            response = yield from self._read()
             result = yield from self._conclude((yield from self._report(response)))
             if result is not None:
                 return result
@@ -531,7 +534,8 @@ class _Execution(Generic[S, E]):
         if self.opened.may_have_arrived:
             yield from self._lose(why)
         # An emergency stop is sent again soon, whatever the state: read once, and use the recorded state if that fails.
-        response: Response = (yield Read()) if self.proof.needs_no_state else (yield from read_with_retries())
+        is_single = self.proof.needs_no_state
+        response = (yield from self._read()) if is_single else (yield from read_with_retries())
         state = yield from self._report(response)
         if state is None and self.proof.needs_no_state:
             state = self.record.current
@@ -579,6 +583,10 @@ class _Execution(Generic[S, E]):
         self.retries += 1
         since = self.record.created_at
         return since is not None and bool((yield Wait(WaitReason.APPEAR, self.retries, since=since)))
+
+    def _read(self) -> Steps[Response]:
+        """Read the state once. If the command may have arrived, a task that is not found is gone."""
+        return (yield from if_gone((yield Read()), is_known=self.opened.may_have_arrived))
 
     # --- proofs ---
 

@@ -99,8 +99,15 @@ class Denied(Failure):
     is_renewable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
 class Missing(Failure):
-    """The service does not find the task (404): it does not exist, or was created just now."""
+    """The service does not find the task (404): it does not exist, or was created just now.
+
+    `gone` is the response that it is if the task existed before, with the status of a deleted task; None if the service
+    has no such status.
+    """
+
+    gone: Accepted | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -579,7 +586,8 @@ def _is_lost(claimed: _Claimed | None, now: CommandRecord[Any, Any] | CreateReco
 def read_with_retries(*, details: bool = False) -> Steps[Response]:
     """Read the status (or the details), again after a failure that may pass, and return the last response.
 
-    A 404 may pass if the task was created just now; the journal has the time of its creation.
+    A 404 may pass if the task was created just now; the journal has the time of its creation. If it does not pass, or
+    if the service had the task before, the response is the one of a task that is gone.
     """
     attempt = 0
     while True:
@@ -590,6 +598,8 @@ def read_with_retries(*, details: bool = False) -> Steps[Response]:
                 return response
             case Missing():
                 record: TaskRecord[Any, Any] = yield Load()
+                if response.gone is not None and record.was_seen:
+                    return response.gone
                 reason, since = WaitReason.APPEAR, record.created_at
                 if since is None:
                     return response
@@ -597,7 +607,18 @@ def read_with_retries(*, details: bool = False) -> Steps[Response]:
                 pass
         attempt += 1
         if not (yield Wait(reason, attempt, response.retry_after_s, since)):
-            return response
+            return response if not isinstance(response, Missing) else response.gone or response
+
+
+def if_gone(response: Response, *, is_known: bool = False) -> Steps[Response]:
+    """Return `response`, or the one of a task that is gone, if it is a 404 and the task is known to have existed.
+
+    It is known from the journal, or by `is_known`.
+    """
+    if not isinstance(response, Missing) or response.gone is None:
+        return response
+    record: TaskRecord[Any, Any] = yield Load()
+    return response.gone if is_known or record.was_seen else response
 
 
 def intent_of(record_id: str, context: RequestContext) -> str:

@@ -159,6 +159,12 @@ class TaskRecord(Generic[S, E]):
         """Return the state that was reported last: `doubt` if it is set, otherwise `state`."""
         return self.state if self.doubt is None else self.doubt
 
+    @property
+    def was_seen(self) -> bool:
+        """Return whether the service had the task: it reported it, or may have received the open command about it."""
+        opened = self.open_command
+        return self.first_at is not None or (opened is not None and opened.state is CommandState.UNCERTAIN)
+
 
 class CommandOutcome(NamedTuple, Generic[S, E]):
     """The records of a task and of one of its commands, after an event of the command."""

@@ -37,6 +37,7 @@ from lifecycle.effects import (
     FindCommand,
     Load,
     Lost,
+    Missing,
     Read,
     RecordAttempt,
     RecordIntent,
@@ -275,6 +276,26 @@ def test_an_emergency_stop_of_a_task_that_is_not_there_is_not_sent() -> None:
 
     assert seen.driver.story() == "Load Read"
     assert last_command(seen.log) is None
+
+
+GONE = Missing(MISSING.error, gone=Accepted("stopped", next(clock())))
+
+
+@pytest.mark.parametrize("accepted", [[None], [LOST]])
+def test_an_emergency_stop_that_may_have_arrived_is_done_if_the_task_is_gone(accepted: list[Any]) -> None:
+    seen = case("v1", None, reads=[LOST, GONE], sends=accepted)
+
+    assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
+
+
+def test_an_emergency_stop_that_found_no_task_does_not_make_it_one_that_is_gone() -> None:
+    seen = case("v1", None, reads=[LOST, GONE], sends=[GONE])
+
+    with pytest.raises(Mishap, match="404"):
+        seen.execute("stop")
+
+    assert seen.log.load().state is None
+    assert seen.service.is_spent()
 
 
 @pytest.mark.parametrize(("name", "command"), [("v1", "pause"), ("v3-full", "dispatch"), ("v3-full", "stop_task")])

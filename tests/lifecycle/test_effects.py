@@ -421,6 +421,22 @@ def test_the_last_failure_is_returned(log: Log) -> None:
     assert Driver(log, Scripted(reads=[LOST, THROTTLED, NOT_SENT], patience=2)).run(read_with_retries()) is NOT_SENT
 
 
+GONE = Missing(MISSING.error, gone=Accepted("deleted", AT))
+
+
+def test_task_that_was_reported_is_gone_if_it_is_not_found(log: Log) -> None:
+    assert Driver(log, Scripted(reads=[GONE])).run(read_with_retries()) is GONE.gone
+
+
+def test_task_that_nobody_reported_is_not_gone_if_it_is_not_found() -> None:
+    log = journal_knowing(get("v1"), None, times=clock())
+    assert Driver(log, Scripted(reads=[GONE])).run(read_with_retries()) is GONE
+    log.track(created=True)
+    driver = Driver(log, Scripted(reads=[GONE] * 3, patience=2))
+    assert driver.run(read_with_retries()) is GONE.gone
+    assert [wait.reason for wait in driver.waits()] == [WaitReason.APPEAR] * 3
+
+
 @pytest.mark.parametrize(("patience", "ending"), [(10, Accepted), (1, Missing)])
 def test_a_task_created_just_now_is_read_again_until_it_is_found(patience: int, ending: type, log: Log) -> None:
     log.track(created=True)

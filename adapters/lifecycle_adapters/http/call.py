@@ -132,7 +132,8 @@ class Call(Declared):
         repeats_id: False if this call's response has the id of something else where other responses have the task's
             id. Otherwise a response about another task is invalid.
         statuses: the statuses that status codes mean by themselves, for any body: {404: "deleted"} if a deleted task
-            is not found. The details of a task need those of its status call, too.
+            is not found. The details of a task need those of its status call, too. That of 404 counts only if the task
+            is known to have existed, from a report, its create or a command; otherwise a 404 is `NotFound`.
         busy: the codes of 400 to 599 that mean that nothing happened and that the same request may succeed later; it
             is then sent again, as after a 429.
         id_field: where this call's response has the task's id, if not at the binding's `id_field`.

@@ -21,6 +21,7 @@ from lifecycle_adapters.http.responses import (
     id_in,
     is_plain_text,
     is_same_id,
+    missing,
     one_line,
     parsed,
     placed,
@@ -43,7 +44,8 @@ def meaning_of(
 ) -> Response:
     """Return the meaning of an HTTP response; see `HttpBinding.parse_response`."""
     if status_code in call.statuses:
-        return Accepted(call.statuses[status_code], as_of, None, {})
+        accepted = Accepted(call.statuses[status_code], as_of, None, {})
+        return accepted if status_code != 404 else missing(accepted, request, headers, content)
     if not 200 <= status_code < 300:
         error = error_of(request, status_code, headers, content, as_of)
         if status_code in call.busy:

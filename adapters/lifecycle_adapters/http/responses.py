@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from uuid import UUID
 
-from lifecycle.effects import Denied, Lost, Missing, Refused, Response, Throttled
+from lifecycle.effects import Accepted, Denied, Lost, Missing, Refused, Response, Throttled
 from lifecycle_adapters.http.http_errors import (
     FieldError,
     Forbidden,
@@ -170,6 +170,12 @@ def failure_of(error: ResponseError, *, limits_rate: bool) -> Response:
             return Lost(error, error.retry_after_s)
         case _:
             return Refused(error, error.retry_after_s)
+
+
+def missing(gone: Accepted, request: Request, headers: Mapping[str, str], content: bytes) -> Missing:
+    """Return the meaning of a 404 where it is the status of a task that is gone: no task if its id is misspelt."""
+    error = error_of(request, 404, headers, content, gone.as_of)
+    return Missing(error, error.retry_after_s, gone)
 
 
 def _detail(content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[FieldError, ...]]:

@@ -356,6 +356,8 @@ class TaskProcedures(Generic[S, E]):
         binding = proof.binding
         request = binding.status.request(binding.base_path, task_id=companion)
         response = yield from read(HttpCall(binding, binding.status, request, pacer.request_s()), pacer)
+        if isinstance(response, Missing) and response.gone is not None:  # the task's own response named its session
+            response = response.gone
         if not isinstance(response, Accepted) or response.status is None:
             return False
         state = binding.lifecycle.state_of(response.status)

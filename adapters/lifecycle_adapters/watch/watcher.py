@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
-from lifecycle.journal import Report, ReportEntry, checked_clock
+from lifecycle.journal import Report, ReportEntry, TaskRecord, checked_clock
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_callback, require_number
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError, Unauthorized
 from lifecycle_adapters.http.sending import CLOCK
@@ -351,9 +351,7 @@ class Watcher:
 
     async def _poll(self, watched: WatchedTask, *, is_probe: bool = False) -> None:
         if watched.record is None:
-            watched.record = await self._recorder.retry_until_available(
-                watched.journal.load, blocking=watched.journal.blocking
-            )
+            watched.record = await self._load(watched)
             known = watched.record.current
             if known is not None and self._lifecycle.is_final(known):  # a reopenable task may have been reopened
                 await self._end(watched, over_already(self._lifecycle, watched))
@@ -383,6 +381,7 @@ class Watcher:
             await self._on_failed_read(watched, response.error, response, is_probe=is_probe)
             return
         await self._on_response(watched)
+        response = await self._if_gone(watched, response)
         match response:
             case Accepted():
                 await self._on_status(watched, response)
@@ -399,6 +398,17 @@ class Watcher:
                 await self._on_failure(
                     watched, response.error, response, is_certain=isinstance(response, Denied | Refused)
                 )
+
+    async def _if_gone(self, watched: WatchedTask, response: Response) -> Response:
+        """Return the response of a task that is gone instead of a 404, if the task is known to have existed."""
+        if not isinstance(response, Missing) or response.gone is None or self._may_appear(watched):
+            return response
+        record = await self._load(watched)  # `watched.record` may be older
+        return response.gone if record.was_seen or record.created_at is not None else response
+
+    async def _load(self, watched: WatchedTask) -> TaskRecord[Any, Any]:
+        journal = watched.journal
+        return await self._recorder.retry_until_available(journal.load, blocking=journal.blocking)
 
     def _may_appear(self, watched: WatchedTask) -> bool:
         """Return whether the task was created so recently that the service may not find it yet."""

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifecycle import V1_FULL, V4, Lifecycle, VerdictKind
+from lifecycle.effects import Accepted, Missing
 from lifecycle.errors import CommandUncertain, IllegalTransition
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator, EmulatorApp, Profile, create_app
@@ -23,6 +24,7 @@ from lifecycle_adapters.http import (
     STANDARD_WEBHOOKS,
     STRIPE,
     AsyncClient,
+    AsyncTask,
     Authentication,
     Call,
     Client,
@@ -73,7 +75,7 @@ async def check_state(app: EmulatorApp, client: AsyncClient, state: str, http: h
     """Compare all that can be done in a state with the lifecycle, and return a task in that state."""
     lifecycle: Lifecycle[Any, Any] = client.binding.lifecycle
     for command in lifecycle.commands:
-        task_id = await brought_to(app, client, state)
+        task_id = (await brought_to(app, client, state)).id
         verdict = lifecycle.judge(state, command)
         request = client.binding.command_request(command, task_id, fields(client.binding.commands[command]))
         response = await http.request(
@@ -91,17 +93,17 @@ async def check_state(app: EmulatorApp, client: AsyncClient, state: str, http: h
             assert refused is (verdict.kind not in (VerdictKind.APPLIED, VerdictKind.REDUNDANT))
         if refused:
             assert verdict.reason in response.text
-    task_id = await brought_to(app, client, state)
-    await check_commands(client, await brought_to(app, client, state), state)
+    task_id = (await brought_to(app, client, state)).id
+    await check_commands(await brought_to(app, client, state), client, state)
     return task_id, str(state)
 
 
-async def check_commands(client: AsyncClient, task_id: str, state: str) -> None:
+async def check_commands(seen: AsyncTask[Any, Any], client: AsyncClient, state: str) -> None:
     lifecycle: Lifecycle[Any, Any] = client.binding.lifecycle
-    task = client.task(task_id)
+    task = client.task(seen.id)  # it knows what `seen` knows
     assert await task.status() == state
-    response = await client.read(task_id, details=True)
-    assert getattr(response, "status", None) is not None
+    response = await client.read(task.id, details=True)
+    assert isinstance(response, Accepted) or (isinstance(response, Missing) and is_gone(client.binding, state))
     for command in lifecycle.commands:
         if lifecycle.judge(state, command).kind not in (VerdictKind.APPLIED, VerdictKind.REDUNDANT):
             with pytest.raises(IllegalTransition):
@@ -114,7 +116,7 @@ async def check_commands(client: AsyncClient, task_id: str, state: str) -> None:
         assert await task.status() == target
 
 
-async def brought_to(app: EmulatorApp, client: AsyncClient, state: str) -> str:
+async def brought_to(app: EmulatorApp, client: AsyncClient, state: str) -> AsyncTask[Any, Any]:
     """Create a task, and bring it into a state by commands and by events that are fired."""
     lifecycle: Lifecycle[Any, Any] = client.binding.lifecycle
     task = await client.create(**fields(client.binding.create))
@@ -125,7 +127,7 @@ async def brought_to(app: EmulatorApp, client: AsyncClient, state: str) -> str:
         else:
             app.control.fire(task.id, event)
     assert await task.status() == state
-    return task.id
+    return task
 
 
 def fields(call: Call) -> dict[str, Any]:

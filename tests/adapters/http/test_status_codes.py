@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from lifecycle import CommandRefused, CreateUncertain, DefinitionError, Event, Lifecycle, Origin, State, Transition
+from lifecycle import (
+    CommandRefused,
+    CreateUncertain,
+    DefinitionError,
+    Event,
+    Lifecycle,
+    MemoryJournal,
+    Origin,
+    State,
+    Transition,
+)
+from lifecycle.journal import TaskRecord
 from lifecycle_adapters.http import Call, HttpBinding, ListCall, NotFound
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen
@@ -63,6 +75,54 @@ def test_what_is_deleted_is_not_found(connect: Connect, serve: Serve, gone: int)
     assert task.status() == "deleted"
     assert task.wait(timeout_s=60).details == {}
     assert server.commands == ["DELETE /machines/7"]
+
+
+def test_task_that_nobody_ever_saw_is_not_found(connect: Connect, serve: Serve) -> None:
+    machines = Machines(404)
+    machines.is_there = False
+    server = serve(machines)
+    journal = MemoryJournal()
+    client = connect(bound(), server.base_url, api_key=None, journal=journal)
+    task, log = client.task("misspelt"), journal.task(MACHINE, "misspelt")
+    acts: list[Callable[[], object]] = [task.status, task.details, task.wait, lambda: task.send("delete")]
+    for act in acts:
+        with pytest.raises(NotFound):
+            act()
+    assert log.load() == TaskRecord()
+    assert server.commands == []
+
+
+def test_stop_that_nobody_could_read_before_is_not_proved_by_a_misspelt_id(connect: Connect, serve: Serve) -> None:
+    replies = iter([Reply(status=422), Reply(status=404), Reply(status=404), Reply(status=404)])
+    task = connect(bound(), serve(lambda _: next(replies)).base_url, api_key=None).task("misspelt")
+    with pytest.raises(NotFound):
+        task.send("delete")
+    with pytest.raises(NotFound):
+        task.status()
+
+
+@pytest.mark.parametrize("accepts", [202, 502])
+def test_task_that_a_stop_may_have_reached_was_there(connect: Connect, serve: Serve, accepts: int) -> None:
+    replies = iter([Reply(status=422), Reply(status=accepts, body=b""), Reply(status=404)])
+    task = connect(bound(), serve(lambda _: next(replies)).base_url, api_key=None).task("7")
+    assert task.send("delete").state == "deleted"
+
+
+@pytest.mark.parametrize("command_says", [{}, {404: "deleted"}])
+def test_new_task_that_does_not_appear_is_gone(connect: Connect, serve: Serve, command_says: dict[int, str]) -> None:
+    replies = iter([Reply(status=201, body={"id": "7"}), *[Reply(status=404)] * 90])
+    server = serve(lambda _: next(replies))
+    binding = bound(commands={"delete": replace(DELETE, statuses=command_says)})
+    task = connect(binding, server.base_url, api_key=None).create()
+    assert task.status() == "deleted"
+    assert len(server.seen) > 2, "it may appear a while after its create"
+
+
+def test_command_whose_own_status_code_says_the_end(connect: Connect, serve: Serve) -> None:
+    replies = iter([Reply(body={"status": "running"}), Reply(status=404)])
+    binding = bound(commands={"delete": replace(DELETE, statuses={404: "deleted"})})
+    task = connect(binding, serve(lambda _: next(replies)).base_url, api_key=None).task("7")
+    assert task.send("delete").state == "deleted"
 
 
 def test_without_that_meaning_it_is_not_found(connect: Connect, serve: Serve) -> None:

@@ -19,6 +19,7 @@ from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.http import AsyncClient, ClientUnusable
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.services.registry import service as service_of
+from lifecycle_adapters.services.v1 import V1 as BUILT_IN_V1
 from lifecycle_adapters.watch import (
     Change,
     Event,
@@ -607,6 +608,26 @@ def test_task_just_created_that_is_not_found_is_gone_only_after_five_seconds(
     else:
         assert [type(each) for each in emitted] == [Change, Change]
         assert found_after_s <= lagging.times_s()[-2] < 20
+
+
+@pytest.mark.parametrize("was_seen", [True, False])
+def test_status_of_a_task_that_is_gone_is_only_that_of_a_task_that_was_seen(*, was_seen: bool) -> None:
+    journal, service = MemoryJournal(), Service()
+    read = replace(BUILT_IN_V1.status, statuses={404: "stopped"})
+    binding = replace(BUILT_IN_V1, status=read, details=replace(BUILT_IN_V1.details, statuses={404: "stopped"}))
+
+    log = journal.task(V1_FULL, "a")
+
+    async def everything() -> list[Event]:
+        if was_seen:
+            log.add_report(Report("running", datetime.now(UTC)))
+        async with watching(service.client(journal=journal, api=binding)) as watched:
+            watched.add("a")
+            return [event async for event in watched.changes()]
+
+    emitted = run(everything())
+    assert [type(each) for each in emitted][-1] is (Change if was_seen else ReadFailed)
+    assert log.load().state == ("stopped" if was_seen else None)
 
 
 def test_task_created_long_ago_is_gone_after_two_reads() -> None:

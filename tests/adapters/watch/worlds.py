@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from lifecycle.journal import Journal
-from lifecycle_adapters.http import AsyncClient, Timing
+from lifecycle_adapters.http import AsyncClient, HttpBinding, Timing
 from lifecycle_adapters.watch import Change, Event, JournalOutage, Outage, Pace, Throttle, Watcher
 
 R = TypeVar("R")
@@ -79,7 +79,7 @@ class Service:
     def commands(self) -> list[str]:
         return [call for _, call in self.calls if not call.startswith("GET")]
 
-    def client(self, *, journal: Journal | None = None, api: str = "v1") -> AsyncClient:
+    def client(self, *, journal: Journal | None = None, api: str | HttpBinding[Any, Any] = "v1") -> AsyncClient:
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         return AsyncClient(api, api_key=KEY, base_url="http://s.test", http=http, journal=journal, timing=FAST)
 
