@@ -5,12 +5,14 @@ They are the same for every kind of declaration; validation.py has the findings 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from lifecycle.declaration import Declaration, Path
 from lifecycle.documents import NAMELESS, Document
-from lifecycle.errors import DefinitionError, DefinitionFinding, shortened
+from lifecycle.errors import DefinitionError, DefinitionFinding, nearest, shortened
+from lifecycle.table import quoted
 from lifecycle.validation import limited, path_text
 
 T = TypeVar("T")
@@ -56,15 +58,43 @@ def name_in(data: Any, otherwise: str = NAMELESS) -> str:
     return name if isinstance(name, str) else otherwise
 
 
-def bad_value(error: Mapping[str, Any]) -> DefinitionFinding:
-    """Return the finding for one of pydantic's errors."""
-    kind = error["type"]
+def bad_value(error: Mapping[str, Any], declared: Any) -> DefinitionFinding:
+    """Return the finding for one of pydantic's errors about a value that should be `declared`, a class."""
+    kind, path = error["type"], error["loc"]
     should = _SHOULD.get(kind) or error["msg"].removeprefix("Input ")
     message = _PLAINER.get(kind) or f"{should}, not {_given(error['input'])}"
     if kind == "value_error":
         reason = error["ctx"]["error"]
         message = _NOT_ENCODABLE if isinstance(reason, UnicodeError) else str(reason)
-    return DefinitionFinding("bad_value", path_text(error["loc"]), message, error["loc"])
+    if message == _NO_FIELD and (meant := nearest(path[-1], _fields_at(path[:-1], declared))) is not None:
+        message += f"; did you mean {quoted(meant)}?"
+    return DefinitionFinding("bad_value", path_text(path), message, path)
+
+
+def _fields_at(path: Path, declared: Any) -> set[str]:
+    """Return the names of the fields of the part at a path in a declared class."""
+    parts = set(_parts_in(declared))
+    for name in path:
+        inner = {each for part in parts for each in _parts_in(_fields_of(part).get(str(name)))}
+        parts = inner or parts  # a key of a mapping and an index of a list lead to what is in it
+    return {name for part in parts for name in _fields_of(part)}
+
+
+def _fields_of(part: Any) -> dict[str, Any]:
+    """Return the fields of a class, each with its type."""
+    if not is_dataclass(part):
+        return {name: each.annotation for name, each in part.model_fields.items()}
+    hints = get_type_hints(part, include_extras=True)
+    return {each.name: hints[each.name] for each in fields(part) if each.init}
+
+
+def _parts_in(hint: Any) -> Iterator[Any]:
+    """Yield the classes with fields that a type consists of."""
+    kind = get_origin(hint) or hint
+    if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, Declaration)):
+        yield kind
+    for each in get_args(hint):
+        yield from _parts_in(each)
 
 
 def _given(value: Any) -> str:
@@ -73,6 +103,7 @@ def _given(value: Any) -> str:
 
 
 _NO_TEXT = "should be a valid string"
+_NO_FIELD = "there is no such field"
 _SHOULD = {
     "bool_type": "should be true or false",
     "model_type": "should be a mapping of its fields",
@@ -81,8 +112,8 @@ _SHOULD = {
 _NOT_ENCODABLE = "contains half of a surrogate pair, which cannot be written"
 _PLAINER = {
     "missing": "is missing",
-    "extra_forbidden": "there is no such field",
-    "unexpected_keyword_argument": "there is no such field",
+    "extra_forbidden": _NO_FIELD,
+    "unexpected_keyword_argument": _NO_FIELD,
     "tuple_type": "should be a list",
 }
 

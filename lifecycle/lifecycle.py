@@ -495,7 +495,7 @@ def _parsed(data: Any, kind: type[Declaration[Any, Any]]) -> Declaration[Any, An
         return kind.model_validate(data)
     except ValidationError as error:
         # Not `from error`: it adds no facts, and printing it would print the whole document.
-        raise DefinitionError(name_in(data), limited(map(bad_value, error.errors()))) from None
+        raise DefinitionError(name_in(data), limited(bad_value(each, kind) for each in error.errors())) from None
 
 
 def read_file(path: str | FilePath) -> Document:

@@ -330,13 +330,18 @@ FINDINGS: list[tuple[Document, list[str]]] = [
     # Values of the wrong form. What rests on them is not examined before they are right.
     ({"citation": None}, ["bad_value: citation: should be a valid string, not None"]),
     ({"colour": "red"}, ["bad_value: colour: there is no such field"]),
+    ({"citations": "this"}, ["bad_value: citations: there is no such field; did you mean 'citation'?"]),
+    (
+        {"transitions": [{"sorce": ["open"], "source": ["open"], "event": "close", "target": "shut"}]},
+        ["bad_value: transitions[0].sorce: there is no such field; did you mean 'source'?"],
+    ),
     ({"states": "open"}, ["bad_value: states: should be a list"]),
     (
         {"states": [{"name": True, "initial": True}, {"inital": True}, "gone"]},
         [
             "bad_value: states[0].name: should be a valid string, not True",
             "bad_value: states[1].name: is missing",
-            "bad_value: states[1].inital: there is no such field",
+            "bad_value: states[1].inital: there is no such field; did you mean 'initial'?",
             "bad_value: states[2]: should be a dictionary or an instance of State, not 'gone'",
         ],
     ),

@@ -85,7 +85,7 @@ def _wrong_types(part: Declared) -> list[DefinitionFinding]:
     try:
         checked = model.model_validate({name: getattr(part, name) for name in wanted})
     except ValidationError as error:
-        return [finding for each in error.errors() for finding in findings_of(each, wanted[each["loc"][0]])]
+        return [finding for each in error.errors() for finding in findings_of(each, kind, wanted[each["loc"][0]])]
     for name in wanted:
         object.__setattr__(part, name, _frozen(getattr(checked, name)))
     return []
@@ -126,15 +126,15 @@ def _frozen(value: Any) -> Any:
     return _FrozenList(map(_frozen, cast("Any", value))) if isinstance(value, list) else value
 
 
-def findings_of(error: Any, wanted: str | None = None) -> Iterator[DefinitionFinding]:
-    """Yield the findings for one of pydantic's errors, in a field that should be `wanted`."""
+def findings_of(error: Any, kind: Any, wanted: str | None = None) -> Iterator[DefinitionFinding]:
+    """Yield the findings for one of pydantic's errors about a part of this kind, in a field that should be `wanted`."""
     raised, path = error.get("ctx", {}).get("error"), error["loc"]
     if isinstance(raised, DefinitionError):  # of a part that was given as a mapping
         for finding in raised.findings:
             where = path_text((*path, finding.where))
             yield DefinitionFinding(finding.code, where, finding.message, (*path, *finding.path))
     elif wanted is None or len(path) > 1 or error["type"] == "value_error":
-        yield bad_value(error)
+        yield bad_value(error, kind)
     else:
         message = f"must be {wanted}, not {described(error['input'])}"
         yield DefinitionFinding("bad_value", path_text(path), message, path)
@@ -142,10 +142,15 @@ def findings_of(error: Any, wanted: str | None = None) -> Iterator[DefinitionFin
 
 def parse(kind: type[T], value: Any, what: str) -> T:
     """Return the part that a JSON value declares. Raises DefinitionError, which calls the part `what`."""
+    return parsed_as(kind, value, TypeAdapter(kind).validate_python, what)
+
+
+def parsed_as(kind: type[Any], value: Any, parse: Callable[[Any], T], what: str = "lifecycle") -> T:
+    """Call `parse` with a value that declares a part of this kind. Raises DefinitionError, which calls it `what`."""
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return parse(value)
     except ValidationError as error:
-        findings = (finding for each in error.errors() for finding in findings_of(each))
+        findings = (finding for each in error.errors() for finding in findings_of(each, kind))
         raise DefinitionError(name_in(value), limited(findings), kind=what) from None
 
 

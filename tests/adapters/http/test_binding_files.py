@@ -61,12 +61,14 @@ def test_every_binding_survives_json(name: str) -> None:
 WRONG = [
     ("method: DELETE", "method: DELET", "commands.release.method", 16, "must be one of GET, POST"),
     ("id_field: number", "id_field: 7", "id_field", 18, "to YAML a bare 7 is not text; write it in quotes"),
-    ("id_field: number", "id_fild: number", "id_fild", 18, "there is no such field"),
+    ("id_field: number", "id_fild: number", "id_fild", 18, "there is no such field; did you mean 'id_field'?"),
     ("header: X-Desk", "header: Host", "authentication.header", 4, "is for HTTP itself"),
     ("required_fields: [text]", "required_fields: text", "create.required_fields", 5, "should be a list"),
     ("  release: {", "  relaese: {", "commands.relaese", 16, "did you mean 'release'?"),
     ("name: held", "name: hold_", "lifecycle.transitions[0]", None, "'held' is not declared"),
     ('base_path: ""', "base_path: api", "base_path", 3, "must be empty, or begin with '/'"),
+    ("hold: {method: POST, path:", "hold: {method: POST, pth:", "commands.hold.pth", 15, "did you mean 'path'?"),
+    ("    initial: true", "    inital: true", "lifecycle.states[0].inital", 26, "did you mean 'initial'?"),
 ]
 
 

@@ -274,7 +274,7 @@ def test_finding_in_a_mapping_is_located_in_the_whole() -> None:
         ("listing.items_field", ("listing", "items_field")),
     ]
     assert "listing.items_field: is missing" in str(raised.value)
-    assert "listing.call.boddy: there is no such field" in str(raised.value)
+    assert "listing.call.boddy: there is no such field; did you mean 'body'?" in str(raised.value)
 
 
 def test_names_of_commands_stay_what_they_are() -> None:
