@@ -1,4 +1,4 @@
-"""The output of commands for programs: facts as JSON values, and errors that are outcomes as JSON objects."""
+"""The output of commands for programs: facts as JSON values, and errors as JSON objects."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from lifecycle.errors import LifecycleError
 from lifecycle_adapters.cli.times import iso
+from lifecycle_adapters.connection_strings import without_passwords
 
 
 def plain(fact: Any) -> Any:
@@ -29,14 +30,31 @@ def snake_case(kind: type) -> str:
     return re.sub("(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
 
 
-def outcome_document(error: LifecycleError, *, task: str | None, command: str | None) -> dict[str, Any]:
+def notes_of(error: Exception) -> list[str]:
+    """Return what is known in spite of an error, as sentences: that a task was created, or the state it has reached."""
+    return list(getattr(error, "__notes__", ()))
+
+
+def error_document(error: LifecycleError, *, task: str | None, command: str | None) -> dict[str, Any]:
     """Return an error as a JSON object: what was tried, the error's kind and message, and the facts that it carries.
 
+    It contains no password of a URL.
+
     Args:
-        error: the outcome of a command or of a wait.
+        error: an outcome, or the failure of what a command needs.
         task: the task that the command line named, if the error names none.
         command: the command that the command line named, if the error names none.
     """
     facts = {name: plain(value) for name, value in vars(error).items() if not name.startswith("_")}
     known = {"task": task, "command": command, "error": snake_case(type(error)), "message": str(error)}
-    return {**known, **facts}
+    notes = {"notes": notes_of(error)} if notes_of(error) else {}
+    document: dict[str, Any] = _without_passwords({**known, **facts, **notes})
+    return document
+
+
+def _without_passwords(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_passwords(each) for name, each in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [*map(_without_passwords, cast("list[Any]", value))]
+    return without_passwords(value) if isinstance(value, str) else value

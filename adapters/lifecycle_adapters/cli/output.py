@@ -20,8 +20,17 @@ from rich.table import Table
 from rich.text import Text
 
 from lifecycle import Severity
-from lifecycle.errors import CommandError, CreateError, IllegalTransition, LifecycleError, WaitTimedOut
-from lifecycle_adapters.cli.json_documents import outcome_document
+from lifecycle.errors import (
+    AdapterError,
+    CommandError,
+    CreateError,
+    IllegalTransition,
+    LifecycleError,
+    UnknownStatus,
+    UnreadableRecord,
+    WaitTimedOut,
+)
+from lifecycle_adapters.cli.json_documents import error_document, notes_of
 from lifecycle_adapters.connection_strings import may_contain_password, without_passwords
 
 LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
@@ -44,7 +53,10 @@ _LEAST_WIDTH = 20  # in fewer columns a table's rows would be blank; the termina
 _SEVERITIES = {Severity.ERROR: "bold red", Severity.NOTE: "cyan"}
 
 _OUTCOMES = (IllegalTransition, CommandError, CreateError, WaitTimedOut)
-"""The errors that are outcomes of a good command line; all others are bad input."""
+"""The errors that are outcomes of a good command line, with exit code 1; all others have exit code 2."""
+
+_FAILURES = (AdapterError, UnknownStatus, UnreadableRecord)
+"""The errors with exit code 2 that a good command line can have, too: a service, a journal, a log cannot be used."""
 
 
 class _Console(Console):
@@ -112,18 +124,16 @@ def errors_explained(*, as_json: bool = False, task: str | None = None, command:
     """Turn every expected error into a line on the standard error and an exit code, instead of a traceback.
 
     Args:
-        as_json: also print an error that is an outcome as a JSON object on the standard output.
+        as_json: also print an error as a JSON object on one line of the standard output, unless it is bad input.
         task: the id that the command line names, for that object.
         command: the command that the command line names, for that object.
     """
     try:
         yield
-    except _OUTCOMES as error:
-        if as_json:
-            print_json(outcome_document(error, task=task, command=command))
-        fail(str(error), NOT_LEGAL)
     except LifecycleError as error:
-        fail(str(error), BAD_INPUT)
+        if as_json and isinstance(error, _OUTCOMES + _FAILURES):
+            print_json_line(error_document(error, task=task, command=command))
+        fail(_with_notes(error), NOT_LEGAL if isinstance(error, _OUTCOMES) else BAD_INPUT)
     except typer.Abort:  # Ctrl-C at a prompt
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
@@ -159,7 +169,11 @@ def misuse_is_bad_input() -> Generator[None]:
     except LifecycleError:
         raise
     except (TypeError, ValueError) as error:
-        fail(str(error), BAD_INPUT)
+        fail(_with_notes(error), BAD_INPUT)
+
+
+def _with_notes(error: Exception) -> str:
+    return "\n".join([str(error), *notes_of(error)])
 
 
 def not_empty(given: str | None) -> str | None:

@@ -290,7 +290,8 @@ def send(
             command, idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight, **fields
         )
     if as_json:
-        print_json({"task": task.id, "command": result.command, "state": result.state, "sent": result.sent})
+        how = {"sent": result.sent, "is_last_known": result.is_last_known}
+        print_json({"task": task.id, "command": result.command, "state": result.state, **how})
     else:
         outcome = "took effect" if result.sent else "was redundant; it was not sent"
         known = "; its state could not be read since: this is the last known one" if result.is_last_known else ""

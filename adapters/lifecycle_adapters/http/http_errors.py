@@ -1,7 +1,7 @@
 """The errors of requests: each way in which one can fail has a class.
 
     AdapterError
-    └── HttpError                 .method .path
+    └── HttpError                 .method .path .state
         ├── ResponseError         no 2xx: .status_code .detail .fields .retry_after_s
         │   ├── Unauthorized      401
         │   ├── Forbidden         403
@@ -42,7 +42,12 @@ class FieldError:
 
 
 class HttpError(AdapterError):
-    """A request without a usable response."""
+    """A request without a usable response.
+
+    `.state` is the state that the task was waited for, if only its details could not be read; otherwise None.
+    """
+
+    state: str | None = None
 
     def __init__(self, what: str, *, method: str, path: str) -> None:
         self.method = method

@@ -266,6 +266,7 @@ class TaskProcedures(Generic[S, E]):
             details = yield from self._read_details(is_known=True)
         except HttpError as error:
             if not pacer.is_late or not _may_pass(error):
+                error.state = str(state)
                 error.add_note(f"The task is {state!s}; only its details could not be read.")
                 raise
             raise DetailsTimedOut(**facts, state=str(state), why=str(error)) from error

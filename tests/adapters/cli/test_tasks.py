@@ -12,7 +12,7 @@ import pytest
 from typer.testing import Result
 
 from lifecycle import TaskEndedFirst
-from lifecycle_adapters.cli.json_documents import outcome_document
+from lifecycle_adapters.cli.json_documents import error_document
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.cli.commands import KEY, call
@@ -134,6 +134,7 @@ def test_send_for_programs(emulator: Emulator, server: dict[str, str]) -> None:
         "command": "dispatch",
         "state": "running",
         "sent": True,
+        "is_last_known": False,
     }
     assert emulator.calls()[-1].body["task"] == "Buy milk"
 
@@ -206,7 +207,7 @@ def test_illegal_command_is_json_for_programs(emulator: Emulator, server: dict[s
 def test_task_that_ended_first_is_an_object_with_its_facts(took_effect: Literal[False] | None) -> None:
     error = TaskEndedFirst(took_effect=took_effect, lifecycle="v1-full", task="t1", command="stop", state="finished")
 
-    assert outcome_document(error, task=None, command=None) == {
+    assert error_document(error, task=None, command=None) == {
         "task": "t1",
         "command": "stop",
         "error": "task_ended_first",
@@ -233,6 +234,31 @@ def test_wait_without_a_connection_gives_the_reason(server: dict[str, str]) -> N
 
     assert result.exit_code == 1
     assert re.search("its state is not known; the last read failed: .*refused", " ".join(result.stderr.split()))
+
+
+def test_wait_whose_details_cannot_be_read_says_the_state(emulator: Emulator, server: dict[str, str]) -> None:
+    task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    emulator.fire(task, "finish")
+    emulator.fault("status", path=f"/{task}$", method="GET", status_code=403)
+
+    result = call("wait", "--api", "v1", task, "--json", env=server)
+
+    assert result.exit_code == 2
+    told = facts(result)
+    assert (told["task"], told["error"], told["state"]) == (task, "forbidden", "finished")
+    assert told["notes"] == ["The task is finished; only its details could not be read."]
+    assert result.stderr.splitlines()[-2:] == [f"lifecycle: {told['message']}", *told["notes"]]
+
+
+def test_service_that_cannot_be_used_is_json_for_programs(emulator: Emulator, server: dict[str, str]) -> None:
+    emulator.fault("status", method="GET", status_code=403, body={"detail": "not https://u:hidden@host"})
+
+    result = call("send", "--api", "v1", "x", "pause", "--json", env=server)
+
+    assert (result.exit_code, facts(result)["error"], facts(result)["task"]) == (2, "forbidden", "x")
+    assert (facts(result)["command"], facts(result)["status_code"]) == ("pause", 403)
+    assert "hidden" not in result.output
 
 
 def test_bad_input_prints_no_json(server: dict[str, str]) -> None:
