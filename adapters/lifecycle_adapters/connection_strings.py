@@ -25,6 +25,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _POSTGRES = re.compile(r"\s*postgres(?:ql)?(?:\+\w*)?\s*[:/]", re.IGNORECASE)
 _WITH_PASSWORD = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:/)?[^/\\\s]+:[^/\\\s]*@")
 _SECRET_OF_URL = re.compile(r"(?<=:/)(/?(?:[^\s'\":/@]*:)?)[^\s'\"]*@")
+_SECRET_WITHOUT_SCHEME = re.compile(r"(?<![^\s'\"(=])([^\s'\"(=:/@]+:)(?!/)\S*@")
 _KEYWORDS = ("host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode", "sslpassword",
              "options")  # fmt: skip
 _KEYWORD = re.compile(r"(?:^|\s)([A-Za-z_]+)\s*=")
@@ -41,8 +42,11 @@ def may_contain_password(text: str) -> bool:
 
 
 def without_passwords(text: str) -> str:
-    """Return a message without the passwords of the URLs in it, and without a user that has none: it may be a key."""
-    return _SECRET_OF_URL.sub(r"\1***@", text)
+    """Return a message without the passwords of the URLs in it, and without a user that has none: it may be a key.
+
+    `user:password@host` counts as a URL, too.
+    """
+    return _SECRET_WITHOUT_SCHEME.sub(r"\1***@", _SECRET_OF_URL.sub(r"\1***@", text))
 
 
 def is_dsn(text: str) -> bool:

@@ -15,6 +15,7 @@ import typer
 
 from lifecycle import CATALOG, Lifecycle, LifecycleError, MissingExtra, UnknownName
 from lifecycle.lifecycle import lifecycle_in, read_file
+from lifecycle_adapters.connection_strings import without_passwords
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import HttpBinding
@@ -44,7 +45,7 @@ def declared(name: str) -> Lifecycle[str, str]:
             return binding_in(document).lifecycle
         return lifecycle_in(document)
     advice = "a lifecycle of your own is named by the file that declares it, such as ./mine.json"
-    raise UnknownName("lifecycle", name, known=CATALOG, where="catalog", advice=advice)
+    raise UnknownName("lifecycle", without_passwords(name), known=CATALOG, where="catalog", advice=advice)
 
 
 def declared_service(name: str) -> HttpBinding[Any, Any]:
@@ -57,7 +58,7 @@ def declared_service(name: str) -> HttpBinding[Any, Any]:
     if _is_file(name):
         return HttpBinding.from_file(name)
     advice = "a service of your own is named by the file that declares it, such as ./mine.yaml"
-    raise UnknownName("service", name, known=services(), where="services", advice=advice)
+    raise UnknownName("service", without_passwords(name), known=services(), where="services", advice=advice)
 
 
 def declared_with_service(name: str, api: str | None) -> tuple[Lifecycle[Any, Any], HttpBinding[Any, Any]]:

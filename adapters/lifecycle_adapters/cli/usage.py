@@ -11,13 +11,21 @@ import typer
 from typer.core import TyperCommand
 
 from lifecycle.errors import nearest
+from lifecycle_adapters.connection_strings import without_passwords
 
 
 class Command(TyperCommand):
     """A command whose usage errors propose what was probably meant, and name no library."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments. Raises typer.TyperException, as Typer does, with a better message."""
+        """Parse the arguments. Raises typer.TyperException, as Typer does, with a better message without passwords."""
+        try:
+            return self._parsed(ctx, args)
+        except typer.TyperException as error:
+            error.message = without_passwords(error.message)
+            raise
+
+    def _parsed(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:

@@ -1003,6 +1003,9 @@ URLS = [f"http://u:{KEY}@127.0.0.1/x", f"http:/u:{KEY}@h", f"ftp://u:a/{KEY}@h",
     [
         ("serve", "--webhook-secret", "s3cret", "--webhook"),
         ("serve", "--lifecycle"),
+        ("serve", "--profile"),
+        ("status", "x", "--api", "v1", "--lifecycle"),
+        ("list", "--json"),
         ("serve", "--api"),
         ("status", "x", "--api", "v1", "--base-url"),
         ("tasks", "--journal"),
@@ -1013,7 +1016,7 @@ URLS = [f"http://u:{KEY}@127.0.0.1/x", f"http:/u:{KEY}@h", f"ftp://u:a/{KEY}@h",
     ids=" ".join,
 )
 def test_a_refusal_shows_no_password_of_a_url(command: tuple[str, ...]) -> None:
-    for url in (*URLS, f"u:{KEY}@h/x") if command != ("serve", "--lifecycle") else URLS:
+    for url in (*URLS, f"u:{KEY}@h/x", f"user:{KEY}@host", f"user:{KEY}{'y' * 100}@host"):
         result = call(*command, url)
 
         assert (result.exit_code, result.stdout) == (2, "")
