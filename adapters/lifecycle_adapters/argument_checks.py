@@ -17,6 +17,22 @@ MOST_THREADS = 1_000
 """The most threads for DuckDB. It would take minutes to start a hundred thousand."""
 
 
+class WrongValue(ValueError):
+    """An argument cannot have the value that was given; `.argument` is its name, for messages of other interfaces."""
+
+    def __init__(self, message: str, argument: str = "") -> None:
+        self.argument = argument
+        super().__init__(message)
+
+
+class WrongType(TypeError):
+    """An argument cannot be of the type that was given; `.argument` is its name, for messages of other interfaces."""
+
+    def __init__(self, message: str, argument: str = "") -> None:
+        self.argument = argument
+        super().__init__(message)
+
+
 def require(given: Any, kind: Any, wanted: str) -> None:
     """Raise TypeError with the message `wanted` unless `given` is an instance of `kind`."""
     if not isinstance(given, kind):
@@ -73,11 +89,12 @@ def require_number(
     """
     if isinstance(given, bool) or not isinstance(given, kind):
         number = "a whole number" if kind is int else "a number"
-        raise TypeError(f"{name} must be {number}, not {given!r:.80} ({type(given).__name__})")
+        raise WrongType(f"{name} must be {number}, not {given!r:.80} ({type(given).__name__})", name)
     try:
         float(given)
     except OverflowError:  # an integer of more than 308 digits, which no clock or counter reaches
-        raise ValueError(f"{name} must be less than 1e308, not a number of {given.bit_length():,} bits") from None
+        what = f"{name} must be less than 1e308, not a number of {given.bit_length():,} bits"
+        raise WrongValue(what, name) from None
     except ValueError:  # a Decimal's signaling NaN
         given = math.nan
     in_range = not math.isnan(given) and (
@@ -87,7 +104,7 @@ def require_number(
         and (less_than is None or given < less_than)
     )
     if not in_range:
-        raise ValueError(f"{name} must be {_range(more_than, at_least, at_most, less_than)}, not {given}")
+        raise WrongValue(f"{name} must be {_range(more_than, at_least, at_most, less_than)}, not {given}", name)
 
 
 def _range(more_than: float | None, at_least: float | None, at_most: float | None, less_than: float | None) -> str:

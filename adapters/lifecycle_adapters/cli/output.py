@@ -23,6 +23,7 @@ from lifecycle import Severity
 from lifecycle.errors import (
     AdapterError,
     CommandError,
+    CommandInFlight,
     CreateError,
     IllegalTransition,
     LifecycleError,
@@ -161,19 +162,45 @@ def os_error_text(error: OSError) -> str:
     return shown(f"{error.strerror or error}{where}")
 
 
+OPTIONS = {
+    "base_url": "--base-url",
+    "fields": "--field",
+    "idempotency_key": "--idempotency-key",
+    "labels": "--label",
+    "memory": "--memory",
+    "pace_s": "--pace",
+    "parameters": "--parameter",
+    "poll_s": "--poll",
+    "profiles": "--profile",
+    "rate_per_s": "--rate",
+    "reason": "--reason",
+    "timeout_s": "--timeout",
+    "wait_for_in_flight_s": "--wait-for-in-flight",
+}
+"""The option that gives an argument of the library, by the name that the library's errors call it."""
+
+
 @contextmanager
-def misuse_is_bad_input() -> Generator[None]:
-    """Turn a TypeError or ValueError that the library raises for an argument into a message and exit code 2."""
+def misuse_is_bad_input(**options: str) -> Generator[None]:
+    """Turn a TypeError or ValueError that the library raises for an argument into a message and exit code 2.
+
+    Args:
+        options: further options, by the argument that each gives; see `OPTIONS`.
+    """
     try:
         yield
     except LifecycleError:
         raise
     except (TypeError, ValueError) as error:
-        fail(_with_notes(error), BAD_INPUT)
+        option = {**OPTIONS, **options}.get(getattr(error, "argument", ""))
+        hint = "" if option is None else f"\non the command line: {option}"
+        fail(_with_notes(error) + hint, BAD_INPUT)
 
 
 def _with_notes(error: Exception) -> str:
-    return "\n".join([str(error), *notes_of(error)])
+    is_left = isinstance(error, CommandInFlight) and error.claimed_by is None
+    hints = ["on the command line: lifecycle recover, or lifecycle recover --abandon-command TASK"] if is_left else []
+    return "\n".join([str(error), *notes_of(error), *hints])
 
 
 def not_empty(given: str | None) -> str | None:

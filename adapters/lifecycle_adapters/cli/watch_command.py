@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -88,8 +88,14 @@ def watch(
 def _policies(after_s: float | None, paused_s: float | None, usd: float | None) -> list[Policy]:
     from lifecycle_adapters.watch import StopAfter, StopAtCost, StopPausedAfter
 
-    given: list[tuple[Any, float | None]] = [(StopAfter, after_s), (StopPausedAfter, paused_s), (StopAtCost, usd)]
-    return [policy(limit) for policy, limit in given if limit is not None]
+    policies: list[Policy] = []
+    with misuse_is_bad_input(seconds="--stop-after"):
+        policies += [] if after_s is None else [StopAfter(after_s)]
+    with misuse_is_bad_input(seconds="--stop-paused-after"):
+        policies += [] if paused_s is None else [StopPausedAfter(paused_s)]
+    with misuse_is_bad_input(usd="--stop-at-cost"):
+        policies += [] if usd is None else [StopAtCost(usd)]
+    return policies
 
 
 def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]:

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import require, require_number
+from lifecycle_adapters.argument_checks import WrongType, described, require, require_number
 from lifecycle_adapters.emulator.call_log import CallLog
 from lifecycle_adapters.emulator.calls import PREFIX, Calls
 from lifecycle_adapters.emulator.control import NOTICE, Control, Parts, control_app
@@ -175,7 +175,9 @@ def _profiles(
     require(given, Mapping, "profiles must be a mapping of services to profiles, such as {'printer': Profile(...)}")
     for api, profile in given.items():
         calls.binding(api)
-        require(profile, Profile, "a profile must be a Profile, such as Profile(page_size=5)")
+        if not isinstance(profile, Profile):
+            what = f"a profile must be a Profile, such as Profile(page_size=5), not {described(profile)}"
+            raise WrongType(what, "profiles")
     known = (*BUILT_IN, *FURTHER)
     built_in = {binding.name for binding in calls.bindings if any(binding is each for each in known)}
     own = {name: EARLIER_PROFILES.get(followed[name].name, PROFILES[name]) for name in PROFILES if name in built_in}

@@ -12,6 +12,7 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.argument_checks import WrongValue
 from lifecycle_adapters.emulator.script import goal_of
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
@@ -172,14 +173,15 @@ def _require_statuses(binding: HttpBinding[Any, Any], statuses: Mapping[str, Any
     needed = [name for name in names if name not in by_code] if binding.state_of is not None else []
     if missing := [name for name in needed if name not in statuses]:
         what = "no emulator can invert its `state_of`: give a Profile whose `statuses` map each state to a value"
-        raise ValueError(f"{binding.name}: {what} in {', '.join(map(repr, missing))}")
+        raise WrongValue(f"{binding.name}: {what} in {', '.join(map(repr, missing))}", "profiles")
     for state, shown in statuses.items():
         what = f"{binding.name}: `statuses` of its profile shows {state!r} as {shown!r:.80}"
         if state not in names:
-            raise ValueError(f"{what}, and {lifecycle.name!r} has no such state")
+            raise WrongValue(f"{what}, and {lifecycle.name!r} has no such state", "profiles")
         try:
             read: Any = shown if binding.state_of is None else binding.state_of(shown)
         except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this value)
-            raise ValueError(f"{what}, for which `state_of` raises {type(error).__name__}: {error}") from None
+            what += f", for which `state_of` raises {type(error).__name__}: {error}"
+            raise WrongValue(what, "profiles") from None
         if not isinstance(read, str) or lifecycle.state_of(read) != state:
-            raise ValueError(f"{what}, which the binding reads as {read!r:.80}")
+            raise WrongValue(f"{what}, which the binding reads as {read!r:.80}", "profiles")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from lifecycle.journal import RequestContext
-from lifecycle_adapters.argument_checks import require, require_boolean, require_number
+from lifecycle_adapters.argument_checks import WrongValue, require, require_boolean, require_number
 from lifecycle_adapters.http.requests import is_changed_when_sent
 
 OnUnknown = Literal["raise", "continue"]
@@ -26,7 +26,8 @@ def request_context(idempotency_key: str | None, origin: str, reason: str) -> Re
     require(origin, str, "origin must be text")
     require(reason, str, "reason must be text")
     if idempotency_key == "":
-        raise ValueError("idempotency_key must not be empty: give each intent its own text, or None for no key")
+        what = "idempotency_key must not be empty: give each intent its own text, or None for no key"
+        raise WrongValue(what, "idempotency_key")
     return RequestContext(idempotency_key, origin, reason)
 
 
@@ -91,18 +92,20 @@ def server(base_url: str, base_path: str, *, name: str = "base_url") -> str:
         parts = urlsplit(base_url)
         port = parts.port
     except ValueError:
-        raise ValueError(has_user if "@" in base_url else f"{fault}: its host or port is malformed") from None
+        what = has_user if "@" in base_url else f"{fault}: its host or port is malformed"
+        raise WrongValue(what, name) from None
     is_server = parts.scheme in ("http", "https") and parts.hostname and port != 0
     if parts.username is not None or (not is_server and "@" in base_url):
-        raise ValueError(has_user)
+        raise WrongValue(has_user, name)
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"{fault}: it does not begin with 'http://' or 'https://'")
+        raise WrongValue(f"{fault}: it does not begin with 'http://' or 'https://'", name)
     if not is_server:
-        raise ValueError(f"{fault}: {'its port is 0' if port == 0 else 'it has no host'}")
+        raise WrongValue(f"{fault}: {'its port is 0' if port == 0 else 'it has no host'}", name)
     # `urlsplit` removes line breaks and tabs, and an empty query or fragment.
     if not base_url.isprintable() or not {" ", "?", "#"}.isdisjoint(base_url):
-        raise ValueError(f"{fault}: it has a query, a fragment, a space or a character that is not printable")
+        what = f"{fault}: it has a query, a fragment, a space or a character that is not printable"
+        raise WrongValue(what, name)
     if is_changed_when_sent(parts.path.rstrip("/")):
-        raise ValueError(f"{name} must have no '//', '/./' or '/../' in its path")
+        raise WrongValue(f"{name} must have no '//', '/./' or '/../' in its path", name)
     # Other clients want the path in the base URL; both forms must lead to the same calls.
     return base_url.rstrip("/").removesuffix(base_path)

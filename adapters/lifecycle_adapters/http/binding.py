@@ -30,7 +30,7 @@ from lifecycle.findings import for_editors, made_from
 from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.scope import base_name, scoped
 from lifecycle.table import E, S
-from lifecycle_adapters.argument_checks import require, require_lifecycle
+from lifecycle_adapters.argument_checks import WrongType, WrongValue, require, require_lifecycle
 from lifecycle_adapters.http.arguments import server
 from lifecycle_adapters.http.authentication import Authentication, KeyVariable
 from lifecycle_adapters.http.binding_mistakes import mistakes_in, wrong_further_calls
@@ -369,7 +369,7 @@ class HttpBinding(Declared, Generic[S, E]):
         wrong += [f"no path can carry {given[name]!r:.80} as {name!r}" for name in names if _unfit(given.get(name))]
         if wrong:
             known = f"its parameters are {', '.join(map(repr, names))}" if names else "it has no parameters"
-            raise ValueError(f"{self.name}: {'; '.join(wrong)}; {known}")
+            raise WrongValue(f"{self.name}: {'; '.join(wrong)}; {known}", "parameters")
         return self._filled(given)
 
     def _all_parameters(self) -> tuple[str, ...]:
@@ -436,7 +436,7 @@ class HttpBinding(Declared, Generic[S, E]):
             raise TypeError(f"{self.name}: a create takes no task, only fields: its binding has no `task_field`")
         nested = placed({}, self.task_field, task)
         if given := nested.keys() & fields.keys():
-            raise TypeError(f"{self.name}: the task is given as the field {min(given)!r}, too")
+            raise WrongType(f"{self.name}: the task is given as the field {min(given)!r}, too", "fields")
         return {**nested, **fields}
 
     def create_request(self, fields: Mapping[str, Any], *, idempotency_key: str | None = None) -> Request:
@@ -455,7 +455,8 @@ class HttpBinding(Declared, Generic[S, E]):
         for command, call in self.commands.items():
             its_own = set(call.own_fields()).intersection(fields)
             if its_own and (call.method, call.path) == (self.create.method, self.create.path):
-                raise TypeError(f"{self.name}: with {', '.join(its_own)} it is {command!s}, a command of that task")
+                what = f"{self.name}: with {', '.join(its_own)} it is {command!s}, a command of that task"
+                raise WrongType(what, "fields")
         return self.create.request(self.base_path, fields=fields, idempotency_key=idempotency_key)
 
     def command_request(

@@ -13,7 +13,7 @@ from uuid import uuid4
 from pydantic import BeforeValidator, Field, JsonValue, Strict
 
 from lifecycle.declaration import Flag, Path, StrictText
-from lifecycle_adapters.argument_checks import require
+from lifecycle_adapters.argument_checks import WrongType, require
 from lifecycle_adapters.http.authentication import HEADER_NAME, is_header_value, wrong_headers
 from lifecycle_adapters.http.declared import (
     TEXTS,
@@ -334,23 +334,24 @@ class Call(Declared):
             return
         call = f"{self.method} {self.path}"
         if missing := [name for name in self.required_fields if name not in fields]:
-            raise TypeError(f"{call} needs {', '.join(missing)}")
+            raise WrongType(f"{call} needs {', '.join(missing)}", "fields")
         if fields and self.body is None:
-            raise TypeError(f"{call} takes no fields, but got {', '.join(fields)}")
+            raise WrongType(f"{call} takes no fields, but got {', '.join(fields)}", "fields")
         # The caller must not change the fields that make the call this command of this task.
         if own := [name for name in fields if name in self.own_fields()]:
-            raise TypeError(f"{call} sets {', '.join(own)} itself")
+            raise WrongType(f"{call} sets {', '.join(own)} itself", "fields")
         for name in fields:
             if name not in (*self.required_fields, *self.optional_fields) and (option := option_meant(name)):
                 what = f"{name!r} is not an option and would be sent as a field; did you mean {option!r}?"
-                raise TypeError(f"{call}: {what} (If not, name the field in the call's `optional_fields`.)")
+                raise WrongType(f"{call}: {what} (If not, name the field in the call's `optional_fields`.)", option)
         try:
             json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
             _require_text_keys(fields)
         except UnicodeEncodeError:
-            raise TypeError(f"{call}: the fields are not JSON: a text cannot be encoded in UTF-8") from None
+            what = f"{call}: the fields are not JSON: a text cannot be encoded in UTF-8"
+            raise WrongType(what, "fields") from None
         except (TypeError, ValueError, RecursionError) as error:
-            raise TypeError(f"{call}: the fields are not JSON: {error}") from None
+            raise WrongType(f"{call}: the fields are not JSON: {error}", "fields") from None
 
 
 def _texts(call: Call) -> Iterator[tuple[Path, str]]:

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 import duckdb
 
 from lifecycle.errors import shortened
-from lifecycle_adapters.argument_checks import MOST_THREADS, is_text, path_text, require, require_number
+from lifecycle_adapters.argument_checks import MOST_THREADS, WrongValue, is_text, path_text, require, require_number
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 from lifecycle_adapters.logs.spill import spill_directory
 
@@ -33,7 +33,8 @@ def require_memory(size: str) -> None:
     """Raise ValueError unless it is a number and a unit, such as "800MB" or "2GiB"; TypeError unless it is a text."""
     require(size, str, "memory must be a text, such as '800MB'")
     if not _MEMORY.fullmatch(size):  # DuckDB reads a negative size as no limit
-        raise ValueError(f"memory must be a number and a unit of {_UNITS}, such as '800MB', not {size!r:.80}")
+        what = f"memory must be a number and a unit of {_UNITS}, such as '800MB', not {size!r:.80}"
+        raise WrongValue(what, "memory")
 
 
 def _require_spill(folder: str | os.PathLike[str] | None) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import typer
 
+from lifecycle import CommandInFlight
 from lifecycle_adapters.cli.app import app
-from tests.adapters.cli.commands import call
+from lifecycle_adapters.cli.output import OPTIONS, errors_explained
+from tests.adapters.cli.commands import KEY, call
 
 
 def refusal(*arguments: str) -> str:
@@ -110,3 +112,39 @@ def test_help_of_an_option_begins_with_a_noun_or_a_verb(option: str, text: str) 
 def test_option_that_is_misspelt_proposes_similar_ones() -> None:
     assert "--journal" in refusal("tasks", "--jurnal", "x")
     assert "Possible options" not in refusal("tasks", "--zzz")
+
+
+def test_option_of_each_argument_exists() -> None:
+    commands: Any = typer.main.get_command(app)
+    known = {name for command in commands.commands.values() for each in command.params for name in each.opts}
+    assert set(OPTIONS.values()) <= known
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        ("status x --api examples/services/replicate-prediction.yaml --parameter owner=x", "--parameter"),
+        ("send x dispatch --api v3", "--field"),
+        ("create x --api v4 --field lables=x", "--label"),
+        ("wait x --api v4 --poll 0", "--poll"),
+        ("watch x --api v4 --stop-at-cost nan", "--stop-at-cost"),
+        ("watch x --api v4 --stop-paused-after 0", "--stop-paused-after"),
+        ("serve --api examples/services/kubernetes-job.yaml", "--profile"),
+        ("serve --profile v1=os:path", "--profile"),
+        ("check v1 x.csv --memory much", "--memory"),
+    ],
+)
+def test_argument_that_is_refused_is_named_as_its_option(
+    arguments: str, option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend("examples/services")
+    result = call(*arguments.split(), env={"BROWSER_USE_API_KEY": KEY, "REPLICATE_API_TOKEN": KEY})
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == f"on the command line: {option}"
+
+
+def test_command_left_open_is_ended_by_options_of_recover(capsys: pytest.CaptureFixture[str]) -> None:
+    error = CommandInFlight("pause", lease=None, lifecycle="v1", task="t", command="stop", state="running")
+    with pytest.raises(typer.Exit), errors_explained():
+        raise error
+    assert "lifecycle recover --abandon-command TASK" in capsys.readouterr().err
