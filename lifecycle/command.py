@@ -475,7 +475,7 @@ class _Execution(Generic[S, E]):
             why = f"the response reported {quoted(reported)}, and no read confirmed it"
             return (yield from self._settle(accepted, why))
         if self.proof.by_response:
-            result = yield from self._confirm()
+            result = yield from self._confirm("the service accepted it")
             return result if reported is not None else (yield from self._with_state_after(result))
         response: Response = accepted
         if accepted.status is None:
@@ -625,16 +625,17 @@ class _Execution(Generic[S, E]):
         self.record = yield RecordReport(Report(response.status, response.as_of))
         return None if self.lifecycle.state_of(response.status) is None else self.record.current
 
-    def _confirm(self) -> Steps[CommandResult[S, E]]:
+    def _confirm(self, why: str | None = None) -> Steps[CommandResult[S, E]]:
+        """Record the command as done: `why` is the proof, the task's state if it is None."""
         state = self._state()  # read before recording: a late report about a task that is over may change it meanwhile
-        yield from self._record(CommandEvent.CONFIRM, f"the task is {quoted(str(state))}")
+        yield from self._record(CommandEvent.CONFIRM, why or f"the task was then {quoted(str(state))}")
         return CommandResult(self.command, state, sent=self.opened.attempts > 0)
 
     def _end(self, state: S) -> Steps[NoReturn]:
         """Record that the task is over, in a final state that does not prove the command."""
         is_moot = self.opened.may_have_arrived and self.proof.may_have_led_to(state)
         event = CommandEvent.OUTLIVE if is_moot else CommandEvent.END
-        yield from self._record(event, f"the task is {quoted(str(state))}")
+        yield from self._record(event, f"the task was then {quoted(str(state))}")
         raise TaskEndedFirst(took_effect=None if is_moot else False, **self._facts())
 
     def _uncertain(self, why: str, cause: LifecycleError | None) -> Steps[NoReturn]:

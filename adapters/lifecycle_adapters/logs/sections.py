@@ -103,7 +103,8 @@ def sections_of(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Sections:
         transitions=Section(
             "Observed transitions", "from",
             "How often tasks went from one state to another, from one row to the next; the declared transitions first",
-            ("From", "To", "By"), ("Rows", "Illegal", "Share"), tuple(map(_transition, report.observed_transitions)),
+            ("From", "To", "By"), ("Rows", "Illegal", "Share"),
+            tuple(_transition(each, lifecycle) for each in report.observed_transitions),
         ),
         times_in_state=Section(
             "Time in state", "time in",
@@ -149,11 +150,12 @@ def _findings(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[Row
         yield named, _plain(str(severities[code])), _count(number), _plain(share(number, report.rows))
 
 
-def _transition(observed: ObservedTransition) -> Row:
+def _transition(observed: ObservedTransition, lifecycle: Lifecycle[Any, Any]) -> Row:
     source = Cell(("the start",), CellKind.ABSENT) if observed.source is None else _name(observed.source)
     events = Cell(observed.events, CellKind.NAME)
     if observed.source is not None and not observed.events:
-        events = Cell(("no transition",), CellKind.ABSENT)
+        is_gap = lifecycle.path(observed.source, observed.target) is not None
+        events = Cell(("several transitions" if is_gap else "no transition",), CellKind.ABSENT)
     kind = CellKind.BAD if observed.illegal else CellKind.PLAIN
     illegal = Cell((count(observed.illegal),), kind), Cell((share(observed.illegal, observed.count),), kind)
     return source, _name(observed.target), events, _count(observed.count), *illegal

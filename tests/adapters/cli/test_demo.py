@@ -71,7 +71,7 @@ def test_the_record_of_the_killed_process_is_settled_by_the_next(printed: str) -
     assert re.findall(r"      stop \(command 1\) +(.*)", act) == [
         "intended in running, by caller",
         "sent, attempt 1",
-        "done: the task is 'stopped'",
+        "done: the task was then 'stopped'",
     ]
     assert re.findall(r"(GET|PUT) .*", act.partition("client.recover()")[2]) == ["GET"]
 

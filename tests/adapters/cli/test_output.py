@@ -58,6 +58,18 @@ def test_markup_in_foreign_text_is_text(capsys: pytest.CaptureFixture[str]) -> N
     assert "[red]y[/red]" in printed
 
 
+def test_row_of_a_table_is_one_line_unless_a_terminal_shows_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    listed = table("Lifecycle", "Task", "State")
+    listed.add_row("v4", "a" * 500, "running")
+
+    console().print(listed)
+
+    assert f"v4          {'a' * 500}   running\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("columns", ["1", "10", "20"])
 def test_a_table_has_its_text_however_narrow_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str

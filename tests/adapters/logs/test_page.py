@@ -196,7 +196,7 @@ def test_ways(dirty: Element) -> None:
     assert [row[2] for row in rows[:3]] == ["", "start", "pause"]
     assert rows[2][5] == "< 0.01 %"
     assert rows[3][5] == "25.00 %"
-    assert {row[2] for row in rows[6:]} == {"no transition"}
+    assert {row[2] for row in rows[6:]} == {"no transition", "several transitions"}
 
 
 def test_dwell_times(dirty: Element) -> None:

@@ -44,6 +44,16 @@ def test_what_is_illegal_or_absent_is_marked() -> None:
     assert all((row[4].kind is CellKind.BAD) == (row[4].texts != ("0",)) for row in ways)
 
 
+def test_states_between_that_were_not_recorded_are_several_transitions(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    log.write_text("task_id,at,status\na,1,created\na,2,finished\nb,3,created\nb,4,stopped\nb,5,running\n")
+    with check_logs(V1_FULL, Files(log), mode="sampled") as checked:
+        rows = sections_of(checked.report, V1_FULL).transitions.rows
+    shown = {(row[0].texts[0], row[1].texts[0]): (row[2].texts[0], row[4].texts[0]) for row in rows if row[2].texts}
+    assert shown["created", "finished"] == ("several transitions", "0")
+    assert shown["stopped", "running"] == ("no transition", "1")
+
+
 def test_the_terminal_and_the_page_show_every_cell(report: LogReport) -> None:
     printed = call("report", "v1-full", "log.csv").stdout
     written = unescape(page(report, V1_FULL)).replace("\xa0", " ")
