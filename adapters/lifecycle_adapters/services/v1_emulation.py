@@ -21,8 +21,13 @@ from lifecycle_adapters.emulator.profile import NewTask, OpenCall, Operation, Pr
 from lifecycle_adapters.emulator.shapes import Moment, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.services.assumptions import V1_LARGEST_PAGE, V1_STOPPED_ALREADY
+from lifecycle_adapters.services.assumptions import V1_STOPPED_ALREADY
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
+
+# List Tasks: the defaults and the minimums; Pagination: "limit: Maximum 100 items per page"; Ordering: "Tasks are
+# ordered by creation date (newest first)."
+_PAGE = (Annotated[int, Query(ge=1)], 1)
+_LIMIT = (Annotated[int, Query(ge=1, le=100)], 10)
 
 PING = Call(method="GET", path="/ping")
 """The only call that needs no key. It is neither a command nor a read of a task, hence not in the binding."""
@@ -166,10 +171,7 @@ PROFILE = Profile(
         "details": Operation(name="get_task", about="Return a task.", response=TaskDetails, errors=(404,)),
         "list": Operation(
             name="list_tasks", about="Return a page of tasks, newest first.", response=V1TaskList,
-            query={
-                "page": (Annotated[int, Query(ge=1)], 1),
-                "limit": (Annotated[int, Query(ge=1, le=V1_LARGEST_PAGE)], 10),
-            }),
+            query={"page": _PAGE, "limit": _LIMIT}),
         **{
             str(command): Operation(
                 name=f"{command}_task", about="Pause, resume or stop a task; the path names the command.",

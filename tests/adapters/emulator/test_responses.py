@@ -106,6 +106,7 @@ def test_v1_create_and_read(http: httpx2.Client, emulator: Emulator) -> None:
 
 
 def test_v1_lists_pages(http: httpx2.Client) -> None:
+    """List Tasks: "Maximum 100 items per page"; "Tasks are ordered by creation date (newest first)."."""
     ids = [create(http, BY_NAME["v1"]) for _ in range(5)]
     first = http.get("/api/v1/tasks").json()
     assert [task["id"] for task in first.pop("tasks")] == ids[::-1]
@@ -114,6 +115,7 @@ def test_v1_lists_pages(http: httpx2.Client) -> None:
     assert [task["id"] for task in last.pop("tasks")] == [ids[0]]
     assert last == {"total_pages": 3, "page": 3, "limit": 2, "total_count": 5}
     assert http.get("/api/v1/tasks", params={"page": 10**30}).json()["tasks"] == []
+    assert http.get("/api/v1/tasks", params={"limit": 100}).json()["limit"] == 100
 
 
 @pytest.mark.parametrize("name", ["stop", "pause", "resume"])
