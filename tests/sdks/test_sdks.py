@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -47,9 +47,9 @@ class No:
 FILES = No(404, "logs and files are not emulated")
 SHARING = No(404, "sharing is not emulated")
 PURGE = No(404, "only projects with Zero Data Retention can purge, and none is emulated")
+REFUSED_PURGE = replace(PURGE, code=403)
 PAUSING = No(422, "v2 has had no pause since November 2025")
 LISTED = No(404, "the list of runs has them, too")
-RENAMING = No(405, "titles are not emulated")
 
 Outcome = str | No
 
@@ -146,14 +146,14 @@ V4_CALLS: Mapping[str, Outcome] = {
     "sessions.queue": "list of 1",
     "sessions.get_message": "pending",
     "sessions.remove_message": "cancelled",
-    "sessions.update": RENAMING,
+    "sessions.update": "cancelled",
     "sessions.delete": "nothing",
     "sessions.cost": "0.0000",
     "sessions.update_cost_cap": "2.0",
-    "sessions.purge": PURGE,
-    "sessions.create_share": SHARING,
-    "sessions.get_share": SHARING,
-    "sessions.update_share": SHARING,
+    "sessions.purge": REFUSED_PURGE,
+    "sessions.create_share": "an id",
+    "sessions.get_share": "an id",
+    "sessions.update_share": "an id",
 }
 
 # --- the versions ---

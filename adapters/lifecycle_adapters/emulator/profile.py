@@ -82,12 +82,20 @@ class Vanishes:
     task: EmulatedTask
 
 
-Consequence = Happens | Starts | Vanishes
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """A consequence: a task has other fields than those of its create call."""
+
+    task: EmulatedTask
+    given: Mapping[str, Any]
+
+
+Consequence = Happens | Starts | Vanishes | Changes
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The document of a response, None for an empty body, and what follows from the call elsewhere."""
+    """The document of a response, which the status code 204 leaves out, and what follows from the call elsewhere."""
 
     document: Any
     consequences: Sequence[Consequence] = ()

@@ -7,6 +7,7 @@ call does to a task is a step of the task store; the call's entry in the log is 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 from inspect import Parameter, Signature
 from typing import Any, cast
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
 from lifecycle_adapters.emulator.calls import SESSION, named_calls, value_in
 from lifecycle_adapters.emulator.documents import Documents
 from lifecycle_adapters.emulator.profile import (
+    Changes,
     Consequence,
     Happens,
     NewTask,
@@ -33,6 +35,7 @@ from lifecycle_adapters.emulator.profile import (
     Profile,
     Refusal,
     Starts,
+    Vanishes,
 )
 from lifecycle_adapters.emulator.routing import SlashRoute
 from lifecycle_adapters.emulator.script import parse_script
@@ -49,6 +52,7 @@ _MEANINGS = {
     400: "Not possible now, or a body that is not text",
     401: "A missing or wrong key",
     402: "Out of credits, or over a spend limit (here only if a fault is armed for it)",
+    403: "Not allowed for this project",
     404: "Not found",
     409: "Not possible now",
     412: "The task has changed since it was read",
@@ -363,12 +367,16 @@ class Service:
 
     def _let_happen(self, consequences: Sequence[Consequence], at_s: float) -> None:
         for each in consequences:
-            if isinstance(each, Happens):
-                self._store.happen(each.task, each.event, at_s)
-            elif not isinstance(each, Starts):
-                self._store.forget(each.task)
-            elif each.api in self.others:
-                self.others[each.api].add(each.plan, task_id=each.task_id, at_s=at_s)
+            match each:
+                case Happens(task, event):
+                    self._store.happen(task, event, at_s)
+                case Changes(task, given):
+                    task.given.update(given)
+                case Vanishes(task):
+                    self._store.forget(task)
+                case Starts(api, task_id, plan):
+                    if api in self.others:
+                        self.others[api].add(plan, task_id=task_id, at_s=at_s)
 
     def _further(self, received: ReceivedCall, name: str, given: dict[str, Any]) -> Response:
         """Return the response to a call that has no part in the lifecycle."""
@@ -387,7 +395,7 @@ class Service:
             return JSONResponse(outcome.document, outcome.status_code)
         self._let_happen(outcome.consequences, self._store.clock.now_s())
         code = self._operations[name].status_code
-        return Response(status_code=code) if outcome.document is None else JSONResponse(outcome.document, code)
+        return Response(status_code=code) if code == HTTPStatus.NO_CONTENT else JSONResponse(outcome.document, code)
 
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())

@@ -18,10 +18,11 @@ Keys
     unless one is set.
 Sessions
     A v2 session that was created for one task, or with `keepAlive: false`, closes by itself one step of its script
-    after its last task. A v4 run in a session that is given has the workspace of that session's latest run, unless
-    another is given. A v3 session without a task goes from created to idle, one with a task to
-    running. A v3 dispatch to a session that is not idle returns 400. A v3 session drops the output of its last
-    task when it receives another. A v3 dispatch may change `keepAlive`.
+    after its last task. All runs of a v4 session are in one workspace; Create Run returns the documented 400 ("bad
+    session/workspace pairing") if another one is given. A v4 session's shared link is `V4_SHARE_URL`; nobody views it,
+    and an update of one that does not exist returns 404. A v3 session without a task goes from created to idle, one
+    with a task to running. A v3 dispatch to a session that is not idle returns 400. A v3 session drops the output of
+    its last task when it receives another. A v3 dispatch may change `keepAlive`.
 Queues of v4's sessions
     A queue is full with `V4_LONGEST_QUEUE` pending messages. A session that becomes idle takes the oldest message, one
     that interrupts before the others; a message to an idle session is claimed at once. A claimed message is
@@ -36,9 +37,8 @@ Fields
     Booleans, whole numbers and dates are accepted only as the documents declare them; the service may be more
     lenient (`"yes"` for true).
 Lists
-    Lists are newest first: v1's document says "ordered by creation date", and not in which direction. v1's `limit` has
-    a maximum of 100: its document, List Tasks, has the default (10) and the minimum (1). v4's is at least 1. A v4
-    cursor is a run's id; one that belongs to no run returns an empty page.
+    The lists of v2 and v3 are newest first, as v1's and v4's are documented to be. v1's `limit` above its maximum
+    returns 422. v4's is at least 1. A v4 cursor is a run's id; one that belongs to no run returns an empty page.
 Time
     Time stamps end in `Z`, as in the documents' examples, although the documents' text calls some of them naive.
 Webhooks
@@ -61,5 +61,6 @@ V4_RUN_NOT_FOUND = "Run not found"
 V4_MESSAGE_NOT_FOUND = "Message not found"
 V4_SESSION_NOT_FOUND = "Session not found"
 V4_WORKSPACE_NOT_FOUND = "Workspace not found"
-V1_LARGEST_PAGE = 100
+V4_NEVER_SHARED = "Share not found"
+V4_SHARE_URL = "https://cloud.browser-use.com/share/{token}"
 V4_LONGEST_QUEUE = 20

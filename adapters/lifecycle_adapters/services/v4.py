@@ -2,7 +2,7 @@
 
 Sources: the OpenAPI specification of 2026-07-26; the official Python SDK 3.12.1 (October 2026) for the run's fields as
 it reads them, and for what the specification does not have yet: the read of one message (`get_message`), and a
-session's deletion, cost and cost cap.
+session's title (`update`), deletion, cost, cost cap and shared link.
 """
 
 from __future__ import annotations
@@ -49,9 +49,16 @@ SESSION_CALLS = SessionCalls(
     latest_field="latestRunId",
     messages=V4_MESSAGE,
     further_calls={
-        "delete":   Call(method="DELETE", path="/sessions/{id}"),
-        "cost":     Call(method="GET", path="/sessions/{id}/cost"),
-        "cost_cap": Call(method="PATCH", path="/sessions/{id}/cost-cap", body={}, required_fields=("maxCostUsd",)),
+        "update":       Call(method="PATCH", path="/sessions/{id}", body={}, required_fields=("title",)),
+        "delete":       Call(method="DELETE", path="/sessions/{id}"),
+        "purge":        Call(method="POST", path="/sessions/{id}/purge"),
+        "cost":         Call(method="GET", path="/sessions/{id}/cost"),
+        "cost_cap":     Call(method="PATCH", path="/sessions/{id}/cost-cap", body={}, required_fields=("maxCostUsd",)),
+        # A link has an id of its own.
+        "share":        Call(method="GET", path="/sessions/{id}/share", repeats_id=False),
+        "create_share": Call(method="POST", path="/sessions/{id}/share", repeats_id=False),
+        "update_share":
+            Call(method="PUT", path="/sessions/{id}/share", body={}, required_fields=("isActive",), repeats_id=False),
     },
 )
 

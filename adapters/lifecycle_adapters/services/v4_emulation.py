@@ -1,8 +1,9 @@
 """The emulation of Browser Use Cloud v4 beyond its bindings: data and pure functions.
 
 Source: the OpenAPI specification of 2026-07-26, and the official Python SDK 3.12.1 for the fields of runs and messages,
-for 402 after a create, and for 503 with Retry-After after a cancel. A session is what its runs and messages have in
-common: one run at a time, and a queue of messages, of which the next becomes a run when the session is idle.
+for 402 after a create, for 503 with Retry-After after a cancel, and for the title and the shared link of a session. A
+session is what its runs and messages have in common: one run at a time, and a queue of messages, of which the next
+becomes a run when the session is idle.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lifecycle.catalog import V4Event, V4MessageEvent, V4MessageState, V4State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
 from lifecycle_adapters.emulator.profile import (
+    Changes,
     Consequence,
     Happens,
     NewTask,
@@ -37,8 +39,10 @@ from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.assumptions import (
     V4_LONGEST_QUEUE,
     V4_MESSAGE_NOT_FOUND,
+    V4_NEVER_SHARED,
     V4_RUN_NOT_FOUND,
     V4_SESSION_NOT_FOUND,
+    V4_SHARE_URL,
     V4_WORKSPACE_NOT_FOUND,
 )
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
@@ -58,8 +62,13 @@ from lifecycle_adapters.services.v4_shapes import (
     RunSummary,
     SessionCost,
     SessionInfo,
+    SessionShare,
+    UpdateSession,
+    UpdateShare,
 )
 
+BAD_PAIRING = "Invalid request (bad session/workspace pairing or file path)."  # Create Run: 400
+NO_ZDR = "Project is not ZDR-enabled."  # Purge Session: 403
 ACTIVE_RUN = "The session already has an active run."  # Create Run: 409
 QUEUE_FULL = "The session message queue is full."  # Queue Session Message: 429
 NOT_PENDING = "The message is no longer pending and cannot be cancelled."  # Cancel Queued Message: 409
@@ -110,12 +119,66 @@ def _session(session_id: str, tasks: Tasks, clock: EmulatedClock) -> Outcome | R
             workspaceId=latest.given["workspace_id"],
             latestRunId=latest.id,
             task=latest.given["task"],
-            title=None,
+            title=runs[-1].given.get("title"),
             status=V4State(latest.state),
             createdAt=moment(clock.at(latest.created_s)),
             updatedAt=moment(clock.at(latest.state_since_s)),
         )
     )
+
+
+def _updated(session_id: str, tasks: Tasks, clock: EmulatedClock, *, body: UpdateSession) -> Outcome | Refusal:
+    """Python SDK 3.12.1: "Rename a session; pass ``title=None`` to clear its name."."""
+    session = _session(session_id, tasks, clock)
+    if isinstance(session, Refusal) or "title" not in body.model_fields_set:
+        return session
+    return Outcome({**session.document, "title": body.title}, [_kept(session_id, tasks, title=body.title)])
+
+
+def _kept(session_id: str, tasks: Tasks, **fields: Any) -> Consequence:
+    """Return that a session keeps these fields: with its first run, which all its views can find."""
+    return Changes(_runs(tasks, session_id)[-1], fields)
+
+
+def _purged(session_id: str, tasks: Tasks, _: EmulatedClock) -> Refusal:
+    """Purge Session: "ZDR projects only"; no emulated project has Zero Data Retention."""
+    return Refusal(403, {"detail": NO_ZDR}) if _runs(tasks, session_id) else _NO_SESSION
+
+
+def _share(session_id: str, tasks: Tasks, _: EmulatedClock) -> Outcome | Refusal:
+    """Python SDK 3.12.1: "the session's public share link, or None if it was never shared"."""
+    runs = _runs(tasks, session_id)
+    return Outcome(runs[-1].given.get("share")) if runs else _NO_SESSION
+
+
+def _shared(session_id: str, tasks: Tasks, clock: EmulatedClock) -> Outcome | Refusal:
+    """Python SDK 3.12.1: "Enable a public share link for the session, reusing its token if one exists."."""
+    found = _share(session_id, tasks, clock)
+    if isinstance(found, Refusal):
+        return found
+    token = secrets.token_urlsafe(16)
+    new = SessionShare(
+        id=new_uuid(),
+        shareToken=token,
+        sessionId=session_id,
+        isActive=True,
+        viewCount=0,
+        createdAt=moment(clock.at(clock.now_s())),
+        shareUrl=V4_SHARE_URL.format(token=token),
+    )
+    share = {**(found.document or new), "isActive": True}
+    return Outcome(share, [_kept(session_id, tasks, share=share)])
+
+
+def _share_updated(session_id: str, tasks: Tasks, clock: EmulatedClock, *, body: UpdateShare) -> Outcome | Refusal:
+    """Python SDK 3.12.1: "Turn the session's public share link on or off."."""
+    found = _share(session_id, tasks, clock)
+    if isinstance(found, Refusal):
+        return found
+    if found.document is None:
+        return Refusal(404, {"detail": V4_NEVER_SHARED})
+    share = {**found.document, "isActive": body.is_active}
+    return Outcome(share, [_kept(session_id, tasks, share=share)])
 
 
 def _deleted(session_id: str, tasks: Tasks, _: EmulatedClock) -> Outcome | Refusal:
@@ -162,11 +225,13 @@ def _new(body: CreateRun, tasks: Tasks, _: Mapping[str, str]) -> NewTask | Refus
         return Refusal(404, {"detail": V4_SESSION_NOT_FOUND})
     if body.workspace_id is not None and all(run.given["workspace_id"] != str(body.workspace_id) for run in runs):
         return Refusal(404, {"detail": V4_WORKSPACE_NOT_FOUND})
+    workspace_id = of_session[0].given["workspace_id"] if of_session else str(body.workspace_id or new_uuid())
+    if body.workspace_id is not None and workspace_id != str(body.workspace_id):
+        return Refusal(400, {"detail": BAD_PAIRING})
     if body.session_id is not None and _is_busy(tasks, str(body.session_id)):
         return Refusal(409, {"detail": ACTIVE_RUN})
     given = body.model_dump(mode="json", include={"task", "model", "model_params", "output_schema"})
-    workspace_id = of_session[0].given["workspace_id"] if of_session else new_uuid()
-    places = {"session_id": str(body.session_id or new_uuid()), "workspace_id": str(body.workspace_id or workspace_id)}
+    places = {"session_id": str(body.session_id or new_uuid()), "workspace_id": workspace_id}
     return NewTask(given={**given, **places})
 
 
@@ -337,6 +402,21 @@ RUN_PROFILE = Profile(
             query={"limit": (Annotated[int, Query()], 200), "after": (Annotated[int, Query()], 0)}),
         "session": Operation(
             name="get_session", about="Return a session: what its latest run is.", response=SessionInfo, errors=(404,)),
+        "session update": Operation(
+            name="update_session", about="Rename a session; null removes its title.", response=SessionInfo,
+            errors=(404,), body=UpdateSession),
+        "session purge": Operation(
+            name="purge_session", about="Purge a session: refused, because no project has Zero Data Retention.",
+            status_code=204, errors=(403, 404)),
+        "session share": Operation(
+            name="get_session_share", about="Return a session's public link, null if it was never shared.",
+            response=SessionShare | None, errors=(404,)),
+        "session create_share": Operation(
+            name="create_session_share", about="Open a session's public link, the earlier one if there is one.",
+            response=SessionShare, errors=(404,)),
+        "session update_share": Operation(
+            name="update_session_share", about="Open or close a session's public link.", response=SessionShare,
+            errors=(404,), body=UpdateShare),
         "session delete": Operation(
             name="delete_session", about="Delete a session; cancel its active run and its pending messages.",
             status_code=204, errors=(404,)),
@@ -349,6 +429,11 @@ RUN_PROFILE = Profile(
     further={
         "events": _events,
         "session": _session,
+        "session update": _updated,
+        "session purge": _purged,
+        "session share": _share,
+        "session create_share": _shared,
+        "session update_share": _share_updated,
         "session delete": _deleted,
         "session cost": _cost,
         "session cost_cap": _capped,

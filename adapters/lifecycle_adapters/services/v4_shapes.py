@@ -194,6 +194,30 @@ class SessionInfo(TypedDict):
     updatedAt: Moment
 
 
+class UpdateSession(StrictRequestModel):
+    """A session's title; null removes it."""
+
+    title: Annotated[str, Field(max_length=255)] | None = None
+
+
+class UpdateShare(StrictRequestModel):
+    """Whether the session's link is open to everybody."""
+
+    is_active: Bool
+
+
+class SessionShare(TypedDict):
+    """A session's public link."""
+
+    id: Id
+    shareToken: str
+    sessionId: Id
+    isActive: bool
+    viewCount: int
+    createdAt: Moment
+    shareUrl: str
+
+
 class SessionCost(TypedDict):
     """What a session has cost so far."""
 

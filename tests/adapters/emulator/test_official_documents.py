@@ -134,24 +134,38 @@ DIFFERENCES: dict[str, list[tuple[str, list[str]]]] = {
                         ("GET /sessions/{session_id}/cost", 200),
                         ("PATCH /sessions/{session_id}/cost-cap", 200),
                         ("DELETE /sessions/{session_id}", 204),
+                        ("PATCH /sessions/{session_id}", 200),
+                        ("GET /sessions/{session_id}/share", 200),
+                        ("POST /sessions/{session_id}/share", 200),
+                        ("PUT /sessions/{session_id}/share", 200),
                     )
                     for code in (done, 404, 422)
                 ),
             ],
         ),
-        ("No emulated project has Zero Data Retention.", ["* 403 never"]),
-        ("No emulated worker is out of reach: a test injects it.", ["POST /runs/{run_id}/cancel 502 never"]),
         (
-            "No file is known to the emulator, and any session may be paired with any workspace (assumptions.py).",
-            ["POST /runs 400 never"],
-        ),
-        (
-            ANOTHER_PURPOSE,
+            "No emulated project has Zero Data Retention.",
             [
-                "GET /runs/{run_id}/attachments is not emulated",
-                "POST /sessions/{session_id}/purge is not emulated",
+                "POST /sessions/{session_id}/purge 204 never",
+                *(
+                    f"{call} 403 never"
+                    for call in (
+                        "GET /runs",
+                        "POST /runs",
+                        "GET /runs/{run_id}",
+                        "GET /runs/{run_id}/events",
+                        "GET /runs/{run_id}/status",
+                        "POST /runs/{run_id}/cancel",
+                        "GET /sessions/{session_id}",
+                        "GET /sessions/{session_id}/queue",
+                        "POST /sessions/{session_id}/queue",
+                        "DELETE /sessions/{session_id}/queue/{message_id}",
+                    )
+                ),
             ],
         ),
+        ("No emulated worker is out of reach: a test injects it.", ["POST /runs/{run_id}/cancel 502 never"]),
+        (ANOTHER_PURPOSE, ["GET /runs/{run_id}/attachments is not emulated"]),
         ("It lists the latest runs of sessions, which the list of runs has, too.", ["GET /sessions is not emulated"]),
     ],
 }
@@ -160,6 +174,8 @@ NOWHERE = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 # Valid bodies of calls that have an id in their path.
 BODIES: dict[str, Any] = {
     "PATCH": {"action": "stop"},
+    "PATCH /api/v4/sessions/{session_id}": {"title": "Milk"},  # another one than v2's
+    "PUT /sessions/{session_id}/share": {"isActive": False},
     "PATCH /sessions/{session_id}/cost-cap": {"maxCostUsd": 2},
     "POST /sessions/{session_id}/queue": {"text": "Buy bread"},
 }
@@ -194,6 +210,11 @@ class Document:
             if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each), f"{request.method} {self._path(request)}")
         ]
         return call
+
+    def body_of(self, call: str) -> Any:
+        """Return a valid body of a call that has an id in its path."""
+        method, path = call.split()
+        return next((BODIES[key] for key in (f"{method} {self.base_path}{path}", call, method) if key in BODIES), None)
 
     def _path(self, request: httpx2.Request) -> str:
         return request.url.path.removeprefix(self.base_path)
@@ -259,7 +280,7 @@ def drive(document: Document, emulator: Emulator, http: httpx2.Client, lifecycle
         url = document.base_path + path
         for unknown in ({}, {parameter["name"]: nowhere(parameter) for parameter in call.get("parameters", ())}):
             known = dict.fromkeys(re.findall(r"\{(\w+)\}", url), "no id")
-            http.request(method, url.format_map({**known, **unknown}), json=body_of(name))
+            http.request(method, url.format_map({**known, **unknown}), json=document.body_of(name))
         if "requestBody" in call:
             http.request(method, url, content=b"{", headers={"content-type": "application/json"})
         for parameter in call.get("parameters", ()):
@@ -267,11 +288,6 @@ def drive(document: Document, emulator: Emulator, http: httpx2.Client, lifecycle
                 http.request(method, url, params={parameter["name"]: "?"})
         http.request(method, url, headers={"X-Browser-Use-API-Key": ""})
     drive_errors(document.base_path, emulator, http)
-
-
-def body_of(call: str) -> Any:
-    """Return a valid body of a call that has an id in its path."""
-    return BODIES.get(call, BODIES.get(call.split(maxsplit=1)[0]))
 
 
 def nowhere(parameter: Any) -> str:
@@ -290,7 +306,7 @@ def drive_states(
             if "{" in path and ids.keys() >= set(re.findall(r"\{(\w+)\}", path)):
                 # another call than a read may change the task
                 used = ids if method == "GET" else ids_of(http, binding, bring_to(emulator, http, binding, events))
-                http.request(method, document.base_path + path.format_map(used), json=body_of(name))
+                http.request(method, document.base_path + path.format_map(used), json=document.body_of(name))
         for name in binding.commands:
             command(http, binding, name, bring_to(emulator, http, binding, events))
     send_call(http, binding, listing_of(binding).call)
@@ -318,6 +334,11 @@ def drive_errors(base_path: str, emulator: Emulator, http: httpx2.Client) -> Non
         http.post(f"{base_path}/runs", json={"task": "Buy milk", "sessionId": run["sessionId"]})
         http.post(f"{base_path}/runs", json={"task": "Buy milk", "sessionId": NOWHERE})
         http.post(f"{base_path}/runs", json={"task": "Buy milk", "workspaceId": NOWHERE})
+        other = http.post(f"{base_path}/runs", json={"task": "Buy milk"}).json()
+        pairing = {"sessionId": run["sessionId"], "workspaceId": other["workspaceId"]}
+        http.post(f"{base_path}/runs", json={"task": "Buy milk", **pairing})
+        http.post(f"{base_path}/sessions/{run['sessionId']}/share")
+        http.put(f"{base_path}/sessions/{run['sessionId']}/share", json={"isActive": False})
         for _ in range(V4_LONGEST_QUEUE + 1):
             http.post(f"{base_path}/sessions/{run['sessionId']}/queue", json={"text": "Buy bread"})
 

@@ -433,6 +433,53 @@ def test_v4_a_workspace_must_be_known(http: httpx2.Client) -> None:
     assert (known.status_code, known.json()["workspaceId"]) == (200, first["workspaceId"])
 
 
+def test_v4_a_session_stays_in_its_workspace(http: httpx2.Client) -> None:
+    """Create Run: 400 "Invalid request (bad session/workspace pairing or file path)."."""
+    first, other = (http.post("/api/v4/runs", json={"task": "Buy milk"}).json() for _ in range(2))
+    command(http, BY_NAME["v4"], "cancel", first["id"])
+    body = {"task": "Buy bread", "sessionId": first["sessionId"]}
+    refused = http.post("/api/v4/runs", json={**body, "workspaceId": other["workspaceId"]})
+    detail = "Invalid request (bad session/workspace pairing or file path)."
+    assert (refused.status_code, refused.json()) == (400, {"detail": detail})
+    paired = http.post("/api/v4/runs", json={**body, "workspaceId": first["workspaceId"]}).json()
+    assert (paired["sessionId"], paired["workspaceId"]) == (first["sessionId"], first["workspaceId"])
+
+
+def test_v4_a_session_has_a_title(http: httpx2.Client) -> None:
+    """Python SDK 3.12.1: "Rename a session; pass ``title=None`` to clear its name."."""
+    run = http.post("/api/v4/runs", json={"task": "Buy milk"}).json()
+    path = f"/api/v4/sessions/{run['sessionId']}"
+    command(http, BY_NAME["v4"], "cancel", run["id"])
+    http.post("/api/v4/runs", json={"task": "Buy bread", "sessionId": run["sessionId"]})
+    titles = [http.patch(path, json=body).json()["title"] for body in ({"title": "Milk"}, {}, {"title": None}, {})]
+    assert titles == ["Milk", "Milk", None, None]
+    assert http.patch(path, json={"title": "x" * 256}).status_code == 422
+    assert http.get(path).json()["title"] is None
+
+
+def test_v4_a_shared_link_keeps_its_token(http: httpx2.Client) -> None:
+    """Python SDK 3.12.1: the link is null "if it was never shared"; sharing again is "reusing its token"."""
+    run = http.post("/api/v4/runs", json={"task": "Buy milk"}).json()
+    path = f"/api/v4/sessions/{run['sessionId']}/share"
+    never = http.get(path)
+    assert (never.status_code, never.json()) == (200, None)
+    assert http.put(path, json={"isActive": False}).status_code == 404
+    share = http.post(path).json()
+    assert share["shareToken"] in share["shareUrl"]
+    assert (share["sessionId"], share["isActive"], share["viewCount"]) == (run["sessionId"], True, 0)
+    closed = http.put(path, json={"isActive": False}).json()
+    assert (closed, http.get(path).json()) == ({**share, "isActive": False}, closed)
+    assert http.post(path).json() == share
+
+
+def test_v4_only_a_project_with_zero_data_retention_purges(http: httpx2.Client) -> None:
+    """Purge Session: 403 "Project is not ZDR-enabled."."""
+    run = http.post("/api/v4/runs", json={"task": "Buy milk"}).json()
+    refused = http.post(f"/api/v4/sessions/{run['sessionId']}/purge")
+    assert (refused.status_code, refused.json()) == (403, {"detail": "Project is not ZDR-enabled."})
+    assert http.post(f"/api/v4/sessions/{NOWHERE}/purge").status_code == 404
+
+
 def test_v4_runs_share_a_given_session(http: httpx2.Client) -> None:
     first = http.post("/api/v4/runs", json={"task": "Buy milk"}).json()
     assert command(http, BY_NAME["v4"], "cancel", first["id"]).json()["status"] == "cancelled"

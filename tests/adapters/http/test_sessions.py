@@ -18,6 +18,7 @@ from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import (
     AsyncClient,
     Call,
+    Forbidden,
     InvalidResponse,
     NotFound,
     ServerError,
@@ -183,6 +184,17 @@ def test_a_deleted_session_is_not_found(connect: Any, emulator: Emulator) -> Non
     for read in (session.details, run.status):
         with pytest.raises(NotFound):
             read()
+
+
+def test_a_session_is_renamed_and_shared_but_not_purged(connect: Any, emulator: Emulator) -> None:
+    session = connect("v4", emulator.base_url).create("buy milk").session()
+    assert [session.call("update", title=title)["title"] for title in ("Milk", None)] == ["Milk", None]
+    assert session.call("share") is None
+    share = session.call("create_share")
+    assert session.call("share") == share
+    assert session.call("update_share", isActive=False) == {**share, "isActive": False}
+    with pytest.raises(Forbidden, match="ZDR"):
+        session.call("purge")
 
 
 @pytest.mark.parametrize("api", ["v2-session", "v3"])
