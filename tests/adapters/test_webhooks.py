@@ -43,7 +43,7 @@ from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import BROWSER_USE, HttpBinding, WebhookBinding
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.services import service as service_of
-from lifecycle_adapters.services.browser_use import SESSION_WEBHOOKS, STATUS_UPDATE, TASK_WEBHOOKS
+from lifecycle_adapters.services.browser_use import RUN_WEBHOOKS, SESSION_WEBHOOKS, STATUS_UPDATE, TASK_WEBHOOKS
 from lifecycle_adapters.webhooks import (
     BadBody,
     BadSignature,
@@ -504,7 +504,11 @@ def test_a_callback_that_raises_is_logged_and_the_delivery_acknowledged(caplog: 
     receiver = Receiver(on_report=fail)
 
     assert receiver.receive(body_of("started")) is DeliveryOutcome.RECORDED
-    assert [each.getMessage() for each in caplog.records if each.levelname == "ERROR"] == ["on_report failed"]
+    of_sessions = Receiver(webhooks=RUN_WEBHOOKS, on_session=fail)
+    body = {"type": "session.status.update", "timestamp": "2026-10-01T10:30:00Z", "payload": {"session_id": "s"}}
+    assert of_sessions.receive(json.dumps(body).encode()) is DeliveryOutcome.NOTED
+    errors = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert errors == ["on_report failed", "on_session failed"]
 
 
 def test_receivers_that_share_a_journal_each_record_a_delivery_to_both() -> None:

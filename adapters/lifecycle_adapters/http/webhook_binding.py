@@ -209,13 +209,17 @@ class WebhookBinding(Declared):
     seconds since 1970. Without it the time of sending counts, and if none is signed, that of the arrival.
     `kind_field` holds the kind of event. Only those of `kinds` report a status, all of them if `kinds` is empty;
     a delivery of another kind is recorded and nothing more. Each field can be a path, as "data.object.id".
+    `session_kinds` are kinds of event that report the status of a session's latest task, and name no task but only the
+    session, in `session_field`. Nobody can know which task was the latest at that time, so such a delivery reports no
+    status of a task: it is a reason to read the session's latest one.
     `update_of` is a function that is given the whole document and returns a `StatusUpdate`, or None if the document
     reports no status; for a status that no path can name. In a file it is `module:function`. A delivery for which it
     raises, or returns another value, is refused. It should be quick, and must not block.
 
     Raises:
         DefinitionError: a field is of another type; there are neither both of `task_field` and `status_field` nor
-            `update_of`, or all of them; a field is not a path; or there are `kinds` without `kind_field`.
+            `update_of`, or all of them; a field is not a path; there are `kinds` or `session_kinds` without
+            `kind_field`; there is only one of `session_field` and `session_kinds`; or a kind is one of both.
     """
 
     signature: Annotated[
@@ -227,6 +231,10 @@ class WebhookBinding(Declared):
     kind_field: OptionalPath = None
     kinds: Annotated[
         tuple[StrictText, ...], Field(description="several kinds of event, in a tuple such as ('task.updated',)")
+    ] = ()
+    session_field: OptionalPath = None
+    session_kinds: Annotated[
+        tuple[StrictText, ...], Field(description="several kinds of event, in a tuple such as ('session.updated',)")
     ] = ()
     update_of: Annotated[
         Callable[[Mapping[str, Any]], StatusUpdate | None] | None,
@@ -252,7 +260,20 @@ class WebhookBinding(Declared):
         yield from wrong_path(("kind_field",), self.kind_field)
         if not self.channel:
             yield ("channel",), "must not be empty: give one such as 'webhook'"
-        if self.kinds and self.kind_field is None:
-            yield ("kind_field",), "must be given, since there are `kinds`"
+        if (self.kinds or self.session_kinds) and self.kind_field is None:
+            yield ("kind_field",), f"must be given, since there are `{'kinds' if self.kinds else 'session_kinds'}`"
+        yield from self._wrong_sessions()
         if inspect.iscoroutinefunction(self.update_of):
             yield ("update_of",), "must be a function that returns a StatusUpdate, not a coroutine function"
+
+    def _wrong_sessions(self) -> Iterator[Mistake]:
+        yield from wrong_path(("session_field",), self.session_field)
+        if (self.session_field is None) is bool(self.session_kinds):
+            missing, given = (
+                ("session_field", "session_kinds") if self.session_kinds else ("session_kinds", "session_field")
+            )
+            yield (missing,), f"must be given, since there is `{given}`"
+        if self.session_kinds and not self.kinds:
+            yield ("kinds",), "must be given: without them every kind reports the status of a task"
+        elif shared := [each for each in self.session_kinds if each in self.kinds]:
+            yield ("session_kinds",), f"{shared[0]!r} is one of `kinds`, too"

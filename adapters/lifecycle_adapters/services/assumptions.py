@@ -45,9 +45,9 @@ Webhooks
     Every change of status is sent under the webhook channel's name of the state, or under the API's name if the
     channel has none, even if the documents list fewer names. The creation of a task is sent only if the channel
     has its own name for the initial state (v1's `initializing`). v2's sessions send nothing. v1's tasks have
-    one id and send it as both ids. v4's runs send `agent.task.status_update`, although `session.status.update` is
-    documented for v4, because the latter names no run. The ping is signed like other
-    messages. No document says how often and when a message is sent again.
+    one id and send it as both ids. v4 sends no `agent.task.status_update`: only `session.status.update` is documented
+    for it. A run's result is the `output` of that. The ping is signed like other messages. No document says how often
+    and when a message is sent again.
 Money
     A finished task costs `PRICE_USD` (documents.py of the emulator) in total and uses no proxy.
 """

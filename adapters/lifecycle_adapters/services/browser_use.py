@@ -2,8 +2,9 @@
 
 Event types of webhooks: `agent.task.status_update`, `session.status.update` since September 2026, and `test` for the
 ping when a webhook is set up. Others may follow. Sources: Browser Use Cloud, "Webhooks" (2026-03-16, and September
-2026 for the update of a session, whose payload is `{session_id, status, output?, metadata?}`). That names no run: for
-v4, whose sessions have many, it says nothing of a particular one, and is recorded as another event.
+2026 for the update of a session, whose payload is `{session_id, status, output?, metadata?}`). That names no run. The
+status of a v4 session is that of its latest run, and a late delivery may be of the run before: it is a reason to read
+the latest run, and reports nothing of it.
 """
 
 from __future__ import annotations
@@ -27,3 +28,4 @@ TASK_WEBHOOKS = WebhookBinding(
     time_field="timestamp",
 )
 SESSION_WEBHOOKS = replace(TASK_WEBHOOKS, task_field="payload.session_id", kinds=(STATUS_UPDATE, SESSION_UPDATE))
+RUN_WEBHOOKS = replace(TASK_WEBHOOKS, session_field="payload.session_id", session_kinds=(SESSION_UPDATE,))

@@ -22,10 +22,12 @@ def status_update(task: EmulatedTask, status: str, at: str) -> dict[str, Any]:
     return {"type": STATUS_UPDATE, "timestamp": at, "payload": payload}
 
 
-def session_update(session: EmulatedTask, status: str, at: str, output: str | None) -> dict[str, Any]:
+def session_update(
+    session_id: str, status: str, at: str, *, output: str | None, metadata: Any = None
+) -> dict[str, Any]:
     """Return the document of a session's change; the output and the metadata only if there are any."""
-    optional = {"output": output, "metadata": session.given.get("metadata")}
-    payload = {"session_id": session.id, "status": status, **{name: each for name, each in optional.items() if each}}
+    optional = {"output": output, "metadata": metadata}
+    payload = {"session_id": session_id, "status": status, **{name: each for name, each in optional.items() if each}}
     return {"type": SESSION_UPDATE, "timestamp": at, "payload": payload}
 
 

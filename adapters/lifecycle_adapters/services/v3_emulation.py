@@ -124,7 +124,7 @@ def _first_view(session: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
 
 def _update(session: EmulatedTask, status: str, at: str) -> dict[str, Any]:
     done = sum(each.event in _DONE for each in session.transitions)
-    return session_update(session, status, at, _output(session, done))
+    return session_update(session.id, status, at, output=_output(session, done), metadata=session.given.get("metadata"))
 
 
 def _is_done(session: EmulatedTask) -> bool:

@@ -13,7 +13,7 @@ from lifecycle.catalog import V4Event, V4MessageEvent, V4MessageState, V4State
 from lifecycle_adapters.http.authentication import Authentication
 from lifecycle_adapters.http.binding import HttpBinding, SessionCalls
 from lifecycle_adapters.http.call import Call, ListCall
-from lifecycle_adapters.services.browser_use import KEY_VARIABLE, SERVER, TASK_WEBHOOKS
+from lifecycle_adapters.services.browser_use import KEY_VARIABLE, RUN_WEBHOOKS, SERVER
 
 KEY = Authentication("X-Browser-Use-API-Key")
 BASE_PATH = "/api/v4"
@@ -96,6 +96,6 @@ V4: HttpBinding[V4State, V4Event] = HttpBinding(
     output_field="result",
     cost_field="totalCostUsd",
     created_field="createdAt",
-    webhooks=TASK_WEBHOOKS,
+    webhooks=RUN_WEBHOOKS,
 )
 # fmt: on

@@ -45,7 +45,7 @@ from lifecycle_adapters.services.assumptions import (
     V4_SHARE_URL,
     V4_WORKSPACE_NOT_FOUND,
 )
-from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
+from lifecycle_adapters.services.browser_use_webhooks import ping, session_update
 from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
 from lifecycle_adapters.services.v4_shapes import (
     CostCap,
@@ -259,7 +259,6 @@ def _status(run: EmulatedTask, _: EmulatedClock) -> RunStatus:
 def _view(run: EmulatedTask, clock: EmulatedClock) -> RunSummary:
     at = clock.at
     done = run.last(V4Event.COMPLETE) is not None
-    result = f"Done: {run.given['task']}" if done else None
     return RunSummary(
         id=run.id,
         task=run.given["task"],
@@ -268,7 +267,7 @@ def _view(run: EmulatedTask, clock: EmulatedClock) -> RunSummary:
         modelParams=run.given["model_params"],
         contextLimit=_CONTEXT_LIMIT,
         status=V4State(run.state),
-        result=result,
+        result=_result(run),
         output=None,
         outputSchema=run.given["output_schema"],
         error="The run failed" if run.last(V4Event.FAIL) else None,
@@ -282,6 +281,15 @@ def _view(run: EmulatedTask, clock: EmulatedClock) -> RunSummary:
         createdAt=moment(at(run.created_s)),
         updatedAt=moment(at(run.state_since_s)),
     )
+
+
+def _result(run: EmulatedTask) -> str | None:
+    return f"Done: {run.given['task']}" if run.last(V4Event.COMPLETE) else None
+
+
+def _session_webhook(run: EmulatedTask, status: str, at: str) -> dict[str, Any]:
+    """Return the update of the run's session, whose status is that of its latest run: this one, which has changed."""
+    return session_update(run.given["session_id"], status, at, output=_result(run))
 
 
 def _listed(
@@ -373,7 +381,7 @@ def _not_pending(_lifecycle: Lifecycle[Any, Any], _message: EmulatedTask, _comma
 
 # fmt: off
 RUN_PROFILE = Profile(
-    webhook=status_update,
+    webhook=_session_webhook,
     ping=ping,
     parameter="run_id",
     id_type=UUID,

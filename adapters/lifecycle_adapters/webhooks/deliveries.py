@@ -20,13 +20,15 @@ from lifecycle_adapters.webhooks.webhook_errors import BadBody
 class WebhookEvent:
     """A parsed body. Equal bodies have equal ids; `kind` is "" if the service sends one kind only.
 
-    `update` is None if it reports no status. `document` is the whole body.
+    `update` is None if it reports no status of a task. `session_id` is the session whose latest task has changed, if
+    the delivery names only the session; otherwise None. `document` is the whole body.
     """
 
     id: str
     kind: str
     update: StatusUpdate | None
     document: Mapping[str, Any] = field(repr=False)
+    session_id: str | None = None
 
 
 def parse(body: bytes, webhooks: WebhookBinding) -> WebhookEvent:
@@ -44,7 +46,9 @@ def parse(body: bytes, webhooks: WebhookBinding) -> WebhookEvent:
     kind = "" if webhooks.kind_field is None else _text(document, webhooks.kind_field)
     is_update = not webhooks.kinds or kind in webhooks.kinds
     update = _update(document, webhooks) if is_update else None
-    return WebhookEvent(hashlib.sha256(canonical(document)).hexdigest(), kind, update, document)
+    is_of_session = kind in webhooks.session_kinds
+    session_id = _text(document, str(webhooks.session_field), may_be_number=True) if is_of_session else None
+    return WebhookEvent(hashlib.sha256(canonical(document)).hexdigest(), kind, update, document, session_id)
 
 
 def _update(document: Mapping[str, Any], webhooks: WebhookBinding) -> StatusUpdate | None:

@@ -36,7 +36,7 @@ class DeliveryOutcome(StrEnum):
     """The outcome of a delivery."""
 
     RECORDED = "recorded"  # recorded together with its report
-    NOTED = "noted"  # recorded; this kind of event reports no status
+    NOTED = "noted"  # recorded; this kind of event reports no status of a task
     REPLAYED = "replayed"  # already recorded before, by what the service signs; not recorded again
     REFUSED = "refused"  # not genuine or malformed; nothing was recorded
     NOT_APPLIED = "not_applied"  # recorded without its report, because the task's journal cannot be read
@@ -80,6 +80,10 @@ class Webhooks:
     application in the event loop, so it must not block. Its exceptions are logged, because the delivery is already
     recorded and would be a replay if it were sent again.
 
+    `on_session(session_id)` is called for every recorded delivery that names only a session (`session_kinds` of the
+    service's `WebhookBinding`; v4's `session.status.update`). A delivery may be late, and its status that of an
+    earlier task, so it is no report: read the session's latest task. The same holds for it as for `on_report`.
+
     A delivery is known by what the service signs: its id; if it signs none, its time and its body; otherwise its body.
     So two deliveries with equal bodies are both recorded if their signed ids or times differ.
 
@@ -91,11 +95,13 @@ class Webhooks:
         clock: returns the present time, timezone-aware.
         max_body_bytes: the largest accepted body; a larger one is refused and not read.
         on_report: the callback for recorded reports.
+        on_session: the callback for deliveries that name only a session.
     Raises:
         UnknownName: there is no such service, or the lifecycle does not declare the channel of its webhooks.
         ValueError: the service declares no webhooks; its binding has parameters that are not filled in, without which
             its lifecycle is not that of a client (`HttpBinding.with_parameters`); `lifecycle` has a command for which
-            the service has no call, or is of another scope than the binding; there is no secret, or one is empty,
+            the service has no call, or is of another scope than the binding; `on_session` is given for a service whose
+            deliveries all name a task; there is no secret, or one is empty,
             cannot be encoded in UTF-8, or is not base64 although the service's are; or the time of `clock` has no zone.
         TypeError: a secret is not a string, or another argument has the wrong type.
     """
@@ -110,6 +116,7 @@ class Webhooks:
         clock: Callable[[], datetime] = _now,
         max_body_bytes: int = MAX_BODY_BYTES,
         on_report: Callable[[str, ReportEntry[Any, Any]], object] | None = None,
+        on_session: Callable[[str], object] | None = None,
     ) -> None:
         binding = _binding_of(service)
         webhooks = None if isinstance(binding, Exception) else binding.webhooks
@@ -126,6 +133,9 @@ class Webhooks:
         self._signers = required(made)
         require(journal, Journal, "journal must be a journal, such as SqlJournal('j.db')")
         require_callback(on_report, "on_report", "reports")
+        require_callback(on_session, "on_session", "sessions")
+        if on_session is not None and not webhooks.session_kinds:
+            raise ValueError(f"{binding.name!r} has no deliveries that name only a session: leave out on_session")
         require_number(max_body_bytes, "max_body_bytes", kind=int, at_least=1)
         self._service = binding.name
         self._webhooks: WebhookBinding = webhooks
@@ -135,6 +145,7 @@ class Webhooks:
         self._clock = checked_clock(clock)
         self._max_body_bytes = max_body_bytes
         self._on_report = on_report
+        self._on_session = on_session
         self._unknown: deque[int] = deque(maxlen=_MAX_WARNED)
 
     def receive(self, body: bytes, headers: Mapping[str, str]) -> Received:
@@ -192,19 +203,16 @@ class Webhooks:
         return TaskReport(self._lifecycle, update.task_id, Report(update.status, as_of, self._webhooks.channel))
 
     def _notify(self, received: Received) -> None:
-        """Log a delivery, and call `on_report` with its report."""
+        """Log a delivery, and call `on_report` with its report, or `on_session` with its session."""
         if received.event is not None:
             facts = {"kind": received.event.kind, "outcome": str(received.outcome), "task_id": received.task_id}
             _log.info("a webhook arrived", extra=facts)
+            if received.outcome is DeliveryOutcome.NOTED and received.event.session_id is not None:
+                _call_back("on_session", self._on_session, received.event.session_id)
         if received.task_id is None or received.entry is None:
             return
         self._warn_of_unknown(received.entry.report.status, received.task_id)
-        if self._on_report is None:
-            return
-        try:
-            self._on_report(received.task_id, received.entry)
-        except Exception:  # noqa: BLE001  # the callback is the user's code
-            _log.exception("on_report failed", extra={"task_id": received.task_id})
+        _call_back("on_report", self._on_report, received.task_id, received.entry)
 
     def _warn_of_unknown(self, status: str, task_id: str) -> None:
         known = self._lifecycle.state_of(status, channel=self._webhooks.channel) is not None
@@ -245,6 +253,15 @@ class Webhooks:
         received = await asyncio.to_thread(self._record, body, headers)  # a journal may wait for its disk
         self._notify(received)
         await respond(send, received.status_code)
+
+
+def _call_back(name: str, callback: Callable[..., object] | None, about: str, *facts: object) -> None:
+    if callback is None:
+        return
+    try:
+        callback(about, *facts)
+    except Exception:  # noqa: BLE001  # the callback is the user's code
+        _log.exception("%s failed", name, extra={"about": about})
 
 
 def _binding_of(service: object) -> HttpBinding[Any, Any] | Exception:

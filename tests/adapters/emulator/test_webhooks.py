@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,15 +16,17 @@ from typing import Any
 import httpx2
 import pytest
 
+from lifecycle import DefinitionError, MemoryJournal
 from lifecycle_adapters.emulator import Emulator, Webhook
-from lifecycle_adapters.http import BROWSER_USE
+from lifecycle_adapters.http import BROWSER_USE, Client
 from lifecycle_adapters.services.browser_use import (
+    RUN_WEBHOOKS,
     SESSION_UPDATE,
     SESSION_WEBHOOKS,
     STATUS_UPDATE,
     TASK_WEBHOOKS,
 )
-from lifecycle_adapters.webhooks import parse, verify
+from lifecycle_adapters.webhooks import Webhooks, parse, sign, verify
 from tests.adapters.emulator.requests import BY_NAME, bring_to, command, connect, create, settled, state, until
 
 SECRET = "a secret of webhooks"
@@ -116,7 +119,6 @@ def test_a_message_has_the_time_of_the_change_and_of_the_sending(
         ("v2", ("start", "finish"), ["started", "finished"]),
         ("v2", ("start", "stop_task_and_session"), ["started", "stopped"]),  # the session sends nothing
         ("v3", ("start", "complete", "dispatch", "stop"), ["running", "idle", "running", "stopped"]),
-        ("v4", ("dispatch", "start", "complete"), ["dispatching", "running", "completed"]),
     ],
 )
 def test_each_version_sends_its_own_statuses(
@@ -134,19 +136,16 @@ def test_a_message_names_the_session_and_the_metadata(emulator: Emulator, http: 
     emulator.set_webhook(sink.url, secret=SECRET)
 
     v2 = create(http, V2, task="Buy milk", metadata={"for": "Ärger"})
-    v4 = create(http, V4)
     v1 = create(http, V1, task="Buy milk", metadata={"for": "you"})
-    for task_id, event in ((v2, "start"), (v4, "dispatch"), (v1, "start")):
+    for task_id, event in ((v2, "start"), (v1, "start")):
         emulator.fire(task_id, event)
 
     settled(emulator)
     payloads = {each["payload"]["task_id"]: each["payload"] for each in sink.bodies[1:]}
-    v4_session = http.get(f"/api/v4/runs/{v4}").json()["sessionId"]
     assert payloads[v2] | {"status": ""} == {
         "task_id": v2, "session_id": emulator.task(v2).session, "status": "", "metadata": {"for": "Ärger"},
     }  # fmt: skip
-    assert {task: payloads[task]["session_id"] for task in (v4, v1)} == {v4: v4_session, v1: v1}
-    assert payloads[v1]["metadata"] == {"for": "you"}
+    assert (payloads[v1]["session_id"], payloads[v1]["metadata"]) == (v1, {"for": "you"})
 
 
 def test_a_v3_session_sends_the_update_of_a_session(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
@@ -162,6 +161,21 @@ def test_a_v3_session_sends_the_update_of_a_session(emulator: Emulator, http: ht
     ]
 
 
+def test_a_v4_run_sends_the_update_of_its_session(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+    """Webhooks (September 2026), as above; SessionInfo: the session's status is that of its "most recent run"."""
+    emulator.set_webhook(sink.url, secret=SECRET)
+    run_id = bring_to(emulator, http, V4, ("dispatch", "start", "complete"))
+
+    settled(emulator)
+    session_id = http.get(f"/api/v4/runs/{run_id}").json()["sessionId"]
+    assert {each["type"] for each in sink.bodies[1:]} == {"session.status.update"}
+    assert [each["payload"] for each in sink.bodies[1:]] == [
+        {"session_id": session_id, "status": "dispatching"},
+        {"session_id": session_id, "status": "running"},
+        {"session_id": session_id, "status": "completed", "output": "Done: Buy milk"},
+    ]
+
+
 @pytest.mark.parametrize("kind", [STATUS_UPDATE, SESSION_UPDATE])
 def test_both_kinds_of_event_report_the_status_of_a_v3_session(kind: str) -> None:
     document = {"type": kind, "timestamp": "2026-09-30T10:00:00Z", "payload": {"session_id": "s", "status": "idle"}}
@@ -173,7 +187,51 @@ def test_both_kinds_of_event_report_the_status_of_a_v3_session(kind: str) -> Non
 def test_the_update_of_a_session_is_no_report_of_a_v4_run() -> None:
     payload = {"session_id": "s", "status": "running"}
     document = {"type": SESSION_UPDATE, "timestamp": "2026-09-30T10:00:00Z", "payload": payload}
-    assert parse(json.dumps(document).encode(), TASK_WEBHOOKS).update is None
+    event = parse(json.dumps(document).encode(), RUN_WEBHOOKS)
+    assert (event.update, event.session_id) == (None, "s")
+    assert parse(json.dumps({**document, "type": "another.kind"}).encode(), RUN_WEBHOOKS).session_id is None
+
+
+def test_a_late_update_of_a_session_is_not_taken_for_its_next_run(emulator: Emulator, sink: Sink) -> None:
+    journal = MemoryJournal()
+    with Client("v4", api_key="any", base_url=emulator.base_url, journal=journal) as client:
+
+        def read_latest(session_id: str) -> None:
+            read.append((latest := client.session(session_id).latest()).id)
+            latest.status()
+
+        read: list[str] = []
+        webhooks = Webhooks("v4", secret=SECRET, journal=journal, on_session=read_latest)
+        emulator.set_webhook(sink.url, secret=SECRET)
+        first = client.create("buy milk")
+        for event in ("dispatch", "start", "complete"):
+            emulator.fire(first.id, event)
+        second = client.create("buy bread", sessionId=first.session().id)
+        emulator.fire(second.id, "dispatch")
+        settled(emulator)
+
+        for body in reversed(sink.bodies[1:]):  # the last one to arrive says that the session is dispatching
+            content = json.dumps(body).encode()
+            received = webhooks.receive(content, sign(content, BROWSER_USE, secret=SECRET, sent_at=datetime.now(UTC)))
+            assert (received.outcome, received.task_id) == ("noted", None)
+        logs = [journal.task(client.lifecycle, each.id).load() for each in (first, second)]
+
+    assert read == [second.id] * 4
+    assert [log.current for log in logs] == ["queued", "dispatching"]  # of the first run, only its create is known
+
+
+def test_a_binding_says_which_deliveries_name_only_a_session() -> None:
+    for fields, match in (
+        ({"session_field": "session"}, "session_kinds: must be given, since there is `session_field`"),
+        ({"session_kinds": ("s",)}, "session_field: must be given, since there is `session_kinds`"),
+        ({"session_field": "session", "session_kinds": (STATUS_UPDATE,)}, "session_kinds: .* is one of `kinds`, too"),
+        ({"session_field": "session", "session_kinds": ("s",), "kinds": ()}, "kinds: must be given"),
+        ({"kind_field": None, "kinds": (), "session_field": "s", "session_kinds": ("s",)}, "`session_kinds`"),
+    ):
+        with pytest.raises(DefinitionError, match=match):
+            replace(TASK_WEBHOOKS, **fields)
+    with pytest.raises(ValueError, match="'v2' has no deliveries that name only a session"):
+        Webhooks("v2", secret=SECRET, journal=MemoryJournal(), on_session=print)
 
 
 def test_without_a_webhook_nothing_is_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:

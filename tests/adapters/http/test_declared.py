@@ -31,7 +31,7 @@ from lifecycle_adapters.http import (
     WebhookBinding,
 )
 from lifecycle_adapters.services import register
-from lifecycle_adapters.services.browser_use import TASK_WEBHOOKS
+from lifecycle_adapters.services.browser_use import RUN_WEBHOOKS
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2
 from lifecycle_adapters.services.v4 import V4
@@ -45,7 +45,7 @@ DECLARED: list[Any] = [
     Proof(binding=V1, id_field="id", event="stop"),
     V2,
     STANDARD_WEBHOOKS,
-    TASK_WEBHOOKS,
+    RUN_WEBHOOKS,
     Retired("2026-08", instead="v4"),
 ]
 FUNCTIONS = ("state_of", "update_of")
@@ -57,7 +57,7 @@ MAY_BE_NONE: dict[Any, set[str]] = {
                   "error_field", "output_field", "cost_field", "created_field", "changed_field", "task_field",
                   "etag_field", "etag_header", "key_variable", "webhooks", "retired"},
     SignatureScheme: {"separator", "timestamp_header", "id_header", "secret_prefix"},
-    WebhookBinding: {"task_field", "status_field", "time_field", "kind_field", "update_of"},
+    WebhookBinding: {"task_field", "status_field", "time_field", "kind_field", "session_field", "update_of"},
 }
 # fmt: on
 # By the `pages` of this one, its key variable, its sessions, what it signs, and its kinds.
@@ -69,7 +69,7 @@ NEEDED = {
     (HttpBinding, "session"),
     (SignatureScheme, "timestamp_header"),
     (SignatureScheme, "id_header"),
-    *((WebhookBinding, name) for name in ("task_field", "status_field", "kind_field")),
+    *((WebhookBinding, name) for name in ("task_field", "status_field", "kind_field", "session_field")),
 }
 FIELDS = [
     pytest.param(declared, field.name, id=f"{type(declared).__name__}.{field.name}")
