@@ -25,7 +25,8 @@ The steps of a command, numbered as in the code:
    Neither: read again until the driver's time is spent, then the command is uncertain.
 6. A refusal: read the status. At the target, and proved by it: done. At another final state: over.
    Otherwise refused, or uncertain if an earlier attempt may have arrived.
-7. No usable response: uncertain until a read proves the effect, the end, or that nothing happened.
+7. No usable response: uncertain until a read proves the effect, the end, or that nothing happened. In a
+   state that refuses the command for good, and that it cannot have led to, it is refused.
    The command is sent again only in the last case, and only if it is idempotent, or if its request
    carries an idempotency key, by which the service knows it again.
 8. After a crash exactly one worker resumes an open command, at 7.
@@ -152,7 +153,8 @@ class CommandProcedure(Generic[S, E]):
                 that every state accepts, and that a state or a read proves, is sent all the same.
             CommandInFlight: another command of this task has no outcome yet, and the driver does not wait
                 for it; nothing was sent.
-            CommandRefused: the service refused it.
+            CommandRefused: the service refused it; or it may have arrived, and the task reached a state that it cannot
+                have led to, and that refuses it for good.
             CommandUncertain: it is not known whether it took effect; it stays open for `recover`.
             TaskEndedFirst: the task is over, in another final state than the command leads to; `.took_effect` is
                 False if the command is known not to have taken effect, and None if that cannot be known.
@@ -591,13 +593,20 @@ class _Execution(Generic[S, E]):
     # --- proofs ---
 
     def _conclude(self, state: S | None) -> Steps[CommandResult[S, E] | None]:
-        """Return the result if it is proved; None if not. Raises TaskEndedFirst if the task is over elsewhere."""
+        """Return the result if it is proved; None if not.
+
+        Raises TaskEndedFirst if the task is over elsewhere, CommandRefused if its state refuses the command for good.
+        """
         if state is None:
             return None
         if (yield from self._is_proved(state)):
             return (yield from self._confirm())
         if self.proof.is_over_elsewhere(state, self.opened.source):
             yield from self._end(state)
+        if self.opened.may_have_arrived and self.proof.is_refused_for_good(state):
+            why = f"the task is {quoted(str(state))}, which refuses it for good"
+            yield from self._record(CommandEvent.REFUSE, why)
+            raise CommandRefused(why, **self._facts())
         return None
 
     def _is_proved(self, state: S) -> Steps[bool]:

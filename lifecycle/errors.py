@@ -10,7 +10,7 @@ allowed alternatives; the attributes carry the same facts, typed.
     ├── UnknownStatus           a service reported a status that its lifecycle does not declare
     ├── CommandError            a command that the table allowed did not succeed
     │   ├── CommandInFlight     another command of this task has no outcome yet
-    │   ├── CommandRefused      the service refused it
+    │   ├── CommandRefused      the service refused it, or the task's state does for good
     │   ├── CommandUncertain    it is not known whether it took effect; it stays open
     │   ├── CommandAbandoned    it was abandoned: never sent, replaced by a stop, or by a caller
     │   ├── KeyReused           its idempotency key was given to another command
@@ -247,7 +247,10 @@ def _claimed(claimed_by: str | None, until: datetime | None) -> str:
 
 
 class CommandRefused(CommandError):
-    """The service refused the command; `.detail` is its message, `.__cause__` the adapter's own error."""
+    """The service refused the command; `.detail` is its message, `.__cause__` the adapter's own error.
+
+    Without a cause, the task's state says so: the command did not take effect before it, and cannot after it.
+    """
 
     def __init__(self, detail: str, **facts: Unpack[CommandFacts]) -> None:
         self.detail = detail

@@ -8,6 +8,9 @@
   take effect (`ended_first`) if nothing can have arrived, or if that state cannot be reached from the target or those
   others at all. Otherwise it cannot be known (`moot`). A state that accepts the command (a re-run) may be the one
   before it.
+- A state refuses the command for good if no state that can follow it accepts the command. If it cannot be reached from
+  the target or those others either, the command did not take effect before it, and cannot after it, wherever its
+  request is now. That is so whenever the task was in that state, even if the report of it is late.
 """
 
 from __future__ import annotations
@@ -82,6 +85,13 @@ class CommandProof(Generic[S, E]):
         """Return whether the task is over in `state`, which is not the target and does not accept the command."""
         accepts = self.lifecycle.target(state, self.command) is not None
         return self.lifecycle.is_over(state) and not accepts and not self.is_target(state, source)
+
+    def is_refused_for_good(self, state: S) -> bool:
+        """Return whether a task that was ever in `state` shows that the command neither took effect nor ever will."""
+        is_accepted_later = any(
+            self.lifecycle.target(each, self.command) is not None for each in self.lifecycle.reachable(state)
+        )
+        return not (is_accepted_later or self.may_have_led_to(state))
 
     def may_have_led_to(self, state: S) -> bool:
         """Return whether the task can be in `state` after the command took effect, from any source."""

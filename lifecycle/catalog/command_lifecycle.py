@@ -43,7 +43,7 @@ COMMAND: Lifecycle[CommandState, CommandEvent] = Lifecycle(
         State(S.RECORDED,    "intended; it may or may not have been sent", initial=True),
         State(S.UNCERTAIN,   "sent, and no usable response arrived"),
         State(S.DONE,        "proved to have taken effect", final=True),
-        State(S.REFUSED,     "the service refused it", final=True),
+        State(S.REFUSED,     "the service refused it, or the task's state does for good", final=True),
         State(S.ENDED_FIRST, "the task is over, and it did not take effect", final=True),
         State(S.MOOT,        "the task is over, and whether it took effect before is not known", final=True),
         State(S.ABANDONED,   "abandoned by the caller", final=True),
@@ -51,7 +51,7 @@ COMMAND: Lifecycle[CommandState, CommandEvent] = Lifecycle(
     events=(
         Event(E.LOSE,    Origin.REMOTE, "no usable response arrived"),
         Event(E.CONFIRM, Origin.REMOTE, "a response or a read proved it"),
-        Event(E.REFUSE,  Origin.REMOTE, "the service refused it"),
+        Event(E.REFUSE,  Origin.REMOTE, "the service refused it, or the task's state does for good"),
         Event(E.END,     Origin.REMOTE, "the task ended without it"),
         Event(E.OUTLIVE, Origin.REMOTE, "the task ended, perhaps after it"),
         Event(E.ABANDON, Origin.CALLER, "the caller no longer wants it"),

@@ -1414,33 +1414,61 @@ def test_after_a_lost_response_only_a_state_that_needs_the_command_proves_it() -
 
 
 # Made up: no declared service has a command with two targets, or moves on to a state that refuses one.
-FERRY: Lifecycle[str, str] = Lifecycle(
-    name="ferry",
-    citation="made up",
-    states=(
-        State("east", initial=True),
-        State("west"),
-        State("moored east"),
-        State("moored west"),
-        State("adrift"),
-        State("sunk", final=True),
-    ),
-    events=(Event("moor", Origin.CALLER), *(Event(name, Origin.REMOTE) for name in ("cross", "drift", "sink"))),
-    transitions=(
-        Transition("east", "moor", "moored east"),
-        Transition("west", "moor", "moored west"),
-        Transition("east", "cross", "west"),
-        Transition("east", "drift", "adrift"),
-        *(Transition(state, "sink", "sunk") for state in ("west", "moored east", "moored west", "adrift")),
-    ),
-)
+def ferry(name: str, *further: Transition[str, str]) -> Lifecycle[str, str]:
+    remote = dict.fromkeys(["cross", "drift", "sink", *(row.event for row in further)])
+    return Lifecycle(
+        name=name,
+        citation="made up",
+        states=(
+            State("east", initial=True),
+            State("west"),
+            State("moored east"),
+            State("moored west"),
+            State("adrift"),
+            State("sunk", final=True),
+        ),
+        events=(Event("moor", Origin.CALLER), *(Event(each, Origin.REMOTE) for each in remote)),
+        transitions=(
+            Transition("east", "moor", "moored east"),
+            Transition("west", "moor", "moored west"),
+            Transition("east", "cross", "west"),
+            Transition("east", "drift", "adrift"),
+            *(Transition(state, "sink", "sunk") for state in ("west", "moored east", "moored west", "adrift")),
+            *further,
+        ),
+    )
 
 
-def test_after_a_lost_response_a_state_that_refuses_it_leaves_it_uncertain() -> None:
-    seen = case(FERRY, "east", sends=[LOST], reads=["adrift"])
+FERRY = ferry("ferry")
+TOWED = ferry("towed ferry", Transition("adrift", "tow", "west"))
+
+
+def test_after_a_lost_response_a_state_that_refuses_it_for_now_leaves_it_uncertain() -> None:
+    seen = case(TOWED, "east", sends=[LOST], reads=["adrift"])
 
     with pytest.raises(CommandUncertain, match="and the task is now 'adrift'"):
         seen.execute("moor")
+
+
+@pytest.mark.parametrize(
+    ("sends", "reads"), [([LOST], ["adrift"]), ([LOST, REFUSED], ["east", "adrift"]), (["adrift"], [])]
+)
+def test_a_state_that_refuses_it_for_good_settles_it(sends: list[Any], reads: list[str]) -> None:
+    """It cannot have led there, and a request that is still on its way finds only states that refuse it."""
+    seen = case(FERRY, "east", sends=sends, reads=reads)
+
+    with pytest.raises(CommandRefused, match="the task is 'adrift', which refuses it for good"):
+        seen.execute("moor")
+
+    assert lives(seen.log)["1"][-1] is CommandEvent.REFUSE
+    assert seen.recover() is None
+
+
+def test_a_claimed_message_refuses_its_cancel_for_good() -> None:
+    seen = left_open("v4-message", "pending", "cancel", attempts=1, reads=["dispatching"])
+
+    with pytest.raises(CommandRefused, match="the task is 'dispatching', which refuses it for good"):
+        seen.recover()
 
 
 @pytest.mark.parametrize("attempts", [0, 1])

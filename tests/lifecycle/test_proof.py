@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
 
 from lifecycle import CATALOG, Event, Lifecycle, Origin, State, Transition, Transitions
 from lifecycle.proof import CommandProof
+from lifecycle.testing import lifecycles
 
 Declared = Lifecycle[str, str]
 
@@ -44,6 +46,31 @@ def test_proofs_are_what_the_rows_allow(lifecycle: Declared, command: str) -> No
             assert proof.is_target(state, row.source) == (state == row.target)
             assert proof.is_past_target(state, row.source) == (state in after - without)
             assert proof.is_over_elsewhere(state, row.source) == (state in final and state != row.target)
+
+
+def courses(lifecycle: Declared, command: str, begun: set[tuple[str, bool]]) -> set[tuple[str, bool]]:
+    """Every state that a task can come to, and whether the command has taken effect by then."""
+    found, new = set(begun), set(begun)
+    while new:
+        rows = [(row, done) for row in lifecycle.transitions for state, done in new if row.source == state]
+        new = {(row.target, done or row.event == command) for row, done in rows} - found
+        found |= new
+    return found
+
+
+@given(lifecycles())
+@example(CATALOG["v4-message"])
+@example(CATALOG["v2-2025"])
+@example(CATALOG["v3-full"])
+def test_a_state_refuses_for_good_what_can_have_taken_effect_neither_before_nor_later(lifecycle: Declared) -> None:
+    states = [state.name for state in lifecycle.states]
+    for command in lifecycle.commands:
+        proof = CommandProof(lifecycle=lifecycle, command=command, by_read=False)
+        everything = courses(lifecycle, command, {(state, False) for state in states})
+        for state in states:
+            takes_effect_later = any(done for _, done in courses(lifecycle, command, {(state, False)}))
+            expected = (state, True) not in everything and not takes_effect_later
+            assert proof.is_refused_for_good(state) == expected
 
 
 def test_another_outcome_proves_an_accepted_command_alone() -> None:

@@ -193,13 +193,6 @@ def agrees_with(ending: object, record: CommandRecord[str, str], trace: Sequence
             return True
 
 
-def refuses_until_the_end(lifecycle: Declared, state: str | None, command: str) -> bool:
-    """Return whether the command can neither be sent nor proved in a state, which is not its target and no end."""
-    if state is None or lifecycle.is_over(state) or state in targets(lifecycle, command):
-        return False
-    return lifecycle.target(state, command) is None
-
-
 def targets(lifecycle: Declared, command: str) -> frozenset[str]:
     """Return the command's targets from all states."""
     return frozenset(row.target for row in lifecycle.transitions if row.event == command)
@@ -363,7 +356,7 @@ class Lived:
                 assert not sent
                 assert record is None or self.was_never_sent(record)
             case CommandRefused():
-                assert isinstance(sent[-1], Refused | Missing)
+                assert isinstance(sent[-1], Refused | Missing) or known in self.refusing_for_good()
             case TaskEndedFirst():
                 assert known
                 assert self.given.lifecycle.is_final(known)
@@ -432,8 +425,7 @@ class Lived:
             assert opened.attempts > 0
             may_run_already = not self.given.event.idempotent
             lacks_proof = self.given.command in self.given.proved_by_read and not world.partner_is_over
-            is_refused = refuses_until_the_end(self.given.lifecycle, self.log.load().state, self.given.command)
-            assert may_run_already or lacks_proof or is_refused
+            assert may_run_already or lacks_proof
             assert isinstance(self.ending, CommandUncertain)
 
     def source(self) -> str | None:
@@ -453,6 +445,18 @@ class Lived:
         if source is None:
             return targets(self.given.lifecycle, record.command)
         return frozenset({self.given.lifecycle.target(source, record.command) or source})  # redundant: it is there
+
+    def refusing_for_good(self) -> set[str]:
+        """Return the states after which the command can take no effect, and before which it had none."""
+        moves, (states, _) = moves_of(self.given.lifecycle), names(self.given.lifecycle)
+        away = distances(states, moves)
+        sources = {source for source, event in moves if event == self.given.command}
+        return {
+            state
+            for state in states
+            if all(away[state, source] == inf for source in sources)
+            and all(away[target, state] == inf for target in targets(self.given.lifecycle, self.given.command))
+        }
 
     def has_read_last(self) -> bool:
         """Return whether the last read returned a status that the lifecycle knows."""

@@ -27,7 +27,7 @@ from lifecycle.effects import (
 from lifecycle.journal import CommandRecord, Journal, TaskJournal, TaskRecord
 from tests.lifecycle.drivers import LOST, Declared, Worker
 from tests.lifecycle.worlds import World
-from tests.properties.lived import agrees_with, cannot_have_arrived, is_true, may_be_sent, refuses_until_the_end
+from tests.properties.lived import agrees_with, cannot_have_arrived, is_true, may_be_sent
 from tests.simulation.storage import Commands, Storage
 
 
@@ -228,12 +228,11 @@ class Witness:
             f"{opened} is not reported",
         )
         if opened is not None:
-            # Three kinds of command may stay open: one that may run already and must not be repeated, one whose proof
-            # cannot be read, and one that the task's present state refuses, until the task ends.
+            # Two kinds of command may stay open: one that may run already and must not be repeated, and one whose proof
+            # cannot be read.
             may_run_already = opened.attempts > 0 and not self.lifecycle.event(opened.command).idempotent
             lacks_proof = opened.command in self.world.proved_by_read and not self.world.partner_is_over
-            is_refused = refuses_until_the_end(self.lifecycle, self.record().state, opened.command)
-            require(may_run_already or lacks_proof or is_refused, CommandInvariant.SETTLED, opened)
+            require(may_run_already or lacks_proof, CommandInvariant.SETTLED, opened)
 
 
 def _intent(command: CommandRecord[str, str]) -> tuple[object, ...]:

@@ -131,7 +131,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
                 that every state accepts needs no status.)
             CommandInFlight: another command has no outcome yet; no command was sent. `.claimed_by` names the worker
                 that has claimed it, `.until` is when its claim ends.
-            CommandRefused: the service refused it.
+            CommandRefused: the service refused it, or the task's state does for good.
             CommandUncertain: its outcome is unknown; `recover` settles it once the service responds.
             TaskEndedFirst: the task is over; `.took_effect` is False if the command did not take effect before,
                 and None if that cannot be known.
