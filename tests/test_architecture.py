@@ -33,7 +33,8 @@ ONE_WAY = {
     "lifecycle_adapters": """
         http.authentication <- http.webhook_binding <- http.binding, services.browser_use
         http.http_errors <- http.binding, services.browser_use <- services.v1, services.v2, services.v3, services.v4
-        http.binding <- services.a2a
+        http.webhook_binding, http.responses <- services.a2a_updates
+        http.binding, services.a2a_updates <- services.a2a
         services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
         http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
         http.task_procedures, http.paginator <- http.creates <- http.further_calls <- http.task_handles <- http.client
@@ -58,6 +59,7 @@ ONE_WAY = {
         emulator.call_log, emulator.shapes <- emulator.faults <- emulator.fault_middleware, emulator.webhook_sender
         emulator.task_store <- emulator.profile, emulator.documents, emulator.fault_middleware, emulator.webhook_sender
         emulator.shapes <- emulator.documents <- emulator.service
+        emulator.profile <- emulator.webhook_sender
         emulator.call_log, emulator.profile <- emulator.service, emulator.webhook_sender <- emulator.control
         emulator.routing, emulator.service <- emulator.control <- emulator.application <- emulator.server <- emulator
         emulator.fault_middleware, emulator.same_origin, services.registry <- emulator.application

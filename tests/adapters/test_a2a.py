@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -20,8 +17,7 @@ from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client, NotFound, Timing
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
-from tests.support.packages import ROOT
-from tests.support.pages import free_port
+from tests.support.official_agent import official_agent
 
 PARTS = [{"text": "Book a flight"}]
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.3)
@@ -168,6 +164,16 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
             await client.get_task(a2a.GetTaskRequest(id="nobody"))
         with pytest.raises(errors.UnsupportedOperationError):
             await client.send_message(message("more", task_id=created.id)).__anext__()
+        pushes = a2a.TaskPushNotificationConfig(id="c", task_id=created.id, url="http://127.0.0.1:9/hook")
+        pushes.authentication.CopyFrom(a2a.AuthenticationInfo(scheme="Bearer", credentials="secret"))
+        assert await client.create_task_push_notification_config(pushes) == pushes
+        named = {"task_id": created.id, "id": "c"}
+        got = await client.get_task_push_notification_config(a2a.GetTaskPushNotificationConfigRequest(**named))
+        assert got == pushes
+        of_task = a2a.ListTaskPushNotificationConfigsRequest(task_id=created.id)
+        assert [*(await client.list_task_push_notification_configs(of_task)).configs] == [pushes]
+        await client.delete_task_push_notification_config(a2a.DeleteTaskPushNotificationConfigRequest(**named))
+        assert not (await client.list_task_push_notification_configs(of_task)).configs
         await client.close()
 
     asyncio.run(use())
@@ -176,21 +182,8 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
 @pytest.fixture(scope="module")
 def agent() -> Iterator[str]:
     """The base URL of an agent made with the official SDK."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.support.a2a_agent", str(port)], cwd=ROOT)
-    try:
-        base_url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            try:
-                httpx2.get(f"{base_url}/tasks")
-                break
-            except httpx2.ConnectError:
-                assert process.poll() is None
-                time.sleep(0.1)
+    with official_agent() as base_url:
         yield base_url
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.mark.heavy

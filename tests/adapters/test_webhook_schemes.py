@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from lifecycle import DefinitionError, MemoryJournal
 from lifecycle_adapters.http import (
+    A2A_TOKEN,
+    BEARER,
     BROWSER_USE,
     GITHUB,
     STANDARD_WEBHOOKS,
@@ -269,9 +271,47 @@ def test_a_secret_that_is_a_prefix_alone_is_refused() -> None:
 
 def test_a_scheme_must_be_one() -> None:
     name: Any = "github"
-    with pytest.raises(TypeError, match="scheme must be a SignatureScheme, such as GITHUB, not str") as refused:
+    with pytest.raises(TypeError, match="must be a SignatureScheme, such as GITHUB, or a TokenScheme, not") as refused:
         verify(BODY, {}, name, secret=SECRET, now=NOW)
     assert SECRET not in str([frame.f_locals for frame, _ in traceback.walk_tb(refused.value.__traceback__)][1:])
+
+
+# --- tokens ---------------------------------------------------------------------------------------
+
+TOKENS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1).filter(lambda it: it == it.strip())
+
+
+@given(secrets=st.lists(TOKENS, min_size=1, max_size=3), other=TOKENS | st.text(), body=BODIES)
+def test_only_the_token_itself_is_accepted(secrets: list[str], other: str, body: bytes) -> None:
+    for token in secrets:
+        assert verify(body, {"authorization": f"bearer {token}"}, BEARER, secret=secrets, now=NOW) is None
+    assume(other.strip(" ") not in secrets)
+    for headers in ({"Authorization": f"Bearer {other}"}, {"X-Authorization": f"Bearer {secrets[0]}"}, {}):
+        with pytest.raises(BadSignature) as refused:
+            verify(body, headers, BEARER, secret=secrets, now=NOW)
+        assert str(refused.value) in (
+            "no secret is the token in Authorization",
+            "the token in Authorization is missing or malformed",
+        )
+    with pytest.raises(BadSignature):
+        verify(body, {"Authorization": f"Basic {secrets[0]}"}, BEARER, secret=secrets, now=NOW)
+
+
+def test_a_token_is_sent_as_it_is_and_shown_nowhere_else() -> None:
+    assert sign(BODY, BEARER, secret=SECRET, sent_at=NOW) == {"Authorization": f"Bearer {SECRET}"}
+    assert sign(BODY, A2A_TOKEN, secret=SECRET, sent_at=NOW) == {"X-A2A-Notification-Token": SECRET}
+    for use in (
+        lambda: verify(BODY, {}, BEARER, secret=SECRET, now=NOW),
+        lambda: verify(BODY, {}, BEARER, secret=[SECRET, f"{SECRET}\n"], now=NOW),
+        lambda: sign(BODY, BEARER, secret=f"{SECRET}\n", sent_at=NOW),
+        lambda: sign(BODY, BEARER, secret=SECRET, sent_at=NOW, delivery_id="msg_1"),
+    ):
+        with pytest.raises((BadSignature, ValueError)) as refused:
+            use()
+        frames = [frame for frame, _ in traceback.walk_tb(refused.value.__traceback__)]
+        own = [frame.f_locals for frame in frames if "lifecycle_adapters/webhooks" in frame.f_code.co_filename]
+        assert own
+        assert SECRET not in str(own) + repr(refused.value)
 
 
 TEXTS = st.text(string.ascii_letters + string.digits + "{}.:,;=_- é\n", max_size=4)
@@ -426,14 +466,21 @@ def test_a_scheme_that_cannot_be_meant_is_refused(changes: dict[str, Any], expec
             {"signature": "gitub", "task_field": "t", "status_field": "s"},
             [
                 (
-                    "signature: must be a SignatureScheme, or one of 'browser-use', 'github', 'standard-webhooks', "
-                    "'stripe', not 'gitub' (str); did you mean 'github'?"
+                    "signature: must be a SignatureScheme, a TokenScheme, or one of 'a2a-token', 'bearer', "
+                    "'browser-use', 'github', 'standard-webhooks', 'stripe', not 'gitub' (str); did you mean 'github'?"
                 )
             ],
         ),
         (
             {"signature": {"header": ""}, "task_field": "t", "status_field": "s"},
             ["signature.header: '' cannot be the name of a header"],
+        ),
+        (
+            {"signature": {"token_header": "a b", "token_prefix": "\n"}, "task_field": "t", "status_field": "s"},
+            [
+                "signature.token_header: 'a b' cannot be the name of a header",
+                "signature.token_prefix: must be printable ASCII, not '\\n'",
+            ],
         ),
     ],
 )
@@ -603,8 +650,10 @@ def test_a_channel_is_one_of_the_lifecycle() -> None:
 
 def test_an_editor_knows_the_schemes_by_name() -> None:
     definitions = HttpBinding.json_schema()["$defs"]
-    by_name, by_fields = definitions["WebhookBinding"]["properties"]["signature"]["anyOf"]
+    by_name, by_fields, of_token = definitions["WebhookBinding"]["properties"]["signature"]["anyOf"]
 
-    assert by_name == {"type": "string", "enum": ["browser-use", "github", "standard-webhooks", "stripe"]}
+    names = ["a2a-token", "bearer", "browser-use", "github", "standard-webhooks", "stripe"]
+    assert by_name == {"type": "string", "enum": names}
     assert "SignatureScheme" in json.dumps(by_fields)
+    assert (of_token["required"], of_token["additionalProperties"]) == (["token_header"], False)
     assert BROWSER_USE.header in str(BROWSER_USE)

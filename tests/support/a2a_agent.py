@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+HTTPX: Any = import_module("httpx")
 A2A: Any = import_module("a2a.types.a2a_pb2")
 SERVER: Any = import_module("a2a.server.agent_execution")
 HANDLERS: Any = import_module("a2a.server.request_handlers")
@@ -51,7 +52,7 @@ def main(port: int) -> None:
         name="agent",
         description="an agent",
         version="1",
-        capabilities=A2A.AgentCapabilities(streaming=True),
+        capabilities=A2A.AgentCapabilities(streaming=True, push_notifications=True),
         supported_interfaces=[
             A2A.AgentInterface(url=f"http://127.0.0.1:{port}", protocol_binding="HTTP+JSON", protocol_version="1.0")
         ],
@@ -59,7 +60,11 @@ def main(port: int) -> None:
         default_output_modes=["text/plain"],
         skills=[skill],
     )
-    handler = HANDLERS.DefaultRequestHandler(agent, TASKS.InMemoryTaskStore(), card)
+    configs = TASKS.InMemoryPushNotificationConfigStore()
+    sender = TASKS.BasePushNotificationSender(HTTPX.AsyncClient(), configs)
+    handler = HANDLERS.DefaultRequestHandler(
+        agent, TASKS.InMemoryTaskStore(), card, push_config_store=configs, push_sender=sender
+    )
     uvicorn.run(Starlette(routes=ROUTES.create_rest_routes(handler)), port=port, log_level="warning")
 
 

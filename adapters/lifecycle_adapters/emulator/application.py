@@ -123,7 +123,9 @@ def _messages(services: Iterable[Service]) -> dict[str, Messages]:
         webhooks, profile = each.binding.webhooks, each.profile
         if webhooks is not None and (profile.webhook is not None or webhooks.update_of is None):
             document = profile.webhook or partial(document_of, webhooks)
-            sent[each.binding.name] = Messages(each.binding.lifecycle, webhooks, document, profile.ping)
+            sent[each.binding.name] = Messages(
+                each.binding.lifecycle, webhooks, document, profile.ping, profile.recipients
+            )
     return sent
 
 

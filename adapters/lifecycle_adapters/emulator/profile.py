@@ -83,14 +83,14 @@ class Vanishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """A consequence: a task has other fields than those of its create call."""
+class Given:
+    """A consequence: a task has these fields from now on, as if its create had given them."""
 
     task: EmulatedTask
-    given: Mapping[str, Any]
+    fields: Mapping[str, Any]
 
 
-Consequence = Happens | Starts | Vanishes | Changes
+Consequence = Happens | Starts | Vanishes | Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,14 @@ class Outcome:
 
     document: Any
     consequences: Sequence[Consequence] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A receiver of one task's webhooks: its URL, and the headers that it asked for, which prove the sender to it."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +174,8 @@ class Profile:
         not_found: the text of a 404.
         webhook: called with a task, its status and the time of its change; returns the webhook's document. Default:
             the fields that the binding's `webhooks` name; with an `update_of`, which cannot be inverted, none is sent.
+        recipients: called with a task; returns who receives its webhooks beside the one webhook of the emulator.
+            Default: nobody.
         ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
         operations: the documentation of each call, by its name (create, status, details, list, a command, or one of
             `further`).
@@ -199,6 +209,7 @@ class Profile:
     new_id: Callable[[], str] = new_uuid
     not_found: str = "Task not found"
     webhook: Callable[[EmulatedTask, str, str], Any] | None = None
+    recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
     ping: Callable[[str], Any] | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict[str, Operation])
     open_calls: Sequence[OpenCall] = ()

@@ -26,8 +26,8 @@ from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
 from lifecycle_adapters.emulator.calls import SESSION, named_calls, value_in
 from lifecycle_adapters.emulator.documents import Documents
 from lifecycle_adapters.emulator.profile import (
-    Changes,
     Consequence,
+    Given,
     Happens,
     NewTask,
     Operation,
@@ -231,7 +231,8 @@ class Service:
         path_types = {name: (self.profile.parameter_types.get(name, str), Parameter.empty) for name in named}
 
         async def endpoint(**given: Any) -> Response:
-            return await respond(**{name: value for name, value in given.items() if name not in named})
+            dropped = [name for name in named if name not in call.path_fields]
+            return await respond(**{name: value for name, value in given.items() if name not in dropped})
 
         parameters = [
             Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
@@ -370,8 +371,8 @@ class Service:
             match each:
                 case Happens(task, event):
                     self._store.happen(task, event, at_s)
-                case Changes(task, given):
-                    task.given.update(given)
+                case Given(task, fields):
+                    self._store.give(task, fields)
                 case Vanishes(task):
                     self._store.forget(task)
                 case Starts(api, task_id, plan):

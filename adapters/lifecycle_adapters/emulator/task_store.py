@@ -164,7 +164,10 @@ class StoreObserver(Protocol):
         ...
 
     def scheduled(self, task: EmulatedTask) -> None:
-        """Receive a task whose script has an event due at `due_s`; a read at or after that time applies it."""
+        """Receive a task whose script has an event due at `due_s`; a read at or after that time applies it.
+
+        It is called again if its given fields change. An infinite time means that no event is due.
+        """
         ...
 
 
@@ -279,6 +282,12 @@ class TaskStore:
         """Replace a task's script; events that its lifecycle does not declare never happen."""
         task.own_script = tuple(script)
         self._schedule(task)
+
+    def give(self, task: EmulatedTask, fields: Mapping[str, Any]) -> None:
+        """Change fields that a task was given."""
+        task.given.update(fields)
+        if self.observer is not None:
+            self.observer.scheduled(task)
 
     def forget(self, task: EmulatedTask) -> None:
         """Remove a task: nothing finds it any more, and its script ends."""

@@ -1,6 +1,7 @@
-"""The emulator's webhooks: every change of a task's status, signed, sent to one URL.
+"""The emulator's webhooks: every change of a task's status, signed, sent to one URL, and to those of the task's own.
 
-The emulator sends webhooks only if one is configured. Sending never delays the service: messages are sent in the
+The emulator sends webhooks only if one is configured, or if a call gave the task recipients of its own, which its
+profile knows. Sending never delays the service: messages are sent in the
 background, those of one task one after the other, and are sent again if the response is not 2xx. A fault (late,
 doubled, out of order, lost) is armed like a fault of calls and injected without randomness. The contents and the
 signature of a message follow from the `webhooks` of the service's binding; the receiver's package,
@@ -12,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import count
 from math import inf
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import uuid4
 
 import httpx2
@@ -28,10 +29,11 @@ from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.call_log import MAX_RECORDED
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Faults, require_known
+from lifecycle_adapters.emulator.profile import Recipient
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.responses import placed
-from lifecycle_adapters.http.webhook_binding import SignatureScheme, WebhookBinding
+from lifecycle_adapters.http.webhook_binding import Scheme, SignatureScheme, WebhookBinding
 from lifecycle_adapters.webhooks import sign
 
 TIMEOUT_S = 5.0
@@ -40,6 +42,7 @@ CONNECTIONS = 20
 """Number of requests that run at the same time."""
 
 _MAX_RESPONSE_BYTES = 65_536  # a response's body is discarded, and may be endless
+_RETRY_AFTER_S = (0.1, 0.5, 2.0)
 _TICK_S = 0.001  # a timer may fire one tick of the clock early
 
 Seconds = Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)]
@@ -57,7 +60,7 @@ class WebhookTarget(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # a URL or secret must not be shown
 
     url: Annotated[AnyHttpUrl, AfterValidator(_without_user)]
-    retry_after_s: tuple[Seconds, ...] = (0.1, 0.5, 2.0)
+    retry_after_s: tuple[Seconds, ...] = _RETRY_AFTER_S
 
 
 class Webhook(WebhookTarget):
@@ -128,20 +131,28 @@ class SentWebhook:
     fault: WebhookFaultKind | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     is_over: bool = False
-    signature: Annotated[SignatureScheme, Field(exclude=True)] = field(kw_only=True)
+    signature: Annotated[Scheme, Field(exclude=True)] = field(kw_only=True)
+    recipient: Annotated[Recipient | None, Field(exclude=True)] = field(default=None, kw_only=True)
+
+    @property
+    def queue(self) -> tuple[str | None, str | None]:
+        """Return the task and the URL of its own recipient: messages with equal ones are sent one after the other."""
+        return self.task, None if self.recipient is None else self.recipient.url
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
     """The messages of one service: the document of a task's change, and the ping, None if it sends none.
 
-    `document` is called with a task, its status and the time of its change, `ping` with the time.
+    `document` is called with a task, its status and the time of its change, `ping` with the time, `recipients` with a
+    task: they receive its messages beside the one webhook.
     """
 
     lifecycle: Lifecycle[Any, Any]
     binding: WebhookBinding
     document: Callable[[EmulatedTask, str, str], Any]
     ping: Callable[[str], Any] | None = None
+    recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
 
     def status(self, state: str) -> str:
         """Return the status of a state in the service's webhooks, independent of the emulated task's lifecycle."""
@@ -168,6 +179,10 @@ def document_of(binding: WebhookBinding, task: EmulatedTask, status: str, at: st
     return document
 
 
+_Queue = tuple[str | None, str | None]
+_PINGS: _Queue = (None, None)
+
+
 class WebhookSender:
     """The sender of one task store's webhooks. Only the event loop that owns the store may use it.
 
@@ -184,8 +199,8 @@ class WebhookSender:
         self._messages: deque[SentWebhook] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
         self._run = uuid4().hex  # a journal outlives the emulator, and must not take its next ids for replays
-        self._delayed: dict[str, SentWebhook] = {}  # by task: the message that waits for the task's next one
-        self._last: dict[str | None, asyncio.Task[None]] = {}  # by task: the sending that the next one waits for
+        self._delayed: dict[_Queue, SentWebhook] = {}  # the message that waits for the next one
+        self._last: dict[_Queue, asyncio.Task[None]] = {}  # the sending that the next one waits for
         self._sending: set[asyncio.Task[None]] = set()
         self._client: httpx2.AsyncClient | None = None
         store.observer = self
@@ -215,21 +230,32 @@ class WebhookSender:
 
     def scheduled(self, task: EmulatedTask) -> None:
         """Update the task at its due time, so that its webhook is sent even if no client reads the task."""
-        if self._webhook is not None and task.due_s < inf:
+        if task.due_s < inf and (self._webhook is not None or self._recipients(task)):
             due_in_s = max(task.due_s - self._store.clock.now_s(), 0.0)
             asyncio.get_running_loop().call_later(due_in_s + _TICK_S, self._store.find, task.id)
 
     def changed(self, task: EmulatedTask) -> None:
-        """Send a message that a task was created or changed its state."""
+        """Send the messages that a task was created or changed its state."""
         service = self._services.get(task.api)
-        if self._webhook is None or service is None:
+        recipients: list[Recipient | None] = [*self._recipients(task)]
+        if self._webhook is not None:
+            recipients.append(None)
+        if service is None or not recipients:
             return
         status = service.status(task.state)
         if not task.transitions and status == task.state:
             return  # a creation is sent only if the channel has a name of its own for the initial state
         body = service.document(task, status, self._time(task.state_since_s))
-        message = self._open(service.binding.signature, body, task, status)
-        delayed = self._delayed.pop(task.id, None)
+        for recipient in recipients:
+            self._dispatch(self._open(service.binding.signature, body, task, status, recipient))
+
+    def _recipients(self, task: EmulatedTask) -> Sequence[Recipient]:
+        service = self._services.get(task.api)
+        return () if service is None or service.recipients is None else service.recipients(task)
+
+    def _dispatch(self, message: SentWebhook) -> None:
+        """Send a message, with the fault that is armed for it."""
+        delayed = self._delayed.pop(message.queue, None)
         if delayed is not None:
             self._send(message)
             self._send(delayed)
@@ -241,7 +267,7 @@ class WebhookSender:
         elif fault.kind is WebhookFaultKind.DOUBLED:
             self._send(message, times=2)
         elif fault.kind is WebhookFaultKind.OUT_OF_ORDER:
-            self._delayed[task.id] = message
+            self._delayed[message.queue] = message
         elif fault.kind is WebhookFaultKind.LATE:
             self._start_sending(self._send_late(message, fault.seconds))
         else:
@@ -272,10 +298,16 @@ class WebhookSender:
             self._client = None
 
     def _open(
-        self, signature: SignatureScheme, body: Any, task: EmulatedTask | None = None, status: str | None = None
+        self,
+        signature: Scheme,
+        body: Any,
+        task: EmulatedTask | None = None,
+        status: str | None = None,
+        recipient: Recipient | None = None,
     ) -> SentWebhook:
         api, task_id = (None, None) if task is None else (task.api, task.id)
-        message = SentWebhook(next(self._numbers), api, task_id, status, body, signature=signature)
+        number = next(self._numbers)
+        message = SentWebhook(number, api, task_id, status, body, signature=signature, recipient=recipient)
         self._messages.append(message)
         return message
 
@@ -294,14 +326,15 @@ class WebhookSender:
     # --- sending ---
 
     def _send(self, message: SentWebhook, *, times: int = 1) -> None:
-        """Send a message after the task's previous one, or after the ping."""
-        before = self._last.get(message.task) or self._last.get(None)
-        sending = self._last[message.task] = self._start_sending(self._send_after(before, message, times))
-        sending.add_done_callback(lambda _: self._forget(message.task, sending))
+        """Send a message after the previous one to the same recipient, or after the ping."""
+        queue = message.queue
+        before = self._last.get(queue) or self._last.get(_PINGS)
+        sending = self._last[queue] = self._start_sending(self._send_after(before, message, times))
+        sending.add_done_callback(lambda _: self._forget(queue, sending))
 
-    def _forget(self, task: str | None, sending: asyncio.Task[None]) -> None:
-        if self._last.get(task) is sending:
-            del self._last[task]
+    def _forget(self, queue: _Queue, sending: asyncio.Task[None]) -> None:
+        if self._last.get(queue) is sending:
+            del self._last[queue]
 
     def _start_sending(self, sending: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(sending)
@@ -322,32 +355,45 @@ class WebhookSender:
         message.is_over = True
 
     async def _try(self, message: SentWebhook) -> None:
-        webhook = self._webhook
-        if webhook is None:
+        webhook, own = self._webhook, message.recipient
+        if webhook is None and own is None:
             return  # `set(None)` was called meanwhile
-        for pause_s in (0.0, *webhook.retry_after_s):
+        for pause_s in (0.0, *(_RETRY_AFTER_S if own or not webhook else webhook.retry_after_s)):
             await asyncio.sleep(pause_s)
-            attempt = await self._post(webhook, message)
+            if own is not None and not self._is_present(own, message):
+                return
+            # Sign with the real time even if the emulator's clock was advanced, because the receiver's clock was not.
+            at = datetime.now(UTC)
+            content = json.dumps(message.body).encode()
+            to = own or self._signed(cast("Webhook", webhook), content, message, at)
+            attempt = await self._post(to, content, at)
             message.attempts.append(attempt)
             if attempt.status_code is not None and 200 <= attempt.status_code < 300:
                 return
 
-    async def _post(self, webhook: Webhook, message: SentWebhook) -> Attempt:
+    def _is_present(self, recipient: Recipient, message: SentWebhook) -> bool:
+        """Return whether a recipient of a task's own has not been removed."""
+        task = self._store.find(str(message.task))
+        return task is not None and recipient in self._recipients(task)
+
+    def _signed(self, webhook: Webhook, content: bytes, message: SentWebhook, at: datetime) -> Recipient:
+        """Return the emulator's webhook as a recipient of this message, whose headers prove the sender."""
+        scheme = message.signature
+        is_known_by_id = isinstance(scheme, SignatureScheme) and scheme.id_header is not None
+        # The id is the same whenever the message is sent again.
+        delivery_id = f"msg_{self._run}_{message.number}" if is_known_by_id else None
+        secret = webhook.secret.get_secret_value()
+        return Recipient(str(webhook.url), sign(content, scheme, secret=secret, sent_at=at, delivery_id=delivery_id))
+
+    async def _post(self, to: Recipient, content: bytes, at: datetime) -> Attempt:
         if self._client is None:
             timeout = httpx2.Timeout(TIMEOUT_S, pool=None)
             limits = httpx2.Limits(max_connections=CONNECTIONS)
             self._client = httpx2.AsyncClient(timeout=timeout, limits=limits, trust_env=False)
-        content = json.dumps(message.body).encode()
-        # Sign with the real time even if the emulator's clock was advanced, because the receiver's clock was not.
-        at = datetime.now(UTC)
-        scheme = message.signature
-        # The id is the same whenever the message is sent again.
-        delivery_id = None if scheme.id_header is None else f"msg_{self._run}_{message.number}"
-        signed = sign(content, scheme, secret=webhook.secret.get_secret_value(), sent_at=at, delivery_id=delivery_id)
-        headers = {"Content-Type": "application/json", **signed}
+        headers = {"Content-Type": "application/json", **to.headers}
         try:
             # A redirect is not followed: it is not 2xx.
-            async with self._client.stream("POST", str(webhook.url), content=content, headers=headers) as response:
+            async with self._client.stream("POST", to.url, content=content, headers=headers) as response:
                 left_bytes = _MAX_RESPONSE_BYTES
                 async for piece in response.aiter_raw():  # a connection is reused only if its response was read
                     left_bytes -= len(piece)

@@ -33,12 +33,15 @@ from lifecycle_adapters.http.http_errors import (
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.retired import Retired, RetiredServiceWarning
 from lifecycle_adapters.http.webhook_binding import (
+    A2A_TOKEN,
+    BEARER,
     BROWSER_USE,
     GITHUB,
     STANDARD_WEBHOOKS,
     STRIPE,
     SignatureScheme,
     StatusUpdate,
+    TokenScheme,
     WebhookBinding,
 )
 
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
     from lifecycle_adapters.http.timing import Timing
 
 __all__ = [
+    "A2A_TOKEN",
+    "BEARER",
     "BROWSER_USE",
     "GITHUB",
     "STANDARD_WEBHOOKS",
@@ -93,6 +98,7 @@ __all__ = [
     "TaskResult",
     "TaskSummary",
     "Timing",
+    "TokenScheme",
     "Unauthorized",
     "WebhookBinding",
 ]

@@ -160,8 +160,14 @@ def _wrong_outcomes(binding: HttpBinding[Any, Any], command: str, call: Call) ->
 
 def _wrong_parameters(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     used: dict[Path, list[str]] = {
-        (*where, "path"): parameters_of(call.path) for where, call in binding.calls().items()
+        (*where, "path"): [name for name in parameters_of(call.path) if name not in call.path_fields]
+        for where, call in binding.calls().items()
     }
+    for where, call in binding.calls().items():
+        if call.path_fields and where[0] != "further_calls":
+            yield (*where, "path_fields"), "must be empty: only a further call has fields of the caller in its path"
+        if both := [name for name in call.path_fields if name in binding.parameters]:
+            yield (*where, "path_fields"), f"names {both[0]!r}, which is a parameter of the binding"
     used[("base_path",)] = [found[1:-1] for found in PLACEHOLDER.findall(binding.base_path)]
     for where, names in used.items():
         if strange := [name for name in names if name not in binding.parameters]:

@@ -111,7 +111,8 @@ class Call(Declared):
     - `{etag}`, in the headers and the body of a command, is the version of the task that was read just before, as in
       {"If-Match": "{etag}"}; the binding says where responses have it. If the task has changed since, the service
       refuses the command, for example with 412.
-    - Others in the path, as in "/repos/{owner}/{repo}/runs/{id}", are parameters of the binding.
+    - Others in the path, as in "/repos/{owner}/{repo}/runs/{id}", are parameters of the binding, or fields of the
+      caller (`path_fields`).
 
     Attributes:
         method: GET, POST, PUT, PATCH or DELETE.
@@ -121,6 +122,8 @@ class Call(Declared):
         headers: headers of this call alone.
         fields_path: where in the body the caller's fields stand, such as "params" of JSON-RPC; if it is None, they are
             fields of the body itself.
+        path_fields: fields that the caller must give, whose texts stand in the path of a further call, as `name` in
+            "/tasks/{id}/files/{name}".
         required_fields: the fields that the caller must give.
         optional_fields: fields whose names are like an option of the client, such as `key` or `label`. A field of such
             a name that is not declared is refused as a misspelt option.
@@ -158,6 +161,7 @@ class Call(Declared):
         Texts, Field(description="a mapping of text to text, such as {'Idempotency-Key': '{idempotency_key}'}")
     ] = field(default_factory=dict[str, str])
     fields_path: OptionalPath = None
+    path_fields: _Names = ()
     required_fields: _Names = ()
     optional_fields: _Names = ()
     status_field: OptionalPath = None
@@ -191,6 +195,8 @@ class Call(Declared):
         if is_changed_when_sent(self.path):
             yield ("path",), "must have no '//', '/./' or '/../': an HTTP client would send another path"
         yield from self._wrong_placeholders()
+        if strange := [each for each in self.path_fields if each not in parameters_of(self.path)]:
+            yield ("path_fields",), f"names {strange[0]!r}, and the path has no '{{{strange[0]}}}'"
         if self.keeps_slashes() and ID in self.path:
             yield ("path",), f"has {ID!r} and {ID_WITH_SLASHES!r}: use one of them"
         yield from wrong_headers(("headers",), self.headers, has_body=self.body is not None)
@@ -264,23 +270,25 @@ class Call(Declared):
             etag: the text for `{etag}`.
         Raises:
             ValueError: the call names a task, and no request, or no header with the id, can carry this id; or a
-                parameter of the path has no value; or the call has `{etag}`, and `etag` is None.
-            TypeError: an argument has another type; a required field is missing, the call sets a field itself, a
-                field is not JSON or is probably a misspelt option of the client; or the call has no body, and a field
-                is given.
+                parameter of the path has no value, or no path can carry a field that stands in it; or the call has
+                `{etag}`, and `etag` is None.
+            TypeError: an argument has another type; a required field or one of the path is missing, the call sets a
+                field itself, a field is not JSON or is probably a misspelt option of the client; or the call has no
+                body, and a field is given.
         """
         require(task_id, str, "task_id must be text")
         require(fields, Mapping | None, "fields must be a mapping, such as {'task': 'Buy milk'}")
         require(idempotency_key, str | None, "idempotency_key must be text")
         require(etag, str | None, "etag must be text")
-        fields = fields or {}
+        fields = dict(fields or {})
+        in_path = self._path_values(fields)
         self._require_fields(fields)
         names_a_task, keeps_slashes = self.names_a_task(), self.keeps_slashes()
         quoted = quoted_id(task_id, keeps_slashes=keeps_slashes)
         if quoted is None and names_a_task:
             why = ", which must have no empty, '.' or '..' segment" if keeps_slashes else ""
             raise ValueError(f"{task_id[:80]!r} is no task id{why}")
-        path = base_path + self.path
+        path = base_path + filled_text(self.path, in_path)
         if missing := parameters_of(path):
             raise ValueError(f"{self.method} {path} needs {', '.join(missing)}: fill the binding `with_parameters`")
         path = path.replace(ID_WITH_SLASHES if keeps_slashes else ID, quoted or "")
@@ -297,6 +305,20 @@ class Call(Declared):
             raise ValueError(f"the header {unfit[0]} cannot carry {headers[unfit[0]]!r:.80}")
         body = self._body(values, fields)
         return Request(self.method, path, query, body, headers, task_id if names_a_task else None)
+
+    def _path_values(self, fields: dict[str, Any]) -> dict[str, str]:
+        """Remove the fields that stand in the path, and return them quoted, by their placeholders."""
+        values: dict[str, str] = {}
+        for name in self.path_fields:
+            if name not in fields:
+                raise TypeError(f"{self.method} {self.path} needs {name}")
+            given = fields.pop(name)
+            require(given, str, f"{name} must be text")
+            quoted = quoted_id(given)
+            if quoted is None:
+                raise ValueError(f"{self.method} {self.path}: no path can carry {given!r:.80} as {name}")
+            values[f"{{{name}}}"] = quoted
+        return values
 
     def _body(self, values: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any] | None:
         if self.body is None:

@@ -1,4 +1,4 @@
-"""A service's webhooks, as data: the signature of a delivery, and the fields that hold its facts.
+"""A service's webhooks, as data: the signature or token of a delivery, and the fields that hold its facts.
 
 The package `lifecycle_adapters.webhooks` verifies and records deliveries by these declarations. Facts of the signatures
 provided here, and their sources:
@@ -18,6 +18,10 @@ provided here, and their sources:
 - STANDARD_WEBHOOKS: `webhook-id`, `webhook-timestamp` (Unix seconds) and `webhook-signature: v1,BASE64 v1,BASE64`, each
   an HMAC-SHA256 of `{id}.{timestamp}.{body}`; the secret is base64 after `whsec_`. The specification at
   github.com/standard-webhooks/standard-webhooks; it leaves the tolerance open, its libraries have 300 s.
+- BEARER: `Authorization: Bearer ...`, the secret itself (RFC 6750). So A2A's push notifications prove their sender, if
+  their configuration asks for that scheme. A2A specification 1.0, 4.3.3 and 6.6.
+- A2A_TOKEN: `X-A2A-Notification-Token`, the `token` of such a configuration. The specification names no header; this
+  one is the official SDK's.
 """
 
 from __future__ import annotations
@@ -29,7 +33,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+    TypeAdapter,
+    WithJsonSchema,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from lifecycle.conformance import Channel
@@ -37,7 +49,15 @@ from lifecycle.declaration import StrictText
 from lifecycle.errors import nearest
 from lifecycle_adapters.argument_checks import described
 from lifecycle_adapters.http.authentication import HEADER_NAME
-from lifecycle_adapters.http.declared import Declared, Mistake, OptionalPath, examine, imported, wrong_path
+from lifecycle_adapters.http.declared import (
+    Declared,
+    Mistake,
+    OptionalPath,
+    examine,
+    imported,
+    parse,
+    wrong_path,
+)
 
 Algorithm = Literal["sha256", "sha1", "sha512"]
 Encoding = Literal["hex", "base64"]
@@ -144,6 +164,34 @@ class SignatureScheme(Declared):
             yield ("timestamp_prefix",), f"cannot be distinguished from the signature's: {first!r} begins {second!r}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenScheme(Declared):
+    """The token of a service's deliveries: the secret itself, in the header `token_header` after `token_prefix`.
+
+    The prefix is compared without case, as the names of HTTP's authentication schemes are. Nothing is signed: whoever
+    sees one delivery can forge others, so that deliveries must be encrypted on their way, and an old delivery is known
+    by its body alone.
+
+    Raises:
+        DefinitionError: a field is of another type, the header has no valid name, or the prefix is not printable ASCII.
+    """
+
+    token_header: _Header
+    token_prefix: Annotated[StrictText, Field(description="text such as 'Bearer '")] = ""
+
+    def __post_init__(self) -> None:
+        examine(self, "token", str(self.token_header), self._mistakes)
+
+    def _mistakes(self) -> Iterator[Mistake]:
+        if not HEADER_NAME.fullmatch(self.token_header):
+            yield ("token_header",), f"{self.token_header!r} cannot be the name of a header"
+        if not (self.token_prefix.isascii() and self.token_prefix.isprintable()):
+            yield ("token_prefix",), f"must be printable ASCII, not {self.token_prefix!r}"
+
+
+Scheme = SignatureScheme | TokenScheme
+"""How a delivery proves its sender."""
+
 # fmt: off
 BROWSER_USE = SignatureScheme(
     header="X-Browser-Use-Signature", timestamp_header="X-Browser-Use-Timestamp",
@@ -159,9 +207,13 @@ STANDARD_WEBHOOKS = SignatureScheme(
     secret_prefix="whsec_",  # noqa: S106 (no secret: what stands before one)
     timestamp_header="webhook-timestamp", id_header="webhook-id", signed="{id}.{timestamp}.{body}",
 )
+BEARER = TokenScheme(token_header="Authorization", token_prefix="Bearer ")  # noqa: S106 (no secret: where one stands)
+A2A_TOKEN = TokenScheme(token_header="X-A2A-Notification-Token")  # noqa: S106
 # fmt: on
 
-_PROVIDED = {
+_PROVIDED: dict[str, Scheme] = {
+    "a2a-token": A2A_TOKEN,
+    "bearer": BEARER,
     "browser-use": BROWSER_USE,
     "github": GITHUB,
     "standard-webhooks": STANDARD_WEBHOOKS,
@@ -170,15 +222,25 @@ _PROVIDED = {
 
 
 class _OrName:
-    """A scheme, or in a file the name of one that is provided."""
+    """A scheme of either kind, or in a file the name of one that is provided."""
 
     @staticmethod
-    def __get_pydantic_core_schema__(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_named, handler(source))
+    def __get_pydantic_core_schema__(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(_scheme, handler.generate_schema(SignatureScheme))
 
     @staticmethod
     def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string", "enum": list(_PROVIDED)}, handler(schema)]}
+        token = TypeAdapter(TokenScheme).json_schema()
+        return {"anyOf": [{"type": "string", "enum": list(_PROVIDED)}, handler(schema), token]}
+
+
+def _scheme(value: Any, parse_signature: Callable[[Any], Any]) -> Any:
+    """Return a scheme. A mapping with `token_header` is a token's, any other a signature's."""
+    if isinstance(value, TokenScheme):
+        return value
+    if isinstance(value, Mapping) and "token_header" in value:
+        return parse(TokenScheme, value, "token")
+    return parse_signature(_named(value))
 
 
 def _named(value: Any) -> Any:
@@ -187,7 +249,7 @@ def _named(value: Any) -> Any:
     if value not in _PROVIDED:
         hint = "" if (meant := nearest(value, _PROVIDED)) is None else f"; did you mean {meant!r}?"
         known = ", ".join(map(repr, _PROVIDED))
-        raise ValueError(f"must be a SignatureScheme, or one of {known}, not {described(value)}{hint}")
+        raise ValueError(f"must be a SignatureScheme, a TokenScheme, or one of {known}, not {described(value)}{hint}")
     return _PROVIDED[value]
 
 
@@ -204,6 +266,7 @@ class StatusUpdate:
 class WebhookBinding(Declared):
     """The webhooks of one service: their signature, and the fields of a delivery's JSON.
 
+    `signature` is how a delivery proves its sender: by a signature, or by a token.
     `task_field` and `status_field` hold the task's id (a number counts as text) and its status, which is one of
     `channel`. `time_field` holds the time at which the task entered it: ISO 8601, in UTC if it names no zone, or
     seconds since 1970. Without it the time of sending counts, and if none is signed, that of the arrival.
@@ -223,7 +286,9 @@ class WebhookBinding(Declared):
     """
 
     signature: Annotated[
-        SignatureScheme, _OrName(), Field(description="a SignatureScheme, such as GITHUB, or in a file 'github'")
+        Scheme,
+        _OrName(),
+        Field(description="a SignatureScheme, such as GITHUB, a TokenScheme, or in a file a name such as 'github'"),
     ]
     task_field: OptionalPath = None
     status_field: OptionalPath = None

@@ -1,6 +1,7 @@
 """Agents that speak A2A 1.0 over HTTP and JSON. Tables only.
 
-Source: A2A specification 1.0, 5.3 (methods), 5.4 (error codes), 11 (HTTP+JSON/REST), and specification/a2a.proto.
+Source: A2A specification 1.0, 4.3 (push notifications), 5.3 (methods), 5.4 (error codes), 11 (HTTP+JSON/REST), and
+specification/a2a.proto. a2a_updates.py reads the updates that agents push.
 
 Every agent has a server of its own, so that `base_url` is always given. Which key it wants its Agent Card says; with
 one, use `replace(A2A, authentication=Authentication("Authorization", prefix="Bearer "))`. A create and an answer
@@ -15,12 +16,15 @@ from lifecycle.catalog import A2A as TASK
 from lifecycle.catalog import A2AEvent, A2AState
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call, ListCall
+from lifecycle_adapters.http.webhook_binding import BEARER, WebhookBinding
+from lifecycle_adapters.services.a2a_updates import update_in
 
 # fmt: off
 # Each request has a message id of its own: that an agent knows a repeated message by its id is optional (3.3.1).
 _MESSAGE: dict[str, JsonValue] = {"messageId": "{request_id}", "role": "ROLE_USER"}
 # Otherwise the response arrives once the task is over, or interrupted.
 _AT_ONCE: JsonValue = {"returnImmediately": True}
+_CONFIGS = "/tasks/{id}/pushNotificationConfigs"  # each has an id of its own in the field `id`
 
 A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
     name="a2a",
@@ -51,6 +55,19 @@ A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
             status_field="task.status.state", id_field="task.id",
         ),
     },
+    further_calls={
+        "create_push_config": Call(
+            method="POST", path=_CONFIGS, body={}, required_fields=("url",), repeats_id=False,
+        ),
+        "list_push_configs": Call(method="GET", path=_CONFIGS, repeats_id=False),
+        "get_push_config": Call(
+            method="GET", path=f"{_CONFIGS}/{{config_id}}", path_fields=("config_id",), repeats_id=False,
+        ),
+        "delete_push_config": Call(
+            method="DELETE", path=f"{_CONFIGS}/{{config_id}}", path_fields=("config_id",), repeats_id=False,
+        ),
+    },
+    webhooks=WebhookBinding(signature=BEARER, update_of=update_in),
     output_field="artifacts",
     changed_field="status.timestamp",
     task_field=None,

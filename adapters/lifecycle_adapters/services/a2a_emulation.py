@@ -1,21 +1,35 @@
 """The emulation of an A2A agent beyond its binding: data and pure functions.
 
-Source: A2A specification 1.0, 3.1 (operations), 5.4 and 11.6 (errors), and specification/a2a.proto (Task).
+Source: A2A specification 1.0, 3.1 (operations), 4.3 (push notifications), 5.4 and 11.6 (errors), and
+specification/a2a.proto.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from typing import Annotated, Any
 
 from fastapi import Query
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from lifecycle.catalog import A2AEvent, A2AState
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.emulator.profile import Operation, Profile, Refusal
+from lifecycle_adapters.emulator.profile import (
+    Given,
+    NewTask,
+    Operation,
+    Outcome,
+    Profile,
+    Recipient,
+    Refusal,
+    Tasks,
+    new_uuid,
+)
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
+from lifecycle_adapters.http.webhook_binding import A2A_TOKEN
 
 _NAMES = {400: "FAILED_PRECONDITION", 401: "UNAUTHENTICATED", 404: "NOT_FOUND"}  # of google.rpc.Code
 _TASK_NOT_FOUND = "TASK_NOT_FOUND"
@@ -84,11 +98,100 @@ def _listed(
     }
 
 
+# --- push notifications ---
+
+_CONFIGS = "push_configs"  # of a task, by their ids
+
+
+class _Authentication(BaseModel):
+    scheme: str
+    credentials: str = ""
+
+
+class _PushConfig(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, hide_input_in_errors=True)
+
+    id: str = ""
+    url: AnyHttpUrl
+    token: str = ""
+    authentication: _Authentication | None = None
+
+
+class _MessageSettings(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    task_push_notification_config: _PushConfig | None = None
+
+
+class _Sent(BaseModel):
+    """What of the body of a message the emulator reads beyond its binding."""
+
+    message: dict[str, Any]
+    configuration: _MessageSettings = _MessageSettings()
+
+
+def _new(body: _Sent, _: Tasks, __: Mapping[str, str]) -> NewTask:
+    config = body.configuration.task_push_notification_config
+    configs = {} if config is None else {config.id or "1": config}
+    return NewTask(given={**body.message, _CONFIGS: configs})
+
+
+def _configs(task: EmulatedTask) -> dict[str, _PushConfig]:
+    return {**task.given.get(_CONFIGS, {})}
+
+
+def _shown(task: EmulatedTask, config_id: str, config: _PushConfig) -> dict[str, Any]:
+    fields = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return {**fields, "id": config_id, "taskId": task.id}
+
+
+def _created_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, body: _PushConfig) -> Outcome:
+    config_id = body.id or new_uuid()
+    changed = Given(task, {_CONFIGS: {**_configs(task), config_id: body}})
+    return Outcome(_shown(task, config_id, body), [changed])
+
+
+def _listed_configs(task: EmulatedTask, _: Tasks, __: EmulatedClock) -> Outcome:
+    return Outcome({"configs": [_shown(task, *each) for each in _configs(task).items()]})
+
+
+def _found_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, config_id: str) -> Outcome | Refusal:
+    """Return a configuration: "The operation MUST fail if the configuration does not exist" (3.1.8)."""
+    found = _configs(task).get(config_id)
+    if found is None:
+        return Refusal(404, _error("The push notification configuration does not exist", 404))
+    return Outcome(_shown(task, config_id, found))
+
+
+def _deleted_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, config_id: str) -> Outcome:
+    """Remove a configuration: "multiple deletions of the same config have the same effect" (3.1.10)."""
+    left = {name: each for name, each in _configs(task).items() if name != config_id}
+    return Outcome({}, [Given(task, {_CONFIGS: left})])
+
+
+def _recipients(task: EmulatedTask) -> list[Recipient]:
+    return [_recipient(each) for each in _configs(task).values()]
+
+
+def _recipient(config: _PushConfig) -> Recipient:
+    headers = {"Content-Type": "application/a2a+json"}
+    if config.token:
+        headers[A2A_TOKEN.token_header] = config.token
+    if config.authentication is not None:
+        headers["Authorization"] = f"{config.authentication.scheme} {config.authentication.credentials}"
+    return Recipient(str(config.url), headers)
+
+
+def _status_update(task: EmulatedTask, status: str, at: str) -> dict[str, Any]:
+    update = {"taskId": task.id, "contextId": _context(task), "status": {"state": status, "timestamp": at}}
+    return {"statusUpdate": update}
+
+
 # fmt: off
 PROFILE = Profile(
     not_found="The specified task ID does not exist or is not accessible",
     operations={
-        "create": Operation(name="send_message", about="Send a message, which makes a task."),
+        "create": Operation(name="send_message", about="Send a message, which makes a task.", body=_Sent),
         "list": Operation(
             name="list_tasks", about="Return a page of tasks, the most recently changed first.",
             query={
@@ -97,6 +200,24 @@ PROFILE = Profile(
                 "size": (Annotated[int, Query(alias="pageSize", ge=1, le=100)], _PAGE),
                 "after": (Annotated[str, Query(alias="pageToken")], ""),
             }),
+        "create_push_config": Operation(
+            name="create_push_config", about="Let an agent push a task's updates to a URL.", errors=(404,),
+            body=_PushConfig),
+        "list_push_configs": Operation(
+            name="list_push_configs", about="Return where a task's updates are pushed to.", errors=(404,)),
+        "get_push_config": Operation(
+            name="get_push_config", about="Return one configuration of pushes.", errors=(404,)),
+        "delete_push_config": Operation(
+            name="delete_push_config", about="Push a task's updates to a URL no more.", errors=(404,)),
+    },
+    new=_new,
+    webhook=_status_update,
+    recipients=_recipients,
+    further={
+        "create_push_config": _created_config,
+        "list_push_configs": _listed_configs,
+        "get_push_config": _found_config,
+        "delete_push_config": _deleted_config,
     },
     created=_in_a_response,
     status=_task,

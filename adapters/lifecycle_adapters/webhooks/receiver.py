@@ -89,7 +89,7 @@ class Webhooks:
 
     Args:
         service: the service, by its name ("v2") or its binding, which declares its webhooks.
-        secret: the webhook's secret, or several during a rotation.
+        secret: the webhook's secret or token, or several during a rotation.
         journal: the journal that records deliveries and reports, each once.
         lifecycle: the lifecycle of the reported tasks; that of the service if omitted.
         clock: returns the present time, timezone-aware.
@@ -101,8 +101,8 @@ class Webhooks:
         ValueError: the service declares no webhooks; its binding has parameters that are not filled in, without which
             its lifecycle is not that of a client (`HttpBinding.with_parameters`); `lifecycle` has a command for which
             the service has no call, or is of another scope than the binding; `on_session` is given for a service whose
-            deliveries all name a task; there is no secret, or one is empty,
-            cannot be encoded in UTF-8, or is not base64 although the service's are; or the time of `clock` has no zone.
+            deliveries all name a task; there is no secret, or one is empty, cannot be encoded in UTF-8, is not base64
+            although the service's are, or is a token that no header can carry; or the time of `clock` has no zone.
         TypeError: a secret is not a string, or another argument has the wrong type.
     """
 

@@ -1,4 +1,4 @@
-"""Signatures of deliveries: `verify` a received one, `sign` one to be sent.
+"""Signatures and tokens of deliveries: `verify` a received one, `sign` one to be sent.
 
 No secret is in a message, a repr or a variable of a traceback's frames, and the time of a comparison reveals no match.
 """
@@ -9,13 +9,17 @@ import base64
 import binascii
 import hmac
 import re
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
+from pydantic import SecretStr
+
 from lifecycle_adapters.argument_checks import described, require, require_aware
-from lifecycle_adapters.http.webhook_binding import PLACES, SignatureScheme
+from lifecycle_adapters.http.authentication import is_header_value
+from lifecycle_adapters.http.webhook_binding import PLACES, Scheme, SignatureScheme, TokenScheme
 from lifecycle_adapters.webhooks.deliveries import canonical, document_in
 from lifecycle_adapters.webhooks.webhook_errors import BadSignature, BodyTooLarge, StaleTimestamp
 
@@ -28,18 +32,18 @@ Secret = str | Sequence[str]
 def verify(
     body: bytes,
     headers: Mapping[str, str],
-    scheme: SignatureScheme,
+    scheme: Scheme,
     *,
     secret: Secret,
     now: datetime,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> datetime | None:
-    """Verify a delivery's signature and return the time at which it was sent (UTC), None if the scheme signs none.
+    """Verify a delivery's signature or token; return the time at which it was sent (UTC), None if none is signed.
 
     Args:
         body: the unchanged body.
         headers: the request's headers, with names in any case.
-        scheme: the service's signature scheme.
+        scheme: the service's scheme.
         secret: one secret or several; the signature must match any of them.
         now: the present time, timezone-aware.
         max_body_bytes: the largest accepted body.
@@ -47,8 +51,9 @@ def verify(
         BodyTooLarge: the body is larger than `max_body_bytes`.
         StaleTimestamp: the time stamp differs from `now` by more than the scheme's tolerance.
         BadBody: canonical JSON is signed, and the body is not a JSON object in UTF-8.
-        BadSignature: a header is missing or malformed, or no secret gives this signature.
-        ValueError: there is no secret, or one is empty, cannot be encoded in UTF-8, or is not base64 after the prefix.
+        BadSignature: a header is missing or malformed, or no secret gives this signature or is this token.
+        ValueError: there is no secret, or one is empty, cannot be encoded in UTF-8, is not base64 after the prefix, or
+            is a token that no header can carry.
         TypeError: an argument has a wrong type. Headers may be of any class with `items`, as frameworks have them.
     """
     made = signers(secret, scheme)
@@ -72,7 +77,7 @@ class SignedFacts:
 def verified(
     body: bytes,
     headers: Mapping[str, str],
-    scheme: SignatureScheme,
+    scheme: Scheme,
     *,
     signers: Sequence[hmac.HMAC],
     now: datetime,
@@ -81,6 +86,9 @@ def verified(
     """Verify a signature like `verify`, with a signer for each secret; return what is signed beside the body."""
     if len(body) > max_body_bytes:
         raise BodyTooLarge(max_body_bytes)
+    if isinstance(scheme, TokenScheme):
+        _verify_token(headers, scheme, signers)
+        return SignedFacts(None, None)
     timestamp = _timestamp(headers, scheme)
     if timestamp:
         age_s = now.timestamp() - int(timestamp)
@@ -97,32 +105,47 @@ def verified(
     return SignedFacts(datetime.fromtimestamp(int(timestamp), UTC) if timestamp else None, delivery_id or None)
 
 
+def _verify_token(headers: Mapping[str, str], scheme: TokenScheme, signers: Sequence[hmac.HMAC]) -> None:
+    """Compare digests of the token and of the secrets, whose time reveals nothing. Raises BadSignature."""
+    given, prefix = _header(headers, scheme.token_header), scheme.token_prefix
+    if given[: len(prefix)].casefold() != prefix.casefold():
+        raise BadSignature(f"the token in {scheme.token_header} is missing or malformed")
+    token = _kept_token(given[len(prefix) :].strip(" ").encode("utf-8", "surrogatepass")).digest()
+    if not sum(hmac.compare_digest(token, each.digest()) for each in signers):
+        raise BadSignature(f"no secret is the token in {scheme.token_header}")
+
+
 def sign(
-    body: bytes, scheme: SignatureScheme, *, secret: str, sent_at: datetime, delivery_id: str | None = None
+    body: bytes, scheme: Scheme, *, secret: str, sent_at: datetime, delivery_id: str | None = None
 ) -> dict[str, str]:
-    """Return the headers for a body, as the service sends them: the signature, and the signed time and id.
+    """Return the headers for a body, as the service sends them: the token, or the signature and the signed time and id.
 
     Args:
         body: the body as it will be sent.
-        scheme: how the service signs.
+        scheme: the service's scheme.
         secret: the secret.
         sent_at: the time of sending, timezone-aware; ignored if the scheme signs none.
         delivery_id: the id of the delivery, if the scheme signs one: 1 to 256 characters of printable ASCII without
             space and dot.
     Raises:
         BadBody: canonical JSON is signed, and the body is not a JSON object in UTF-8.
-        ValueError: the secret is empty, cannot be encoded in UTF-8, or is not base64 after the prefix; `sent_at` has no
-            time zone; or the id is malformed, or missing, or given and not signed.
-        TypeError: the secret is not a string, `body` is not bytes, `sent_at` is not a datetime, or `scheme` is not a
-            SignatureScheme.
+        ValueError: the secret is empty, cannot be encoded in UTF-8, is not base64 after the prefix, or is a token that
+            no header can carry; `sent_at` has no time zone; or the id is malformed, or missing, or given and not
+            signed.
+        TypeError: the secret is not a string, `body` is not bytes, `sent_at` is not a datetime, or `scheme` is neither
+            a SignatureScheme nor a TokenScheme.
     """
     made = signers(secret, scheme, several=False)
+    token = _sealed(secret)
     del secret  # a traceback shows the variables of its frames
     (signer,) = required(made)
     require(body, bytes, "body must be bytes, as it will be sent")
     require_aware(sent_at, "sent_at")
-    if (delivery_id is None) is (scheme.id_header is not None):
-        raise ValueError(f"delivery_id must be {'given' if scheme.id_header else 'left out'}: the scheme decides it")
+    id_header = None if isinstance(scheme, TokenScheme) else scheme.id_header
+    if (delivery_id is None) is (id_header is not None):
+        raise ValueError(f"delivery_id must be {'given' if id_header else 'left out'}: the scheme decides it")
+    if isinstance(scheme, TokenScheme):
+        return {scheme.token_header: scheme.token_prefix + token.get_secret_value()}
     if delivery_id is not None and not _ID.fullmatch(delivery_id):
         raise ValueError("delivery_id must be 1 to 256 printable ASCII characters but space and dot")
     timestamp = str(int(sent_at.timestamp()))
@@ -207,19 +230,24 @@ def signers(secret: object, scheme: object, *, several: bool = True) -> list[hma
 
     An error is returned for `required` to raise: raised here, its traceback would hold the secret in a variable.
     """
-    if not isinstance(scheme, SignatureScheme):
-        return TypeError(f"scheme must be a SignatureScheme, such as GITHUB, not {type(scheme).__name__}")
+    if not isinstance(scheme, Scheme):
+        what = "a SignatureScheme, such as GITHUB, or a TokenScheme"
+        return TypeError(f"scheme must be {what}, not {type(scheme).__name__}")
     if not several and not isinstance(secret, str):
         return _not_a_secret(secret, "a string")
-    secrets: object = [secret] if isinstance(secret, str) else secret
-    if not isinstance(secrets, Sequence) or isinstance(secrets, bytes | bytearray | memoryview):
+    every: object = [secret] if isinstance(secret, str) else secret
+    if not isinstance(every, Sequence) or isinstance(every, bytes | bytearray | memoryview):
         return _not_a_secret(secret)
-    given = list(cast("Sequence[object]", secrets))
+    given = list(cast("Sequence[object]", every))
     texts = [each for each in given if isinstance(each, str)]
     if len(texts) < len(given):
         return _not_a_secret(next(each for each in given if not isinstance(each, str)))
     if not all(texts) or not texts:
         return ValueError("a webhook's secret must be a string that is not empty, or a list of such strings")
+    if isinstance(scheme, TokenScheme):
+        if not all(map(is_header_value, texts)):
+            return ValueError("a webhook's token must be printable ASCII without spaces around it")
+        return [_kept_token(each.encode()) for each in texts]
     try:
         keys = [_key(each, scheme.secret_prefix) for each in texts]
     except UnicodeEncodeError:
@@ -229,6 +257,19 @@ def signers(secret: object, scheme: object, *, several: bool = True) -> list[hma
     if not all(keys):
         return ValueError("a webhook's secret must not be empty after its prefix")
     return [hmac.new(key, digestmod=scheme.algorithm) for key in keys]
+
+
+def _sealed(secret: object) -> SecretStr:
+    """Return a secret that a traceback does not show; an empty one for what is no secret."""
+    return SecretStr(secret if isinstance(secret, str) else "")
+
+
+def _kept_token(token: bytes) -> hmac.HMAC:
+    """Return a digest that equal tokens have in this process, and from which nobody learns the token."""
+    return hmac.new(_TOKENS_KEY, token, digestmod="sha256")
+
+
+_TOKENS_KEY = secrets.token_bytes(32)
 
 
 def _key(secret: str, prefix: str | None) -> bytes:

@@ -1,0 +1,28 @@
+"""The updates that A2A agents push, by webhooks and in streams: which status of which task they report.
+
+Source: A2A specification 1.0, 3.2.3 (Stream Response) and 4.3.3 (Push Notification Payload), and
+specification/a2a.proto: an update is a task, a status, an artifact or a message; the first two have a status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from lifecycle_adapters.http.responses import value_at
+from lifecycle_adapters.http.webhook_binding import StatusUpdate
+
+
+def update_in(document: Mapping[str, Any]) -> StatusUpdate | None:
+    """Return the status that a Stream Response reports, None for an artifact or a message.
+
+    Raises ValueError or TypeError: its time is not a date and time.
+    """
+    for kind, id_field in (("task", "id"), ("statusUpdate", "taskId")):
+        if kind in document:
+            update = document[kind]
+            at = value_at(update, "status.timestamp")
+            since = None if at is None else datetime.fromisoformat(at)
+            return StatusUpdate(value_at(update, id_field), value_at(update, "status.state"), since)
+    return None
