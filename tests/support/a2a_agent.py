@@ -1,7 +1,9 @@
 """An agent made with the official A2A SDK, to be run as a process: `python -m tests.support.a2a_agent PORT`.
 
+It speaks HTTP and JSON, and JSON-RPC at /rpc.
 The text of a message says what the agent does: "ask" makes it ask back once, "long" makes it work until it is
-canceled. The SDK is imported by name: only `make test-all` installs it, and its types are generated.
+canceled, "deaf" makes it complete when it is asked to cancel. The SDK is imported by name: only `make test-all`
+installs it, and its types are generated.
 """
 
 from __future__ import annotations
@@ -19,11 +21,15 @@ A2A: Any = import_module("a2a.types.a2a_pb2")
 SERVER: Any = import_module("a2a.server.agent_execution")
 HANDLERS: Any = import_module("a2a.server.request_handlers")
 TASKS: Any = import_module("a2a.server.tasks")
-ROUTES: Any = import_module("a2a.server.routes.rest_routes")
+REST: Any = import_module("a2a.server.routes.rest_routes")
+JSONRPC: Any = import_module("a2a.server.routes.jsonrpc_routes")
 
 
 class Work:
     """What the agent does; the SDK's base class is added below, because nothing is known of its type."""
+
+    def __init__(self) -> None:
+        self.deaf: set[str] = set()
 
     async def execute(self, context: Any, events: Any) -> None:
         update = TASKS.TaskUpdater(events, context.task_id, context.context_id)
@@ -35,13 +41,16 @@ class Work:
         if "ask" in text:
             await update.requires_input()
             return
-        if "long" in text:
+        if "deaf" in text:
+            self.deaf.add(context.task_id)
+        if "deaf" in text or "long" in text:
             await asyncio.Event().wait()
         await update.add_artifact([A2A.Part(text="done")])
         await update.complete()
 
     async def cancel(self, context: Any, events: Any) -> None:
-        await TASKS.TaskUpdater(events, context.task_id, context.context_id).cancel()
+        update = TASKS.TaskUpdater(events, context.task_id, context.context_id)
+        await (update.complete() if context.task_id in self.deaf else update.cancel())
 
 
 def main(port: int) -> None:
@@ -65,7 +74,8 @@ def main(port: int) -> None:
     handler = HANDLERS.DefaultRequestHandler(
         agent, TASKS.InMemoryTaskStore(), card, push_config_store=configs, push_sender=sender
     )
-    uvicorn.run(Starlette(routes=ROUTES.create_rest_routes(handler)), port=port, log_level="warning")
+    routes = [*REST.create_rest_routes(handler), *JSONRPC.create_jsonrpc_routes(handler, "/rpc")]
+    uvicorn.run(Starlette(routes=routes), port=port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def declared_calls(lifecycle: Lifecycle[Any, Any], binding: HttpBinding[Any, Any
             path=binding.base_path + call.path,
             query=_query(binding, role, call),
             body=_body(binding, role, call),
-            fields=tuple(dict.fromkeys(each for each in _fields(lifecycle, binding, role, call) if each is not None)),
+            fields=tuple(dict.fromkeys(_placed_fields(lifecycle, binding, role, call))),
             item_fields=tuple(filter(None, (binding.id_field, binding.created_field))) if role is Role.LIST else (),
         )
 
@@ -82,9 +82,13 @@ def leaves(value: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 
 def _query(binding: HttpBinding[Any, Any], role: Role, call: Call) -> dict[str, Any]:
     query = {name: _known(value) for name, value in call.query.items()}
-    if role is Role.LIST and binding.listing is not None and binding.listing.page_parameter is not None:
-        query[binding.listing.page_parameter] = UNKNOWN
-    return query
+    return query | (dict.fromkeys(_page(binding, role), UNKNOWN) if call.body is None else {})
+
+
+def _page(binding: HttpBinding[Any, Any], role: Role) -> tuple[str, ...]:
+    """Return the parameter that names a page, if the call is the list and has one."""
+    listing = binding.listing if role is Role.LIST else None
+    return () if listing is None or listing.page_parameter is None else (listing.page_parameter,)
 
 
 def _body(binding: HttpBinding[Any, Any], role: Role, call: Call) -> dict[str, Any] | None:
@@ -92,16 +96,27 @@ def _body(binding: HttpBinding[Any, Any], role: Role, call: Call) -> dict[str, A
         return None
     body: dict[str, Any] = _known(dict(call.body))
     task = [binding.task_field] if role is Role.CREATE and binding.task_field is not None else []
-    for name in (*call.required_fields, *task):
+    for name in (*call.required_fields, *task, *_page(binding, role)):
         body = placed(body, f"{call.fields_path}.{name}" if call.fields_path else name, UNKNOWN)
     return body
+
+
+def _placed_fields(
+    lifecycle: Lifecycle[Any, Any], binding: HttpBinding[Any, Any], role: Role, call: Call
+) -> Iterator[str]:
+    """Yield the fields of a response that the binding reads, as paths from its top."""
+    envelope = binding.envelope
+    for each in _fields(lifecycle, binding, role, call):
+        if each is not None:
+            yield each if envelope is None else f"{envelope.result_field}.{each}".removesuffix(".")
+    if binding.error_field is not None:
+        yield binding.error_field
 
 
 def _fields(
     lifecycle: Lifecycle[Any, Any], binding: HttpBinding[Any, Any], role: Role, call: Call
 ) -> Iterator[str | None]:
     yield call.status_field
-    yield binding.error_field
     match role:
         case Role.CREATE:
             yield None if call.id_header is not None else call.id_field or binding.id_field

@@ -11,6 +11,7 @@ from math import inf
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
@@ -205,7 +206,8 @@ class _ServiceApp(FastAPI):
         self.mount(PREFIX, control_app(control))
         # before the emulator's own pages: a service may have the same paths
         routes.extend(narrow_first(route for each in services for route in each.routes()))
-        self.add_api_route("/", self._index, include_in_schema=False)
+        if not any(isinstance(route, APIRoute) and route.path == "/" for route in routes):
+            self.add_api_route("/", self._index, include_in_schema=False)
         routes.extend(own_pages)
         self.add_exception_handler(405, not_allowed)
 

@@ -18,7 +18,7 @@ from lifecycle.errors import UnknownName
 from lifecycle_adapters.emulator.routing import segment
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES, texts_in
+from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES, REQUEST_ID, texts_in
 
 SESSION = "session"
 """The name of the call that reads a session without a lifecycle, and the beginning of those of its other calls."""
@@ -136,6 +136,11 @@ class Calls:
         bindings = self.bindings if api is None else [self.binding(api)]
         return list(dict.fromkeys(str(command) for binding in bindings for command in binding.commands))
 
+    def names(self, api: str | None = None) -> list[str]:
+        """Return the names of the calls of all APIs without duplicates, or those of one API. Raises UnknownName."""
+        bindings = self.bindings if api is None else [self.binding(api)]
+        return list(dict.fromkeys(name for binding in bindings for name in named_calls(binding)))
+
     def methods(self, api: str | None = None) -> list[str]:
         """Return the HTTP methods of the calls of all APIs, in capitals and sorted, or those of one API."""
         return sorted(method for method, calls in self._known.items() if any(api in (None, call.api) for call in calls))
@@ -226,6 +231,8 @@ def _fits(template: Any, given: Any, ids: set[str]) -> bool:
             at = _pattern(template, _ANY).fullmatch(given)
             ids.update(() if at is None else at.groupdict().values())
             return at is not None
+        case str(), int():
+            return template == REQUEST_ID and type(given) is int  # JSON-RPC numbers its requests, too
         case {**fields}, {**has}:
             return all(name in has and _fits(item, has[name], ids) for name, item in fields.items())
         case [*items], [*values]:

@@ -239,7 +239,7 @@ class Control:
         """Arm a fault for the next matching calls, and return it; `fields` are the other fields of `CallFault`.
 
         Raises:
-            UnknownName: there is no such kind, API, command or method.
+            UnknownName: there is no such kind, API, call, command or method.
             ValueError: a field is invalid.
         """
         fault = _model_of(CallFault, {"kind": fault_kind(FaultKind, kind), **fields})

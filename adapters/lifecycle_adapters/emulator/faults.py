@@ -110,10 +110,11 @@ class CallFault(BaseModel):
     """A fault and its filter: it matches the calls that agree with every given field.
 
     `path` is a regular expression (without look-around and back-references) that is searched in the path, `method`
-    a method of the API's calls, `command` the name of a command of its lifecycle, `task` the id of a task, which may
-    be created later. `times` is the number of calls to inject it into. `seconds` applies to the two delays.
-    `status_code`, `headers` (such as Retry-After, but none that delimits the response) and `body` apply to `status`
-    and `fail_after`. A body that is a string is sent unchanged, any other as JSON; without a body, a `detail` states
+    a method of the API's calls, `call` the name of a call (create, status, details, list, or another one of the
+    call log), `command` the name of a command of its lifecycle, `task` the id of a task, which may be created
+    later. `times` is the number of calls to inject it into. `seconds` applies to the two delays. `status_code`,
+    `headers` (such as Retry-After, but none that delimits the response) and `body` apply to `status` and
+    `fail_after`. A body that is a string is sent unchanged, any other as JSON; without a body, a `detail` states
     that a control call injected the fault.
     """
 
@@ -123,6 +124,7 @@ class CallFault(BaseModel):
     api: str | None = None
     method: str | None = None
     path: Pattern | None = None
+    call: str | None = None
     command: str | None = None
     task: str | None = None
     times: Annotated[int, Field(ge=1), WHOLE] = 1
@@ -137,13 +139,15 @@ class CallFault(BaseModel):
             self.api in (None, call.api)
             and (self.method is None or self.method.upper() == call.method)
             and (self.path is None or _searcher(self.path).isinstance_python(call.path))
+            and self.call in (None, call.call)
             and self.command in (None, call.command)
             and self.task in (None, call.task)
         )
 
 
 def require_call(calls: Calls, fault: CallFault) -> None:
-    """Raise UnknownName if a fault can match none of the calls, because an API, a command or a method is unknown."""
+    """Raise UnknownName if a fault can match none of the calls, as an API, a call, a command or a method is unknown."""
+    require_known("call", fault.call, calls.names(fault.api), fault.api)
     require_known("command", fault.command, calls.commands(fault.api), fault.api)
     require_known("method", fault.method and fault.method.upper(), calls.methods(fault.api), fault.api)
 

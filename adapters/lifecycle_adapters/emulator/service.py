@@ -6,6 +6,7 @@ call does to a task is a step of the task store; the call's entry in the log is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from inspect import Parameter, Signature
@@ -43,8 +44,15 @@ from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_docu
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import ETAG, ID, ID_WITH_SLASHES, IDEMPOTENCY_KEY, parameters_of
-from lifecycle_adapters.http.responses import value_at
+from lifecycle_adapters.http.requests import (
+    ETAG,
+    ID,
+    ID_WITH_SLASHES,
+    IDEMPOTENCY_KEY,
+    PLACEHOLDER,
+    parameters_of,
+)
+from lifecycle_adapters.http.responses import placed, value_at
 
 NOT_AUTHENTICATED = "Not authenticated"
 
@@ -247,14 +255,34 @@ class Service:
                 return self._no_key
             try:
                 await require_document(request, needs_json=needs_json)
-                return await handler(request)
+                response = await handler(request)
             except TaskNotFound:
-                return self._error(self.profile.not_found, 404)
+                response = self._error(self.profile.not_found, 404)
             except RequestValidationError as error:
-                found = cast("Sequence[Mapping[str, Any]]", error.errors())
-                return JSONResponse({"detail": [self.profile.shown_error(each) for each in found]}, 422)
+                response = self._invalid_request(cast("Sequence[Mapping[str, Any]]", error.errors()))
+            return self._enclosed(response, request.scope.get(RECEIVED))
 
         return guarded
+
+    def _invalid_request(self, errors: Sequence[Mapping[str, Any]]) -> Response:
+        if self.binding.envelope is None:
+            return JSONResponse({"detail": [self.profile.shown_error(each) for each in errors]}, 422)
+        codes = {"json_invalid": 400, _NO_CALL: 405}
+        text = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in errors)
+        return self._error(text, codes.get(str(errors[0]["type"]), 422))
+
+    def _enclosed(self, response: Response, received: ReceivedCall | None) -> Response:
+        """Return the response to a call, with the binding's envelope around its document."""
+        envelope = self.binding.envelope
+        if envelope is None or not response.body or response.status_code >= 400:
+            return response
+        document: Any = json.loads(bytes(response.body))
+        if not value_at(document, self.binding.error_field):
+            document = placed({}, envelope.result_field, document)
+        fields = _fields_of(None if received is None else received.body) | _constants(self.binding.create.body)
+        repeated = {name: fields.get(name) for name in envelope.repeated_fields}
+        headers = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return JSONResponse({**repeated, **document}, response.status_code, headers)
 
     def _has_valid_key(self, headers: Headers) -> bool:
         authentication = self.binding.authentication
@@ -276,23 +304,30 @@ class Service:
         if identity.call not in _READS or not self._has_valid_key(headers):
             return None
         task = self._look_up(received, str(identity.task_id))
-        return None if task is None else self._shown(identity.call, task)
+        return None if task is None else self._enclosed(self._shown(identity.call, task), received)
 
     async def _respond(self, request: Request, **given: Any) -> Response:
         """Return the response to any call of the binding; FastAPI has validated `given`."""
         received = cast("ReceivedCall", request.scope[RECEIVED])
         name = received.identity.call
         if name is None:
-            raise _invalid("body", f"{self.binding.name} has no call with such a query or body")
+            has_method = self.binding.envelope is None or self._has_method_of(received.body)
+            what = f"{self.binding.name} has no call with such a query or body"
+            raise _invalid("body", what, kind="value_error" if has_method else _NO_CALL)
         if name in ("create", "list") and (refusal := self._missing(received.identity.parameters)) is not None:
             return JSONResponse(refusal.document, refusal.status_code)
         if name == "list":
-            return self._list(received.identity.parameters, request.query_params, given)
+            return self._list(received, request.query_params, given)
         if name in _READS:
             return self._shown(name, self._find(received))
         if name != "create" and name not in self.binding.commands:
             return self._further(received, name, given)
         return self._once(received, name, given.get("body"), request.headers)
+
+    def _has_method_of(self, body: Any) -> bool:
+        """Return whether a body has what is fixed at the top of a call's body, such as the method of JSON-RPC."""
+        sent = _fields_of(body).items()
+        return any(_constants(call.body).items() <= sent for call in self._calls.values())
 
     def _once(self, received: ReceivedCall, name: str, body: Any, headers: Headers) -> Response:
         """Return the response to a create or a command, which is carried out once for each idempotency key."""
@@ -401,15 +436,19 @@ class Service:
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())
 
-    def _list(self, parameters: Mapping[str, str], query: Mapping[str, str], given: Mapping[str, Any]) -> Response:
+    def _list(self, received: ReceivedCall, query: Mapping[str, str], given: Mapping[str, Any]) -> Response:
+        parameters, call = received.identity.parameters, self._calls["list"]
+        if call.body is not None:
+            given = self._fields(call, received.body)
+            query = {name: str(value) for name, value in given.items()}
         tasks = [task for task in self._store.tasks(self.binding.name) if task.is_at(parameters)]
         clock = self._store.clock
-        if self.profile.listed is not None:
-            return JSONResponse(self.profile.listed(tasks, clock, **given))
         try:
+            if self.profile.listed is not None:
+                return JSONResponse(self.profile.listed(tasks, clock, **given))
             return JSONResponse(self._documents.page(tasks, clock, query, self.profile.page_size, parameters))
         except ValueError as error:
-            raise _invalid("query", str(error)) from error
+            raise _invalid("query" if call.body is None else "body", str(error)) from error
 
     def _command(self, received: ReceivedCall, command: str, body: Any, headers: Headers) -> Response:
         call, entry, clock = self._calls[command], received.entry, self._store.clock
@@ -540,6 +579,7 @@ class Reads:
 
 
 _READS = ("status", "details")
+_NO_CALL = "no_call"  # the type of the error of a body that is none of the calls
 
 
 def _constant(document: Any) -> Callable[..., Awaitable[Response]]:
@@ -547,6 +587,16 @@ def _constant(document: Any) -> Callable[..., Awaitable[Response]]:
         return JSONResponse(document)
 
     return respond
+
+
+def _fields_of(body: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+
+
+def _constants(template: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the texts at the top of a call's body that no request changes."""
+    texts = {name: text for name, text in (template or {}).items() if isinstance(text, str)}
+    return {name: text for name, text in texts.items() if not PLACEHOLDER.search(text)}
 
 
 def _body_schema(call: Call) -> dict[str, Any]:

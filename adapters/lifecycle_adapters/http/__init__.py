@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle_adapters.http.authentication import Authentication, KeyVariable
 from lifecycle_adapters.http.binding import HttpBinding, Proof, SessionCalls
 from lifecycle_adapters.http.call import Call, ListCall
+from lifecycle_adapters.http.envelope import Envelope
 from lifecycle_adapters.http.http_errors import (
     ClientUnusable,
     DetailsTimedOut,
@@ -68,6 +69,7 @@ __all__ = [
     "Client",
     "ClientUnusable",
     "DetailsTimedOut",
+    "Envelope",
     "FieldError",
     "Forbidden",
     "HttpBinding",

@@ -47,6 +47,7 @@ from lifecycle_adapters.http.declared import (
     parsed_as,
     wrong_path,
 )
+from lifecycle_adapters.http.envelope import Envelope
 from lifecycle_adapters.http.requests import Request, filled_text, parameters_of, quoted_id
 from lifecycle_adapters.http.response_meaning import meaning_of
 from lifecycle_adapters.http.responses import id_in, placed, value_at
@@ -164,6 +165,8 @@ class HttpBinding(Declared, Generic[S, E]):
             a task that is over.
         id_field: where a task has its id.
         output_field, cost_field: where the details have the task's output and its cost; None if they have none.
+        envelope: the object around each result, as JSON-RPC has; the paths of all other fields but `error_field` begin
+            in the result. None if there is none.
         error_field: where a 2xx response has an error, such as "error" of JSON-RPC. An error is a refusal unless
             `error_codes` says otherwise; null, false, 0, "", {} and [] are no errors. If the response to a create has
             an error and the id of a task, nobody knows what the create did.
@@ -238,6 +241,9 @@ class HttpBinding(Declared, Generic[S, E]):
     id_field: FieldPath = "id"
     output_field: OptionalPath = None
     cost_field: OptionalPath = None
+    envelope: Annotated[
+        Envelope | None, Field(description="an Envelope, such as Envelope(result_field='result'), or None")
+    ] = None
     error_field: OptionalPath = None
     error_codes: Annotated[
         Mapping[Code, Code],

@@ -297,7 +297,7 @@ class Call(Declared):
         values = {ID: task_id, ETAG: etag or ""}
         if self.has_idempotency_key():
             values[IDEMPOTENCY_KEY] = idempotency_key or str(uuid4())
-        if REQUEST_ID in _placeholders(self):
+        if self.has_request_id():
             values[REQUEST_ID] = str(uuid4())
         query = {name: filled_text(value, values) for name, value in self.query.items()}
         headers = {name: filled_text(value, values) for name, value in self.headers.items()}
@@ -329,6 +329,10 @@ class Call(Declared):
             place = place.setdefault(name, {})
         place.update(fields)
         return cast("dict[str, Any]", body)
+
+    def has_request_id(self) -> bool:
+        """Return whether a header or the body has an id that is new in each request."""
+        return REQUEST_ID in _placeholders(self)
 
     def names_a_task(self) -> bool:
         """Return whether the path, the query, a header or the body has the task's id."""
@@ -407,7 +411,8 @@ class ListCall(Declared):
     """The call that lists tasks, and the way to its next pages.
 
     `items_field` is the field of the response that holds the tasks, "" if the whole response is their list.
-    `page_parameter` is the query parameter that names a page: its number, counted from 1, or with other `pages` the
+    If the call has a body, the parameters of the list are the caller's fields in it, otherwise those of the query.
+    `page_parameter` is the parameter that names a page: its number, counted from 1, or with other `pages` the
     number of tasks before it ("offsets"), the value of `next_field` on the page before ("cursors"), or the id of the
     last task there ("last_ids"). With "urls", `next_field` holds the URL of the next page, of which the query is
     used; it must be one of the same call. With "one" there is one page. `more_field` is the field that holds `false` on
@@ -422,7 +427,7 @@ class ListCall(Declared):
     items_field: FieldPath
     pages: Annotated[Pages, Field(description=f"one of {', '.join(map(repr, get_args(Pages)))}")] = "numbers"
     page_parameter: Annotated[
-        StrictText | None, Field(description="the name of a query parameter, as text such as 'page', or None")
+        StrictText | None, Field(description="the name of a parameter, as text such as 'page', or None")
     ] = None
     next_field: OptionalPath = None
     more_field: OptionalPath = None
@@ -439,8 +444,11 @@ class ListCall(Declared):
             yield ("page_parameter",), f"must be printable text such as 'page', not {self.page_parameter!r}"
         if self.more_field is not None and not self.items_field:
             yield ("more_field",), "must be left out: the whole response is the list"
-        if self.page_parameter in self.call.query:
-            yield ("call", "query"), f"sets {self.page_parameter!r}, which names the page: leave it out"
+        part, taken = ("query", self.call.query) if self.call.body is None else ("body", self.call.own_fields())
+        if self.page_parameter in taken:
+            yield ("call", part), f"sets {self.page_parameter!r}, which names the page: leave it out"
+        if self.pages == "urls" and self.call.body is not None:
+            yield ("pages",), "must be others than 'urls': a URL has no body, and this call has one"
         if self.call.status_field is not None:
             yield ("call", "status_field"), "a list has no status of its own: leave it out"
         yield from wrong_read(("call",), self.call)

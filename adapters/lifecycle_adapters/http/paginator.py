@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit
 from uuid import UUID
 
@@ -18,12 +18,14 @@ from lifecycle_adapters.http.call import ListCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, interpret, read
 from lifecycle_adapters.http.redaction import HIDDEN
+from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.responses import id_in, value_at
 from lifecycle_adapters.http.timing import Pacer, Timing
 
 QueryValue = str | int | UUID | Sequence[str | int | UUID]
-"""The value of a parameter of a query: a text, an integer, a boolean, a UUID; or a list of these."""
-Query = dict[str, str | tuple[str, ...]]
+"""The value of a parameter of a list: a text, an integer, a boolean, a UUID; or a list of these."""
+Value = str | int | tuple[str | int, ...]
+Parameters = dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,13 @@ class Paginator:
     Args:
         binding: the service.
         lifecycle: what says which states the listed statuses are.
-        query: parameters of the query.
+        query: the parameters of the list, in its query or its body.
         listing: the list; the binding's list of tasks if omitted.
         task_id: the task that the list is about, if it is about one.
     Raises:
-        TypeError: a value of the query is not a `QueryValue`.
+        TypeError: a parameter is not a `QueryValue`.
         ValueError: the service has no list; or no request can carry the query: it is too long, or not UTF-8; or the
-            first page is not a number, and pages have numbers.
+            first page is not a number, and pages have numbers; or the call sets a parameter itself in its body.
     """
 
     def __init__(
@@ -65,8 +67,7 @@ class Paginator:
         self._base_url = base_url
         self._binding = binding
         self._lifecycle = lifecycle
-        self._query = _sendable(query)
-        self._turned: set[frozenset[tuple[str, str | tuple[str, ...]]]] = set()
+        self._turned: set[frozenset[tuple[str, Value]]] = set()
         self._seen: set[str] = set()
         self._empty_pages = 0
         self._number = 0
@@ -75,22 +76,33 @@ class Paginator:
         if listing is None:
             raise ValueError(f"{binding.name} has no list of tasks: its binding declares no `listing`")
         self._listing = listing
-        self._template = listing.call.request(binding.base_path, task_id=task_id)
+        self._task_id = task_id
+        self._parameters = _sendable(query, in_body=listing.call.body is not None)
+        self._request()  # it raises ValueError if no request can carry the parameters
         if self._listing.pages in ("numbers", "offsets"):
             first = 1 if self._listing.pages == "numbers" else 0
-            self._number = _page_number(self._query, str(self._listing.page_parameter), first)
+            self._number = _page_number(self._parameters, str(self._listing.page_parameter), first)
+
+    def _request(self) -> Request:
+        call, base_path = self._listing.call, self._binding.base_path
+        if call.body is None:
+            template = call.request(base_path, task_id=self._task_id)
+            texts = {name: _as_texts(value) for name, value in self._parameters.items()}
+            return replace(template, query={**template.query, **texts})
+        if own := [name for name in self._parameters if name in call.own_fields()]:
+            raise ValueError(f"{call.method} {call.path} sets {own[0]!r} itself")
+        return call.request(base_path, task_id=self._task_id, fields=self._parameters)
 
     def read(self, timing: Timing) -> Procedure[list[TaskSummary]]:
         """Read the next page, and return its tasks that were on no earlier page."""
         listing = self._listing
-        template = self._template
-        request = replace(template, query={**template.query, **self._query})
 
         def perform(effect: Effect, pacer: Pacer) -> Actions[Any]:
             if isinstance(effect, Load):  # a list is not a task, and has no record
                 unknown: TaskRecord[Any, Any] = TaskRecord()
                 return unknown
-            return (yield from read(HttpCall(self._binding, listing.call, request, pacer.request_s()), pacer))
+            call = HttpCall(self._binding, listing.call, self._request(), pacer.request_s())
+            return (yield from read(call, pacer))
 
         return Procedure(interpret(ProcedureRun(self._read(), None), perform, Pacer(timing)))
 
@@ -99,7 +111,7 @@ class Paginator:
         self.is_done = False
         self._turned.clear()
         if self._last_id:
-            self._query[str(self._listing.page_parameter)] = self._last_id
+            self._parameters[str(self._listing.page_parameter)] = self._last_id
 
     def _read(self) -> Steps[list[TaskSummary]]:
         response = yield from read_with_retries()
@@ -120,11 +132,11 @@ class Paginator:
             raise self._invalid(f"{self._empty_pages} pages in a row were empty, and the last one names another one")
         else:
             self._turned.add(frozenset(following.items()))
-            self._query.update(following)
+            self._parameters.update(following)
         return new
 
-    def _following(self, document: Any, listed: list[TaskSummary], *, is_past_the_end: bool) -> Query:
-        """Return the query parameters that name the next page, none if there is none.
+    def _following(self, document: Any, listed: list[TaskSummary], *, is_past_the_end: bool) -> Parameters:
+        """Return the parameters that name the next page, none if there is none.
 
         A page before the last one may be empty if the response shows that it is not the last.
         """
@@ -132,11 +144,11 @@ class Paginator:
         has_more = value_at(document, listing.more_field)
         if has_more is False:
             return {}
-        page = ""
+        page: str | int = ""
         match listing.pages:
             case "numbers" | "offsets":
                 self._number += 1 if listing.pages == "numbers" else len(listed)
-                page = "" if is_past_the_end and has_more is None else str(self._number)
+                page = "" if is_past_the_end and has_more is None else self._number
             case "last_ids":
                 page = listed[-1].id if listed else ""
             case "cursors":
@@ -145,7 +157,7 @@ class Paginator:
                 return self._query_of_next(document, str(listing.next_field))
             case "one":
                 pass
-        return {str(listing.page_parameter): page} if page else {}
+        return {str(listing.page_parameter): page} if page != "" else {}
 
     def _cursor(self, document: Any, next_field: str) -> str:
         if not value_at(document, next_field):
@@ -155,7 +167,7 @@ class Paginator:
             raise self._invalid(f"no request can carry what {next_field!r} holds as the cursor of the next page")
         return cursor
 
-    def _query_of_next(self, document: Any, next_field: str) -> Query:
+    def _query_of_next(self, document: Any, next_field: str) -> Parameters:
         """Return the query of the next page's URL, which must be one of the same list.
 
         Its server is not asked, because it would get the key, and may be called otherwise behind a proxy. So the paths
@@ -174,10 +186,11 @@ class Paginator:
         query = parse_qs(parts.query, keep_blank_values=True)
         if parts.scheme not in ("http", "https") or _segments(parts.path) not in map(_segments, (here.path, path)):
             raise wrong
-        return _sendable(query)
+        return _sendable(query, in_body=False)
 
     def _invalid(self, what: str) -> InvalidResponse:
-        return InvalidResponse(what, method=self._template.method, path=self._template.path)
+        call = self._listing.call
+        return InvalidResponse(what, method=call.method, path=self._binding.base_path + call.path)
 
     def _listed(self, document: Any) -> list[TaskSummary]:
         items_field = self._listing.items_field
@@ -207,41 +220,50 @@ def _segments(path: str) -> list[str]:
     return [unquote(each) for each in path.split("/")]  # "/%74asks" is "/tasks", and "a%2Fb" is not "a/b"
 
 
-def _page_number(query: Query, name: str, first: int) -> int:
-    """Return the number of the first page; set it in the query if it is missing."""
-    text = query.setdefault(name, str(first))
+def _page_number(parameters: Parameters, name: str, first: int) -> int:
+    """Return the number of the first page; set it in the parameters if it is missing."""
+    given = parameters.setdefault(name, first)
+    text = str(given) if type(given) is int else given
     if not (isinstance(text, str) and text.isascii() and text.isdigit() and int(text) >= first):
         what = "the number of the page" if first else "the number of tasks before the page"
-        raise ValueError(f"{name} is {what} to begin with, such as '{first}', not {shortened(text)}")
+        raise ValueError(f"{name} is {what} to begin with, such as '{first}', not {shortened(given)}")
     return int(text)
 
 
-def _sendable(given: Mapping[str, QueryValue]) -> Query:
-    query = {name: _texts(name, value) for name, value in given.items()}
+def _sendable(given: Mapping[str, QueryValue], *, in_body: bool) -> Parameters:
+    parameters = {name: _value(name, value) for name, value in given.items()}
     try:
-        is_sendable = len(urlencode(query, doseq=True)) <= _LONGEST_QUERY
+        query = urlencode({name: _as_texts(value) for name, value in parameters.items()}, doseq=True)
+        is_sendable = in_body or len(query) <= _LONGEST_QUERY
     except UnicodeEncodeError:  # half of a surrogate pair
         is_sendable = False
     if not is_sendable:
         raise ValueError(f"a listing's query must be text of at most {_LONGEST_QUERY} characters, percent-encoded")
-    return query
+    return parameters
 
 
-def _texts(name: str, value: Any) -> str | tuple[str, ...]:
-    """Return the text of a parameter, or those of one that occurs several times."""
+def _value(name: str, value: Any) -> Value:
+    """Return the value of a parameter, or those of one that has several."""
     match value:
         case str():
             return str.__str__(value)
-        case bool():
-            return str(value).lower()
-        case int() | UUID():
+        case bool() | int():
+            return value
+        case UUID():
             return str(value)
         case [*several] if not any(isinstance(each, list | tuple) for each in several):
-            texts = tuple(str(_texts(name, each)) for each in several)
-            return texts[0] if len(texts) == 1 else texts
+            values = tuple(cast("str | int", _value(name, each)) for each in several)
+            return values[0] if len(values) == 1 else values
         case _:
             what = "a text, an integer, a boolean, a UUID, or a list of these"
             raise TypeError(f"{name} must be {what}, not {shortened(value)}")
+
+
+def _as_texts(value: Value) -> str | tuple[str, ...]:
+    """Return a value as a query carries it."""
+    if isinstance(value, tuple):
+        return tuple(str(_as_texts(each)) for each in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 _LONGEST_QUERY = 32_768  # httpx2 refuses URLs of more than 65,536 characters, and the next page's cursor is added

@@ -11,6 +11,7 @@ from lifecycle.effects import Accepted, Lost, Response, Throttled
 from lifecycle_adapters.http.authentication import is_header_value
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.declared import LONGEST_REASON
+from lifecycle_adapters.http.envelope import messages_in
 from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.responses import (
@@ -51,22 +52,13 @@ def meaning_of(
         if status_code in call.busy:
             return Throttled(error, error.retry_after_s, limits_rate=False)
         return failure_of(error, limits_rate=not _limits_tasks(binding, error))
-    try:
-        # v1 documents an empty body where its example shows `{}`.
-        document: Any = parsed(content) if content or call.status_field is not None else {}
-    except DuplicateKey as error:
-        what = f"the response has the key {error.key[:80]!r} twice in one object"
-        return Lost(InvalidResponse(what, method=request.method, path=request.path))
-    except (ValueError, RecursionError):
-        kind = headers.get("content-type", "")
-        if call.status_field is not None or request.method == "GET" or not is_plain_text(content, kind):
-            what = "the response is not JSON" + (
-                f" but {one_line(kind)}; is a proxy in between?" if "html" in kind else ""
-            )
-            return Lost(InvalidResponse(what, method=request.method, path=request.path))
-        document = {}  # no field of it is read, and a text such as "OK" means no more than its 2xx
-    document = _with_new_id(binding, document, call, headers)
+    document = _document(binding, call, request, headers, content)
+    if isinstance(document, Lost):
+        return document
     found = value_at(document, binding.error_field)
+    if binding.envelope is not None:
+        document = value_at(document, binding.envelope.result_field) or {}
+    document = _with_new_id(binding, document, call, headers)
     if found:  # null, false, 0, "", {} and [] say that there is none
         code = value_at(found, "code")
         meaning = binding.error_codes.get(code, status_code) if type(code) is int else status_code
@@ -90,6 +82,46 @@ def meaning_of(
         return Lost(InvalidResponse(what, method=request.method, path=request.path))
     etag = _etag_in(binding, document, headers)
     return Accepted(status, as_of, value_at(document, binding.output_field), document, etag)
+
+
+def _document(
+    binding: HttpBinding[Any, Any], call: Call, request: Request, headers: Mapping[str, str], content: bytes
+) -> Any:
+    """Return the JSON of a 2xx response, with its envelope; Lost if it is none, or responds to another request."""
+    try:
+        # v1 documents an empty body where its example shows `{}`.
+        document: Any = _parsed(binding, request, headers, content) if content or call.status_field is not None else {}
+    except DuplicateKey as error:
+        what = f"the response has the key {error.key[:80]!r} twice in one object"
+        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+    except (ValueError, RecursionError):
+        kind = headers.get("content-type", "")
+        if call.status_field is not None or request.method == "GET" or not is_plain_text(content, kind):
+            what = "the response is not JSON" + (
+                f" but {one_line(kind)}; is a proxy in between?" if "html" in kind else ""
+            )
+            return Lost(InvalidResponse(what, method=request.method, path=request.path))
+        document = {}  # no field of it is read, and a text such as "OK" means no more than its 2xx
+    if content and not _responds(binding, request, document):
+        what = "the response has neither a result nor an error of this request"
+        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+    return document
+
+
+def _parsed(binding: HttpBinding[Any, Any], request: Request, headers: Mapping[str, str], content: bytes) -> Any:
+    """Return the JSON of a response; of a stream of events, the message that responds, None if there is none.
+
+    Raises ValueError or RecursionError as `parsed`.
+    """
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if binding.envelope is None or kind != "text/event-stream":
+        return parsed(content)
+    return next((each for each in map(parsed, messages_in(content)) if _responds(binding, request, each)), None)
+
+
+def _responds(binding: HttpBinding[Any, Any], request: Request, document: Any) -> bool:
+    has_error = bool(value_at(document, binding.error_field))
+    return binding.envelope is None or binding.envelope.is_response(document, request.body, has_error=has_error)
 
 
 def _etag_in(binding: HttpBinding[Any, Any], document: Any, headers: Mapping[str, str]) -> str | None:

@@ -126,7 +126,8 @@ class Sender:
         key = call.binding.request_headers(api_key.get_secret_value())
         built = http.build_request(
             request.method,
-            _url(self.base_url + request.path, *request.query.items()),
+            # A service with one path, such as https://host/rpc, is that URL itself.
+            _url(self.base_url + ("" if request.path == "/" else request.path), *request.query.items()),
             params=request.query if http.params else None,  # those of the caller's client would replace the URL's
             json=request.body,
             # Some versions of the libraries for other encodings expand a few bytes to gigabytes at once.

@@ -100,7 +100,7 @@ class TaskProcedures(Generic[S, E]):
     journal: TaskJournal[S, E]
     open_session: Callable[[str], Any] | None = None
     work: WorkTracker[S, E] = field(init=False)
-    _status_request: Request = field(init=False)
+    _status_request: Request = field(init=False)  # to be repeated, unless each request has an id of its own
     _companions: dict[str, str] = field(default_factory=dict[str, str], init=False)
     _session_id: str | None = field(default=None, init=False)
 
@@ -119,6 +119,8 @@ class TaskProcedures(Generic[S, E]):
             request = None  # it is made when the task was read
         if self.binding.call(command).has_idempotency_key():
             context, request = with_a_key(context), None  # it is made when the intent is recorded
+        if self.binding.call(command).has_request_id():
+            request = None  # another attempt is another request
         if context.idempotency_key is not None:  # the key's recorded fields, to compare with, are JSON
             fields = json.loads(json.dumps(fields))
         steps = self._commands().execute(command, fields, context)
@@ -308,7 +310,7 @@ class TaskProcedures(Generic[S, E]):
                     self.work.mark_given(command, source)
             case Read(details):
                 call = self.binding.details if details else self.binding.status
-                request = self._request(call) if details else self._status_request
+                request = self._request(call) if details or call.has_request_id() else self._status_request
                 response = yield from read(self._call(call, request, pacer), pacer)
             case ReadProof(command):
                 return (yield from self._read_proof(command, pacer))

@@ -35,7 +35,7 @@ _NAMES = {400: "FAILED_PRECONDITION", 401: "UNAUTHENTICATED", 404: "NOT_FOUND"} 
 _TASK_NOT_FOUND = "TASK_NOT_FOUND"
 _NOT_CANCELABLE = "TASK_NOT_CANCELABLE"
 _UNSUPPORTED = "UNSUPPORTED_OPERATION"
-_PAGE = 50  # ListTasksRequest: "If unspecified, at most 50 tasks will be returned."
+PAGE = 50  # ListTasksRequest: "If unspecified, at most 50 tasks will be returned."
 
 
 def _error(text: str, code: int, reason: str = _TASK_NOT_FOUND) -> Any:
@@ -73,7 +73,7 @@ def _refused(_lifecycle: Lifecycle[Any, Any], task: EmulatedTask, command: str) 
     return Refusal(400, _error(f"{command} is not possible in {task.state}", 400, reason))
 
 
-def _listed(
+def listed(
     tasks: Sequence[EmulatedTask],
     clock: EmulatedClock,
     *,
@@ -197,7 +197,7 @@ PROFILE = Profile(
             query={
                 "context_id": (Annotated[str | None, Query(alias="contextId")], None),
                 "status": (Annotated[str | None, Query()], None),
-                "size": (Annotated[int, Query(alias="pageSize", ge=1, le=100)], _PAGE),
+                "size": (Annotated[int, Query(alias="pageSize", ge=1, le=100)], PAGE),
                 "after": (Annotated[str, Query(alias="pageToken")], ""),
             }),
         "create_push_config": Operation(
@@ -222,7 +222,7 @@ PROFILE = Profile(
     created=_in_a_response,
     status=_task,
     details=_task,
-    listed=_listed,
+    listed=listed,
     commanded={str(A2AEvent.ANSWER): _in_a_response},
     refused=_refused,
     error=_error,

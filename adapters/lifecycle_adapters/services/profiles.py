@@ -6,8 +6,16 @@ from collections.abc import Mapping
 
 from lifecycle.catalog import V3 as FIRST_V3
 from lifecycle_adapters.emulator.profile import Profile
-from lifecycle_adapters.services import a2a_emulation, v1_emulation, v2_emulation, v3_emulation, v4_emulation
+from lifecycle_adapters.services import (
+    a2a_emulation,
+    a2a_jsonrpc_emulation,
+    v1_emulation,
+    v2_emulation,
+    v3_emulation,
+    v4_emulation,
+)
 from lifecycle_adapters.services.a2a import A2A
+from lifecycle_adapters.services.a2a_jsonrpc import A2A_JSONRPC
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
@@ -22,6 +30,7 @@ PROFILES: Mapping[str, Profile] = {
     V4.name: v4_emulation.RUN_PROFILE,
     V4_MESSAGE.name: v4_emulation.MESSAGE_PROFILE,
     A2A.name: a2a_emulation.PROFILE,
+    A2A_JSONRPC.name: a2a_jsonrpc_emulation.PROFILE,
 }
 
 EARLIER_PROFILES: Mapping[str, Profile] = {FIRST_V3.name: v3_emulation.FIRST_PROFILE}

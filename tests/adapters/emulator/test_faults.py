@@ -186,6 +186,13 @@ def test_a_fault_can_match_one_of_several_commands_of_a_path(
     assert command(http, V3, "dispatch", session_id).status_code == 500
 
 
+def test_a_fault_can_match_one_of_the_reads(emulator: Emulator, http: httpx2.Client) -> None:
+    task_id = create(http, V2)
+    emulator.fault("status", call="details")
+    codes = [http.get(call.request(V2.base_path, task_id=task_id).path).status_code for call in (V2.status, V2.details)]
+    assert codes == [200, 500]
+
+
 def test_faults_can_be_disarmed(emulator: Emulator, http: httpx2.Client) -> None:
     emulator.fault("status", times=1000)
     assert http.get("/api/v2/tasks").status_code == 500
@@ -244,6 +251,7 @@ def test_a_body_that_no_json_can_hold_is_refused(emulator: Emulator) -> None:
         ("statis", {}, "unknown kind of fault 'statis'; did you mean 'status'?"),
         ("status", {"command": "stopp"}, "unknown command 'stopp'; did you mean 'stop'?"),
         ("status", {"api": "v3", "command": "dispach"}, "emulator, v3: unknown command .* did you mean 'dispatch'?"),
+        ("status", {"call": "detials"}, "unknown call 'detials'; did you mean 'details'?"),
         ("status", {"method": "PATHC"}, "unknown method 'PATHC'; did you mean 'PATCH'?"),
         (
             "status",
@@ -265,7 +273,8 @@ def test_a_fault_accepts_every_command_and_method_of_an_api(emulator: Emulator, 
     for command_, call in binding.commands.items():
         for api in (None, binding.name):
             emulator.fault(FaultKind.STATUS, api=api, command=command_, method=call.method.lower(), task="made later")
-    assert len(emulator.faults()) == 2 * len(binding.commands)
+        emulator.fault(FaultKind.STATUS, call=command_)
+    assert len(emulator.faults()) == 3 * len(binding.commands)
 
 
 def test_the_call_log_holds_the_injected_fault(emulator: Emulator, http: httpx2.Client) -> None:

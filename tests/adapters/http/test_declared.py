@@ -54,8 +54,8 @@ MAY_BE_NONE: dict[Any, set[str]] = {
     Call: {"body", "status_field", "fields_path", "id_field", "id_header"},
     ListCall: {"page_parameter", "next_field", "more_field"},
     HttpBinding: {"authentication", "listing", "session", "session_field", "session_calls", "events", "state_of",
-                  "error_field", "output_field", "cost_field", "created_field", "changed_field", "task_field",
-                  "etag_field", "etag_header", "key_variable", "webhooks", "retired"},
+                  "envelope", "error_field", "output_field", "cost_field", "created_field", "changed_field",
+                  "task_field", "etag_field", "etag_header", "key_variable", "webhooks", "retired"},
     SignatureScheme: {"separator", "timestamp_header", "id_header", "secret_prefix"},
     WebhookBinding: {"task_field", "status_field", "time_field", "kind_field", "session_field", "update_of"},
 }

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from lifecycle import CommandRefused, CreateUncertain, DefinitionError, Event, Lifecycle, Origin, State, Transition
-from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.emulator import Emulator, Profile
 from lifecycle_adapters.http import (
     Authentication,
     Call,
     Client,
+    Envelope,
     HttpBinding,
+    InvalidResponse,
     ListCall,
     NotFound,
     RequestRejected,
@@ -256,3 +258,143 @@ def test_template_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], sai
 def test_command_that_names_no_task_in_its_structure_is_a_finding() -> None:
     with pytest.raises(DefinitionError, match=r"commands\.stop: POST /rpc does not name its task"):
         bound(commands={"stop": rpc("tasks/stop_all")})
+
+
+# --- envelopes --------------------------------------------------------------------------------------
+
+
+def enclosed() -> HttpBinding[str, str]:
+    """The same service, whose paths begin in the result, and whose responses repeat the request's id."""
+    read = rpc("tasks/get", {"id": "{id}"}, status_field="state")
+    return bound(
+        envelope=Envelope(result_field="result", repeated_fields=("jsonrpc", "id")),
+        create=rpc("tasks/start", required_fields=("text",), status_field="state"),
+        status=read,
+        details=read,
+        listing=ListCall(call=rpc("tasks/list"), items_field="tasks", page_parameter="page"),
+        commands={"stop": rpc("tasks/stop", {"id": "{id}"}, status_field="state")},
+        id_field="task",
+        error_codes=CODES,
+    )
+
+
+def stream(*events: str) -> Reply:
+    text = "".join(f"{each}\n\n" for each in events)
+    return Reply(body=text.encode(), headers={"Content-Type": "text/event-stream; charset=utf-8"})
+
+
+RUNNING = {"task": "t7", "state": "running"}
+
+
+def test_paths_begin_in_the_result(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda seen: Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": RUNNING}))
+    assert connect(enclosed(), server.base_url).task("t7").details() == RUNNING
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"jsonrpc": "2.0", "id": "another", "result": RUNNING},
+        {"jsonrpc": "2.0", "id": None, "result": RUNNING},
+        {"jsonrpc": "2.0", "result": RUNNING},
+        {"jsonrpc": "2.0", "id": "another", "error": {"code": -32001, "message": "no such task"}},
+        {"jsonrpc": "1.0", "result": RUNNING},
+        {"jsonrpc": "2.0"},
+        [RUNNING],
+        "running",
+    ],
+)
+def test_response_to_another_request_is_invalid(connect: Connect, serve: Serve, document: Any) -> None:
+    server = serve(lambda _: Reply(body=document))
+    with pytest.raises(InvalidResponse, match="neither a result nor an error of this request"):
+        connect(enclosed(), server.base_url).task("t7").status()
+
+
+def test_error_of_a_request_that_could_not_be_read_has_no_id(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body={"jsonrpc": "2.0", "id": None, "error": {"code": -32001, "message": "no"}}))
+    with pytest.raises(NotFound, match="no"):
+        connect(enclosed(), server.base_url).task("t7").status()
+
+
+def test_response_is_found_in_a_stream_of_events(connect: Connect, serve: Serve) -> None:
+    def respond(seen: Seen) -> Reply:
+        sent = seen.json["id"]
+        return stream(
+            "id: 1\ndata:",
+            'event: message\r\ndata: {"jsonrpc": "2.0", "method": "notifications/message"}',
+            ': a comment\ndata: {"jsonrpc": "2.0", "id": "another", "result": {"task": "t7", "state": "stopped"}}',
+            'data: {"jsonrpc": "2.0", "id": "' + sent + '", "method": "elicitation/create"}',
+            'data: {"jsonrpc": "2.0",\ndata:"id": "' + sent + '", "result": {"task": "t7", "state": "running"}}',
+        )
+
+    assert connect(enclosed(), serve(respond).base_url).task("t7").status() == "running"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        'data: {"jsonrpc": "2.0", "id": "ID", "result": {"task": "t7", "state": "running"}}\n',  # cut off
+        "",
+    ],
+)
+def test_stream_without_the_response_is_invalid(connect: Connect, serve: Serve, end: str) -> None:
+    def respond(seen: Seen) -> Reply:
+        text = 'data: {"jsonrpc": "2.0", "method": "notifications/message"}\n\n' + end.replace("ID", seen.json["id"])
+        return Reply(body=text.encode(), headers={"Content-Type": "text/event-stream"})
+
+    with pytest.raises(InvalidResponse, match="neither a result nor an error of this request"):
+        connect(enclosed(), serve(respond).base_url).task("t7").status()
+
+
+def test_parameters_of_a_list_keep_their_types_in_a_body(connect: Connect, serve: Serve) -> None:
+    def respond(seen: Seen) -> Reply:
+        page = seen.json["params"]["page"]
+        tasks = [{"task": f"t{page}", "state": "running"}] if page < 3 else []
+        return Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": {"tasks": tasks}})
+
+    server = serve(respond)
+    listed = connect(enclosed(), server.base_url).list(open=True, size=1, states=["running", "stopped"])
+    assert [each.id for each in listed] == ["t1", "t2"]
+    params = [seen.json["params"] for seen in server.seen]
+    common = {"open": True, "size": 1, "states": ["running", "stopped"]}
+    assert params == [{**common, "page": page} for page in (1, 2, 3)]
+    assert len({seen.json["id"] for seen in server.seen}) == 3
+    assert {seen.query for seen in server.seen} == {""}
+
+
+def test_emulator_serves_an_envelope() -> None:
+    binding = enclosed()
+    with (
+        Emulator(binding, api_key=KEY, profiles={"rpc": Profile(page_size=2)}) as emulator,
+        Client(binding, base_url=emulator.base_url, api_key=KEY) as client,
+    ):
+        made = [client.create("a letter") for _ in range(5)]
+        assert [each.id for each in client.list()] == [each.id for each in reversed(made)]
+        assert made[0].send("stop").state == "stopped"
+        with pytest.raises(NotFound, match="Task not found"):
+            client.task("nobody").status()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"result_field": "a..b"}, "result_field: must be a field or a path"),
+        ({"repeated_fields": "id"}, "repeated_fields: must be several names"),
+    ],
+)
+def test_envelope_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        replace(Envelope(result_field="result"), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"pages": "urls", "page_parameter": None, "next_field": "next"}, "pages: must be others than 'urls'"),
+        ({"page_parameter": "depth"}, r"call\.body: sets 'depth', which names the page"),
+    ],
+)
+def test_list_by_a_body_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], said: str) -> None:
+    listing = ListCall(call=rpc("tasks/list", {"depth": 1}), items_field="tasks", page_parameter="page")
+    with pytest.raises(DefinitionError, match=said):
+        replace(listing, **changes)

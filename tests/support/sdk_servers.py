@@ -1,11 +1,11 @@
-"""The agent of a2a_agent.py in a process of its own, while a test uses it."""
+"""Servers made with official SDKs, each in a process of its own."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx2
@@ -15,10 +15,10 @@ from tests.support.pages import free_port
 
 
 @contextmanager
-def official_agent() -> Generator[str]:
-    """Run an agent made with the official SDK, and yield its base URL."""
+def served(module: str) -> Iterator[str]:
+    """Run `python -m module PORT`, and yield its base URL once it responds."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.support.a2a_agent", str(port)], cwd=ROOT)
+    process = subprocess.Popen([sys.executable, "-m", module, str(port)], cwd=ROOT)
     try:
         base_url = f"http://127.0.0.1:{port}"
         for _ in range(600):

@@ -1,0 +1,217 @@
+"""A2A over JSON-RPC: our client and emulator, the official client, and an agent made with the official SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from lifecycle import CommandUncertain, IllegalTransition, TaskEndedFirst
+from lifecycle.catalog import A2AState
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient, Client, NotFound, Timing
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.watch import Pace, Watcher
+from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
+from tests.support.sdk_servers import served
+
+PARTS = [{"text": "Book a flight"}]
+QUICK = Timing(poll_s=0.02, settle_timeout_s=0.3)
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator("a2a-jsonrpc", manual=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[Client[Any, Any]]:
+    with Client("a2a-jsonrpc", base_url=emulator.base_url, timing=QUICK) as client:
+        yield client
+
+
+def test_agent_asks_gets_its_answer_and_is_done(emulator: Emulator, client: Client[Any, Any]) -> None:
+    task = client.create(parts=PARTS, contextId="trip")
+    emulator.fire(task.id, "ask")
+    assert task.wait("settled").state == A2AState.INPUT_REQUIRED
+    assert task.answer([{"text": "Lisbon"}]).state == A2AState.WORKING
+    emulator.fire(task.id, "complete")
+    assert task.wait("settled").output == [{"artifactId": "result", "parts": [{"text": "Done"}]}]
+    with pytest.raises(IllegalTransition, match="'TASK_STATE_COMPLETED' is final"):
+        task.answer(PARTS)
+
+    bodies = [call.body for call in emulator.calls()]
+    assert len({body["id"] for body in bodies}) == len(bodies), "each request has an id of its own"
+    assert {call.path for call in emulator.calls()} == {"/"}
+    first, second = (body["params"]["message"] for body in bodies if body["method"] == "SendMessage")
+    assert (first["contextId"], second["taskId"]) == ("trip", task.id)
+    assert first["messageId"] != second["messageId"]
+
+
+def test_repeated_cancel_is_another_request(emulator: Emulator, client: Client[Any, Any]) -> None:
+    task = client.create(parts=PARTS)
+    emulator.fault("drop_before", command="cancel")
+    assert task.cancel().state == A2AState.CANCELED
+    ids = [call.body["id"] for call in emulator.calls() if call.command == "cancel"]
+    assert len(set(ids)) == len(ids) == 2
+
+
+def test_lost_answer_stays_uncertain_and_is_never_sent_again(emulator: Emulator, client: Client[Any, Any]) -> None:
+    task = client.create(parts=PARTS)
+    emulator.fire(task.id, "ask")
+    emulator.fault("drop_after", command="answer")
+    with pytest.raises(CommandUncertain):
+        task.answer(PARTS)
+    assert [call.command for call in emulator.calls()].count("answer") == 1
+
+
+def test_pages_are_named_in_the_body(emulator: Emulator, client: Client[Any, Any]) -> None:
+    made = [client.create(parts=PARTS, contextId="odd" if number % 2 else "even") for number in range(5)]
+    emulator.fire(made[1].id, "complete")
+    assert [task.id for task in client.list(contextId="odd", pageSize=1)] == [made[1].id, made[3].id]
+    assert [task.id for task in client.list(status="TASK_STATE_COMPLETED")] == [made[1].id]
+    listed = [call.body["params"] for call in emulator.calls() if call.call == "list"]
+    assert listed[:2] == [
+        {"contextId": "odd", "pageSize": 1},
+        {"contextId": "odd", "pageSize": 1, "pageToken": made[1].id},
+    ]
+
+
+def test_read_is_lost_and_repeated(emulator: Emulator, client: Client[Any, Any]) -> None:
+    task = client.create(parts=PARTS)
+    emulator.fault("drop_before", call="status")
+    assert task.status() == A2AState.SUBMITTED
+    assert [call.call for call in emulator.calls()] == ["create", "status", "status"]
+
+
+def test_acknowledged_cancel_without_effect_is_no_success() -> None:
+    states = iter(["WORKING", "WORKING", *["COMPLETED"] * 9])
+
+    def agent(seen: Seen) -> Reply:
+        task = {"id": "t7", "status": {"state": f"TASK_STATE_{next(states)}"}}
+        return Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": task})
+
+    with (
+        ScriptedServer(agent).running() as server,
+        Client("a2a-jsonrpc", base_url=server.base_url, timing=QUICK) as client,
+        pytest.raises(TaskEndedFirst, match="it was 'TASK_STATE_COMPLETED' before 'cancel' took effect"),
+    ):
+        client.task("t7").cancel()
+    assert [seen.json["method"] for seen in server.seen].count("CancelTask") == 1
+
+
+# 5.4 and 9.5 of the specification: what an agent returns in a 200
+ERRORS: list[tuple[bytes, Any, int]] = [
+    (b"no JSON", None, -32700),
+    (b'{"jsonrpc": "2.0", "id": 3, "method": "Nothing", "params": {}}', 3, -32601),
+    (b'{"jsonrpc": "2.0", "id": 3, "method": "GetTask", "params": {}}', 3, -32602),
+    (b'{"jsonrpc": "2.0", "id": 3, "method": "ListTasks", "params": {"pageSize": 0}}', 3, -32602),
+    (b'{"jsonrpc": "2.0", "id": "x", "method": "GetTask", "params": {"id": "nobody"}}', "x", -32001),
+]
+
+
+@pytest.mark.parametrize(("content", "request_id", "code"), ERRORS)
+def test_emulator_responds_with_the_codes_of_json_rpc(
+    emulator: Emulator, content: bytes, request_id: Any, code: int
+) -> None:
+    response = httpx2.post(emulator.base_url, content=content, headers={"Content-Type": "application/json"})
+    document = response.json()
+    assert (response.status_code, document["jsonrpc"], document["id"]) == (200, "2.0", request_id)
+    assert document["error"]["code"] == code
+
+
+# --- the official SDK ---------------------------------------------------------------------------------
+
+
+@pytest.mark.heavy
+def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None:
+    a2a: Any = import_module("a2a.types.a2a_pb2")
+    sdk: Any = import_module("a2a.client")
+    errors: Any = import_module("a2a.utils.errors")
+    interface = a2a.AgentInterface(url=emulator.base_url, protocol_binding="JSONRPC", protocol_version="1.0")
+    card = a2a.AgentCard(name="agent", version="1", supported_interfaces=[interface])
+    config = sdk.ClientConfig(streaming=False, polling=True, supported_protocol_bindings=["JSONRPC"])
+
+    def message(text: str, **more: Any) -> Any:
+        said = a2a.Message(message_id=text, role=a2a.ROLE_USER, parts=[a2a.Part(text=text)], **more)
+        settings = a2a.SendMessageConfiguration(return_immediately=True)
+        return a2a.SendMessageRequest(message=said, configuration=settings)
+
+    async def use() -> None:
+        client: Any = sdk.ClientFactory(config).create(card)
+        (created,) = [each.task async for each in client.send_message(message("Book a flight"))]
+        assert created.status.state == a2a.TASK_STATE_SUBMITTED
+        emulator.fire(created.id, "ask")
+        (answered,) = [each.task async for each in client.send_message(message("Lisbon", task_id=created.id))]
+        assert (answered.id, answered.status.state) == (created.id, a2a.TASK_STATE_WORKING)
+        read = await client.get_task(a2a.GetTaskRequest(id=created.id))
+        assert read.context_id == created.context_id
+        listed = await client.list_tasks(a2a.ListTasksRequest(status=a2a.TASK_STATE_WORKING, page_size=5))
+        assert [task.id for task in listed.tasks] == [created.id]
+        canceled = await client.cancel_task(a2a.CancelTaskRequest(id=created.id))
+        assert canceled.status.state == a2a.TASK_STATE_CANCELED
+        with pytest.raises(errors.TaskNotCancelableError):
+            await client.cancel_task(a2a.CancelTaskRequest(id=created.id))
+        with pytest.raises(errors.TaskNotFoundError):
+            await client.get_task(a2a.GetTaskRequest(id="nobody"))
+        with pytest.raises(errors.UnsupportedOperationError):
+            await client.send_message(message("more", task_id=created.id)).__anext__()
+        await client.close()
+
+    asyncio.run(use())
+
+
+@pytest.fixture(scope="module")
+def agent() -> Iterator[str]:
+    with served("tests.support.a2a_agent") as base_url:
+        yield f"{base_url}/rpc"
+
+
+@pytest.mark.heavy
+def test_official_agent_is_governed(agent: str, tmp_path: Path) -> None:
+    with (
+        SqlJournal(tmp_path / "tasks.db") as journal,
+        Client("a2a-jsonrpc", base_url=agent, timing=Timing(poll_s=0.05), journal=journal) as client,
+    ):
+        done = client.create(parts=[{"text": "Book a flight"}]).wait("final")
+        assert done.state == A2AState.COMPLETED
+        assert [part["text"] for each in done.output for part in each["parts"]] == ["done"]
+
+        asked = client.create(parts=[{"text": "ask"}])
+        assert asked.wait("settled").state == A2AState.INPUT_REQUIRED
+        asked.answer([{"text": "Lisbon"}])
+        assert asked.wait("final").state == A2AState.COMPLETED
+
+        long = client.create(parts=[{"text": "long"}])
+        assert long.cancel().state == A2AState.CANCELED
+        assert not long.cancel().sent
+        deaf = client.create(parts=[{"text": "deaf"}])
+        with pytest.raises(TaskEndedFirst):
+            deaf.cancel()
+
+        assert {task.id for task in client.list(pageSize=2)} >= {asked.id, long.id}
+        with pytest.raises(NotFound):
+            client.task("nobody").status()
+
+
+@pytest.mark.heavy
+def test_tasks_of_an_official_agent_are_watched(agent: str) -> None:
+    """Each task is followed to its end, and so is one that is canceled meanwhile."""
+
+    async def watch() -> list[A2AState]:
+        async with AsyncClient("a2a-jsonrpc", base_url=agent, timing=QUICK) as client:
+            made = [await client.create(parts=[{"text": text}]) for text in ("a", "b", "long")]
+            async with Watcher(client, pace=Pace(working_s=0.05)) as watcher:
+                watcher.add(*(task.id for task in made))
+                await made[-1].cancel()
+                async for _ in watcher.changes():
+                    pass
+            return [await task.status() for task in made]
+
+    assert asyncio.run(watch()) == [A2AState.COMPLETED, A2AState.COMPLETED, A2AState.CANCELED]
