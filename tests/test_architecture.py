@@ -41,6 +41,7 @@ ONE_WAY = {
         services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
         http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
         http.task_procedures, http.paginator <- http.creates <- http.further_calls <- http.task_handles <- http.client
+        http.interpreter <- http.running <- http.driver
         http.sending <- http.driver
         argument_checks <- http.arguments, http.requests, http.timing, watch.*, journal.*, machine, webhooks.*, arrays
         http.requests <- http.arguments

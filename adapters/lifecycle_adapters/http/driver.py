@@ -1,31 +1,23 @@
-"""The two drivers: they carry out the actions of procedures (interpreter.py), and decide nothing.
+"""The two drivers that speak HTTP: they run procedures (running.py), send their requests, and decide nothing.
 
 Only code that differs between synchronous and asynchronous is written twice.
-
-A driver closes the procedure whenever an action raises or is cancelled; the procedure then releases its claims. An
-effect on a journal that may block is never cancelled, because only its result names the claim.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import copy
-import inspect
-import threading
-import time
-from collections.abc import Callable
-from contextlib import closing, suppress
-from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from contextlib import closing
+from typing import Protocol, TypeVar
 
 from pydantic import SecretStr
 
-from lifecycle.effects import Progress, ReportProgress, Response, apply_journal_effect
+from lifecycle.effects import Response
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.http.connections import AsyncConnections, Connections
-from lifecycle_adapters.http.interpreter import Action, Actions, HttpCall, JournalCall, Procedure, Sleep
+from lifecycle_adapters.http.interpreter import HttpCall, Procedure
 from lifecycle_adapters.http.keys import Key, awaited_key, returned_key
+from lifecycle_adapters.http.running import OnProgress, run_procedure, run_procedure_async
 from lifecycle_adapters.http.sending import Keyless, RawResponse, Sender, Sending, status_or_error
 from lifecycle_adapters.http.timing import Timing
 from lifecycle_adapters.http.transport_failures import is_transport_failure
@@ -36,110 +28,6 @@ except ImportError:
     raise MissingExtra("http", needed_by="the HTTP client") from None
 
 R = TypeVar("R")
-OnProgress = Callable[[Progress[str]], object]
-
-
-class _RunningActions(Generic[R]):
-    """The actions of a procedure. One thread at a time resumes or closes them."""
-
-    result: R
-
-    def __init__(self, actions: Actions[R]) -> None:
-        self._actions = actions
-        self._turn = threading.Lock()  # held by the thread that calls the journal, or closes
-        self._is_broken_off = False
-
-    def resume(self, result: Any = None) -> Action | None:
-        """Send the result of an action to the procedure, and return its next action; None if it has ended."""
-        try:
-            return self._actions.send(result)
-        except StopIteration as stop:
-            self.result = stop.value
-            return None
-
-    def call_journal(self, call: JournalCall) -> Action | None:
-        """Apply an effect to its journal, and resume with the result; None if the procedure has ended.
-
-        Call it in a thread that nothing interrupts: an interruption between the effect and its result loses a claim.
-        """
-        with self._turn:
-            if self._is_broken_off:
-                return None
-            try:
-                return self.resume(apply_journal_effect(call.effect, call.part))
-            finally:
-                if self._is_broken_off:
-                    self._actions.close()
-
-    @property
-    def are_over(self) -> bool:
-        """Return whether the procedure has returned or raised."""
-        return inspect.getgeneratorstate(self._actions) == inspect.GEN_CLOSED
-
-    def break_off(self) -> None:
-        """Close the procedure, which releases its claims; a thread that still calls the journal closes it later."""
-        self._is_broken_off = True
-        if self._turn.acquire(timeout=_PATIENCE_S):
-            try:
-                self._actions.close()
-            finally:
-                self._turn.release()
-
-
-_PATIENCE_S = 2.0  # how long a driver that breaks off waits for its journal
-
-
-class _Uninterrupted(threading.Thread, Generic[R]):
-    """A thread for work that no signal's handler, such as that of Ctrl-C, can interrupt: those run in the main thread.
-
-    It is no thread of a pool: a caller that is interrupted while it waits for a pool may leave the pool's locks locked
-    for good.
-    """
-
-    _result: R
-
-    def __init__(self, work: Callable[[], R]) -> None:
-        super().__init__(name="lifecycle journal")
-        self._work, self._context = work, contextvars.copy_context()
-        self._error: BaseException | None = None
-        self.is_done = False
-        if threading.current_thread() is threading.main_thread():
-            with suppress(RuntimeError):  # no thread can be started once the interpreter ends
-                self.start()
-                return
-        self.run()
-
-    def run(self) -> None:
-        try:
-            self._result = self._context.run(self._work)
-        except BaseException as error:  # noqa: BLE001 (`result` raises it)
-            self._error = error
-        self.is_done = True
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait until the work is done, or (None: without a limit) for this many seconds."""
-        if self.is_alive():
-            self.join(timeout_s)
-
-    def result(self) -> R:
-        """Wait, and return the work's result or raise its error."""
-        self.wait()
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-
-def _break_off_now(running: _RunningActions[Any]) -> None:
-    """Close the procedure, and wait a few seconds for that, even if Ctrl-C is pressed again meanwhile.
-
-    A second interruption is ignored, because the first one is already being raised.
-    """
-    begun: _Uninterrupted[None] | None = None
-    until_s = time.monotonic() + 2 * _PATIENCE_S
-    while not (running.are_over or (begun and begun.is_done)) and (left_s := until_s - time.monotonic()) > 0:
-        with suppress(BaseException):
-            begun = begun or _Uninterrupted(running.break_off)
-            begun.wait(left_s)
 
 
 class RateLimiter(Protocol):
@@ -167,33 +55,7 @@ class Driver(Sender):
             The procedure's errors, and every exception of an action that the procedure does not handle.
         """
         self._connections.usable()
-        running = _RunningActions(procedure.actions)
-        with procedure.context:
-            try:
-                action = running.resume()
-                while action is not None:
-                    if isinstance(action, JournalCall) and action.claims:
-                        action = _Uninterrupted(partial(running.call_journal, action)).result()
-                    else:
-                        action = running.resume(self._perform(action, on_progress))
-            except BaseException:
-                try:
-                    _break_off_now(running)
-                finally:
-                    _break_off_now(running)  # Ctrl-C, pressed again, may have interrupted the first call
-                raise
-        return running.result
-
-    def _perform(self, action: Action, on_progress: OnProgress | None) -> Any:
-        match action:
-            case HttpCall():
-                return self._send(action)
-            case JournalCall(effect, part):
-                return apply_journal_effect(effect, part)
-            case Sleep(seconds):
-                return time.sleep(seconds)
-            case ReportProgress(progress):
-                return on_progress(progress) if on_progress else None
+        return run_procedure(procedure, self._send, on_progress)
 
     def _send(self, call: HttpCall) -> Response:
         with Keyless(self, call):
@@ -246,33 +108,7 @@ class AsyncDriver(Sender):
             The procedure's errors, and every exception of an action that the procedure does not handle.
         """
         self._connections.usable()
-        running = _RunningActions(procedure.actions)
-        with procedure.context:
-            try:
-                action = running.resume()
-                while action is not None:
-                    if isinstance(action, JournalCall):
-                        action = await _in_a_thread(partial(running.call_journal, action))
-                    else:
-                        action = running.resume(await self._perform(action, on_progress))
-            except GeneratorExit:  # the coroutine is being closed, and cannot await anything
-                running.break_off()
-                raise
-            except BaseException:
-                if not running.are_over:
-                    await _break_off(running)
-                raise
-        return running.result
-
-    async def _perform(self, action: HttpCall | Sleep | ReportProgress[Any], on_progress: OnProgress | None) -> Any:
-        match action:
-            case HttpCall():
-                return await self._send(action)
-            case Sleep(seconds):
-                return await asyncio.sleep(seconds)
-            case ReportProgress(progress):
-                called = on_progress(progress) if on_progress else None
-                return await called if inspect.isawaitable(called) else None
+        return await run_procedure_async(procedure, self._send, on_progress)
 
     async def _send(self, call: HttpCall) -> Response:
         if self._limiter is not None:
@@ -312,36 +148,3 @@ class AsyncDriver(Sender):
 # An operation that takes all of the time ends first, and closes its connection: httpcore2 leaves one open whose
 # handshake is cancelled.
 _GRACE_S = 0.1
-
-
-async def _in_a_thread(work: Callable[[], R]) -> R:
-    """Run the work in a thread, and return its result; a cancellation does not reach the work.
-
-    `asyncio.to_thread` would cancel it, for example when a loop that ends cancels all of its tasks.
-    """
-    doing = _begun(work)
-    await asyncio.wait([doing])
-    return doing.result()
-
-
-async def _break_off(running: _RunningActions[Any]) -> None:
-    """Close the procedure, and wait a few seconds for that; a second cancellation ends only the waiting."""
-    try:
-        breaking_off = _begun(running.break_off)
-    except RuntimeError:  # no thread can be started once the loop or the interpreter ends
-        running.break_off()
-    else:
-        await asyncio.wait([breaking_off], timeout=_PATIENCE_S)
-
-
-def _begun(work: Callable[[], R]) -> asyncio.Future[R]:
-    context = contextvars.copy_context()
-    doing = asyncio.get_running_loop().run_in_executor(None, context.run, work)
-    doing.add_done_callback(_is_known)
-    return doing
-
-
-def _is_known(done: asyncio.Future[Any]) -> None:
-    """Retrieve a future's exception; otherwise asyncio would log it as never retrieved if nobody waits for it."""
-    if not done.cancelled():
-        done.exception()

@@ -34,7 +34,7 @@ from lifecycle_adapters.http.interpreter import HttpCall
 from lifecycle_adapters.http.keys import Key, KeySource, NoKeyReturned, is_this_machine
 from lifecycle_adapters.http.limits import Body, ResponseTooLarge, Until
 from lifecycle_adapters.http.redaction import Redactor
-from lifecycle_adapters.http.timing import SteadyClock, Timing
+from lifecycle_adapters.http.timing import CLOCK, Timing
 
 try:
     import httpx2
@@ -42,9 +42,6 @@ except ImportError:
     raise MissingExtra("http", needed_by="the HTTP client") from None
 
 _log = logging.getLogger("lifecycle_adapters.http")
-
-CLOCK = SteadyClock()
-"""One for all clients: the reports of several may meet in one journal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,3 +189,7 @@ class SteadyClock:
         at = max(wall_at, known_at + timedelta(seconds=now_s - known_s))
         self._known = at, now_s
         return at
+
+
+CLOCK = SteadyClock()
+"""One for all clients: the reports of several may meet in one journal."""

@@ -25,8 +25,8 @@ from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent,
 from lifecycle.journal import Report, ReportEntry, TaskRecord, checked_clock
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_callback, require_number
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError, Unauthorized
-from lifecycle_adapters.http.sending import CLOCK
 from lifecycle_adapters.http.task_procedures import cost_usd
+from lifecycle_adapters.http.timing import CLOCK
 from lifecycle_adapters.watch.enforcer import PolicyEnforcer
 from lifecycle_adapters.watch.events import Change, Event, EventQueue, Outage, ReadFailed
 from lifecycle_adapters.watch.feed import ChangeFeed, follow
