@@ -90,6 +90,7 @@ ONE_WAY = {
         spreadsheets <- logs.*, cli.*
         drift.drift_errors <- drift.document <- drift.schemas, drift.located
         drift.differences, drift.calls <- drift.located <- drift.requests, drift.responses <- drift.comparison <- drift
+        argument_checks <- drift.document
         http.binding <- drift.calls
         drift.schemas <- drift.requests, drift.responses <- drift.drafting <- drift
         drift.document, http.responses <- drift.loading <- drift <- cli.*

@@ -18,7 +18,7 @@ from lifecycle_adapters.http import AsyncClient, Client, NotFound, Timing
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.watch import Pace, Watcher
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
-from tests.support.sdk_servers import served
+from tests.support.sdk_servers import sdk_server
 
 PARTS = [{"text": "Book a flight"}]
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.3)
@@ -169,7 +169,7 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
 
 @pytest.fixture(scope="module")
 def agent() -> Iterator[str]:
-    with served("tests.support.a2a_agent") as base_url:
+    with sdk_server("tests.support.a2a_agent") as base_url:
         yield f"{base_url}/rpc"
 
 

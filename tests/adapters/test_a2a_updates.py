@@ -19,7 +19,7 @@ from lifecycle_adapters.http import BEARER as BEARER_SCHEME
 from lifecycle_adapters.services import service
 from lifecycle_adapters.webhooks import BadBody, DeliveryOutcome, Webhooks, parse
 from tests.adapters.emulator.requests import settled, until
-from tests.support.sdk_servers import served
+from tests.support.sdk_servers import sdk_server
 from tests.support.serving import served
 
 PARTS = [{"text": "Book a flight"}]
@@ -257,7 +257,7 @@ def test_replay_is_known_by_its_body() -> None:
 @pytest.fixture(scope="module")
 def agent() -> Iterator[str]:
     """The base URL of an agent made with the official SDK."""
-    with served("tests.support.a2a_agent") as base_url:
+    with sdk_server("tests.support.a2a_agent") as base_url:
         yield base_url
 
 

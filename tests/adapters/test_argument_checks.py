@@ -203,6 +203,7 @@ def test_logs_of_a_lifecycle_of_many_states_are_judged_as_by_check(tmp_path: Pat
         (lambda: Emulator(port=70_000), "port must be at least 0 and at most 65535, not 70000"),
         (lambda: SqlJournal("x" * 5_000), "no file can have this path"),
         (lambda: SqlJournal("a\0b"), "no file can have this path"),
+        (lambda: SqlJournal("/"), "no file can have this path: it names no file"),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_at_once(take: Callable[[], object], wrong: str) -> None:

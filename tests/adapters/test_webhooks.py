@@ -447,6 +447,17 @@ def test_a_report_is_recorded_with_its_channels_status() -> None:
     assert receiver.log.load().state == "created"
 
 
+@pytest.mark.parametrize("task", [".", ".."])
+def test_a_task_that_no_request_can_name_is_refused(task: str) -> None:
+    receiver = Receiver(task=task)
+    body = body_of("initializing", task_id=task)
+
+    received = receiver.webhooks.receive(body, signed(body))
+
+    assert (received.status_code, str(received.error)) == (400, "the task's id is one that no request can carry")
+    assert receiver.recorded == []
+
+
 def test_a_replay_is_acknowledged_and_not_observed_again() -> None:
     receiver = Receiver()
     body = body_of("started")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import httpx2
@@ -15,7 +15,7 @@ from tests.support.pages import free_port
 
 
 @contextmanager
-def served(module: str) -> Iterator[str]:
+def sdk_server(module: str) -> Generator[str]:
     """Run `python -m module PORT`, and yield its base URL once it responds."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", module, str(port)], cwd=ROOT)

@@ -39,6 +39,7 @@ from lifecycle_adapters.cli.output import (
     fail,
     misuse_is_bad_input,
     not_empty,
+    os_error_text,
     print_json,
     say,
     shown,
@@ -193,11 +194,14 @@ def create(
     with _interruption_reported(unknown + recovery), opened as client:
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
         state = made.known_state()
-    if as_json:
-        print_json({"task": made.id, "lifecycle": made.lifecycle.name, "state": state})
-    else:
-        say(f"{made.lifecycle.name}: created, {_known(state)}", stderr=True)
-        say(shown(made.id))
+    try:
+        if as_json:
+            print_json({"task": made.id, "lifecycle": made.lifecycle.name, "state": state})
+        else:
+            say(f"{made.lifecycle.name}: created, {_known(state)}", stderr=True)
+            say(shown(made.id))
+    except OSError as error:  # the id is nowhere else if there is no journal
+        fail(f"the task {made.id!r} was created; its id could not be printed: {os_error_text(error)}", BAD_INPUT)
 
 
 def status(

@@ -99,6 +99,8 @@ def _policies(after_s: float | None, paused_s: float | None, usd: float | None) 
 
 
 def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]:
+    from lifecycle_adapters.http.requests import quoted_id
+
     if record is None:
         fail("name the tasks to watch, or give --journal FILE|URL to watch all in it that are not over", BAD_INPUT)
     lifecycle, after = client.lifecycle, 0
@@ -107,7 +109,10 @@ def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]
         for each in page.tasks:
             state = each.doubt or each.state
             if state is None or not lifecycle.is_over(state):
-                yield each.task_id
+                if quoted_id(each.task_id, keeps_slashes=client.binding.ids_have_slashes) is None:
+                    say(f"{shown(each.task_id)!r} is recorded, but no request can carry it: not watched", stderr=True)
+                else:
+                    yield each.task_id
         if page.after is None:
             return
         after = page.after

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 
 from lifecycle.errors import IllegalTransition, UnknownName
 from lifecycle.table import Origin
-from lifecycle_adapters.argument_checks import require
+from lifecycle_adapters.argument_checks import is_text, require
 from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
 from lifecycle_adapters.emulator.calls import Calls
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults, fault_kind
@@ -267,8 +267,10 @@ class Control:
 
         Raises:
             UnknownName: a webhook has no such field.
-            ValueError: `url` is not a URL, the secret is empty, or another field is invalid.
+            ValueError: `url` is not a URL, the secret is empty or not UTF-8, or another field is invalid.
         """
+        if isinstance(secret, str) and not is_text(secret):
+            raise ValueError("secret must be text that UTF-8 can encode, without an unpaired surrogate")
         webhook = _model_of(Webhook, {"url": url, "secret": secret, **fields})
         self.parts.webhooks.set(webhook)
         return webhook

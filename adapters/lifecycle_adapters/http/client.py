@@ -41,7 +41,7 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle.memory import MemoryJournal
 from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.argument_checks import TaskId, id_text, require
+from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_boolean
 from lifecycle_adapters.http.arguments import (
     create_name,
     longest_wait_s,
@@ -194,6 +194,7 @@ class _Configured(ProcessBound, Generic[S, E]):
 
     def _reading(self, task_id: TaskId, *, details: bool) -> Procedure[Response]:
         task_id = id_text(task_id)
+        require_boolean(details, "details")
         call = self.binding.details if details else self.binding.status
         return Procedure(read(HttpCall(self.binding, call, call.request(self.binding.base_path, task_id=task_id))))
 

@@ -35,7 +35,7 @@ class SqliteFile:
         database: its path.
         mounts: the file in which the system lists its file systems.
     Raises:
-        ValueError: the path contains a null byte.
+        ValueError: the path contains a null byte, or is the root.
         OSError: no file can have this path, for example because it is too long.
     """
 
@@ -44,6 +44,8 @@ class SqliteFile:
         self._path = Path(os.path.realpath(database))  # SQLite's own files are beside what a link leads to
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             self._path.lstat()
+        if not self._path.name:
+            raise ValueError("it names no file")
         self._wal, self._shm = (self._path.with_name(f"{self._path.name}-{suffix}") for suffix in ("wal", "shm"))
         self._network = network_file_system(self._path.parent, mounts)
 

@@ -54,6 +54,9 @@ def _listed(tasks: Sequence[EmulatedTask], clock: EmulatedClock, **params: Any) 
 
 PROFILE = replace(
     a2a_emulation.PROFILE,
+    new=None,
+    recipients=None,
+    further={},
     operations={"create": Operation(name="call", about="Call a method that concerns tasks.")},
     listed=_listed,
     refused=_refused,

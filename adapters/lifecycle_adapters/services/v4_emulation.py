@@ -54,6 +54,7 @@ from lifecycle_adapters.services.v4_shapes import (
     Queue,
     QueuedMessage,
     QueueMessage,
+    RenameSession,
     RunCreated,
     RunEvent,
     RunEvents,
@@ -63,7 +64,6 @@ from lifecycle_adapters.services.v4_shapes import (
     SessionCost,
     SessionInfo,
     SessionShare,
-    UpdateSession,
     UpdateShare,
 )
 
@@ -127,7 +127,7 @@ def _session(session_id: str, tasks: Tasks, clock: EmulatedClock) -> Outcome | R
     )
 
 
-def _updated(session_id: str, tasks: Tasks, clock: EmulatedClock, *, body: UpdateSession) -> Outcome | Refusal:
+def _updated(session_id: str, tasks: Tasks, clock: EmulatedClock, *, body: RenameSession) -> Outcome | Refusal:
     """Python SDK 3.12.1: "Rename a session; pass ``title=None`` to clear its name."."""
     session = _session(session_id, tasks, clock)
     if isinstance(session, Refusal) or "title" not in body.model_fields_set:
@@ -412,7 +412,7 @@ RUN_PROFILE = Profile(
             name="get_session", about="Return a session: what its latest run is.", response=SessionInfo, errors=(404,)),
         "session update": Operation(
             name="update_session", about="Rename a session; null removes its title.", response=SessionInfo,
-            errors=(404,), body=UpdateSession),
+            errors=(404,), body=RenameSession),
         "session purge": Operation(
             name="purge_session", about="Purge a session: refused, because no project has Zero Data Retention.",
             status_code=204, errors=(403, 404)),

@@ -194,7 +194,7 @@ class SessionInfo(TypedDict):
     updatedAt: Moment
 
 
-class UpdateSession(StrictRequestModel):
+class RenameSession(StrictRequestModel):
     """A session's title; null removes it."""
 
     title: Annotated[str, Field(max_length=255)] | None = None

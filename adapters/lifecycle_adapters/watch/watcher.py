@@ -23,7 +23,14 @@ from typing import Any, Self
 from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
 from lifecycle.journal import Report, ReportEntry, TaskRecord, checked_clock
-from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_callback, require_number
+from lifecycle_adapters.argument_checks import (
+    TaskId,
+    id_text,
+    require,
+    require_boolean,
+    require_callback,
+    require_number,
+)
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError, Unauthorized
 from lifecycle_adapters.http.task_procedures import cost_usd
 from lifecycle_adapters.http.timing import CLOCK
@@ -118,6 +125,7 @@ class Watcher:
     ) -> None:
         _require_kinds(client, pace, throttle, on_event)
         require_instances(policies)
+        require_boolean(keep_open, "keep_open")
         require_number(closing_s, "closing_s", more_than=0, at_most=_LONGEST_CLOSING_S)
         self._client = client
         self._lifecycle = client.lifecycle

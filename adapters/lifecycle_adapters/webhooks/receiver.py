@@ -22,6 +22,7 @@ from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import require, require_callback, require_number
 from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.requests import quoted_id
 from lifecycle_adapters.http.webhook_binding import StatusUpdate, WebhookBinding
 from lifecycle_adapters.services.registry import service as service_of
 from lifecycle_adapters.webhooks.asgi import Receive, Scope, Send, confirm_lifespan, read, respond
@@ -138,6 +139,7 @@ class Webhooks:
             raise ValueError(f"{binding.name!r} has no deliveries that name only a session: leave out on_session")
         require_number(max_body_bytes, "max_body_bytes", kind=int, at_least=1)
         self._service = binding.name
+        self._keeps_slashes = binding.ids_have_slashes
         self._webhooks: WebhookBinding = webhooks
         self._lifecycle: Lifecycle[Any, Any] = binding.in_scope(binding.governed_by(lifecycle))
         self._lifecycle.statuses(channel=webhooks.channel)
@@ -171,6 +173,9 @@ class Webhooks:
             signed = self._verified(body, headers, now)
             sent_at = signed.sent_at or now
             event = parse(body, self._webhooks)
+            task_id = None if event.update is None else event.update.task_id
+            if task_id is not None and quoted_id(task_id, keeps_slashes=self._keeps_slashes) is None:
+                raise BadBody("the task's id is one that no request can carry")
             reports = [] if event.update is None else [self._report(event.update, sent_at, now)]
         except WebhookError as error:
             return _refusal(error)

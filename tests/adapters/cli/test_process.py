@@ -90,6 +90,26 @@ def test_full_disk_is_reported_in_one_line() -> None:
     assert {command: (each.returncode, each.stderr) for command, each in done.items()} == dict.fromkeys(done, reported)
 
 
+def test_id_of_a_new_task_is_named_if_it_cannot_be_printed() -> None:
+    with Emulator() as emulator, open("/dev/full", "w") as full:  # noqa: PTH123
+        reached = {"BROWSER_USE_API_KEY": "k"}
+        done = script(
+            "create",
+            "--api",
+            "v1",
+            "x",
+            "--base-url",
+            emulator.base_url,
+            env=reached,
+            stdout=full,
+            stderr=subprocess.PIPE,
+        )
+        [task] = emulator.tasks()
+
+    assert done.returncode == 2
+    assert f"the task {task.id!r} was created; its id could not be printed" in done.stderr
+
+
 def test_usage_error_that_cannot_be_written_still_exits_with_2() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = scripts("shw", "check v1", "check v1 x y", stderr=full)

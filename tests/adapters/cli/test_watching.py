@@ -165,6 +165,19 @@ def test_help_of_watch_lists_its_exit_codes() -> None:
     assert "Exit code 0: all tasks are over, or you ended it. 1: a task could not be followed" in text
 
 
+def test_recorded_task_that_no_request_can_name_is_left_out(emulator: Emulator, server: dict[str, str]) -> None:
+    task = running(emulator, server)
+    emulator.fire(task, "finish")
+    with SqlJournal(server["LIFECYCLE_JOURNAL"]) as journal:
+        journal.task(V1_FULL, "..").track()
+
+    done = call("watch", "--api", "v1", env=server)
+
+    assert done.exit_code == 0
+    assert "'..' is recorded, but no request can carry it: not watched" in done.stderr
+    assert "finished" in done.stdout
+
+
 def test_what_is_to_be_watched_must_be_known(server: dict[str, str]) -> None:
     nowhere = {name: value for name, value in server.items() if name != "LIFECYCLE_JOURNAL"}
 

@@ -178,7 +178,9 @@ def bindings(draw: st.DrawFn) -> tuple[HttpBinding[Any, Any], Profile]:
     status = {"status_field": paths["state"]}
     whole = {"status_field": "" if draw(st.booleans()) and not computed and style != "rpc" else paths["state"]}
     about_status = draw(st.sampled_from(["{id}", "status"])) if whole == status else "status"
-    pages: Any = draw(st.sampled_from(["numbers", "offsets", "cursors", "last_ids", "urls", "one"]))
+    # A URL has no body, so no page that is asked for in one can be named by a URL.
+    ways = ["numbers", "offsets", "cursors", "last_ids", "one", *(["urls"] if style != "rpc" else [])]
+    pages: Any = draw(st.sampled_from(ways))
     binding: HttpBinding[Any, Any] = HttpBinding(
         name="any",
         lifecycle=lifecycle,
@@ -303,6 +305,11 @@ def test_webhook_of_an_own_service_is_received_by_its_binding(signature: Signatu
         assert sent.body["event"] == {"kind": "job.moved", "job": {"id": job.id, "status": "printing"}}
         assert [attempt.status_code for attempt in sent.attempts] == [200]
         assert journal.task(printer.lifecycle, job.id).load().state == "printing"
+
+
+def test_secret_that_could_sign_nothing_is_refused() -> None:
+    with Emulator(PRINTER) as emulator, pytest.raises(ValueError, match="UTF-8"):
+        emulator.set_webhook("http://127.0.0.1:1/hook", secret="\ud800")
 
 
 def test_service_whose_webhooks_are_not_declared_sends_none() -> None:
