@@ -10,47 +10,112 @@ const WAITING = "Buy milk [remote:]";
 const QUICKLY = { timeout: 20_000, interval: 20 }; // milliseconds
 const RESOURCES = ["tasks", "sessions", "runs"];
 const LISTS = ["items", "sessions", "runs", "messages", "events", "queue"];
-const MODULES = { v2: "browser-use-sdk", v3: "browser-use-sdk/v3", v4: "browser-use-sdk/v4" };
+const MODULES = { v3: "browser-use-sdk/v3", v4: "browser-use-sdk/v4" };
 
 const [family, baseUrl] = process.argv.slice(2);
-const { BrowserUse } = await import(MODULES[family]);
-const client = new BrowserUse({ apiKey: "any key", baseUrl });
+const sdk = await import(MODULES[family] ?? "browser-use-sdk");
+const Client = sdk.BrowserUseClient ?? sdk.BrowserUse; // of 2.x; of the others
+const client = new Client({ apiKey: "any key", baseUrl, baseURL: baseUrl });
 const outcomes = {};
 
 const inPython = (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 function shown(result) {
-  if (Array.isArray(result)) return `list of ${result.length}`;
+  if (Array.isArray(result)) return result.at(-1)?.data?.status ?? `list of ${result.length}`;
   for (const name of LISTS) {
     if (Array.isArray(result?.[name])) return `list of ${result[name].length}`;
   }
   return result?.status ?? result?.output ?? result?.type ?? (result?.id ? "an id" : "nothing");
 }
 
-async function call(method, ...values) {
-  const [part, name] = method.includes(".") ? method.split(".") : [null, method];
-  const owner = part ? client[part] : client;
+const call = (method, ...values) => callVariant(method, "", ...values);
+
+// A variant is a further call of the same method.
+async function callVariant(method, variant, ...values) {
+  const [name, ...parts] = method.split(".").reverse();
+  const owner = parts.reduceRight((part, each) => part[each], client);
+  const key = `${inPython(method)} ${variant}`.trim();
   let result;
   try {
     result = await owner[name](...values);
-    outcomes[inPython(method)] = shown(result);
+    if (result?.[Symbol.asyncIterator]) {
+      const entries = [];
+      for await (const entry of result) entries.push(entry);
+      result = entries;
+    }
+    outcomes[key] = shown(result);
   } catch (error) {
-    outcomes[inPython(method)] = String(error.statusCode ?? error);
+    outcomes[key] = String(error.statusCode ?? error.status ?? error);
   }
   return result;
+}
+
+function namesOf(part) {
+  const found = new Set();
+  for (let each = Object.getPrototypeOf(part); each !== Object.prototype; each = Object.getPrototypeOf(each)) {
+    for (const name of Object.getOwnPropertyNames(each)) {
+      if (name !== "constructor" && !name.startsWith("_")) found.add(name);
+    }
+  }
+  return [...found];
 }
 
 function methods() {
   const found = "run" in client ? ["run"] : [];
   for (const part of RESOURCES.filter((name) => name in client)) {
-    for (const name of Object.getOwnPropertyNames(Object.getPrototypeOf(client[part]))) {
-      if (name !== "constructor") found.push(inPython(`${part}.${name}`));
+    for (const name of namesOf(client[part])) found.push(inPython(`${part}.${name}`));
+    if (client[part].publicShare) {
+      for (const name of namesOf(client[part].publicShare)) found.push(inPython(`${part}.publicShare.${name}`));
     }
   }
   return found.sort();
 }
 
 const FAMILIES = {
+  async stainless() {
+    const task = await call("tasks.create", { task: WAITING });
+    const session = task.sessionId;
+    await call("tasks.list", { pageSize: 1 });
+    await call("tasks.retrieve", task.id);
+    for (const [name, ...more] of [["watch", { interval: 20 }], ["stream"]]) {
+      await call(`tasks.${name}`, (await call("tasks.create", { task: DONE })).id, ...more);
+    }
+    for (const action of ["stop", "pause", "resume", "stop_task_and_session"]) {
+      const { id } = await call("tasks.create", { task: WAITING });
+      await callVariant("tasks.update", action, id, { action });
+    }
+    await call("tasks.getLogs", task.id);
+    await call("tasks.getOutputFile", session, { task_id: task.id });
+    await call("tasks.getUserUploadedFile", session, { task_id: task.id });
+    await call("sessions.list", { pageSize: 1 });
+    await call("sessions.retrieve", session);
+    await call("sessions.update", session, { action: "stop" });
+    for (const name of ["create", "retrieve", "delete"]) await call(`sessions.publicShare.${name}`, session);
+    await call("sessions.delete", session);
+  },
+
+  async fern() {
+    const isFirst = !("getTaskStatus" in client.tasks); // until November 2025
+    const of = (name, id, fields) => (isFirst ? [id, ...(fields ? [fields] : [])] : [{ [name]: id, ...fields }]);
+    const task = await call("tasks.createTask", { task: WAITING });
+    const session = await call("sessions.createSession");
+    await call("tasks.listTasks", { pageSize: 1 });
+    await call("tasks.getTask", ...of("task_id", task.id));
+    if (!isFirst) await call("tasks.getTaskStatus", ...of("task_id", task.id));
+    await call("tasks.getTaskLogs", ...of("task_id", task.id));
+    for (const action of ["stop", "stop_task_and_session", ...(isFirst ? ["pause", "resume"] : [])]) {
+      const { id } = await call("tasks.createTask", { task: WAITING });
+      await callVariant("tasks.updateTask", action, ...of("task_id", id, { action }));
+    }
+    await call("sessions.listSessions", { pageSize: 1 });
+    await call("sessions.getSession", ...of("session_id", session.id));
+    await call("sessions.updateSession", ...of("session_id", session.id, { action: "stop" }));
+    for (const name of ["create", "get", "delete"]) {
+      await call(`sessions.${name}SessionPublicShare`, ...of("session_id", session.id));
+    }
+    if (!isFirst) await call("sessions.deleteSession", ...of("session_id", session.id));
+  },
+
   async v2() {
     const task = await call("tasks.create", { task: DONE });
     await call("tasks.wait", task.id, QUICKLY);
@@ -76,11 +141,17 @@ const FAMILIES = {
     const session = await call("sessions.create", { task: WAITING, keepAlive: true });
     await call("sessions.get", session.id);
     await call("sessions.list", { page_size: 1 });
-    await call("sessions.waitForRecording", session.id, { timeout: 10, interval: 10 });
+    if ("waitForRecording" in client.sessions) {
+      await call("sessions.waitForRecording", session.id, { timeout: 10, interval: 10 });
+    }
     await call("sessions.stop", session.id);
+    if ("files" in client.sessions) {
+      await call("sessions.files", session.id);
+      await call("sessions.uploadFiles", session.id, { files: [] });
+    }
     await call("sessions.delete", session.id);
     const done = await call("run", DONE, QUICKLY);
-    await call("sessions.messages", done.id);
+    if ("messages" in client.sessions) await call("sessions.messages", done.id);
   },
 
   async v4() {
