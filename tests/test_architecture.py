@@ -63,7 +63,7 @@ ONE_WAY = {
         emulator.routing <- emulator.calls, emulator.fault_middleware, emulator.service
         emulator.call_log, emulator.shapes <- emulator.faults <- emulator.fault_middleware, emulator.webhook_sender
         emulator.task_store <- emulator.profile, emulator.documents, emulator.fault_middleware, emulator.webhook_sender
-        emulator.shapes <- emulator.documents <- emulator.service
+        http.responses <- emulator.shapes <- emulator.documents <- emulator.service
         emulator.profile <- emulator.webhook_sender
         emulator.call_log, emulator.profile <- emulator.service, emulator.webhook_sender <- emulator.control
         emulator.routing, emulator.service <- emulator.control <- emulator.application <- emulator.server <- emulator

@@ -342,7 +342,7 @@ def test_a_command_may_not_find_a_task_yet_that_was_created_just_now() -> None:
 
     assert seen.execute("dispatch") == CommandResult("dispatch", "running", sent=True)
     assert {(wait.reason, wait.since) for wait in seen.driver.waits()} == {(WaitReason.APPEAR, seen.time.now)}
-    assert seen.record().attempts == 3
+    assert (seen.record().attempts, seen.record().why) == (3, "the service accepted it")
 
 
 def test_a_task_that_does_not_appear_in_time_is_not_there() -> None:

@@ -20,7 +20,7 @@ from lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import WrongType, described, require, require_number
 from lifecycle_adapters.emulator.call_log import CallLog
 from lifecycle_adapters.emulator.calls import PREFIX, Calls
-from lifecycle_adapters.emulator.control import NOTICE, Control, Parts, control_app
+from lifecycle_adapters.emulator.control import NOTICE, Control, Parts, control_app, refusal_of_id
 from lifecycle_adapters.emulator.fault_middleware import FaultMiddleware
 from lifecycle_adapters.emulator.faults import CallFault, Faults, require_call
 from lifecycle_adapters.emulator.profile import Profile
@@ -46,7 +46,7 @@ class EmulatorApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        refused = refusal(scope) if scope["type"] == "http" else None
+        refused = (refusal(scope) or refusal_of_id(scope)) if scope["type"] == "http" else None
         await (refused or self.middleware)(scope, receive, send)
 
 

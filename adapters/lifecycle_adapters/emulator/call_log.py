@@ -6,7 +6,7 @@ It is kept in memory only. When it is full, each new call removes the oldest one
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
@@ -17,6 +17,9 @@ from lifecycle_adapters.emulator.calls import Identity
 MAX_RECORDED = 10_000
 """Number of calls that the call log keeps; also the number of webhooks that the webhook sender keeps."""
 
+
+HIDDEN = "[hidden]"
+"""What the call log shows instead of a secret header's value."""
 
 RECEIVED = "emulator.received"
 """Key in the ASGI scope under which a service finds the `ReceivedCall`."""
@@ -30,7 +33,8 @@ class RecordedCall:
     `state_after` are the task's states before and after the call, None if the call reached no task; `applied` is
     whether a command caused a transition. `status_code` is None until the response is sent, and stays None if the
     connection was dropped. `fault` is the kind of the injected fault, or None. `body` is the decoded JSON body, or
-    the text of a body that is not JSON. Keys are never recorded.
+    the text of a body that is not JSON. `headers` are those of the request, by their names in lower case; the value of
+    each that may carry a key, a token or a signature is `HIDDEN`. Keys are never recorded.
     """
 
     number: int
@@ -38,6 +42,7 @@ class RecordedCall:
     method: str
     path: str
     query: str
+    headers: Mapping[str, str]
     body: Any
     api: str
     call: str | None
@@ -66,14 +71,25 @@ class CallLog:
         self._calls: deque[RecordedCall] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
 
-    def open(self, identity: Identity, *, at: datetime, method: str, path: str, query: str, body: Any) -> RecordedCall:
-        """Add a call on arrival and return its entry; its handlers complete the entry."""
+    def open(
+        self,
+        identity: Identity,
+        *,
+        at: datetime,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: Any,
+    ) -> RecordedCall:
+        """Add a call on arrival and return its entry; its handlers complete the entry. `headers` have no secrets."""
         call = RecordedCall(
             number=next(self._numbers),
             at=at,
             method=method,
             path=path,
             query=query,
+            headers=headers,
             body=body,
             api=identity.api,
             call=identity.call,

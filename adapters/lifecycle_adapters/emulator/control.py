@@ -18,16 +18,17 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from lifecycle.errors import IllegalTransition, UnknownName
 from lifecycle.table import Origin
 from lifecycle_adapters.argument_checks import is_text, require
 from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
-from lifecycle_adapters.emulator.calls import Calls
+from lifecycle_adapters.emulator.calls import PREFIX, Calls
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults, fault_kind
-from lifecycle_adapters.emulator.routing import SlashRoute, not_allowed
+from lifecycle_adapters.emulator.routing import SlashRoute, not_allowed, own_path
 from lifecycle_adapters.emulator.script import require_remote
-from lifecycle_adapters.emulator.shapes import Detail, Number, require_document
+from lifecycle_adapters.emulator.shapes import Detail, Number, require_document, without_control_characters
 from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedTask, TaskStore, UnknownTask
 from lifecycle_adapters.emulator.webhook_sender import (
     SentWebhook,
@@ -408,16 +409,34 @@ def _endpoint(control: Control, call: ControlCall) -> Callable[..., Awaitable[An
 
 
 class _Strict(SlashRoute):
-    """A route that checks the body first, because FastAPI's errors repeat values that JSON cannot hold."""
+    """A route that checks the body first.
+
+    FastAPI's errors repeat values that JSON cannot hold, and of a key that is twice in an object it takes the last.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
-            await require_document(request)
+            await require_document(request, with_unique_keys=True)
             return await handle(request)
 
         return strict
+
+
+def refusal_of_id(scope: Scope) -> Response | None:
+    """Return the 422 for a control call with an id in its path that none can name, None for any other request.
+
+    The routes would not even find such a path: in their patterns, a line end is no character.
+    """
+    path = own_path(scope)
+    if not path.startswith(f"{PREFIX}/"):
+        return None
+    try:
+        without_control_characters(path)
+    except ValueError as error:
+        return JSONResponse({"detail": [{"loc": ["path", "task_id"], "msg": str(error), "type": "value_error"}]}, 422)
+    return None
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, cast
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lifecycle.errors import AdapterError
-from lifecycle_adapters.emulator.call_log import RECEIVED, CallLog, ReceivedCall, RecordedCall
+from lifecycle_adapters.emulator.call_log import HIDDEN, RECEIVED, CallLog, ReceivedCall, RecordedCall
 from lifecycle_adapters.emulator.calls import Calls
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults
 from lifecycle_adapters.emulator.routing import own_path, segment
 from lifecycle_adapters.emulator.shapes import document_of
 from lifecycle_adapters.emulator.task_store import EmulatedClock
 
+MOST_BODY_BYTES = 10_000_000
+"""The most bytes in the body of a request. A larger one is refused with 413, and is not in the call log."""
+
+_SECRET = re.compile("auth|cookie|credential|key|password|secret|signature|token")  # in the name of a header
 _WITHOUT_BODY = frozenset({204, 205, 304})
 _NOT_HANDLED = frozenset({FaultKind.STATUS, FaultKind.DROP_BEFORE})
 _DROPPED = frozenset({FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER})
@@ -46,6 +51,8 @@ class FaultMiddleware:
         self._call_log = call_log
         self._faults = faults
         self._released = asyncio.Event()
+        authentications = [each.authentication for each in calls.bindings if each.authentication is not None]
+        self._key_headers = frozenset(each.header.lower() for each in authentications)
 
     def release(self) -> None:
         """End every delay at once, so that delayed calls do not hold up the server's shutdown."""
@@ -54,7 +61,7 @@ class FaultMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
-        if scope["type"] != "http" or self._calls.api_at(own_path(scope)) is None:
+        if scope["type"] != "http":
             await self._service(scope, receive, send)
             return
         try:
@@ -62,7 +69,14 @@ class FaultMiddleware:
             body = await _read(receive)
         except ConnectionDropped:
             return  # the caller disconnected before the call was complete
+        if body is None:
+            detail = f"The body has more than {MOST_BODY_BYTES:,} bytes"
+            await JSONResponse({"detail": detail}, 413)(scope, receive, send)
+            return
         receive = _replay(body, receive)
+        if self._calls.api_at(own_path(scope)) is None:
+            await self._service(scope, receive, send)
+            return
         scope[RECEIVED] = received = self._open(scope, body)
         call = received.entry
         fault = self._faults.pop(call)
@@ -78,8 +92,14 @@ class FaultMiddleware:
         identity = self._calls.identify(method, path, query, document, headers)
         assert identity is not None, "only calls of an API reach this point"
         at = self._clock.at(self._clock.now_s())
-        entry = self._call_log.open(identity, at=at, method=method, path=segment(path), query=query, body=document)
+        shown = {name: HIDDEN if self._is_secret(name) else value for name, value in headers.items()}
+        entry = self._call_log.open(
+            identity, at=at, method=method, path=segment(path), query=query, headers=shown, body=document
+        )
         return ReceivedCall(identity, document, entry)
+
+    def _is_secret(self, header: str) -> bool:
+        return header in self._key_headers or (_SECRET.search(header) is not None and header != "idempotency-key")
 
     async def _inject(self, fault: CallFault, call: RecordedCall, scope: Scope, receive: Receive, send: Send) -> None:
         call.fault = fault.kind
@@ -122,16 +142,21 @@ def _buffering(response: list[Message]) -> Send:
     return append
 
 
-async def _read(receive: Receive) -> bytes:
-    body = b""
-    more = True
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body of a request; None if it is too large. It is read to its end all the same, but not kept."""
+    body, more, is_too_large = bytearray(), True, False
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionDropped
-        body += message.get("body", b"")
+        part = message.get("body", b"")
+        is_too_large = is_too_large or len(body) + len(part) > MOST_BODY_BYTES
+        if is_too_large:
+            body.clear()
+        else:
+            body += part
         more = message.get("more_body", False)
-    return body
+    return None if is_too_large else bytes(body)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -19,7 +19,7 @@ from pydantic_core.core_schema import str_schema
 from lifecycle.errors import UnknownName
 from lifecycle_adapters.emulator.call_log import RecordedCall
 from lifecycle_adapters.emulator.calls import Calls
-from lifecycle_adapters.emulator.shapes import WHOLE, Number
+from lifecycle_adapters.emulator.shapes import WHOLE, Number, PlainId
 
 LONGEST_DELAY_S = 3600.0
 
@@ -126,7 +126,7 @@ class CallFault(BaseModel):
     path: Pattern | None = None
     call: str | None = None
     command: str | None = None
-    task: str | None = None
+    task: PlainId | None = None
     times: Annotated[int, Field(ge=1), WHOLE] = 1
     seconds: Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)] = 0.0
     status_code: Annotated[int, Field(ge=200, le=599), WHOLE] = 500

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,6 +32,8 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_after_validator_function, to_string_ser_schema
 from typing_extensions import TypedDict
+
+from lifecycle_adapters.http.responses import DuplicateKey, parsed
 
 Id = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -139,6 +142,15 @@ def document_of(body: bytes) -> Any:
     return document
 
 
+def without_control_characters(text: str) -> str:
+    """Return an id that a control call names. Raises ValueError: it has a line end or another control character."""
+    if _CONTROL.search(text):
+        raise ValueError("an id has no line end and no other control character")
+    return text
+
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+PlainId = Annotated[str, AfterValidator(without_control_characters)]
 _DEEPEST = 100
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
@@ -157,13 +169,20 @@ def _is_json(value: Any, levels: int) -> bool:
             return True
 
 
-async def require_document(request: Request, *, needs_json: bool = False) -> None:
+async def require_document(request: Request, *, needs_json: bool = False, with_unique_keys: bool = False) -> None:
     """Raise RequestValidationError for JSON that no response could repeat, and with `needs_json` for any other text.
 
-    Without it, FastAPI refuses a body that is not JSON, if the endpoint has one.
+    Without it, FastAPI refuses a body that is not JSON, if the endpoint has one. `with_unique_keys` refuses an object
+    that has a key twice, too.
     """
+    body = await request.body()
     try:
-        document_of(await request.body())
+        document_of(body)
+        if body and with_unique_keys:
+            parsed(body)
+    except DuplicateKey as error:
+        facts = {"msg": f"the key {error.key[:80]!r} is twice in one object", "type": "json_invalid"}
+        raise RequestValidationError([{"loc": ("body",), **facts}]) from None
     except ValueError as error:
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) and not needs_json:
             return

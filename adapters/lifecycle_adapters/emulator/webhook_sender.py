@@ -30,7 +30,7 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.call_log import MAX_RECORDED
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Faults, require_known
 from lifecycle_adapters.emulator.profile import Recipient
-from lifecycle_adapters.emulator.shapes import WHOLE, Number, moment
+from lifecycle_adapters.emulator.shapes import WHOLE, Number, PlainId, moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.responses import placed
 from lifecycle_adapters.http.webhook_binding import Scheme, SignatureScheme, WebhookBinding
@@ -92,7 +92,7 @@ class WebhookFault(BaseModel):
 
     kind: WebhookFaultKind
     api: str | None = None
-    task: str | None = None
+    task: PlainId | None = None
     status: str | None = None
     times: Annotated[int, Field(ge=1), WHOLE] = 1
     seconds: Seconds = 1.0

@@ -6,15 +6,17 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
 
 from lifecycle import IllegalTransition, UnknownName
 from lifecycle_adapters.emulator import NOTICE, Emulator, UnknownTask
-from lifecycle_adapters.emulator.call_log import MAX_RECORDED, CallLog
+from lifecycle_adapters.emulator.call_log import HIDDEN, MAX_RECORDED, CallLog
 from lifecycle_adapters.emulator.calls import Identity
 from lifecycle_adapters.emulator.control import CALLS
+from lifecycle_adapters.emulator.fault_middleware import MOST_BODY_BYTES
 from lifecycle_adapters.services.registry import BUILT_IN
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, create, state
 
@@ -175,10 +177,58 @@ def test_the_call_log_records_every_call_and_no_key(emulator: Emulator, http: ht
     assert [call.number for call in emulator.calls()] == [call["number"] for call in seen]
 
 
+def test_call_log_shows_headers_without_secrets(emulator: Emulator, http: httpx2.Client) -> None:
+    secrets = ("X-Browser-Use-API-Key", "Authorization", "Cookie", "X-Auth-Token", "X-Hub-Signature")
+    headers = {**dict.fromkeys(secrets, "s3cret"), "Idempotency-Key": "order-5", "If-Match": '"7"'}
+    http.post("/api/v2/tasks", json={"task": "Buy milk"}, headers=headers)
+
+    [call] = emulator.calls()
+    assert (call.headers["idempotency-key"], call.headers["if-match"]) == ("order-5", '"7"')
+    assert call.headers["content-type"] == "application/json"
+    assert {call.headers[name.lower()] for name in secrets} == {HIDDEN}
+    assert "s3cret" not in http.get("/_emulator/calls").text
+
+
+@pytest.mark.parametrize("path", ["/_emulator/faults", "/api/v2/tasks"])
+def test_body_that_is_too_large_is_refused(emulator: Emulator, http: httpx2.Client, path: str) -> None:
+    fits = b'{"kind": "status", "task": "a"}'.ljust(MOST_BODY_BYTES)
+    headers = {"Content-Type": "application/json"}
+    assert http.post(path, content=fits, headers=headers).status_code in (200, 201, 202)
+    http.delete("/_emulator/faults")
+    for content in (fits + b" ", iter([fits, b" "])):
+        response = http.post(path, content=content, headers=headers)
+        assert (response.status_code, response.json()) == (413, {"detail": "The body has more than 10,000,000 bytes"})
+    assert emulator.faults() == []
+
+
+def test_key_that_is_twice_in_a_control_call_is_refused(emulator: Emulator, http: httpx2.Client) -> None:
+    headers = {"Content-Type": "application/json"}
+    twice = b'{"kind": "delay", "kind": "status"}'
+    response = http.post("/_emulator/faults", content=twice, headers=headers)
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["msg"] == "the key 'kind' is twice in one object"
+    assert emulator.faults() == []
+
+
+@pytest.mark.parametrize("character", ["\n", "\r", "\0", "\x7f", "\u2028"])
+def test_id_with_a_control_character_is_refused(http: httpx2.Client, character: str) -> None:
+    task_id = f"a{character}b"
+    calls = [
+        http.get(f"/_emulator/tasks/{quote(task_id)}"),
+        http.post(f"/_emulator/tasks/{quote(task_id)}/events", json={"event": "start"}),
+        http.post("/_emulator/faults", json={"kind": "status", "task": task_id}),
+        http.post("/_emulator/webhook/faults", json={"kind": "lost", "task": task_id}),
+    ]
+    assert [each.status_code for each in calls] == [422] * 4
+    assert all("line end" in each.json()["detail"][0]["msg"] for each in calls)
+
+
 def test_the_call_log_keeps_the_newest_calls() -> None:
     call_log = CallLog()
     for _ in range(MAX_RECORDED + 2):
-        call_log.open(Identity("v1"), at=datetime.now(UTC), method="GET", path="/api/v1/ping", query="", body=None)
+        call_log.open(
+            Identity("v1"), at=datetime.now(UTC), method="GET", path="/api/v1/ping", query="", headers={}, body=None
+        )
     assert [call.number for call in call_log] == list(range(3, MAX_RECORDED + 3))
 
 
