@@ -33,6 +33,9 @@ ONE_WAY = {
     "lifecycle_adapters": """
         http.authentication <- http.webhook_binding <- http.binding, services.browser_use
         http.http_errors <- http.binding, services.browser_use <- services.v1, services.v2, services.v3, services.v4
+        http.call, http.webhook_binding <- http.stream_binding <- http.binding
+        http.limits <- http.event_stream <- http.driver
+        webhooks.* <- watch.*
         http.webhook_binding, http.responses <- services.a2a_updates
         http.binding, services.a2a_updates <- services.a2a
         http.binding <- services.a2a, services.json_rpc <- services.a2a_jsonrpc

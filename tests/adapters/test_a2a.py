@@ -137,8 +137,10 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
     sdk: Any = import_module("a2a.client")
     errors: Any = import_module("a2a.utils.errors")
     interface = a2a.AgentInterface(url=emulator.base_url, protocol_binding="HTTP+JSON", protocol_version="1.0")
-    card = a2a.AgentCard(name="agent", version="1", supported_interfaces=[interface])
+    capabilities = a2a.AgentCapabilities(streaming=True, push_notifications=True)
+    card = a2a.AgentCard(name="agent", version="1", supported_interfaces=[interface], capabilities=capabilities)
     config = sdk.ClientConfig(streaming=False, polling=True, supported_protocol_bindings=["HTTP+JSON"])
+    streams = sdk.ClientConfig(supported_protocol_bindings=["HTTP+JSON"])
 
     def message(text: str, **more: Any) -> Any:
         said = a2a.Message(message_id=text, role=a2a.ROLE_USER, parts=[a2a.Part(text=text)], **more)
@@ -156,7 +158,13 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
         assert read.context_id == created.context_id
         listed = await client.list_tasks(a2a.ListTasksRequest(status=a2a.TASK_STATE_WORKING))
         assert [task.id for task in listed.tasks] == [created.id]
+        following: Any = sdk.ClientFactory(streams).create(card)
+        updates = following.subscribe(a2a.SubscribeToTaskRequest(id=created.id))
+        assert (await anext(updates)).task.status.state == a2a.TASK_STATE_WORKING
         canceled = await client.cancel_task(a2a.CancelTaskRequest(id=created.id))
+        assert [each.status_update.status.state async for each in updates] == [a2a.TASK_STATE_CANCELED]
+        with pytest.raises(errors.UnsupportedOperationError):
+            await anext(following.subscribe(a2a.SubscribeToTaskRequest(id=created.id)))
         assert canceled.status.state == a2a.TASK_STATE_CANCELED
         with pytest.raises(errors.TaskNotCancelableError):
             await client.cancel_task(a2a.CancelTaskRequest(id=created.id))
@@ -175,6 +183,7 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
         await client.delete_task_push_notification_config(a2a.DeleteTaskPushNotificationConfigRequest(**named))
         assert not (await client.list_task_push_notification_configs(of_task)).configs
         await client.close()
+        await following.close()
 
     asyncio.run(use())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,9 +15,10 @@ import pytest
 from lifecycle import MemoryJournal
 from lifecycle.catalog import A2AState
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import A2A_TOKEN, Client, NotFound, StatusUpdate, Timing, TokenScheme
+from lifecycle_adapters.http import A2A_TOKEN, AsyncClient, Client, NotFound, StatusUpdate, Timing, TokenScheme
 from lifecycle_adapters.http import BEARER as BEARER_SCHEME
 from lifecycle_adapters.services import service
+from lifecycle_adapters.watch import Change, Event, Pace, Watcher
 from lifecycle_adapters.webhooks import BadBody, DeliveryOutcome, Webhooks, parse
 from tests.adapters.emulator.requests import settled, until
 from tests.support.sdk_servers import sdk_server
@@ -278,3 +280,31 @@ def test_notifications_of_an_official_agent_are_received(
 
         until(lambda: bool(receiver.reported))
         assert receiver.reported[-1] == (task.id, "TASK_STATE_CANCELED")
+
+
+@pytest.mark.heavy
+def test_stream_of_an_official_agent_is_followed(agent: str) -> None:
+    async def work() -> list[Event]:
+        opened = asyncio.Event()
+
+        async def note(response: httpx2.Response) -> None:
+            if response.url.path.endswith(":subscribe"):
+                opened.set()
+
+        rarely = Pace(working_s=60, resting_s=60, longest_s=60)
+        async with (
+            httpx2.AsyncClient(event_hooks={"response": [note]}) as http,
+            AsyncClient("a2a", base_url=agent, http=http) as client,
+            Watcher(client, pace=rarely, streams=1) as watcher,
+        ):
+            task = await client.create(parts=[{"text": "long"}])
+            watcher.add(task.id)
+            await opened.wait()
+            # as another program would: the watcher does not see its response
+            await http.post(f"{agent}/tasks/{task.id}:cancel", json={}, headers={"A2A-Version": "1.0"})
+            return [each async for each in watcher.changes()]
+
+    *_, last = asyncio.run(work())
+
+    assert isinstance(last, Change)
+    assert (last.state, last.channel) == (A2AState.CANCELED, "stream")

@@ -52,6 +52,10 @@ def watch(
     rate: Annotated[
         float, typer.Option(metavar="PER_SECOND", help="Send at most this many requests, as the API key allows.")
     ] = 10.0,
+    streams: Annotated[
+        int,
+        typer.Option(metavar="NUMBER", help="Follow the streams of at most this many tasks, if the service has any."),
+    ] = 0,
     journal: Journal = None,
     worker: Worker = None,
     base_url: BaseUrl = None,
@@ -77,9 +81,11 @@ def watch(
         settings = {"base_url": base_url, "parameters": assigned_parameters(parameter), "journal": record}
         client = with_key(AsyncClient, api, key_from, lifecycle=governing(lifecycle), **settings)
         ids = task_ids or list(_unfinished(client, record))
-        lost = asyncio.run(
-            _watch(client, ids, policies, rate, _print_json if as_json else _print, is_recorded=record is not None)
+        shown_by = _print_json if as_json else _print
+        watching = _watch(
+            client, ids, shown_by, policies=policies, rate=rate, streams=streams, is_recorded=record is not None
         )
+        lost = asyncio.run(watching)
     if lost:
         say(f"{len(lost)} of {len(set(ids))} tasks could not be followed", stderr=True)
         raise typer.Exit(NOT_LEGAL)
@@ -121,10 +127,11 @@ def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]
 async def _watch(
     client: AsyncClient,
     ids: list[str],
-    policies: list[Policy],
-    rate: float,
     show: Callable[[Event], None],
     *,
+    policies: list[Policy],
+    rate: float,
+    streams: int,
     is_recorded: bool,
 ) -> set[str]:
     """Show every event until all tasks are over or a signal ends it; return the ids of tasks that were not followed."""
@@ -137,7 +144,7 @@ async def _watch(
         with suppress(NotImplementedError):  # on Windows, where Ctrl-C raises KeyboardInterrupt instead
             asyncio.get_running_loop().add_signal_handler(each, watching.cancel)
     try:
-        async with Watcher(client, policies=policies, throttle=Throttle(rate)) as watcher:
+        async with Watcher(client, policies=policies, throttle=Throttle(rate), streams=streams) as watcher:
             watcher.add(*ids)
             say(f"watching {len(watcher)} task{'' if len(watcher) == 1 else 's'}", stderr=True)
             try:

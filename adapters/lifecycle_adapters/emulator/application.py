@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -27,9 +27,10 @@ from lifecycle_adapters.emulator.profile import Profile
 from lifecycle_adapters.emulator.routing import narrow_first, not_allowed
 from lifecycle_adapters.emulator.same_origin import refusal
 from lifecycle_adapters.emulator.service import Reads, Service
-from lifecycle_adapters.emulator.task_store import EmulatedClock, TaskStore
+from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask, TaskStore
 from lifecycle_adapters.emulator.webhook_sender import Messages, Webhook, WebhookSender, document_of
 from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.webhook_binding import Updates
 from lifecycle_adapters.services.registry import BUILT_IN, FURTHER, service
 
 
@@ -106,6 +107,8 @@ def create_app(
         each.others = services
     store.react = lambda task, at_s: services[task.api].react(task, at_s)
     webhooks = WebhookSender(store, services=_messages(services.values()), initial=webhook)
+    for each in services.values():
+        each.events_of = webhooks.events_of
     faults: Faults[CallFault] = Faults(lambda fault: require_call(calls, fault))
     call_log = CallLog()
     names = {api: each.name for api, each in followed.items()}
@@ -118,16 +121,33 @@ def create_app(
 
 
 def _messages(services: Iterable[Service]) -> dict[str, Messages]:
-    """Return what the services that send webhooks send, by their names."""
+    """Return what the services that push updates send, by their names."""
     sent: dict[str, Messages] = {}
     for each in services:
-        webhooks, profile = each.binding.webhooks, each.profile
-        if webhooks is not None and (profile.webhook is not None or webhooks.update_of is None):
-            document = profile.webhook or partial(document_of, webhooks)
-            sent[each.binding.name] = Messages(
-                each.binding.lifecycle, webhooks, document, profile.ping, profile.recipients
+        binding, profile = each.binding, each.profile
+        webhooks = binding.webhooks if _has_documents(binding.webhooks, profile) else None
+        stream = binding.stream if _has_documents(binding.stream, profile) else None
+        if webhooks is not None or stream is not None:
+            sent[binding.name] = Messages(
+                lifecycle=binding.lifecycle,
+                webhooks=webhooks,
+                stream=stream,
+                document=document_of if profile.webhook is None else partial(_document, profile.webhook),
+                stream_begin=profile.stream_begin,
+                ping=profile.ping,
+                recipients=profile.recipients,
             )
     return sent
+
+
+def _has_documents(updates: Updates | None, profile: Profile) -> bool:
+    return updates is not None and (profile.webhook is not None or updates.update_of is None)
+
+
+def _document(
+    made: Callable[[EmulatedTask, str, str], Any], _: Updates, task: EmulatedTask, status: str, at: str
+) -> Any:
+    return made(task, status, at)
 
 
 def _bindings(apis: Sequence[str | HttpBinding[Any, Any]]) -> list[HttpBinding[Any, Any]]:

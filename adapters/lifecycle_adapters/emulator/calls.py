@@ -20,6 +20,8 @@ from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES, REQUEST_ID, texts_in
 
+STREAM = "stream"
+"""The name of the call that opens the stream of a task."""
 SESSION = "session"
 """The name of the call that reads a session without a lifecycle, and the beginning of those of its other calls."""
 PREFIX = "/_emulator"
@@ -152,14 +154,15 @@ class Calls:
 def named_calls(binding: HttpBinding[Any, Any]) -> dict[str, Call]:
     """Return the calls of a binding by their names.
 
-    They are create, status, details, list, events, the commands, and the further calls; "session" reads a session that
-    has no lifecycle, and "session NAME" is a further call about one.
+    They are create, status, details, list, events, the commands, stream, and the further calls; "session" reads a
+    session that has no lifecycle, and "session NAME" is a further call about one.
     """
     lists = {"list": binding.listing, "events": binding.events}
     listed = {name: each.call for name, each in lists.items() if each is not None}
     reads = {"status": binding.status, "details": binding.details, **listed}
     commands = {str(name): call for name, call in binding.commands.items()}
-    return {"create": binding.create, **reads, **commands, **binding.further_calls, **_session_calls(binding)}
+    stream = {} if binding.stream is None else {STREAM: binding.stream.call}
+    return {"create": binding.create, **reads, **commands, **stream, **binding.further_calls, **_session_calls(binding)}
 
 
 def _session_calls(binding: HttpBinding[Any, Any]) -> dict[str, Call]:

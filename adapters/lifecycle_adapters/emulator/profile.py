@@ -172,10 +172,13 @@ class Profile:
         id_type: the type that ids in requests must have, `str` or `UUID`; another id is a 422.
         new_id: returns a new id.
         not_found: the text of a 404.
-        webhook: called with a task, its status and the time of its change; returns the webhook's document. Default:
-            the fields that the binding's `webhooks` name; with an `update_of`, which cannot be inverted, none is sent.
+        webhook: called with a task, its status and the time of its change; returns the document of the webhook, and of
+            the event in its stream. Default: the fields that the binding's `webhooks` or `stream` names; with an
+            `update_of`, which cannot be inverted, nothing is sent.
         recipients: called with a task; returns who receives its webhooks beside the one webhook of the emulator.
             Default: nobody.
+        stream_begin: called with a task and the clock; returns the document of the first event of its stream. Default:
+            that of its present status, as `webhook` returns it.
         ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
         operations: the documentation of each call, by its name (create, status, details, list, a command, or one of
             `further`).
@@ -210,6 +213,7 @@ class Profile:
     not_found: str = "Task not found"
     webhook: Callable[[EmulatedTask, str, str], Any] | None = None
     recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
+    stream_begin: View | None = None
     ping: Callable[[str], Any] | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict[str, Operation])
     open_calls: Sequence[OpenCall] = ()

@@ -257,6 +257,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.middleware.release()
+        self._app.control.parts.webhooks.end_streams()
         await super().shutdown(sockets)
 
 

@@ -7,7 +7,8 @@ call does to a task is a step of the task store; the call's entry in the log is 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from http import HTTPStatus
 from inspect import Parameter, Signature
 from typing import Any, cast
@@ -18,13 +19,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import VerdictKind
 from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
-from lifecycle_adapters.emulator.calls import SESSION, named_calls, value_in
+from lifecycle_adapters.emulator.calls import SESSION, STREAM, named_calls, value_in
 from lifecycle_adapters.emulator.documents import Documents
 from lifecycle_adapters.emulator.profile import (
     Consequence,
@@ -82,6 +83,7 @@ class Service:
 
     `lifecycle` governs its tasks. `api_key` is the only valid key; None accepts every key. `companion` is the
     service of the sessions that its tasks run in, None if they run in none. `others` are all services by their names.
+    `events_of` yields the documents of the events in a task's stream.
 
     Raises:
         ValueError: the binding has a `state_of`, and the profile's `statuses` lack a state; or they show one as a value
@@ -102,6 +104,7 @@ class Service:
         self.lifecycle = lifecycle
         self.companion: Service | None = None
         self.others: Mapping[str, Service] = {}
+        self.events_of: Callable[[EmulatedTask], AsyncGenerator[Any]] | None = None
         self._store = store
         self._api_key = api_key
         self._documents = Documents(binding, profile.statuses)
@@ -320,6 +323,8 @@ class Service:
             return self._list(received, request.query_params, given)
         if name in _READS:
             return self._shown(name, self._find(received))
+        if name == STREAM:
+            return self._stream(self._find(received))
         if name != "create" and name not in self.binding.commands:
             return self._further(received, name, given)
         return self._once(received, name, given.get("body"), request.headers)
@@ -432,6 +437,17 @@ class Service:
         self._let_happen(outcome.consequences, self._store.clock.now_s())
         code = self._operations[name].status_code
         return Response(status_code=code) if code == HTTPStatus.NO_CONTENT else JSONResponse(outcome.document, code)
+
+    def _stream(self, task: EmulatedTask) -> Response:
+        """Return the stream of a task that is not over."""
+        if task.is_over:
+            text = f"the task is over: {task.state}"
+            refused = self.profile.refused
+            refusal = None if refused is None else refused(self.lifecycle, task, STREAM)
+            refusal = refusal or Refusal(self._error_code(409), self._document_of(text, 409))
+            return JSONResponse(refusal.document, refusal.status_code)
+        assert self.events_of is not None, "it is set when the emulator is made"
+        return StreamingResponse(_sent_events(self.events_of(task)), media_type="text/event-stream")
 
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())
@@ -560,6 +576,13 @@ class Service:
             return parse_script(text, self.lifecycle) if isinstance(text, str) else None
         except ValueError as error:
             raise _invalid(str(self.binding.task_field), str(error)) from error
+
+
+async def _sent_events(documents: AsyncGenerator[Any]) -> AsyncGenerator[str]:
+    """Yield the lines of an event stream."""
+    async with aclosing(documents):
+        async for document in documents:
+            yield f"data: {json.dumps(document)}\n\n"
 
 
 class Reads:

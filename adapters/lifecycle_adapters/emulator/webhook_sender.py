@@ -1,11 +1,12 @@
-"""The emulator's webhooks: every change of a task's status, signed, sent to one URL, and to those of the task's own.
+"""What the emulator pushes: every change of a task's status, in webhooks and in streams.
 
+A webhook is signed, and sent to one URL and to those of the task's own. A stream is a response that stays open.
 The emulator sends webhooks only if one is configured, or if a call gave the task recipients of its own, which its
-profile knows. Sending never delays the service: messages are sent in the
-background, those of one task one after the other, and are sent again if the response is not 2xx. A fault (late,
-doubled, out of order, lost) is armed like a fault of calls and injected without randomness. The contents and the
-signature of a message follow from the `webhooks` of the service's binding; the receiver's package,
-lifecycle_adapters.webhooks, computes the signature. Every message and every attempt is recorded, in memory only.
+profile knows. Sending never delays the service: messages are sent in the background, those of one task one after the
+other, and are sent again if the response is not 2xx. A fault (late, doubled, out of order, lost, and of streams cut) is
+armed like a fault of calls and injected without randomness. The contents and the signature of a message follow from the
+`webhooks` or the `stream` of the service's binding; the receiver's package, lifecycle_adapters.webhooks, computes the
+signature. Every message and every attempt is recorded, in memory only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,17 +24,19 @@ from typing import Annotated, Any, cast
 from uuid import uuid4
 
 import httpx2
-from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, InstanceOf, SecretStr
 
+from lifecycle.conformance import Channel
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.call_log import MAX_RECORDED
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Faults, require_known
-from lifecycle_adapters.emulator.profile import Recipient
+from lifecycle_adapters.emulator.profile import Recipient, View
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, PlainId, moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.responses import placed
-from lifecycle_adapters.http.webhook_binding import Scheme, SignatureScheme, WebhookBinding
+from lifecycle_adapters.http.stream_binding import StreamBinding
+from lifecycle_adapters.http.webhook_binding import Scheme, SignatureScheme, Updates, WebhookBinding
 from lifecycle_adapters.webhooks import sign
 
 TIMEOUT_S = 5.0
@@ -79,12 +82,14 @@ class WebhookFaultKind(StrEnum):
     DOUBLED = "doubled"  # the message is sent twice
     OUT_OF_ORDER = "out_of_order"  # the message waits for the task's next message and is sent after it
     LOST = "lost"  # the message is not sent
+    CUT = "cut"  # the stream ends instead of the message; a webhook cannot be cut
 
 
 class WebhookFault(BaseModel):
     """A fault and its filter: it matches the messages that agree with every given field.
 
-    `task` is a task's id, `status` the status in the message. `times` is the number of messages to inject it into.
+    `task` is a task's id, `status` the status in the message, `channel` the channel of its service's webhooks
+    ("webhook") or streams ("stream"). `times` is the number of messages to inject it into.
     `seconds` is the delay of a late message.
     """
 
@@ -94,6 +99,7 @@ class WebhookFault(BaseModel):
     api: str | None = None
     task: PlainId | None = None
     status: str | None = None
+    channel: str | None = None
     times: Annotated[int, Field(ge=1), WHOLE] = 1
     seconds: Seconds = 1.0
 
@@ -103,6 +109,8 @@ class WebhookFault(BaseModel):
             self.api in (None, message.api)
             and self.task in (None, message.task)
             and self.status in (None, message.status)
+            and self.channel in (None, message.channel)
+            and (self.kind is not WebhookFaultKind.CUT or isinstance(message.recipient, OpenStream))
         )
 
 
@@ -115,11 +123,42 @@ class Attempt:
     error: str | None = None
 
 
+class OpenStream:
+    """One open stream of a task: the documents of the events that its reader has not got yet, until it ends."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self.unsent = 0  # messages that are on their way
+        self._documents: asyncio.Queue[Any] = asyncio.Queue()
+
+    def put(self, document: Any) -> bool:
+        """Add an event; return whether the stream was open."""
+        if not self.is_over:
+            self._documents.put_nowait(document)
+        return not self.is_over
+
+    def end(self) -> None:
+        """End the stream behind the last event."""
+        self.put(_END)
+        self.is_over = True
+
+    async def documents(self) -> AsyncGenerator[Any]:
+        """Yield the documents of the events."""
+        while (document := await self._documents.get()) is not _END:
+            yield document
+
+
+_END: Any = object()
+_Queue = tuple[str | None, str | OpenStream | None]
+_PINGS: _Queue = (None, None)
+
+
 @dataclass(slots=True)
 class SentWebhook:
     """One message: its task and status, its body, and its attempts.
 
-    `number` counts from 1. `api`, `task` and `status` are None for the ping. `fault` is the kind of the injected
+    `number` counts from 1. `channel` says whether it is a webhook or an event of a stream, whose one attempt counts as
+    200 if the stream was open. `api`, `task` and `status` are None for the ping. `fault` is the kind of the injected
     fault, or None. `is_over` is true once the message will not be sent again.
     """
 
@@ -131,42 +170,51 @@ class SentWebhook:
     fault: WebhookFaultKind | None = None
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     is_over: bool = False
-    signature: Annotated[Scheme, Field(exclude=True)] = field(kw_only=True)
-    recipient: Annotated[Recipient | None, Field(exclude=True)] = field(default=None, kw_only=True)
+    channel: str = str(Channel.WEBHOOK)
+    signature: Annotated[Scheme | None, Field(exclude=True)] = field(default=None, kw_only=True)
+    recipient: Annotated[Recipient | InstanceOf[OpenStream] | None, Field(exclude=True)] = field(
+        default=None, kw_only=True
+    )
 
     @property
-    def queue(self) -> tuple[str | None, str | None]:
-        """Return the task and the URL of its own recipient: messages with equal ones are sent one after the other."""
-        return self.task, None if self.recipient is None else self.recipient.url
+    def queue(self) -> _Queue:
+        """Return the task and its own recipient: messages with equal ones are sent one after the other."""
+        return self.task, self.recipient.url if isinstance(self.recipient, Recipient) else self.recipient
 
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """The messages of one service: the document of a task's change, and the ping, None if it sends none.
+    """The messages of one service; `webhooks` or `stream` is None if it sends none, or has no documents for them.
 
-    `document` is called with a task, its status and the time of its change, `ping` with the time, `recipients` with a
-    task: they receive its messages beside the one webhook.
+    `document` returns the document of a change: it is called with one of the two, a task, its status and the time of
+    its change. `stream_begin` is called with a task and the clock, for the first event of a stream (default:
+    `document`); `ping` with the time; `recipients` with a task: they receive its webhooks beside the one webhook.
     """
 
     lifecycle: Lifecycle[Any, Any]
-    binding: WebhookBinding
-    document: Callable[[EmulatedTask, str, str], Any]
+    webhooks: WebhookBinding | None
+    stream: StreamBinding | None
+    document: Callable[[Updates, EmulatedTask, str, str], Any]
+    stream_begin: View | None = None
     ping: Callable[[str], Any] | None = None
     recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
 
-    def status(self, state: str) -> str:
-        """Return the status of a state in the service's webhooks, independent of the emulated task's lifecycle."""
-        aliases = (
-            each for each in self.lifecycle.aliases if each.channel == self.binding.channel and each.state == state
-        )
+    @property
+    def channels(self) -> list[str]:
+        """Return the channels of the webhooks and of the streams."""
+        return [each.channel for each in (self.webhooks, self.stream) if each is not None]
+
+    def status(self, state: str, channel: str) -> str:
+        """Return the status of a state in a channel, independent of the emulated task's lifecycle."""
+        aliases = (each for each in self.lifecycle.aliases if each.channel == channel and each.state == state)
         return next((alias.status for alias in aliases), str(state))
 
     def statuses(self) -> list[str]:
-        """Return the statuses of all states."""
-        return [self.status(state.name) for state in self.lifecycle.states]
+        """Return the statuses of all states, in all channels."""
+        return [self.status(state.name, channel) for state in self.lifecycle.states for channel in self.channels]
 
 
-def document_of(binding: WebhookBinding, task: EmulatedTask, status: str, at: str) -> Any:
+def document_of(binding: Updates, task: EmulatedTask, status: str, at: str) -> Any:
     """Return the document of a task's change that follows from a binding alone, with each value in its field."""
     document: Any = {}
     for path, value in (
@@ -177,10 +225,6 @@ def document_of(binding: WebhookBinding, task: EmulatedTask, status: str, at: st
     ):
         document = document if path is None else placed(document, path, value)
     return document
-
-
-_Queue = tuple[str | None, str | None]
-_PINGS: _Queue = (None, None)
 
 
 class WebhookSender:
@@ -199,6 +243,7 @@ class WebhookSender:
         self._messages: deque[SentWebhook] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
         self._run = uuid4().hex  # a journal outlives the emulator, and must not take its next ids for replays
+        self._streams: dict[str, list[OpenStream]] = {}  # by task
         self._delayed: dict[_Queue, SentWebhook] = {}  # the message that waits for the next one
         self._last: dict[_Queue, asyncio.Task[None]] = {}  # the sending that the next one waits for
         self._sending: set[asyncio.Task[None]] = set()
@@ -218,9 +263,9 @@ class WebhookSender:
     def start(self) -> None:
         """Send each different ping, and schedule the due events in the running event loop."""
         if self._webhook is not None:
-            pings = {each.ping: each.binding.signature for each in self._services.values() if each.ping is not None}
-            for ping, signature in pings.items():
-                self._send(self._open(signature, ping(self._time())))
+            pings = {each.ping: each.webhooks for each in self._services.values() if each.ping and each.webhooks}
+            for ping, webhooks in pings.items():
+                self._send(self._open(ping(self._time()), webhooks))
             self.schedule_all()
 
     def schedule_all(self) -> None:
@@ -229,25 +274,69 @@ class WebhookSender:
             self.scheduled(task)
 
     def scheduled(self, task: EmulatedTask) -> None:
-        """Update the task at its due time, so that its webhook is sent even if no client reads the task."""
-        if task.due_s < inf and (self._webhook is not None or self._recipients(task)):
+        """Update the task at its due time, so that its change is pushed even if no client reads the task."""
+        is_pushed = self._webhook is not None or task.id in self._streams or self._recipients(task)
+        if task.due_s < inf and is_pushed:
             due_in_s = max(task.due_s - self._store.clock.now_s(), 0.0)
             asyncio.get_running_loop().call_later(due_in_s + _TICK_S, self._store.find, task.id)
 
     def changed(self, task: EmulatedTask) -> None:
-        """Send the messages that a task was created or changed its state."""
+        """Push that a task was created or changed its state."""
         service = self._services.get(task.api)
-        recipients: list[Recipient | None] = [*self._recipients(task)]
+        if service is None:
+            return
+        recipients: list[Recipient | OpenStream | None] = [*self._recipients(task)]
         if self._webhook is not None:
             recipients.append(None)
-        if service is None or not recipients:
+        self._push(task, service, service.webhooks, recipients)
+        self._push(task, service, service.stream, self._streams.get(task.id, ()))
+
+    def _push(
+        self,
+        task: EmulatedTask,
+        service: Messages,
+        updates: Updates | None,
+        recipients: Sequence[Recipient | OpenStream | None],
+    ) -> None:
+        if updates is None or not recipients:
             return
-        status = service.status(task.state)
+        status = service.status(task.state, updates.channel)
         if not task.transitions and status == task.state:
             return  # a creation is sent only if the channel has a name of its own for the initial state
-        body = service.document(task, status, self._time(task.state_since_s))
+        body = service.document(updates, task, status, self._time(task.state_since_s))
         for recipient in recipients:
-            self._dispatch(self._open(service.binding.signature, body, task, status, recipient))
+            if isinstance(recipient, OpenStream):
+                recipient.unsent += 1
+            self._dispatch(self._open(body, updates, task, status, recipient))
+
+    async def events_of(self, task: EmulatedTask) -> AsyncGenerator[Any]:
+        """Open a stream of a task, and yield the documents of its events; the first shows the task as it is."""
+        service, stream = self._services.get(task.api), OpenStream()
+        if service is not None and service.stream is not None:
+            stream.put(self._first_event(task, service, service.stream))
+        streams = self._streams.setdefault(task.id, [])
+        streams.append(stream)
+        self.scheduled(task)
+        try:
+            async for document in stream.documents():
+                yield document
+        finally:
+            stream.is_over = True
+            streams.remove(stream)
+            if not streams and self._streams.get(task.id) is streams:
+                del self._streams[task.id]
+
+    def _first_event(self, task: EmulatedTask, service: Messages, updates: Updates) -> Any:
+        if service.stream_begin is not None:
+            return service.stream_begin(task, self._store.clock)
+        at = self._time(task.state_since_s)
+        return service.document(updates, task, service.status(task.state, updates.channel), at)
+
+    def end_streams(self) -> None:
+        """End every stream, as a server does that shuts down."""
+        for streams in self._streams.values():
+            for each in streams:
+                each.end()
 
     def _recipients(self, task: EmulatedTask) -> Sequence[Recipient]:
         service = self._services.get(task.api)
@@ -271,7 +360,9 @@ class WebhookSender:
         elif fault.kind is WebhookFaultKind.LATE:
             self._start_sending(self._send_late(message, fault.seconds))
         else:
-            message.is_over = True
+            if fault.kind is WebhookFaultKind.CUT and isinstance(message.recipient, OpenStream):
+                message.recipient.end()
+            self._finish(message, is_lost=True)
 
     def messages(self) -> Iterator[SentWebhook]:
         """Return copies of the messages, oldest first; a message may still change while it is sent."""
@@ -284,6 +375,8 @@ class WebhookSender:
         self.faults.clear()
         self._messages.clear()
         self._delayed.clear()
+        self.end_streams()
+        self._streams.clear()
         self._webhook = self._initial
 
     async def close(self) -> None:
@@ -299,15 +392,22 @@ class WebhookSender:
 
     def _open(
         self,
-        signature: Scheme,
         body: Any,
+        updates: Updates,
         task: EmulatedTask | None = None,
         status: str | None = None,
-        recipient: Recipient | None = None,
+        recipient: Recipient | OpenStream | None = None,
     ) -> SentWebhook:
-        api, task_id = (None, None) if task is None else (task.api, task.id)
-        number = next(self._numbers)
-        message = SentWebhook(number, api, task_id, status, body, signature=signature, recipient=recipient)
+        message = SentWebhook(
+            number=next(self._numbers),
+            api=None if task is None else task.api,
+            task=None if task is None else task.id,
+            status=status,
+            body=body,
+            channel=updates.channel,
+            signature=updates.signature if isinstance(updates, WebhookBinding) else None,
+            recipient=recipient,
+        )
         self._messages.append(message)
         return message
 
@@ -322,6 +422,8 @@ class WebhookSender:
         sent = [each for api, each in self._services.items() if fault.api in (None, api)]
         statuses = [status for each in sent for status in each.statuses()]
         require_known("status", fault.status, dict.fromkeys(statuses), fault.api)
+        channels = dict.fromkeys(channel for each in sent for channel in each.channels)
+        require_known("channel", fault.channel, channels, fault.api)
 
     # --- sending ---
 
@@ -347,15 +449,29 @@ class WebhookSender:
             await asyncio.wait([before])
         for _ in range(times):
             await self._try(message)
-        message.is_over = True
+        self._finish(message)
 
     async def _send_late(self, message: SentWebhook, seconds: float) -> None:
         await asyncio.sleep(seconds)
         await self._try(message)
+        self._finish(message)
+
+    def _finish(self, message: SentWebhook, *, is_lost: bool = False) -> None:
+        """Note that a message will not be sent again; end its stream behind the last one of a task at rest."""
         message.is_over = True
+        stream, task = message.recipient, self._store.find(str(message.task))
+        if isinstance(stream, OpenStream):
+            stream.unsent -= 1
+            is_at_rest = task is None or task.lifecycle.is_settled(task.state)
+            if is_at_rest and not is_lost and not stream.unsent:
+                stream.end()
 
     async def _try(self, message: SentWebhook) -> None:
         webhook, own = self._webhook, message.recipient
+        if isinstance(own, OpenStream):
+            at, is_sent = datetime.now(UTC), own.put(message.body)
+            message.attempts.append(Attempt(at, 200) if is_sent else Attempt(at, error="StreamEnded"))
+            return
         if webhook is None and own is None:
             return  # `set(None)` was called meanwhile
         for pause_s in (0.0, *(_RETRY_AFTER_S if own or not webhook else webhook.retry_after_s)):
@@ -378,7 +494,7 @@ class WebhookSender:
 
     def _signed(self, webhook: Webhook, content: bytes, message: SentWebhook, at: datetime) -> Recipient:
         """Return the emulator's webhook as a recipient of this message, whose headers prove the sender."""
-        scheme = message.signature
+        scheme = cast("Scheme", message.signature)
         is_known_by_id = isinstance(scheme, SignatureScheme) and scheme.id_header is not None
         # The id is the same whenever the message is sent again.
         delivery_id = f"msg_{self._run}_{message.number}" if is_known_by_id else None

@@ -33,6 +33,7 @@ from lifecycle_adapters.http.http_errors import (
 )
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.retired import Retired, RetiredServiceWarning
+from lifecycle_adapters.http.stream_binding import StreamBinding
 from lifecycle_adapters.http.webhook_binding import (
     A2A_TOKEN,
     BEARER,
@@ -96,6 +97,7 @@ __all__ = [
     "SessionCalls",
     "SignatureScheme",
     "StatusUpdate",
+    "StreamBinding",
     "Task",
     "TaskResult",
     "TaskSummary",

@@ -52,6 +52,7 @@ from lifecycle_adapters.http.requests import Request, filled_text, parameters_of
 from lifecycle_adapters.http.response_meaning import meaning_of
 from lifecycle_adapters.http.responses import id_in, placed, value_at
 from lifecycle_adapters.http.retired import Retired
+from lifecycle_adapters.http.stream_binding import StreamBinding
 from lifecycle_adapters.http.webhook_binding import WebhookBinding
 
 
@@ -191,6 +192,7 @@ class HttpBinding(Declared, Generic[S, E]):
             "owner" for "/repos/{owner}". `with_parameters` fills them in.
         scope: the texts that were filled in. The lifecycle's name has them, too.
         webhooks: how the service signs its webhooks, and where they say what; None if it sends none.
+        stream: the call that opens the stream of a task's updates, and where they say what; None if there is none.
         key_variable: the environment variable of the service's key; if it is None, the caller must give the key.
         servers: further servers by their names, such as "eu", which a client accepts as its `base_url`.
         retired: since when the service is retired; a client of the real service then warns.
@@ -277,6 +279,9 @@ class HttpBinding(Declared, Generic[S, E]):
         WebhookBinding | None,
         Field(description="a WebhookBinding, such as WebhookBinding(signature=GITHUB, ...), or None"),
     ] = None
+    stream: Annotated[
+        StreamBinding | None, Field(description="a StreamBinding, such as StreamBinding(call=..., ...), or None")
+    ] = None
     key_variable: Annotated[
         KeyVariable | None,
         Field(description="a KeyVariable, such as KeyVariable('PRINTER_KEY', 'https://host'), or None"),
@@ -299,7 +304,8 @@ class HttpBinding(Declared, Generic[S, E]):
         lists = {"listing": self.listing, "events": self.events}
         listed: dict[Path, Call] = {(name, "call"): each.call for name, each in lists.items() if each is not None}
         further: dict[Path, Call] = {("further_calls", name): call for name, call in self.further_calls.items()}
-        return {("create",): self.create, **listed, **reads, **commands, **further}
+        stream: dict[Path, Call] = {} if self.stream is None else {("stream", "call"): self.stream.call}
+        return {("create",): self.create, **listed, **reads, **commands, **further, **stream}
 
     def __hash__(self) -> int:
         return hash((self.name, self.base_url, self.lifecycle))
@@ -404,6 +410,7 @@ class HttpBinding(Declared, Generic[S, E]):
             details=fill(self.details),
             listing=None if self.listing is None else replace(self.listing, call=fill(self.listing.call)),
             events=None if self.events is None else replace(self.events, call=fill(self.events.call)),
+            stream=None if self.stream is None else replace(self.stream, call=fill(self.stream.call)),
             further_calls={name: fill(call) for name, call in self.further_calls.items()},
             commands={name: fill(call) for name, call in self.commands.items()},
             proofs=proofs,

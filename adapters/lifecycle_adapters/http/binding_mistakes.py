@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.conformance import Channel
 from lifecycle.declaration import Path
 from lifecycle.errors import UnknownName, nearest
 from lifecycle_adapters.http.authentication import HEADER_NAME, wrong_headers, wrong_server
@@ -52,11 +53,11 @@ def mistakes_in(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
         servers = f"is at {binding.session.base_url}, and this binding at {binding.base_url}"
         yield ("session",), f"{servers}: one client asks one server, so give both its base_url"
     yield from _wrong_sessions(binding)
-    if binding.webhooks is not None:
+    for name, pushed in (("webhooks", binding.webhooks), ("stream", binding.stream)):
         try:
-            binding.lifecycle.statuses(channel=binding.webhooks.channel)
+            binding.lifecycle.statuses(channel=Channel.API if pushed is None else pushed.channel)
         except UnknownName as error:
-            yield ("webhooks", "channel"), str(error)
+            yield (name, "channel"), str(error)
     if inspect.iscoroutinefunction(binding.state_of):
         yield ("state_of",), "must be a function that returns the status, not a coroutine function"
     if binding.key_variable is not None and binding.authentication is None:
@@ -96,7 +97,7 @@ def _wrong_sessions(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
         yield ("session_calls", "messages"), f"is at {messages.base_url}: one client asks one server"
     if binding.session_field is not None and session_calls is None and binding.session is None:
         yield ("session_field",), "must be left out: there are no sessions"
-    taken = {"create", "status", "details", "list", "events", *map(str, binding.commands)}
+    taken = {"create", "status", "details", "list", "events", "stream", *map(str, binding.commands)}
     for name in taken.intersection(binding.further_calls):
         yield ("further_calls", name), "is the name of another call"
     yield from wrong_further_calls(binding.further_calls)

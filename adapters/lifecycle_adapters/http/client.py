@@ -10,6 +10,7 @@ import builtins
 import inspect
 import warnings
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from contextlib import aclosing
 from functools import partial
 from itertools import chain
 from typing import Any, Generic, Literal, Self, TypedDict, Unpack, overload
@@ -705,6 +706,26 @@ class AsyncClient(_Configured[S, E]):
     async def read(self, task_id: TaskId, *, details: bool = False) -> Response:
         """Read the task's status (or its details) in one request, and return the response as a value."""
         return await self._driver.run(self._reading(task_id, details=details))
+
+    async def stream(self, task_id: TaskId) -> AsyncGenerator[bytes]:
+        """Open the stream of a task, and yield the data of its events until the service ends it.
+
+        It is for callers that interpret and record the events: a `Watcher` does so. An event may be as large as a
+        response, and the stream silent for as long as a request may take. Close it with `contextlib.aclosing`.
+
+        Raises:
+            ValueError: the service has no streams, or no request can carry this id.
+            TypeError: the id is not text, an integer or a UUID.
+            HttpError: the stream was refused, the response is none, or it was broken off.
+            ClientUnusable: the client is closed, or its httpx2 client belongs to another process or loop.
+        """
+        if self.binding.stream is None:
+            raise ValueError(f"{self.binding.name} has no streams: its binding declares no `stream`")
+        call = self.binding.stream.call
+        request = call.request(self.binding.base_path, task_id=id_text(task_id))
+        async with aclosing(self._driver.events(HttpCall(self.binding, call, request))) as events:
+            async for data in events:
+                yield data
 
     def limited_by(self, limiter: RateLimiter) -> Self:
         """Return a client of the same connections that waits for the limiter before each request; it closes nothing."""

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import closing
+from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 from pydantic import SecretStr
 
-from lifecycle.effects import Response
+from lifecycle.effects import Denied, Failure, Refused, Response
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.http.connections import AsyncConnections, Connections
+from lifecycle_adapters.http.event_stream import EventParser
+from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.interpreter import HttpCall, Procedure
 from lifecycle_adapters.http.keys import Key, awaited_key, returned_key
 from lifecycle_adapters.http.running import OnProgress, run_procedure, run_procedure_async
@@ -130,14 +134,76 @@ class AsyncDriver(Sender):
         return response
 
     async def _transfer(self, call: HttpCall, sending: Sending) -> RawResponse:
+        return await _read_to_its_end(await self._sent(call, sending), sending)
+
+    async def _sent(self, call: HttpCall, sending: Sending) -> httpx2.Response:
+        """Send a request, and return the response whose body is still to be read."""
         http = self._connections.usable()
         key = self._api_key if isinstance(self._api_key, SecretStr) else await awaited_key(self._api_key)
         request = self.request(call, key, sending, sending.atrace, http)
-        response = await http.send(request, stream=True, follow_redirects=False)
-        try:
-            return RawResponse(response, await sending.body.aread(response))
-        finally:
-            await response.aclose()
+        return await http.send(request, stream=True, follow_redirects=False)
+
+    async def events(self, call: HttpCall) -> AsyncGenerator[bytes]:
+        """Open a stream and yield the data of its events, without the key, until the service ends it.
+
+        It may be silent for as long as a request may take. A refused key is replaced once, if it can be.
+
+        Raises:
+            ClientUnusable: at once, if the client is closed, or its httpx2 client belongs to another process or loop.
+            HttpError: the stream was refused, is none, or was broken off; or an event is larger than a response may be.
+        """
+        self._connections.usable()
+        with Keyless(self, call):
+            sending = self.sending(call, always_traced=self._connections.are_ours)
+            opened = await self._opened(call, sending)
+            if isinstance(opened, Denied) and opened.is_renewable:
+                sending = self.sending(call, always_traced=self._connections.are_ours)
+                opened = await self._opened(call, sending)
+            if isinstance(opened, Failure):
+                raise opened.error
+            try:
+                parser, pieces = EventParser(self._timing.max_response_bytes), opened.aiter_bytes()
+                while (piece := await self._next(pieces)) is not None:
+                    for data in parser.feed(piece):
+                        yield self._redactor.content(data)
+            except Exception as error:
+                if not is_transport_failure(error):
+                    raise
+                failed = self.read_outcome(call, error, sending)
+                assert isinstance(failed, Failure), "an error is no response"
+                raise failed.error from failed.error.__cause__
+            finally:
+                await opened.aclose()
+
+    async def _next(self, pieces: AsyncIterator[bytes]) -> bytes | None:
+        """Return the next piece of a stream, None at its end. Raises TimeoutError: it is silent for too long."""
+        async with asyncio.timeout(self._timing.request_timeout_s + _GRACE_S):
+            return await anext(pieces, None)
+
+    async def _opened(self, call: HttpCall, sending: Sending) -> httpx2.Response | Failure:
+        """Return the response that is a stream, or the failure to open one."""
+        if self._limiter is not None:
+            await self._limiter.acquire()
+        with self.span(call) as on_outcome:
+            try:
+                async with asyncio.timeout(sending.until + _GRACE_S):
+                    response = await self._sent(call, sending)
+                    if _is_event_stream(response):
+                        on_outcome(response.status_code)
+                        return response
+                    outcome: RawResponse | Exception = await _read_to_its_end(response, sending)
+            except Exception as error:
+                if not is_transport_failure(error):
+                    raise
+                outcome = error
+            on_outcome(status_or_error(outcome))
+        meaning = self.read_outcome(call, outcome, sending)
+        if self._limiter is not None:
+            self._limiter.observe(meaning)
+        if isinstance(meaning, Failure):
+            return meaning
+        what = "the response is no event stream"
+        return Refused(InvalidResponse(what, method=call.request.method, path=call.request.path))
 
     async def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
@@ -148,3 +214,15 @@ class AsyncDriver(Sender):
 # An operation that takes all of the time ends first, and closes its connection: httpcore2 leaves one open whose
 # handshake is cancelled.
 _GRACE_S = 0.1
+
+
+def _is_event_stream(response: httpx2.Response) -> bool:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return response.status_code == HTTPStatus.OK and kind == "text/event-stream"
+
+
+async def _read_to_its_end(response: httpx2.Response, sending: Sending) -> RawResponse:
+    try:
+        return RawResponse(response, await sending.body.aread(response))
+    finally:
+        await response.aclose()

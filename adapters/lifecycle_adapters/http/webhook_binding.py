@@ -69,6 +69,7 @@ PLACES = re.compile(r"(\{timestamp\}|\{id\}|\{body\})")
 _SEPARATOR = re.compile(r"[!-*,\-.:-<>-@\[-`{-~ ]+")  # nothing of hex or base64
 
 _Header = Annotated[StrictText, Field(description="the name of a header, as text such as 'X-Signature'")]
+_CHANNEL = Field(description="the name of a channel, as text such as 'webhook'")
 _OptionalHeader = Annotated[
     StrictText | None, Field(description="the name of a header, as text such as 'X-Timestamp', or None")
 ]
@@ -231,6 +232,7 @@ class _OrName:
     @staticmethod
     def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         token = TypeAdapter(TokenScheme).json_schema()
+        token["description"], _, _ = token["description"].partition("\n\nRaises:")  # only Python raises
         return {"anyOf": [{"type": "string", "enum": list(_PROVIDED)}, handler(schema), token]}
 
 
@@ -263,20 +265,19 @@ class StatusUpdate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookBinding(Declared):
-    """The webhooks of one service: their signature, and the fields of a delivery's JSON.
+class Updates(Declared):
+    """The fields of the JSON documents that a service pushes, by webhooks or in a stream.
 
-    `signature` is how a delivery proves its sender: by a signature, or by a token.
     `task_field` and `status_field` hold the task's id (a number counts as text) and its status, which is one of
     `channel`. `time_field` holds the time at which the task entered it: ISO 8601, in UTC if it names no zone, or
     seconds since 1970. Without it the time of sending counts, and if none is signed, that of the arrival.
     `kind_field` holds the kind of event. Only those of `kinds` report a status, all of them if `kinds` is empty;
-    a delivery of another kind is recorded and nothing more. Each field can be a path, as "data.object.id".
+    a document of another kind reports none. Each field can be a path, as "data.object.id".
     `session_kinds` are kinds of event that report the status of a session's latest task, and name no task but only the
-    session, in `session_field`. Nobody can know which task was the latest at that time, so such a delivery reports no
+    session, in `session_field`. Nobody can know which task was the latest at that time, so such an event reports no
     status of a task: it is a reason to read the session's latest one.
     `update_of` is a function that is given the whole document and returns a `StatusUpdate`, or None if the document
-    reports no status; for a status that no path can name. In a file it is `module:function`. A delivery for which it
+    reports no status; for a status that no path can name. In a file it is `module:function`. A document for which it
     raises, or returns another value, is refused. It should be quick, and must not block.
 
     Raises:
@@ -285,11 +286,6 @@ class WebhookBinding(Declared):
             `kind_field`; there is only one of `session_field` and `session_kinds`; or a kind is one of both.
     """
 
-    signature: Annotated[
-        Scheme,
-        _OrName(),
-        Field(description="a SignatureScheme, such as GITHUB, a TokenScheme, or in a file a name such as 'github'"),
-    ]
     task_field: OptionalPath = None
     status_field: OptionalPath = None
     time_field: OptionalPath = None
@@ -307,14 +303,10 @@ class WebhookBinding(Declared):
         WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "null"}]}),
         Field(description="a function, or its place as text such as 'mine.printer:update_of', or None"),
     ] = None
-    channel: Annotated[StrictText, Field(description="the name of a channel, as text such as 'webhook'")] = str(
-        Channel.WEBHOOK
-    )
+    channel: Annotated[StrictText, _CHANNEL]
 
-    def __post_init__(self) -> None:
-        examine(self, "webhooks", str(self.channel), self._mistakes)
-
-    def _mistakes(self) -> Iterator[Mistake]:
+    def mistakes(self) -> Iterator[Mistake]:
+        """Yield the mistakes in fields that are of the right types."""
         for name in ("task_field", "status_field", "time_field"):
             is_given = getattr(self, name) is not None
             if self.update_of is not None and is_given:
@@ -342,3 +334,25 @@ class WebhookBinding(Declared):
             yield ("kinds",), "must be given: without them every kind reports the status of a task"
         elif shared := [each for each in self.session_kinds if each in self.kinds]:
             yield ("session_kinds",), f"{shared[0]!r} is one of `kinds`, too"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookBinding(Updates):
+    """The webhooks of one service: how a delivery proves its sender, and the fields of its JSON (`Updates`).
+
+    `signature` is the scheme, of a signature or of a token. A delivery of a kind that reports no status is recorded and
+    nothing more.
+
+    Raises:
+        DefinitionError: as `Updates`, or the signature is no scheme.
+    """
+
+    signature: Annotated[
+        Scheme,
+        _OrName(),
+        Field(description="a SignatureScheme, such as GITHUB, a TokenScheme, or in a file a name such as 'github'"),
+    ]
+    channel: Annotated[StrictText, _CHANNEL] = str(Channel.WEBHOOK)
+
+    def __post_init__(self) -> None:
+        examine(self, "webhooks", str(self.channel), self.mistakes)

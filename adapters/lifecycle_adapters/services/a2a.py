@@ -16,6 +16,7 @@ from lifecycle.catalog import A2A as TASK
 from lifecycle.catalog import A2AEvent, A2AState
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call, ListCall
+from lifecycle_adapters.http.stream_binding import StreamBinding
 from lifecycle_adapters.http.webhook_binding import BEARER, WebhookBinding
 from lifecycle_adapters.services.a2a_updates import update_in
 
@@ -68,6 +69,11 @@ A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
         ),
     },
     webhooks=WebhookBinding(signature=BEARER, update_of=update_in),
+    # By the tables of the specification (5.3, 11.3.2) and the official client; specification/a2a.proto has GET.
+    stream=StreamBinding(
+        call=Call(method="POST", path="/tasks/{id}:subscribe", headers={"Accept": "text/event-stream"}),
+        update_of=update_in,
+    ),
     output_field="artifacts",
     changed_field="status.timestamp",
     task_field=None,

@@ -200,6 +200,8 @@ PROFILE = Profile(
                 "size": (Annotated[int, Query(alias="pageSize", ge=1, le=100)], PAGE),
                 "after": (Annotated[str, Query(alias="pageToken")], ""),
             }),
+        "stream": Operation(
+            name="subscribe_to_task", about="Return a stream of a task's updates.", errors=(404,)),
         "create_push_config": Operation(
             name="create_push_config", about="Let an agent push a task's updates to a URL.", errors=(404,),
             body=_PushConfig),
@@ -213,6 +215,7 @@ PROFILE = Profile(
     new=_new,
     webhook=_status_update,
     recipients=_recipients,
+    stream_begin=_in_a_response,
     further={
         "create_push_config": _created_config,
         "list_push_configs": _listed_configs,

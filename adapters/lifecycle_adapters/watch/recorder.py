@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from lifecycle.conformance import Channel
 from lifecycle.errors import AdapterError
 from lifecycle.journal import Journal, Report, ReportEntry, TaskReport
 from lifecycle.lifecycle import Lifecycle
@@ -40,6 +41,11 @@ class PendingReport:
     watched: WatchedTask
     report: Report
     entry: ReportEntry[Any, Any] | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Return whether it is not the response to a read of ours: another process recorded it, or it was pushed."""
+        return self.entry is not None or self.report.channel != Channel.API
 
 
 Outcome = ReportEntry[Any, Any] | Exception

@@ -41,6 +41,7 @@ from lifecycle_adapters.watch.outage import OutageDetector, next_probe
 from lifecycle_adapters.watch.pace import Pace
 from lifecycle_adapters.watch.policies import NamesStates, Policy, require_instances
 from lifecycle_adapters.watch.recorder import PendingReport, Recorder
+from lifecycle_adapters.watch.streams import MOST, Streams
 from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
 from lifecycle_adapters.watch.watched_task import (
     Schedule,
@@ -99,6 +100,8 @@ class Watcher:
             awaited. If it raises an error, that is logged with its traceback and watching continues; at the end of the
             block an ExceptionGroup of the first ten errors is raised, unless the block itself raises an error.
             If it is given, events are queued for an iterator only from the first call of `changes` on.
+        streams: the number of tasks, 0 to 64, whose streams are followed at a time, if the service has streams. Each
+            takes a connection of the client. Tasks are read all the same, rarely while their stream reports changes.
         keep_open: whether `changes` waits for further tasks when none is left to watch.
         closing_s: the longest time in seconds for leaving the block, including requests, asynchronous callbacks and
             the journal. Callbacks have half of it and are then cancelled; the rest is for the journal.
@@ -106,7 +109,8 @@ class Watcher:
     Raises:
         UnknownName: a policy names a state that the lifecycle does not declare.
         ValueError: two policies have the same name, a policy needs costs that the service does not report, or names
-            a final state; `closing_s` is not positive, or the time of `clock` has no zone.
+            a final state; `closing_s` is not positive, `streams` is not 0 to 64, or the service has none; or the time
+            of `clock` has no zone.
         TypeError: an argument has the wrong type, such as a synchronous client, or a policy class that was not
             called.
     """
@@ -119,6 +123,7 @@ class Watcher:
         pace: Pace | None = None,
         throttle: Throttle | None = None,
         on_event: OnEvent | None = None,
+        streams: int = 0,
         keep_open: bool = False,
         closing_s: float = 10.0,
         clock: Callable[[], datetime] = CLOCK.now,
@@ -126,6 +131,9 @@ class Watcher:
         _require_kinds(client, pace, throttle, on_event)
         require_instances(policies)
         require_boolean(keep_open, "keep_open")
+        require_number(streams, "streams", kind=int, at_least=0, at_most=MOST)
+        if streams and client.binding.stream is None:
+            raise ValueError(f"{client.binding.name} has no streams: its binding declares no `stream`")
         require_number(closing_s, "closing_s", more_than=0, at_most=_LONGEST_CLOSING_S)
         self._client = client
         self._lifecycle = client.lifecycle
@@ -143,6 +151,14 @@ class Watcher:
         self._schedule = Schedule()
         self._recorder = Recorder(
             client.journal, client.lifecycle, learn=self._apply, reject=self._reject, emit=self._emit, clock=clock
+        )
+        self._streams = Streams(
+            client,
+            limit=streams,
+            longest_s=self._pace.longest_s,
+            throttle=self._throttle,
+            put=self._recorder.put,
+            ended=self._on_stream_end,
         )
         self._events = EventQueue(room=_ROOM, is_over=self._is_over)
         self._is_read = on_event is None
@@ -192,6 +208,7 @@ class Watcher:
         for number, watched in enumerate(added):
             self._tasks[watched.task_id] = watched
             self._schedule.put(watched, now_s + self._pace.working_s * number / len(new))
+            self._streams.add(watched)
 
     def discard(self, task_id: TaskId) -> None:
         """Stop watching a task; a report under way is still recorded, but not emitted.
@@ -255,6 +272,7 @@ class Watcher:
         for service in (self._run(), self._take_commands(), self._probe()):
             self._services.append(self._begin(service))
         self._recording = self._begin(self._recorder.run())
+        self._streams.open()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -265,7 +283,7 @@ class Watcher:
             await closing  # a first cancellation still closes in order; a second one interrupts this
             raise
         finally:
-            _cancel([closing, *self._services, *self._reads, self._recording])
+            _cancel([closing, *self._services, *self._reads, *self._streams.close(), self._recording])
         if kind is None and self._failure is not None:
             raise self._failure
         if kind is None and self._callback_errors:
@@ -275,13 +293,14 @@ class Watcher:
         begun_s = _now_s()
         self._loop, self._is_closed = None, True
         _cancel(self._services)
+        streams = self._streams.close()
         self._events.close()
         self._recorder.close()
         self._callbacks_end_s = begun_s + _CALLBACKS * self._closing_s
         for each in self._callback_limits:
             each.reschedule(self._callbacks_end_s)
         await _until(begun_s + _READS * self._closing_s, self._reads)
-        cancelled = list(self._reads)
+        cancelled = [*self._reads, *streams]
         _cancel(cancelled)
         await _until(begun_s + _CANCELLED * self._closing_s, [*cancelled, *self._services])
         self._recorder.end()
@@ -530,14 +549,14 @@ class Watcher:
 
     async def _reject(self, pending: PendingReport, error: Exception) -> None:
         """Handle a report that cannot be recorded or applied."""
-        if pending.entry is not None:
+        if pending.is_foreign:
             self._poll_soon(pending.watched)
         elif not pending.watched.is_dropped:
             await self._on_failure(pending.watched, error, is_certain=True)
 
     async def _apply_entry(self, pending: PendingReport, entry: ReportEntry[Any, Any]) -> None:
         watched = pending.watched
-        is_foreign = pending.entry is not None
+        is_foreign = pending.is_foreign
         if watched.is_dropped:
             return
         if is_foreign and not self._is_relevant(watched, entry):
@@ -604,6 +623,7 @@ class Watcher:
 
     def _drop(self, watched: WatchedTask) -> None:
         watched.is_dropped, watched.due_s = True, float("inf")
+        self._streams.drop(watched)
         self._parked.discard(watched)
         if self._tasks.get(watched.task_id) is watched:
             del self._tasks[watched.task_id]
@@ -641,6 +661,11 @@ class Watcher:
             or not self._recorder.offer(PendingReport(watched, entry.report, entry))
         ):
             self._poll_soon(watched)
+
+    def _on_stream_end(self, watched: WatchedTask) -> None:
+        """Read the task at the pace of one without a stream, beginning at once."""
+        watched.interval_s = 0.0
+        self._poll_soon(watched)
 
     # --- events -----------------------------------------------------------------------------------
 
@@ -681,6 +706,7 @@ async def watch(
     policies: Sequence[Policy] = (),
     pace: Pace | None = None,
     throttle: Throttle | None = None,
+    streams: int = 0,
 ) -> AsyncGenerator[Event]:
     """Yield the events of these tasks until all of them are over. To end it earlier, wrap it in `contextlib.aclosing`.
 
@@ -690,13 +716,14 @@ async def watch(
         policies: the rules by which tasks are ended, or reported as overdue.
         pace: the polling intervals.
         throttle: the rate limit of the key, to be shared by all watchers of the key.
+        streams: the number of tasks, 0 to 64, whose streams are followed at a time, if the service has streams.
     Raises:
         UnknownName: a policy names a state that the lifecycle does not declare.
         ValueError: two policies have the same name, a policy needs costs that the service does not report, or names
-            a final state; or an id cannot be sent in a request.
+            a final state; `streams` is not 0 to 64, or the service has none; or an id cannot be sent in a request.
         TypeError: a policy is not a policy object, or an id is not a text, integer or UUID.
     """
-    async with Watcher(client, policies=policies, pace=pace, throttle=throttle) as watcher:
+    async with Watcher(client, policies=policies, pace=pace, throttle=throttle, streams=streams) as watcher:
         watcher.add(*tasks)
         async for event in watcher.changes():
             yield event

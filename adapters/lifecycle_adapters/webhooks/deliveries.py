@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http.responses import value_at
-from lifecycle_adapters.http.webhook_binding import StatusUpdate, WebhookBinding
+from lifecycle_adapters.http.webhook_binding import StatusUpdate, Updates
 from lifecycle_adapters.webhooks.webhook_errors import BadBody
 
 
@@ -31,37 +31,35 @@ class WebhookEvent:
     session_id: str | None = None
 
 
-def parse(body: bytes, webhooks: WebhookBinding) -> WebhookEvent:
-    """Return the event in a body. Fields that are not declared are ignored. `verify` checks the signature.
+def parse(body: bytes, updates: Updates) -> WebhookEvent:
+    """Return the event in a body, of a webhook or a stream, whose fields are declared.
+
+    Fields that are not declared are ignored. `verify` checks the signature of a webhook.
 
     Raises:
         BadBody: the body is not UTF-8 or not a JSON object; it has a duplicate key, a number that JSON cannot
             represent, or too many levels; a declared field is missing or of another type; a name is empty or contains
             a character that databases cannot store; or `update_of` raised, or returned no `StatusUpdate`.
-        TypeError: `body` is not bytes, or `webhooks` is not a WebhookBinding.
+        TypeError: `body` is not bytes, or `updates` is neither a WebhookBinding nor a StreamBinding.
     """
     require(body, bytes, "body must be bytes, as it was received")
-    require(webhooks, WebhookBinding, "webhooks must be a WebhookBinding, such as service('v2').webhooks")
+    require(updates, Updates, "updates must be a WebhookBinding, such as service('v2').webhooks, or a StreamBinding")
     document = document_in(body)
-    kind = "" if webhooks.kind_field is None else _text(document, webhooks.kind_field)
-    is_update = not webhooks.kinds or kind in webhooks.kinds
-    update = _update(document, webhooks) if is_update else None
-    is_of_session = kind in webhooks.session_kinds
-    session_id = _text(document, str(webhooks.session_field), may_be_number=True) if is_of_session else None
+    kind = "" if updates.kind_field is None else _text(document, updates.kind_field)
+    is_update = not updates.kinds or kind in updates.kinds
+    update = _update(document, updates) if is_update else None
+    is_of_session = kind in updates.session_kinds
+    session_id = _text(document, str(updates.session_field), may_be_number=True) if is_of_session else None
     return WebhookEvent(hashlib.sha256(canonical(document)).hexdigest(), kind, update, document, session_id)
 
 
-def _update(document: Mapping[str, Any], webhooks: WebhookBinding) -> StatusUpdate | None:
-    if webhooks.update_of is None:
-        at = (
-            None
-            if webhooks.time_field is None
-            else _moment(value_at(document, webhooks.time_field), webhooks.time_field)
-        )
-        task_id = _text(document, str(webhooks.task_field), may_be_number=True)
-        return StatusUpdate(task_id, _text(document, str(webhooks.status_field)), at)
+def _update(document: Mapping[str, Any], updates: Updates) -> StatusUpdate | None:
+    if updates.update_of is None:
+        at = None if updates.time_field is None else _moment(value_at(document, updates.time_field), updates.time_field)
+        task_id = _text(document, str(updates.task_field), may_be_number=True)
+        return StatusUpdate(task_id, _text(document, str(updates.status_field)), at)
     try:
-        update = cast("object", webhooks.update_of(document))  # the user's function may return anything
+        update = cast("object", updates.update_of(document))  # the user's function may return anything
     except Exception as error:  # noqa: BLE001 (the user's code; its message may hold a part of the body)
         raise BadBody(f"`update_of` raised {type(error).__name__}") from None
     if update is None:

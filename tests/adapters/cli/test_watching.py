@@ -73,6 +73,19 @@ def test_a_policy_ends_a_task_and_both_are_reported_as_json(emulator: Emulator, 
     assert CommandState.DONE in states
 
 
+def test_streams_are_followed_if_the_service_has_any(server: dict[str, str]) -> None:
+    with Emulator("a2a", pace_s=0.2) as agent:
+        env = {"LIFECYCLE_BASE_URL": agent.base_url}
+        task = call("create", "--api", "a2a", "--field", 'parts=[{"text": "x"}]', env=env).stdout.strip()
+        done = call("watch", task, "--api", "a2a", "--streams", "1", env=env)
+        calls = [each.call for each in agent.calls()]
+
+    assert (done.exit_code, done.stdout.splitlines()[-1].split()[-1]) == (0, "TASK_STATE_COMPLETED")
+    assert "stream" in calls
+    refused = call("watch", "x", "--api", "v1", "--streams", "1", env=server)
+    assert (refused.exit_code, "v1 has no streams" in refused.stderr) == (2, True)
+
+
 def test_ctrl_c_ends_it_and_what_was_seen_is_recorded(emulator: Emulator, server: dict[str, str]) -> None:
     task = running(emulator, server)
     command = [SCRIPT, "watch", task, "--api", "v1"]

@@ -28,6 +28,8 @@ from lifecycle_adapters.http import (
     Proof,
     Retired,
     SignatureScheme,
+    StreamBinding,
+    TokenScheme,
     WebhookBinding,
 )
 from lifecycle_adapters.services import register
@@ -46,6 +48,8 @@ DECLARED: list[Any] = [
     V2,
     STANDARD_WEBHOOKS,
     RUN_WEBHOOKS,
+    TokenScheme(token_header="X-Token", token_prefix="token "),
+    StreamBinding(call=Call(method="GET", path="/jobs/{id}/stream"), task_field="job", status_field="status"),
     Retired("2026-08", instead="v4"),
 ]
 FUNCTIONS = ("state_of", "update_of")
@@ -55,9 +59,10 @@ MAY_BE_NONE: dict[Any, set[str]] = {
     ListCall: {"page_parameter", "next_field", "more_field"},
     HttpBinding: {"authentication", "listing", "session", "session_field", "session_calls", "events", "state_of",
                   "envelope", "error_field", "output_field", "cost_field", "created_field", "changed_field",
-                  "task_field", "etag_field", "etag_header", "key_variable", "webhooks", "retired"},
+                  "task_field", "etag_field", "etag_header", "key_variable", "webhooks", "stream", "retired"},
     SignatureScheme: {"separator", "timestamp_header", "id_header", "secret_prefix"},
     WebhookBinding: {"task_field", "status_field", "time_field", "kind_field", "session_field", "update_of"},
+    StreamBinding: {"task_field", "status_field", "time_field", "kind_field", "session_field", "update_of"},
 }
 # fmt: on
 # By the `pages` of this one, its key variable, its sessions, what it signs, and its kinds.
@@ -70,6 +75,7 @@ NEEDED = {
     (SignatureScheme, "timestamp_header"),
     (SignatureScheme, "id_header"),
     *((WebhookBinding, name) for name in ("task_field", "status_field", "kind_field", "session_field")),
+    *((StreamBinding, name) for name in ("task_field", "status_field")),
 }
 FIELDS = [
     pytest.param(declared, field.name, id=f"{type(declared).__name__}.{field.name}")

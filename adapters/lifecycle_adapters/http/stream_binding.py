@@ -1,0 +1,44 @@
+"""A service's streams, as data: the call that opens one, and the fields of its events.
+
+A stream is a response that does not end: server-sent events (WHATWG, HTML, 9.2), each with a JSON document as its data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from lifecycle.conformance import Channel
+from lifecycle.declaration import StrictText
+from lifecycle_adapters.http.call import CALL, Call, wrong_read
+from lifecycle_adapters.http.declared import Mistake, examine
+from lifecycle_adapters.http.webhook_binding import Updates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamBinding(Updates):
+    """The streams of one service: the call that opens the stream of a task, and the fields of its events (`Updates`).
+
+    `call` is repeated after each end of a stream, until the task is over. Events that arrived in between are lost.
+
+    Raises:
+        DefinitionError: as `Updates`; or the call is no read, or says where a status is.
+    """
+
+    call: Annotated[Call, Field(description=CALL)]
+    channel: Annotated[StrictText, Field(description="the name of a channel, as text such as 'stream'")] = str(
+        Channel.STREAM
+    )
+
+    def __post_init__(self) -> None:
+        examine(self, "stream", str(getattr(self.call, "path", self.call)), self.mistakes)
+
+    def mistakes(self) -> Iterator[Mistake]:
+        """Yield the mistakes in fields that are of the right types."""
+        yield from Updates.mistakes(self)
+        yield from wrong_read(("call",), self.call)
+        if self.call.status_field is not None or self.call.statuses:
+            yield ("call",), "must say nothing of a status: the events have it"
