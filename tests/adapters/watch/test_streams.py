@@ -12,6 +12,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lifecycle import MemoryJournal
 from lifecycle.catalog import A2AState
@@ -209,6 +211,42 @@ def test_final_state_stays_whatever_a_stream_says_later() -> None:
     journal = MemoryJournal()
     found = run(events_of(Agent(pieces), journal))
 
+    assert states(found)[-1] == "COMPLETED"
+    assert journal.task(A2A.lifecycle, "t7").load().state == A2AState.COMPLETED
+
+
+PAST = ("SUBMITTED", "WORKING", "INPUT_REQUIRED", "AUTH_REQUIRED")
+SENT = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.5, 20.0]),
+        st.sampled_from(PAST) | st.sampled_from([b": ping\n\n", b"data: {}\n\n", b"data: no JSON\n\n", b"data"]),
+        st.sampled_from([None, "2020-01-01T00:00:00Z", "2020-01-01T00:00:01Z", "2999-01-01T00:00:00Z"]),
+    ),
+    max_size=6,
+)
+
+
+@given(sent=st.lists(SENT, min_size=1, max_size=3), ended_s=st.sampled_from([0.0, 10.0, 100.0]))
+def test_no_true_status_however_late_hides_the_end(
+    sent: list[list[tuple[float, str | bytes, str | None]]], ended_s: float
+) -> None:
+    """A task had these states in any order; a read shows its end, whatever its streams repeat before and after that."""
+    streams = iter(sent)
+
+    async def pieces(_: Agent) -> AsyncGenerator[bytes]:
+        for pause_s, what, at in next(streams, []):
+            await asyncio.sleep(pause_s)
+            yield what if isinstance(what, bytes) else event(what, at=at)
+
+    async def work() -> list[Event]:
+        agent = Agent(pieces)
+        asyncio.get_running_loop().call_later(ended_s, setattr, agent, "state", "TASK_STATE_COMPLETED")
+        return await events_of(agent, journal)
+
+    journal = MemoryJournal()
+    found = run(work())
+
+    assert [each.state for each in found if isinstance(each, Change) and each.is_over] == [A2AState.COMPLETED]
     assert states(found)[-1] == "COMPLETED"
     assert journal.task(A2A.lifecycle, "t7").load().state == A2AState.COMPLETED
 
