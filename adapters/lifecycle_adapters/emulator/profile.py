@@ -83,14 +83,14 @@ class Vanishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A consequence: a task has these fields from now on, as if its create had given them."""
+class Keeps:
+    """A consequence: a task keeps these fields, as if its create had given them."""
 
     task: EmulatedTask
     fields: Mapping[str, Any]
 
 
-Consequence = Happens | Starts | Vanishes | Given
+Consequence = Happens | Starts | Vanishes | Keeps
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,8 +29,8 @@ from lifecycle_adapters.emulator.calls import SESSION, STREAM, named_calls, valu
 from lifecycle_adapters.emulator.documents import Documents
 from lifecycle_adapters.emulator.profile import (
     Consequence,
-    Given,
     Happens,
+    Keeps,
     NewTask,
     Operation,
     Outcome,
@@ -411,7 +411,7 @@ class Service:
             match each:
                 case Happens(task, event):
                     self._store.happen(task, event, at_s)
-                case Given(task, fields):
+                case Keeps(task, fields):
                     self._store.give(task, fields)
                 case Vanishes(task):
                     self._store.forget(task)

@@ -181,8 +181,8 @@ async def require_document(request: Request, *, needs_json: bool = False, with_u
         if body and with_unique_keys:
             parsed(body)
     except DuplicateKey as error:
-        facts = {"msg": f"the key {error.key[:80]!r} is twice in one object", "type": "json_invalid"}
-        raise RequestValidationError([{"loc": ("body",), **facts}]) from None
+        what = f"the key {error.key[:80]!r} is twice in one object"
+        raise RequestValidationError([{"loc": ("body",), "msg": what, "type": "json_invalid"}]) from None
     except ValueError as error:
         if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) and not needs_json:
             return

@@ -38,10 +38,11 @@ from lifecycle_adapters.http.arguments import (
     worker_names,
 )
 from lifecycle_adapters.http.command_methods import CommandMethods
-from lifecycle_adapters.http.driver import AsyncDriver, Driver, OnProgress
+from lifecycle_adapters.http.driver import AsyncDriver, Driver
 from lifecycle_adapters.http.further_calls import Events, SessionProcedures, further_call, named_call
 from lifecycle_adapters.http.interpreter import Procedure
 from lifecycle_adapters.http.paginator import Paginator, QueryValue, TaskSummary
+from lifecycle_adapters.http.running import OnProgress
 from lifecycle_adapters.http.task_procedures import TaskProcedures, TaskResult
 from lifecycle_adapters.http.twins import twin_of
 

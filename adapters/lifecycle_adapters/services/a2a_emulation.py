@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from lifecycle.catalog import A2AEvent, A2AState
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.profile import (
-    Given,
+    Keeps,
     NewTask,
     Operation,
     Outcome,
@@ -147,7 +147,7 @@ def _shown(task: EmulatedTask, config_id: str, config: _PushConfig) -> dict[str,
 
 def _created_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, body: _PushConfig) -> Outcome:
     config_id = body.id or new_uuid()
-    changed = Given(task, {_CONFIGS: {**_configs(task), config_id: body}})
+    changed = Keeps(task, {_CONFIGS: {**_configs(task), config_id: body}})
     return Outcome(_shown(task, config_id, body), [changed])
 
 
@@ -166,7 +166,7 @@ def _found_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, config_id:
 def _deleted_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, config_id: str) -> Outcome:
     """Remove a configuration: "multiple deletions of the same config have the same effect" (3.1.10)."""
     left = {name: each for name, each in _configs(task).items() if name != config_id}
-    return Outcome({}, [Given(task, {_CONFIGS: left})])
+    return Outcome({}, [Keeps(task, {_CONFIGS: left})])
 
 
 def _recipients(task: EmulatedTask) -> list[Recipient]:

@@ -22,8 +22,8 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
 from lifecycle_adapters.emulator.profile import (
     Consequence,
-    Given,
     Happens,
+    Keeps,
     NewTask,
     Operation,
     Outcome,
@@ -137,7 +137,7 @@ def _updated(session_id: str, tasks: Tasks, clock: EmulatedClock, *, body: Renam
 
 def _kept(session_id: str, tasks: Tasks, **fields: Any) -> Consequence:
     """Return that a session keeps these fields: with its first run, which all its views can find."""
-    return Given(_runs(tasks, session_id)[-1], fields)
+    return Keeps(_runs(tasks, session_id)[-1], fields)
 
 
 def _purged(session_id: str, tasks: Tasks, _: EmulatedClock) -> Refusal:

@@ -19,9 +19,8 @@ from typing import Any
 from lifecycle.errors import LifecycleError
 from lifecycle.journal import Report
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError
-from lifecycle_adapters.http.sending import CLOCK
 from lifecycle_adapters.http.stream_binding import StreamBinding
-from lifecycle_adapters.http.timing import retry_pause_s
+from lifecycle_adapters.http.timing import CLOCK, retry_pause_s
 from lifecycle_adapters.watch.recorder import PendingReport
 from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
 from lifecycle_adapters.watch.watched_task import WatchedTask

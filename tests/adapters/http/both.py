@@ -177,7 +177,7 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
     def recover(self, **given: Any) -> Sequence[Recovered]:
         return self._runner.run(self.asynchronous.recover(**given))
 
-    def list(self, **query: str) -> Sequence[TaskSummary]:
+    def list(self, **query: Any) -> Sequence[TaskSummary]:
         return self._runner.run(_all(self.asynchronous.list(**query)))
 
     def close(self) -> None:
