@@ -82,6 +82,7 @@ class Database:
         self.where = _shown(self.url)
         self.read_only = read_only
         self._is_closed = False
+        self._inode: int | None = None
         try:
             self._file = SqliteFile(str(self.url.database), mounts) if self._is_sqlite else None
         except (OSError, ValueError) as error:  # a name that is too long, or contains a null byte
@@ -91,6 +92,8 @@ class Database:
         _engines.add(self._engine)
         try:
             self._prepare()
+            if self._file is not None and self._file.is_cleared_up:  # its connections stay open
+                self._inode = self._file.stamp()[0]
         except BaseException:
             self.close()
             raise
@@ -112,6 +115,7 @@ class Database:
         if self.read_only and durability not in _READING:
             raise JournalReadOnly("it was opened with read_only=True", where=self.where)
         try:
+            self._require_same_file()
             with self._engine.connect() as connection:
                 connection.execution_options(durability=durability)
                 with self._unchanged(connection.info.get("stamp")), connection.begin():
@@ -123,7 +127,7 @@ class Database:
         except exc.TimeoutError as error:
             raise JournalUnavailable("all connections are in use", where=self.where) from error
         except FileNotFoundError as error:
-            raise JournalUnavailable("its file does not exist any more", where=self.where) from error
+            raise self._file_is_gone() from error
 
     def close(self) -> None:
         """Close all connections, for good."""
@@ -138,6 +142,22 @@ class Database:
         finally:
             if self._file is not None and stamp not in (None, self._file.stamp()):
                 raise JournalUnavailable("it was written to while it was read; read it again", where=self.where)
+
+    def _require_same_file(self) -> None:
+        """Raise unless the path still leads to the file that is open: SQLite would go on with a file nobody finds.
+
+        Raises:
+            FileNotFoundError: there is no file any more.
+            JournalUnavailable: another file has taken its place.
+        """
+        if self._file is not None and self._inode is not None and self._file.stamp()[0] != self._inode:
+            what = "another file has taken the place of its file while that was open"
+            remedy = "put the first file back, or close this journal and open the new one"
+            raise JournalUnavailable(f"{what}; {remedy}", where=self.where)
+
+    def _file_is_gone(self) -> JournalUnavailable:
+        what = "its file does not exist any more: it was moved or deleted while it was open"
+        return JournalUnavailable(f"{what}; put it back, or open the journal where it is now", where=self.where)
 
     def _prepare(self) -> None:
         with self.transaction(TransactionMode.READ) as connection:
@@ -170,6 +190,12 @@ class Database:
 
     def _mapped(self, error: exc.DBAPIError) -> JournalError:
         original = error.orig
+        try:
+            self._require_same_file()  # if not, SQLite says no more than "disk I/O error"
+        except FileNotFoundError:
+            return self._file_is_gone()
+        except JournalUnavailable as replaced:
+            return replaced
         kind = _of_sqlite(original) if isinstance(original, sqlite3.Error) else _of_postgres(error)
         return kind(str(original).strip() or type(original).__name__, where=self.where)
 

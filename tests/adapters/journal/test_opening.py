@@ -538,6 +538,38 @@ def test_a_file_that_was_deleted_in_use_is_unavailable(tmp_path: Path) -> None:
             journal.task(V1_FULL, "t").add_report(Report("paused", datetime.now(UTC)))
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_file_that_was_replaced_in_use_is_unavailable_until_it_is_back(tmp_path: Path, *, read_only: bool) -> None:
+    file, kept = tmp_path / "journal.db", tmp_path / "kept.db"
+    SqlJournal(file).close()
+    with SqlJournal(file, read_only=read_only) as journal:
+        journal.tasks()
+        file.rename(kept)
+        with SqlJournal(file):
+            for act in (journal.tasks, lambda: journal.task(V1_FULL, "t").load()):
+                with pytest.raises(JournalUnavailable, match="another file has taken the place of its file"):
+                    act()
+        kept.replace(file)
+        assert journal.tasks().tasks == ()
+
+
+def _fail_while_moved(journal: SqlJournal, file: Path, to: Path, *, replacement: Path | None) -> None:
+    with journal.database.transaction() as connection:
+        file.rename(to)
+        if replacement is not None:
+            replacement.touch()
+        connection.exec_driver_sql("SELECT nothing")
+
+
+def test_error_of_a_transaction_whose_file_is_moved_meanwhile_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "journal.db"
+    with SqlJournal(file) as journal:
+        for before, said in ((None, "does not exist any more"), (file, "taken the place")):
+            with pytest.raises(JournalUnavailable, match=said):
+                _fail_while_moved(journal, file, tmp_path / "kept.db", replacement=before)
+            (tmp_path / "kept.db").replace(file)
+
+
 # --- the end ---------------------------------------------------------------------------------------
 
 
