@@ -28,7 +28,14 @@ from lifecycle.effects import (
     Steps,
     UnfinishedCreates,
 )
-from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError, UnreadableCreate, shortened
+from lifecycle.errors import (
+    CreateInFlight,
+    CreateUncertain,
+    LifecycleError,
+    UnreadableCreate,
+    UnreadableRecord,
+    shortened,
+)
 from lifecycle.journal import CreateRecord, Creates, RequestContext, name_fault
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.arguments import with_a_key
@@ -144,10 +151,17 @@ class CreateProcedures:
         made: Mapping[str, TaskProcedures[Any, Any] | None],
     ) -> Steps[TaskProcedures[Any, Any]]:
         result = yield from self._core.execute(fields, labels=labels, context=context)
-        task = made.get(result.task_id) or self.open_task(result.task_id)
+        task = made.get(result.task_id) or self._open_recorded(result.task_id)
         if result.response is not None:
             task.observe_creation(result.response, fields)
         return task
+
+    def _open_recorded(self, task_id: str) -> TaskProcedures[Any, Any]:
+        """Open the task that the journal has of a create. Raises UnreadableRecord if no request can carry its id."""
+        try:
+            return self.open_task(task_id)
+        except ValueError as error:
+            raise UnreadableRecord(str(error), lifecycle=self.lifecycle.name, task=task_id) from error
 
     def _adopt(self, create_id: str, task: TaskProcedures[Any, Any]) -> Steps[TaskProcedures[Any, Any]]:
         yield from self._core.adopt(create_id, task.task_id)

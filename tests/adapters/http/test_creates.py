@@ -15,9 +15,18 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle import CreateContradicted, CreateInFlight, CreateKeyReused, CreateUncertain, get
+from lifecycle import (
+    V1_FULL,
+    CommandEvent,
+    CreateContradicted,
+    CreateInFlight,
+    CreateKeyReused,
+    CreateUncertain,
+    UnreadableRecord,
+    get,
+)
 from lifecycle.errors import shortened
-from lifecycle.journal import CreateRecord, Journal, Report, RequestContext
+from lifecycle.journal import CreatedTask, CreateRecord, Journal, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRejected, creates
@@ -129,6 +138,22 @@ def test_an_odd_id_with_an_odd_status_is_recorded(
 
     assert made == [str(task_id)] * 2
     assert server.calls == ["POST /api/v1/run-task"]
+
+
+def test_recorded_id_that_no_request_can_carry_is_an_unreadable_record(connect: Connect, serve: Serve) -> None:
+    journal = MemoryJournal()
+    context = RequestContext(idempotency_key="order 5")
+    recorded = journal.creates(V1_FULL)
+    record = recorded.add({"task": "buy milk"}, labels={}, context=context)
+    assert record is not None
+    log = journal.task(V1_FULL, "..")  # a task without a handle is forgotten
+    recorded.add_outcome(record.id, CommandEvent.CONFIRM, why="created", claim=record.claim, task=CreatedTask(".."))
+    client = connect("v1", serve(by_path({})).base_url, journal=journal)
+
+    with pytest.raises(UnreadableRecord, match=r"'\.\.' is no task id"):
+        client.create("buy milk", idempotency_key="order 5")
+
+    assert log.load().state is None
 
 
 def test_id_of_a_task_that_another_journal_refuses_is_in_the_error(connect: Connect, serve: Serve) -> None:
