@@ -19,8 +19,9 @@ def shown(*conditions: str) -> dict[str, Any]:
 
 
 PROFILE = Profile(
+    id_in_create=True,  # the name of a job is its client's choice
     statuses={
         "active": shown(),
         **{status: shown(condition) for condition, status in STATUSES.items()},
-    }
+    },
 )

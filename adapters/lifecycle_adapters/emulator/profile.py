@@ -171,6 +171,8 @@ class Profile:
             parameters name does not exist. Default: it exists.
         id_type: the type that ids in requests must have, `str` or `UUID`; another id is a 422.
         new_id: returns a new id.
+        id_in_create: True if a create's body may name the new task, at the binding's `id_field`. A name that another
+            task has is a 409.
         not_found: the text of a 404.
         webhook: called with a task, its status and the time of its change; returns the document of the webhook, and of
             the event in its stream. Default: the fields that the binding's `webhooks` or `stream` names; with an
@@ -210,6 +212,7 @@ class Profile:
     missing: Callable[[Mapping[str, str], Tasks], Refusal | None] | None = None
     id_type: Any = str
     new_id: Callable[[], str] = new_uuid
+    id_in_create: bool = False
     not_found: str = "Task not found"
     webhook: Callable[[EmulatedTask, str, str], Any] | None = None
     recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None

@@ -356,7 +356,10 @@ class Service:
         plan = NewTask(given=fields, parent=self._session()) if new is None else new(body, self._store, parameters)
         if isinstance(plan, Refusal):
             return JSONResponse(plan.document, plan.status_code)
-        task = self.add(plan, script, parameters)
+        task_id = self.binding.id_in(fields) if self.profile.id_in_create else None
+        if task_id is not None and self._store.find(task_id) is not None:
+            return self._error(f"{task_id!r} already exists", 409)
+        task = self.add(plan, script, parameters, task_id=task_id)
         received.entry.task, received.entry.state_after = task.id, str(task.state)
         if self.profile.created is not None:
             view = self.profile.created(task, self._store.clock)

@@ -31,6 +31,7 @@ from lifecycle_adapters.http import (
     HttpBinding,
     ListCall,
     Proof,
+    RequestRejected,
     SignatureScheme,
     Timing,
     WebhookBinding,
@@ -437,3 +438,16 @@ def test_a_profile_can_set_the_shown_status() -> None:
         job = client.create("my letter")
         assert job.status() == "printed"
         assert getattr(client.read(job.id), "status", None) == "on paper"
+
+
+def test_task_has_the_id_that_its_create_chose() -> None:
+    job = filled("kubernetes-job")
+    spec: dict[str, Any] = {}
+    with Emulator(job, manual=True, profiles={job.name: PROFILES[job.name]}) as emulator:
+        client = Client(job, api_key=KEY, base_url=emulator.base_url)
+        with client:
+            task = client.create(metadata={"name": "nightly"}, spec=spec)
+            assert (task.id, task.status()) == ("nightly", "active")
+            assert client.create(metadata={"generateName": "job-"}, spec=spec).id != "nightly"
+            with pytest.raises(RequestRejected, match="'nightly' already exists"):
+                client.create(metadata={"name": "nightly"}, spec=spec)
