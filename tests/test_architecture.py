@@ -34,13 +34,13 @@ ONE_WAY = {
         http.authentication <- http.webhook_binding <- http.binding, services.browser_use
         http.http_errors <- http.binding, services.browser_use <- services.v1, services.v2, services.v3, services.v4
         http.call, http.webhook_binding <- http.stream_binding <- http.binding
-        http.limits <- http.event_stream <- http.driver
+        http.transport_failures <- http.event_stream <- http.driver, http.response_meaning
         webhooks.* <- watch.*
         http.webhook_binding, http.responses <- services.a2a_updates
         http.binding, services.a2a_updates <- services.a2a
-        http.binding <- services.a2a, services.json_rpc <- services.a2a_jsonrpc
-        services.a2a <- services.a2a_jsonrpc <- services.profiles
-        services.a2a_jsonrpc <- services.registry
+        http.binding <- services.a2a, services.json_rpc <- services.a2a_jsonrpc, services.mcp
+        services.a2a <- services.a2a_jsonrpc
+        services.a2a_jsonrpc, services.mcp <- services.registry, services.profiles
         services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
         http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
         http.task_procedures, http.paginator <- http.creates <- http.further_calls <- http.task_handles <- http.client
@@ -53,6 +53,8 @@ ONE_WAY = {
         http.arguments, http.declared <- http.authentication <- http.call
         http.call <- http.binding_mistakes, http.response_meaning <- http.binding
         http.declared, http.responses <- http.envelope <- http.response_meaning
+        http.call <- http.handshake <- http.response_meaning
+        http.handshake, http.interpreter <- http.handshakes <- http.sending, http.driver
         http.misspelt_options, http.responses <- http.call
         argument_checks <- logs.*
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
@@ -84,6 +86,7 @@ ONE_WAY = {
         services.v1_emulation, services.v2_emulation, services.v3_emulation, services.v4_emulation <- services.profiles
         emulator.profile, emulator.shapes, services.a2a <- services.a2a_emulation <- services.profiles
         services.a2a_emulation, services.json_rpc <- services.a2a_jsonrpc_emulation <- services.profiles
+        emulator.profile, emulator.shapes, services.json_rpc <- services.mcp_emulation <- services.profiles
         services.profiles <- emulator.application
         telemetry <- http.task_procedures, http.sending, journal.*
         render <- logs.* <- cli.*
@@ -108,6 +111,7 @@ ONE_WAY = {
 PROFILES = [
     "lifecycle_adapters.services.a2a_emulation",
     "lifecycle_adapters.services.a2a_jsonrpc_emulation",
+    "lifecycle_adapters.services.mcp_emulation",
     "lifecycle_adapters.services.browser_use_webhooks",
     *(f"lifecycle_adapters.services.v{version}_emulation" for version in (1, 2, 3, 4)),
     *(f"lifecycle_adapters.services.v{version}_shapes" for version in (2, 3, 4)),

@@ -24,6 +24,10 @@ STREAM = "stream"
 """The name of the call that opens the stream of a task."""
 SESSION = "session"
 """The name of the call that reads a session without a lifecycle, and the beginning of those of its other calls."""
+HANDSHAKE = "handshake"
+"""The name of the first call of a handshake."""
+CONFIRMATION = "handshake confirm"
+"""The name of the call that confirms a handshake."""
 PREFIX = "/_emulator"
 """The prefix of the paths of the control calls."""
 _PLACEHOLDER = re.compile(r"(\{\+?\w+\})")
@@ -155,14 +159,20 @@ def named_calls(binding: HttpBinding[Any, Any]) -> dict[str, Call]:
     """Return the calls of a binding by their names.
 
     They are create, status, details, list, events, the commands, stream, and the further calls; "session" reads a
-    session that has no lifecycle, and "session NAME" is a further call about one.
+    session that has no lifecycle, and "session NAME" is a further call about one; "handshake" and "handshake confirm"
+    are those of a handshake.
     """
     lists = {"list": binding.listing, "events": binding.events}
     listed = {name: each.call for name, each in lists.items() if each is not None}
     reads = {"status": binding.status, "details": binding.details, **listed}
     commands = {str(name): call for name, call in binding.commands.items()}
     stream = {} if binding.stream is None else {STREAM: binding.stream.call}
-    return {"create": binding.create, **reads, **commands, **stream, **binding.further_calls, **_session_calls(binding)}
+    handshake: dict[str, Call] = {}
+    if binding.handshake is not None:
+        named = {HANDSHAKE: binding.handshake.begin, CONFIRMATION: binding.handshake.confirm}
+        handshake = {name: call for name, call in named.items() if call is not None}
+    further = {**binding.further_calls, **_session_calls(binding)}
+    return {"create": binding.create, **reads, **commands, **stream, **further, **handshake}
 
 
 def _session_calls(binding: HttpBinding[Any, Any]) -> dict[str, Call]:
@@ -200,6 +210,8 @@ def _at(body: Any, path: Sequence[str | int]) -> Any:
 def _calls_of(binding: HttpBinding[Any, Any]) -> Iterator[_KnownCall]:
     for name, call in named_calls(binding).items():
         query, body = dict(call.query), dict(call.body or {})
+        if name in (HANDSHAKE, CONFIRMATION):  # below its top every client says something else of itself
+            body = {field: value for field, value in body.items() if isinstance(value, str)}
         headers = {header.lower(): text for header, text in call.headers.items() if ID in text}
         rank = len(query) + len(headers) + sum(1 for _ in _values(body)), len(_PLACEHOLDER.sub("", call.path))
         path = _path_pattern(binding.base_path + call.path)

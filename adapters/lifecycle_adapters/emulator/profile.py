@@ -174,6 +174,7 @@ class Profile:
         id_in_create: True if a create's body may name the new task, at the binding's `id_field`. A name that another
             task has is a 409.
         not_found: the text of a 404.
+        handshake: fields of the response to a handshake beside those that the binding expects, or instead of them.
         webhook: called with a task, its status and the time of its change; returns the document of the webhook, and of
             the event in its stream. Default: the fields that the binding's `webhooks` or `stream` names; with an
             `update_of`, which cannot be inverted, nothing is sent.
@@ -214,6 +215,7 @@ class Profile:
     new_id: Callable[[], str] = new_uuid
     id_in_create: bool = False
     not_found: str = "Task not found"
+    handshake: Mapping[str, Any] = field(default_factory=dict[str, Any])
     webhook: Callable[[EmulatedTask, str, str], Any] | None = None
     recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
     stream_begin: View | None = None

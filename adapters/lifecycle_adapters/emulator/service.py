@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import VerdictKind
 from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
-from lifecycle_adapters.emulator.calls import SESSION, STREAM, named_calls, value_in
+from lifecycle_adapters.emulator.calls import CONFIRMATION, HANDSHAKE, SESSION, STREAM, named_calls, value_in
 from lifecycle_adapters.emulator.documents import Documents
 from lifecycle_adapters.emulator.profile import (
     Consequence,
@@ -106,6 +106,7 @@ class Service:
         self.others: Mapping[str, Service] = {}
         self.events_of: Callable[[EmulatedTask], AsyncGenerator[Any]] | None = None
         self._store = store
+        self._handshakes: set[str] = set()
         self._api_key = api_key
         self._documents = Documents(binding, profile.statuses)
         self._calls = named_calls(binding)
@@ -304,7 +305,7 @@ class Service:
         Clients poll these calls, and FastAPI would take more than half of their time.
         """
         identity = received.identity
-        if identity.call not in _READS or not self._has_valid_key(headers):
+        if identity.call not in _READS or not self._has_valid_key(headers) or self._needs_handshake(headers):
             return None
         task = self._look_up(received, str(identity.task_id))
         return None if task is None else self._enclosed(self._shown(identity.call, task), received)
@@ -317,6 +318,12 @@ class Service:
             has_method = self.binding.envelope is None or self._has_method_of(received.body)
             what = f"{self.binding.name} has no call with such a query or body"
             raise _invalid("body", what, kind="value_error" if has_method else _NO_CALL)
+        if name == HANDSHAKE:
+            return self._begun()
+        if (code := self._needs_handshake(request.headers)) is not None:
+            return JSONResponse(self._document_of("The handshake is missing, or no longer valid", 409), code)
+        if name == CONFIRMATION:
+            return Response(status_code=202)
         if name in ("create", "list") and (refusal := self._missing(received.identity.parameters)) is not None:
             return JSONResponse(refusal.document, refusal.status_code)
         if name == "list":
@@ -328,6 +335,21 @@ class Service:
         if name != "create" and name not in self.binding.commands:
             return self._further(received, name, given)
         return self._once(received, name, given.get("body"), request.headers)
+
+    def _begun(self) -> Response:
+        handshake = self.binding.handshake
+        assert handshake is not None, "only a binding with a handshake has its calls"
+        made = self.profile.new_id()
+        self._handshakes.add(made)
+        return JSONResponse({**handshake.expected, **self.profile.handshake}, headers={handshake.header: made})
+
+    def _needs_handshake(self, headers: Headers) -> int | None:
+        """Return the code of the response to a request without a valid handshake, None if it has one or needs none."""
+        handshake = self.binding.handshake
+        if handshake is None:
+            return None
+        given = headers.get(handshake.header)
+        return 400 if given is None else None if given in self._handshakes else handshake.ended_code
 
     def _has_method_of(self, body: Any) -> bool:
         """Return whether a body has what is fixed at the top of a call's body, such as the method of JSON-RPC."""

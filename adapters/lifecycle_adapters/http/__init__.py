@@ -13,11 +13,13 @@ from lifecycle_adapters.http.authentication import Authentication, KeyVariable
 from lifecycle_adapters.http.binding import HttpBinding, Proof, SessionCalls
 from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.http.envelope import Envelope
+from lifecycle_adapters.http.handshake import Handshake
 from lifecycle_adapters.http.http_errors import (
     ClientUnusable,
     DetailsTimedOut,
     FieldError,
     Forbidden,
+    HandshakeFailed,
     HttpError,
     InvalidResponse,
     KeyUnavailable,
@@ -73,6 +75,8 @@ __all__ = [
     "Envelope",
     "FieldError",
     "Forbidden",
+    "Handshake",
+    "HandshakeFailed",
     "HttpBinding",
     "HttpError",
     "InvalidResponse",

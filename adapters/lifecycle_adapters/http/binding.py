@@ -48,6 +48,7 @@ from lifecycle_adapters.http.declared import (
     wrong_path,
 )
 from lifecycle_adapters.http.envelope import Envelope
+from lifecycle_adapters.http.handshake import Handshake
 from lifecycle_adapters.http.requests import Request, filled_text, parameters_of, quoted_id
 from lifecycle_adapters.http.response_meaning import meaning_of
 from lifecycle_adapters.http.responses import id_in, placed, value_at
@@ -168,6 +169,7 @@ class HttpBinding(Declared, Generic[S, E]):
         output_field, cost_field: where the details have the task's output and its cost; None if they have none.
         envelope: the object around each result, as JSON-RPC has; the paths of all other fields but `error_field` begin
             in the result. None if there is none.
+        handshake: the calls that come before a client's first request; None if there are none.
         error_field: where a 2xx response has an error, such as "error" of JSON-RPC. An error is a refusal unless
             `error_codes` says otherwise; null, false, 0, "", {} and [] are no errors. If the response to a create has
             an error and the id of a task, nobody knows what the create did.
@@ -246,6 +248,9 @@ class HttpBinding(Declared, Generic[S, E]):
     envelope: Annotated[
         Envelope | None, Field(description="an Envelope, such as Envelope(result_field='result'), or None")
     ] = None
+    handshake: Annotated[
+        Handshake | None, Field(description="a Handshake, such as Handshake(begin=..., header='Session'), or None")
+    ] = None
     error_field: OptionalPath = None
     error_codes: Annotated[
         Mapping[Code, Code],
@@ -305,7 +310,9 @@ class HttpBinding(Declared, Generic[S, E]):
         listed: dict[Path, Call] = {(name, "call"): each.call for name, each in lists.items() if each is not None}
         further: dict[Path, Call] = {("further_calls", name): call for name, call in self.further_calls.items()}
         stream: dict[Path, Call] = {} if self.stream is None else {("stream", "call"): self.stream.call}
-        return {("create",): self.create, **listed, **reads, **commands, **further, **stream}
+        shaken = {} if self.handshake is None else self.handshake.calls()
+        handshake: dict[Path, Call] = {("handshake", *path): call for path, call in shaken.items()}
+        return {("create",): self.create, **listed, **reads, **commands, **further, **stream, **handshake}
 
     def __hash__(self) -> int:
         return hash((self.name, self.base_url, self.lifecycle))
@@ -413,6 +420,13 @@ class HttpBinding(Declared, Generic[S, E]):
             stream=None if self.stream is None else replace(self.stream, call=fill(self.stream.call)),
             further_calls={name: fill(call) for name, call in self.further_calls.items()},
             commands={name: fill(call) for name, call in self.commands.items()},
+            handshake=None
+            if self.handshake is None
+            else replace(
+                self.handshake,
+                begin=fill(self.handshake.begin),
+                confirm=None if self.handshake.confirm is None else fill(self.handshake.confirm),
+            ),
             proofs=proofs,
             session=None if self.session is None else self.session._filled(given),
             parameters=(),

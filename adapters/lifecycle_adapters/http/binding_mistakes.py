@@ -97,7 +97,7 @@ def _wrong_sessions(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
         yield ("session_calls", "messages"), f"is at {messages.base_url}: one client asks one server"
     if binding.session_field is not None and session_calls is None and binding.session is None:
         yield ("session_field",), "must be left out: there are no sessions"
-    taken = {"create", "status", "details", "list", "events", "stream", *map(str, binding.commands)}
+    taken = {"create", "status", "details", "list", "events", "stream", "handshake", *map(str, binding.commands)}
     for name in taken.intersection(binding.further_calls):
         yield ("further_calls", name), "is the name of another call"
     yield from wrong_further_calls(binding.further_calls)
@@ -122,6 +122,8 @@ def _wrong_texts(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
         yield from ((("servers", name), message) for _, message in wrong_server("servers", url, path))
     yield from wrong_headers(("headers",), binding.headers)
     taken = {} if binding.authentication is None else {binding.authentication.header.casefold(): "carries the key"}
+    if binding.handshake is not None:
+        taken[binding.handshake.header.casefold()] = "is the header of the handshake"
     yield from _taken_headers(("headers",), binding.headers, taken)
     taken |= {name.casefold(): "is sent with every request" for name in binding.headers}
     for where, call in binding.calls().items():
@@ -222,7 +224,8 @@ def _wrong_reads(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
 
 
 def _wrong_calls(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
-    none = {path: call for path, call in binding.calls().items() if path in (("create",), ("listing", "call"))}
+    of_none = ("create", "listing", "handshake")
+    none = {path: call for path, call in binding.calls().items() if path[0] in of_none}
     about_one = {path: call for path, call in binding.calls().items() if path not in none}
     for path, call in about_one.items():
         for code, status in call.statuses.items():

@@ -71,7 +71,7 @@ def by_number(codes: Any) -> Any:
 
 
 def _is_code(key: Any) -> bool:
-    return isinstance(key, str) and re.fullmatch("-?[1-9][0-9]{0,9}", key) is not None
+    return isinstance(key, str) and re.fullmatch("0|-?[1-9][0-9]{0,9}", key) is not None
 
 
 def wrong_read(where: Path, call: Call) -> Iterator[Mistake]:

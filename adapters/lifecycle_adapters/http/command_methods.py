@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from lifecycle.catalog import (
     A2AEvent,
+    MCPEvent,
     V1Event,
     V2Event,
     V2In2025Event,
@@ -114,13 +115,14 @@ class CommandMethods(ABC, Generic[C, R]):
         self: CommandMethods[V4Event, R]
         | CommandMethods[V4MessageEvent, R]
         | CommandMethods[A2AEvent, R]
+        | CommandMethods[MCPEvent, R]
         | CommandMethods[str, R],
         *,
         idempotency_key: str | None = None,
         reason: str = "",
         wait_for_in_flight_s: float = 0.0,
     ) -> R:
-        """End a run for good, remove a pending message, or ask an agent to cancel its task (v4, v4-message, a2a)."""
+        """End a run for good, remove a pending message, or ask for the end of a task (v4, v4-message, a2a, mcp)."""
         return self._send("cancel", idempotency_key, reason, wait_for_in_flight_s)
 
     def answer(

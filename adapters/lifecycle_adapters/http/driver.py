@@ -59,7 +59,7 @@ class Driver(Sender):
             The procedure's errors, and every exception of an action that the procedure does not handle.
         """
         self._connections.usable()
-        return run_procedure(procedure, self._send, on_progress)
+        return run_procedure(self._handshakes.around(procedure), self._send, on_progress)
 
     def _send(self, call: HttpCall) -> Response:
         with Keyless(self, call):
@@ -112,7 +112,7 @@ class AsyncDriver(Sender):
             The procedure's errors, and every exception of an action that the procedure does not handle.
         """
         self._connections.usable()
-        return await run_procedure_async(procedure, self._send, on_progress)
+        return await run_procedure_async(self._handshakes.around(procedure), self._send, on_progress)
 
     async def _send(self, call: HttpCall) -> Response:
         if self._limiter is not None:

@@ -61,22 +61,3 @@ class Envelope(Declared):
         return all(
             fields.get(name) == value or (has_error and fields.get(name) is None) for name, value in repeated.items()
         )
-
-
-def messages_in(stream: bytes) -> Iterator[bytes]:
-    """Yield the data of each event in a stream of server-sent events that is over; what ends too early is no event.
-
-    Events without data are left out. Source: the HTML standard, 9.2.6 (interpreting an event stream).
-
-    Raises UnicodeDecodeError if the stream is not UTF-8.
-    """
-    data: list[str] = []
-    text = stream.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    for line in text.split("\n")[:-1]:
-        name, _, value = line.partition(":")
-        if name == "data":
-            data.append(value.removeprefix(" "))
-        elif not line:
-            if any(data):
-                yield "\n".join(data).encode()
-            data = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from lifecycle_adapters.http.limits import ResponseTooLarge
+from lifecycle_adapters.http.transport_failures import ResponseTooLarge
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _MARK = b"\xef\xbb\xbf"  # of the order of bytes, which a stream may begin with
@@ -61,3 +61,8 @@ class EventParser:
         self._data.clear()
         self._data_bytes = 0
         return data or None
+
+
+def data_of_events(stream: bytes) -> Iterator[bytes]:
+    """Yield the data of each event in a stream that is over; what ends too early is no event."""
+    return EventParser(len(stream)).feed(stream)

@@ -13,6 +13,7 @@
         ├── InvalidResponse       a 2xx that is not JSON, lacks a field, is too large or about another task
         ├── NoResponse            sent, and no response came: time-out, connection lost
         ├── NotConnected          no connection was made; nothing was sent
+        ├── HandshakeFailed       the service refused the handshake, or requires a new one; the request did nothing
         └── KeyUnavailable        the function that returns the API key returned none; nothing was sent
 
 Two more are not HttpErrors: `ClientUnusable`, an AdapterError of a client that can send nothing here, and
@@ -110,6 +111,10 @@ class NoResponse(HttpError):
 
 class NotConnected(HttpError):
     """No connection was made; nothing was sent."""
+
+
+class HandshakeFailed(HttpError):
+    """The service refused the handshake, or requires a new one; it did not carry out the request."""
 
 
 class KeyUnavailable(HttpError):

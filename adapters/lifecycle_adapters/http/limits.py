@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from typing import Any, Self
 
 from lifecycle.errors import MissingExtra
-from lifecycle_adapters.http.transport_failures import is_transport_failure
+from lifecycle_adapters.http.transport_failures import ResponseTooLarge, is_transport_failure
 
 try:
     import httpx2
@@ -46,10 +46,6 @@ class Until(float):
         if left_s <= 0:
             raise error("timed out")
         return left_s
-
-
-class ResponseTooLarge(ValueError):
-    """A response has more bytes than the limit."""
 
 
 class Body:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from lifecycle.effects import Accepted, Lost, Response, Throttled
+from lifecycle.effects import Accepted, Denied, Lost, NotSent, Response, Throttled
 from lifecycle_adapters.http.authentication import is_header_value
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.declared import LONGEST_REASON
-from lifecycle_adapters.http.envelope import messages_in
-from lifecycle_adapters.http.http_errors import InvalidResponse, ResponseError
+from lifecycle_adapters.http.event_stream import data_of_events
+from lifecycle_adapters.http.handshake import Handshake
+from lifecycle_adapters.http.http_errors import HandshakeFailed, InvalidResponse, ResponseError
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.responses import (
     DuplicateKey,
@@ -48,16 +50,13 @@ def meaning_of(
         accepted = Accepted(call.statuses[status_code], as_of, None, {})
         return accepted if status_code != 404 else missing(accepted, request, headers, content)
     if not 200 <= status_code < 300:
-        error = error_of(request, status_code, headers, content, as_of)
-        if status_code in call.busy:
-            return Throttled(error, error.retry_after_s, limits_rate=False)
-        return failure_of(error, limits_rate=not _limits_tasks(binding, error))
+        return _failure(binding, call, request, error_of(request, status_code, headers, content, as_of))
     document = _document(binding, call, request, headers, content)
     if isinstance(document, Lost):
         return document
     found = value_at(document, binding.error_field)
     if binding.envelope is not None:
-        document = value_at(document, binding.envelope.result_field) or {}
+        document = cast("Any", value_at(document, binding.envelope.result_field) or {})
     document = _with_new_id(binding, document, call, headers)
     if found:  # null, false, 0, "", {} and [] say that there is none
         code = value_at(found, "code")
@@ -66,6 +65,8 @@ def meaning_of(
         if call is binding.create and binding.id_in(document) is not None:
             return Lost(hidden)  # it names a new task all the same, so sending it again may make a second one
         return failure_of(hidden, limits_rate=not _limits_tasks(binding, hidden))
+    if binding.handshake is not None and call is binding.handshake.begin:
+        return _handshake(binding.handshake, request, document, headers, as_of)
     other = None if request.task_id is None or not call.repeats_id else value_at(document, binding.id_field)
     if other is not None and not is_same_id(id_in(document, binding.id_field) or "", request.task_id or ""):
         what = f"the response is about another task, {other!r:.80}"
@@ -82,6 +83,28 @@ def meaning_of(
         return Lost(InvalidResponse(what, method=request.method, path=request.path))
     etag = _etag_in(binding, document, headers)
     return Accepted(status, as_of, value_at(document, binding.output_field), document, etag)
+
+
+def _failure(binding: HttpBinding[Any, Any], call: Call, request: Request, error: ResponseError) -> Response:
+    """Return the meaning of a response other than 2xx."""
+    handshake = binding.handshake
+    if handshake is not None and handshake.header in request.headers and error.status_code == handshake.ended_code:
+        what = f"the service requires a new handshake: {error.detail}"
+        return NotSent(HandshakeFailed(what, method=request.method, path=request.path))
+    if error.status_code in call.busy:
+        return Throttled(error, error.retry_after_s, limits_rate=False)
+    return failure_of(error, limits_rate=not _limits_tasks(binding, error))
+
+
+def _handshake(
+    handshake: Handshake, request: Request, document: Any, headers: Mapping[str, str], as_of: datetime
+) -> Response:
+    """Return the meaning of the response to a handshake's first call; its output is the value of the header."""
+    if not handshake.is_met_by(document):
+        what = f"the service does not offer {json.dumps(handshake.expected)}"
+        return Denied(HandshakeFailed(what, method=request.method, path=request.path))
+    given = headers.get(handshake.header.lower())
+    return Accepted(None, as_of, given if given and is_header_value(given) else None, document)
 
 
 def _document(
@@ -116,7 +139,7 @@ def _parsed(binding: HttpBinding[Any, Any], request: Request, headers: Mapping[s
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if binding.envelope is None or kind != "text/event-stream":
         return parsed(content)
-    return next((each for each in map(parsed, messages_in(content)) if _responds(binding, request, each)), None)
+    return next((each for each in map(parsed, data_of_events(content)) if _responds(binding, request, each)), None)
 
 
 def _responds(binding: HttpBinding[Any, Any], request: Request, document: Any) -> bool:

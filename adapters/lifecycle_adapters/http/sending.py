@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from lifecycle.effects import Denied, Failure, Lost, NotSent, Response
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters import telemetry
+from lifecycle_adapters.http.handshakes import Handshakes
 from lifecycle_adapters.http.http_errors import (
     ClientUnusable,
     HttpError,
@@ -32,9 +33,10 @@ from lifecycle_adapters.http.http_errors import (
 )
 from lifecycle_adapters.http.interpreter import HttpCall
 from lifecycle_adapters.http.keys import Key, KeySource, NoKeyReturned, is_this_machine
-from lifecycle_adapters.http.limits import Body, ResponseTooLarge, Until
+from lifecycle_adapters.http.limits import Body, Until
 from lifecycle_adapters.http.redaction import Redactor
 from lifecycle_adapters.http.timing import CLOCK, Timing
+from lifecycle_adapters.http.transport_failures import ResponseTooLarge
 
 try:
     import httpx2
@@ -92,6 +94,7 @@ class Sender:
     def __init__(self, *, base_url: str, api_key: Key, timing: Timing) -> None:
         self._api_key = api_key
         self._redactor = Redactor()
+        self._handshakes = Handshakes()
         self._asks_for_keys = isinstance(api_key, KeySource)
         if isinstance(api_key, SecretStr):
             self._redactor.add(api_key)

@@ -24,3 +24,7 @@ def is_transport_failure(error: Exception) -> bool:
         return all(map(is_transport_failure, group.exceptions))
     libraries = {each.__module__.partition(".")[0] for each in type(error).__mro__}
     return isinstance(error, _BUILT_IN) or not _LIBRARIES.isdisjoint(libraries)
+
+
+class ResponseTooLarge(ValueError):
+    """A response has more bytes than the limit."""

@@ -9,6 +9,7 @@ from lifecycle_adapters.emulator.profile import Profile
 from lifecycle_adapters.services import (
     a2a_emulation,
     a2a_jsonrpc_emulation,
+    mcp_emulation,
     v1_emulation,
     v2_emulation,
     v3_emulation,
@@ -16,6 +17,7 @@ from lifecycle_adapters.services import (
 )
 from lifecycle_adapters.services.a2a import A2A
 from lifecycle_adapters.services.a2a_jsonrpc import A2A_JSONRPC
+from lifecycle_adapters.services.mcp import MCP
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
@@ -31,6 +33,7 @@ PROFILES: Mapping[str, Profile] = {
     V4_MESSAGE.name: v4_emulation.MESSAGE_PROFILE,
     A2A.name: a2a_emulation.PROFILE,
     A2A_JSONRPC.name: a2a_jsonrpc_emulation.PROFILE,
+    MCP.name: mcp_emulation.PROFILE,
 }
 
 EARLIER_PROFILES: Mapping[str, Profile] = {FIRST_V3.name: v3_emulation.FIRST_PROFILE}

@@ -1,7 +1,7 @@
 """The services that clients know by name. Users register bindings for services of their own.
 
 One emulator can have all of `BUILT_IN`. Those in `FURTHER` are known by their names, too, and emulated if they are
-named: v2 of 2025 has the paths of v2, and A2A is spoken by any server.
+named: v2 of 2025 has the paths of v2, and A2A and MCP are spoken by any server.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.services.a2a import A2A
 from lifecycle_adapters.services.a2a_jsonrpc import A2A_JSONRPC
+from lifecycle_adapters.services.mcp import MCP
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
 from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
 
 BUILT_IN: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4, V4_MESSAGE)
-FURTHER: tuple[HttpBinding[Any, Any], ...] = (V2_2025, A2A, A2A_JSONRPC)
+FURTHER: tuple[HttpBinding[Any, Any], ...] = (V2_2025, A2A, A2A_JSONRPC, MCP)
 
 _SERVICES = {binding.name: binding for binding in (*BUILT_IN, *FURTHER)}
 

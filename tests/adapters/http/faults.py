@@ -27,9 +27,14 @@ FAULTS: list[Fault] = [
 ONCE, AGAIN, ALWAYS = 1, 2, 20  # how often it goes wrong; the last is more than any client tries
 
 
+def reads(api: str) -> Fault:
+    """Return what matches the reads of a service, and no command."""
+    return {"method": "GET"} if service(api).status.method == "GET" else {"call": "status"}
+
+
 def faults(api: str) -> st.SearchStrategy[Fault]:
     """Draw a fault for calls of one kind: any call, any read, or one command."""
     commands = [{"command": str(command)} for command in service(api).commands]
-    waits_for = st.sampled_from([{}, {"method": "GET"}, *commands])
+    waits_for = st.sampled_from([{}, reads(api), *commands])
     parts = st.tuples(st.sampled_from(FAULTS), waits_for, st.sampled_from((ONCE, AGAIN, ALWAYS)))
     return parts.map(lambda drawn: {**drawn[0], **drawn[1], "times": drawn[2]})

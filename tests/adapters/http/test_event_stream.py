@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle_adapters.http.event_stream import EventParser
-from lifecycle_adapters.http.limits import ResponseTooLarge
+from lifecycle_adapters.http.transport_failures import ResponseTooLarge
 
 LINES = st.binary(max_size=8).filter(lambda line: not {*b"\r\n"} & {*line})
 ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])

@@ -1,0 +1,90 @@
+"""The handshakes of one client, each made before the first request that needs it, and again if the service asks for it.
+
+It stands between a procedure and its driver: it has no I/O of its own, and serves both drivers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused, Response
+from lifecycle_adapters.http.handshake import Handshake
+from lifecycle_adapters.http.http_errors import HandshakeFailed
+from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, Sleep
+
+R = TypeVar("R")
+_PAUSE_S = 0.01  # between two looks at whether another procedure of this client has made the handshake
+
+
+class Handshakes:
+    """The handshakes that a client has made, by the names of its services."""
+
+    def __init__(self) -> None:
+        self._headers: dict[str, Mapping[str, str]] = {}
+        self._turn = threading.Lock()  # held by the procedure that makes a handshake
+
+    def around(self, procedure: Procedure[R]) -> Procedure[R]:
+        """Return a procedure with the handshakes that its requests need."""
+        return Procedure(self._around(procedure.actions), procedure.context)
+
+    def _around(self, actions: Actions[R]) -> Actions[R]:
+        try:
+            action = next(actions)
+            while True:
+                if isinstance(action, HttpCall) and action.binding.handshake is not None:
+                    result = yield from self._sent(action, action.binding.handshake)
+                else:
+                    result = yield action
+                action = actions.send(result)
+        except StopIteration as stop:
+            ended: R = stop.value
+            return ended
+        finally:
+            actions.close()
+
+    def _sent(self, call: HttpCall, handshake: Handshake) -> Actions[Response]:
+        name = call.binding.name
+        headers = self._headers.get(name)
+        while headers is None:
+            if not self._turn.acquire(blocking=False):
+                yield Sleep(_PAUSE_S)
+            else:
+                try:
+                    made = None if name in self._headers else (yield from _made(call, handshake))
+                    if isinstance(made, Mapping):
+                        self._headers[name] = made
+                    elif made is not None:
+                        return made
+                finally:
+                    self._turn.release()
+            headers = self._headers.get(name)
+        request = replace(call.request, headers={**call.request.headers, **headers})
+        response: Response = yield replace(call, request=request)
+        is_over = isinstance(response, NotSent) and isinstance(response.error, HandshakeFailed)
+        if is_over and self._headers.get(name) is headers:  # otherwise another procedure has made a new one
+            self._headers.pop(name, None)
+        return response
+
+
+def _made(call: HttpCall, handshake: Handshake) -> Actions[Mapping[str, str] | Response]:
+    """Make a handshake, and return the headers of later requests; or the failure of the request that needs it."""
+    headers: dict[str, str] = {}
+    for each in handshake.calls().values():
+        template = each.request(call.binding.base_path)
+        request = replace(template, headers={**template.headers, **headers})
+        response: Response = yield HttpCall(call.binding, each, request, call.timeout_s)
+        match response:
+            case Refused(error, after_s) | Missing(error, after_s):
+                what = f"the service refuses the handshake: {error}"
+                return Denied(HandshakeFailed(what, method=call.request.method, path=call.request.path), after_s)
+            case Lost(error, after_s):
+                return NotSent(error, after_s)
+            case Accepted():
+                if isinstance(response.output, str) and each is handshake.begin:
+                    headers = {handshake.header: response.output}
+            case _:
+                return response
+    return headers

@@ -1,0 +1,66 @@
+"""MCP servers whose requests can be tasks, over Streamable HTTP. Tables only.
+
+Source: MCP specification, revision 2025-11-25: Transports ("Streamable HTTP"), Lifecycle ("Initialization"), Tasks.
+
+`base_url` is the URL of the server's MCP endpoint, such as "https://host/mcp". A create calls a tool, and takes what
+`tools/call` does: `client.create(name="get_weather", arguments={"city": "Lisbon"})`. The call "result" returns what the
+tool returned; before the task is over it waits for that. A server says its questions (`input_required`) to the MCP
+client that has opened a stream for them, which is another one.
+"""
+
+from __future__ import annotations
+
+from lifecycle.catalog import MCP as TASK
+from lifecycle.catalog import MCPEvent, MCPState
+from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http.call import Call, ListCall
+from lifecycle_adapters.http.handshake import Handshake
+from lifecycle_adapters.services.json_rpc import ERROR_CODES, JSON_RPC, rpc
+
+_VERSION = "2025-11-25"
+_CLIENT = {"name": "task-lifecycle", "version": "1"}
+
+# fmt: off
+_GET = rpc("tasks/get", {"taskId": "{id}"}, status_field="status")
+
+MCP: HttpBinding[MCPState, MCPEvent] = HttpBinding(
+    name="mcp",
+    lifecycle=TASK,
+    base_url="http://localhost:8000/mcp",
+    base_path="",
+    authentication=None,
+    headers={"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": _VERSION},
+    handshake=Handshake(
+        begin=rpc("initialize", {"protocolVersion": _VERSION, "capabilities": {}, "clientInfo": {**_CLIENT}}),
+        expected={
+            "protocolVersion": _VERSION,
+            "capabilities": {"tasks": {"cancel": {}, "requests": {"tools": {"call": {}}}}},
+        },
+        confirm=Call(method="POST", path="/", body={"jsonrpc": "2.0", "method": "notifications/initialized"}),
+        header="Mcp-Session-Id",
+    ),
+    create=rpc(
+        "tools/call", {"task": {}}, required_fields=("name",), status_field="task.status", id_field="task.taskId",
+    ),
+    status=_GET,
+    details=_GET,
+    listing=ListCall(
+        call=rpc("tasks/list", {}),
+        items_field="tasks",
+        pages="cursors",
+        page_parameter="cursor",
+        next_field="nextCursor",
+    ),
+    commands={MCPEvent.CANCEL: rpc("tasks/cancel", {"taskId": "{id}"}, status_field="status")},
+    further_calls={"result": rpc("tasks/result", {"taskId": "{id}"})},
+    id_field="taskId",
+    created_field="createdAt",
+    changed_field="lastUpdatedAt",
+    task_field=None,
+    envelope=JSON_RPC,
+    error_field="error",
+    # An unknown task is an invalid parameter, too, and so is the cancel of a task that is over: a read tells which.
+    # The Python SDK 1.30 sends 0 if the server fails, where the specification requires -32603.
+    error_codes={**ERROR_CODES, -32602: 404, 0: 500},
+)
+# fmt: on

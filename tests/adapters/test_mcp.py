@@ -1,0 +1,209 @@
+"""MCP tasks: our client and emulator, the official client, and a server made with the official SDK."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from lifecycle import CreateUncertain, IllegalTransition, TaskEndedFirst
+from lifecycle.catalog import MCPState
+from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import AsyncClient, Client, NotFound, ServerError, Timing
+from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.watch import Pace, Watcher
+from tests.support.sdk_servers import sdk_server
+
+QUICK = Timing(poll_s=0.02, settle_timeout_s=0.3)
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator("mcp", manual=True) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[Client[Any, Any]]:
+    with Client("mcp", base_url=emulator.base_url, timing=QUICK) as client:
+        yield client
+
+
+def test_tool_runs_as_a_task_and_its_result_is_read(emulator: Emulator, client: Client[Any, Any]) -> None:
+    task = client.create(name="add", arguments={"a": 1})
+    emulator.fire(task.id, "ask")
+    assert task.wait("settled").state == MCPState.INPUT_REQUIRED
+    with pytest.raises(ServerError, match="does not wait"):
+        task.call("result")
+    emulator.fire(task.id, "work")
+    emulator.fire(task.id, "complete")
+    assert task.wait("final").state == MCPState.COMPLETED
+    assert task.call("result")["content"] == [{"type": "text", "text": "Done"}]
+    with pytest.raises(IllegalTransition, match="'completed' is final"):
+        task.cancel()
+    sent = next(call.body for call in emulator.calls() if call.call == "create")
+    assert sent["params"] == {"task": {}, "name": "add", "arguments": {"a": 1}}
+
+
+def test_cancel_whose_response_is_lost_is_settled_by_a_read(emulator: Emulator, client: Client[Any, Any]) -> None:
+    task = client.create(name="add")
+    emulator.fault("drop_after", command="cancel")
+    assert task.cancel().state == MCPState.CANCELLED
+    assert [call.command for call in emulator.calls()].count("cancel") == 1
+
+
+def test_create_whose_response_is_lost_is_uncertain(emulator: Emulator, client: Client[Any, Any]) -> None:
+    emulator.fault("drop_after", call="create")
+    with pytest.raises(CreateUncertain):
+        client.create(name="add")
+    assert len(emulator.tasks()) == 1
+
+
+def test_pages_follow_the_cursor(client: Client[Any, Any]) -> None:
+    made = [client.create(name="add").id for _ in range(45)]
+    assert [task.id for task in client.list()] == made[::-1]
+
+
+def test_unknown_task_is_not_found(client: Client[Any, Any]) -> None:
+    with pytest.raises(NotFound, match="Task not found"):
+        client.task("nobody").status()
+
+
+def test_cancel_of_a_task_that_ended_meanwhile_is_no_success(emulator: Emulator, client: Client[Any, Any]) -> None:
+    """The server rejects it by the code that an unknown task has, too; a read tells which."""
+    task = client.create(name="add")
+    emulator.fire(task.id, "complete")
+    with pytest.raises(TaskEndedFirst, match="it was 'completed' before 'cancel' took effect"):
+        task.cancel()
+
+
+# --- the official SDK ---------------------------------------------------------------------------------
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore:The experimental tasks API:DeprecationWarning")
+def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None:
+    http: Any = import_module("mcp.client.streamable_http")
+    sessions: Any = import_module("mcp.client.session")
+    types: Any = import_module("mcp.types")
+    errors: Any = import_module("mcp.shared.exceptions")
+
+    async def use() -> None:
+        async with (
+            http.streamable_http_client(emulator.base_url) as (read, write, _),
+            sessions.ClientSession(read, write) as session,
+        ):
+            made = await session.initialize()
+            assert made.capabilities.tasks.requests.tools.call is not None
+            tasks = session.experimental
+            created = (await tasks.call_tool_as_task("add", {"a": 1})).task
+            assert created.status == "working"
+            emulator.fire(created.taskId, "ask")
+            assert (await tasks.get_task(created.taskId)).status == "input_required"
+            emulator.fire(created.taskId, "complete")
+            assert [each.status async for each in tasks.poll_task(created.taskId)] == ["completed"]
+            result = await tasks.get_task_result(created.taskId, types.CallToolResult)
+            assert [part.text for part in result.content] == ["Done"]
+            other = (await tasks.call_tool_as_task("add")).task
+            assert (await tasks.cancel_task(other.taskId)).status == "cancelled"
+            for refused in (tasks.cancel_task(other.taskId), tasks.get_task("nobody"), tasks.list_tasks("nowhere")):
+                with pytest.raises(errors.McpError) as info:
+                    await refused
+                assert info.value.error.code == -32602
+            assert [task.taskId for task in (await tasks.list_tasks()).tasks] == [other.taskId, created.taskId]
+
+    asyncio.run(use())
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with sdk_server("tests.support.mcp_server") as base_url:
+        yield f"{base_url}/mcp"
+
+
+@pytest.mark.heavy
+def test_official_server_is_governed(server: str, tmp_path: Path) -> None:
+    with (
+        SqlJournal(tmp_path / "tasks.db") as journal,
+        Client("mcp", base_url=server, timing=Timing(poll_s=0.05), journal=journal) as client,
+    ):
+        done = client.create(name="quick")
+        assert done.wait("final").state == MCPState.COMPLETED
+        assert [part["text"] for part in done.call("result")["content"]] == ["done"]
+
+        asked = client.create(name="ask")
+        assert asked.wait("settled").state == MCPState.INPUT_REQUIRED
+        client.create(name="say")
+        assert asked.wait("final").state == MCPState.COMPLETED
+
+        long = client.create(name="long")
+        assert long.cancel().state == MCPState.CANCELLED
+        assert not long.cancel().sent
+        with pytest.raises(TaskEndedFirst):
+            client.create(name="deaf").cancel()
+
+        assert {task.id for task in client.list()} >= {done.id, asked.id, long.id}
+        with pytest.raises(NotFound):
+            client.task("nobody").status()
+
+
+class Killed(BaseException):
+    """The end of the process, between a request and its response."""
+
+
+class Losing(httpx2.HTTPTransport):
+    """Loses the response to the first cancel, or ends the process then."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error: BaseException | None = error
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = super().handle_request(request)
+        if b"tasks/cancel" in request.content and self.error is not None:
+            response.read()
+            error, self.error = self.error, None
+            raise error
+        return response
+
+
+@pytest.mark.heavy
+def test_lost_response_of_an_official_server_is_settled_by_a_read(server: str) -> None:
+    with httpx2.Client(transport=Losing(httpx2.ReadError("lost"))) as http:
+        client = Client("mcp", base_url=server, timing=QUICK, http=http)
+        assert client.create(name="long").cancel().state == MCPState.CANCELLED
+
+
+@pytest.mark.heavy
+def test_cancel_is_recovered_in_another_session_after_its_process_ended(server: str, tmp_path: Path) -> None:
+    with SqlJournal(tmp_path / "tasks.db") as journal, httpx2.Client(transport=Losing(Killed())) as http:
+        task = Client("mcp", base_url=server, timing=QUICK, http=http, journal=journal).create(name="long")
+        with pytest.raises(Killed):
+            task.cancel()
+    with (
+        SqlJournal(tmp_path / "tasks.db") as journal,
+        Client("mcp", base_url=server, timing=QUICK, journal=journal) as client,
+    ):
+        (recovered,) = client.recover()
+        assert (recovered.task_id, recovered.is_settled, recovered.error) == (task.id, True, None)
+        assert client.task(task.id).status() == MCPState.CANCELLED
+
+
+@pytest.mark.heavy
+def test_tasks_of_an_official_server_are_watched(server: str) -> None:
+    async def watch() -> list[str]:
+        async with AsyncClient("mcp", base_url=server, timing=QUICK) as client:
+            made = [await client.create(name=name) for name in ("quick", "long")]
+            async with Watcher(client, pace=Pace(working_s=0.05)) as watcher:
+                watcher.add(*(task.id for task in made))
+                await made[-1].cancel()
+                async for _ in watcher.changes():
+                    pass
+            return [await task.status() for task in made]
+
+    assert asyncio.run(watch()) == [MCPState.COMPLETED, MCPState.CANCELLED]
