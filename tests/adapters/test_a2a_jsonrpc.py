@@ -109,6 +109,7 @@ def test_acknowledged_cancel_without_effect_is_no_success() -> None:
 # 5.4 and 9.5 of the specification: what an agent returns in a 200
 ERRORS: list[tuple[bytes, Any, int]] = [
     (b"no JSON", None, -32700),
+    (b"[]", None, -32600),
     (b'{"jsonrpc": "2.0", "id": 3, "method": "Nothing", "params": {}}', 3, -32601),
     (b'{"jsonrpc": "2.0", "id": 3, "method": "GetTask", "params": {}}', 3, -32602),
     (b'{"jsonrpc": "2.0", "id": 3, "method": "ListTasks", "params": {"pageSize": 0}}', 3, -32602),
@@ -124,6 +125,8 @@ def test_emulator_responds_with_the_codes_of_json_rpc(
     document = response.json()
     assert (response.status_code, document["jsonrpc"], document["id"]) == (200, "2.0", request_id)
     assert document["error"]["code"] == code
+    reasons = [each["reason"] for each in document["error"].get("data", ())]
+    assert reasons == (["TASK_NOT_FOUND"] if code == -32001 else [])
 
 
 # --- the official SDK ---------------------------------------------------------------------------------

@@ -271,7 +271,7 @@ class Service:
     def _invalid_request(self, errors: Sequence[Mapping[str, Any]]) -> Response:
         if self.binding.envelope is None:
             return JSONResponse({"detail": [self.profile.shown_error(each) for each in errors]}, 422)
-        codes = {"json_invalid": 400, _NO_CALL: 405}
+        codes = {"json_invalid": 400, _NO_OBJECT: 409, _NO_CALL: 405}
         text = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in errors)
         return self._error(text, codes.get(str(errors[0]["type"]), 422))
 
@@ -315,9 +315,8 @@ class Service:
         received = cast("ReceivedCall", request.scope[RECEIVED])
         name = received.identity.call
         if name is None:
-            has_method = self.binding.envelope is None or self._has_method_of(received.body)
             what = f"{self.binding.name} has no call with such a query or body"
-            raise _invalid("body", what, kind="value_error" if has_method else _NO_CALL)
+            raise _invalid("body", what, kind=self._mistake(received.body))
         if name == HANDSHAKE:
             return self._begun()
         if (code := self._needs_handshake(request.headers)) is not None:
@@ -351,10 +350,15 @@ class Service:
         given = headers.get(handshake.header)
         return 400 if given is None else None if given in self._handshakes else handshake.ended_code
 
-    def _has_method_of(self, body: Any) -> bool:
-        """Return whether a body has what is fixed at the top of a call's body, such as the method of JSON-RPC."""
-        sent = _fields_of(body).items()
-        return any(_constants(call.body).items() <= sent for call in self._calls.values())
+    def _mistake(self, body: Any) -> str:
+        """Return the type of the error of a body that is none of a call."""
+        if self.binding.envelope is not None:
+            if not isinstance(body, dict):
+                return _NO_OBJECT
+            sent = _fields_of(body).items()
+            if not any(_constants(call.body).items() <= sent for call in self._calls.values()):
+                return _NO_CALL
+        return "value_error"
 
     def _once(self, received: ReceivedCall, name: str, body: Any, headers: Headers) -> Response:
         """Return the response to a create or a command, which is carried out once for each idempotency key."""
@@ -627,7 +631,8 @@ class Reads:
 
 
 _READS = ("status", "details")
-_NO_CALL = "no_call"  # the type of the error of a body that is none of the calls
+_NO_OBJECT = "no_object"
+_NO_CALL = "no_call"  # what is fixed at the top of a body, such as the method of JSON-RPC, is that of no call
 
 
 def _constant(document: Any) -> Callable[..., Awaitable[Response]]:

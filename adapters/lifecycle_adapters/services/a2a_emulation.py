@@ -32,19 +32,19 @@ from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.http.webhook_binding import A2A_TOKEN
 
 _NAMES = {400: "FAILED_PRECONDITION", 401: "UNAUTHENTICATED", 404: "NOT_FOUND"}  # of google.rpc.Code
-_TASK_NOT_FOUND = "TASK_NOT_FOUND"
-_NOT_CANCELABLE = "TASK_NOT_CANCELABLE"
-_UNSUPPORTED = "UNSUPPORTED_OPERATION"
+TASK_NOT_FOUND = "TASK_NOT_FOUND"
+NOT_CANCELABLE = "TASK_NOT_CANCELABLE"
+UNSUPPORTED = "UNSUPPORTED_OPERATION"
 PAGE = 50  # ListTasksRequest: "If unspecified, at most 50 tasks will be returned."
 
 
-def _error(text: str, code: int, reason: str = _TASK_NOT_FOUND) -> Any:
-    info = {
-        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        "reason": reason,
-        "domain": "a2a-protocol.org",
-    }
-    details = [info] if code in (400, 404) else []
+def info(reason: str) -> dict[str, str]:
+    """Return the detail of an error that says which of A2A's errors it is."""
+    return {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "a2a-protocol.org"}
+
+
+def _error(text: str, code: int, reason: str = TASK_NOT_FOUND) -> Any:
+    details = [info(reason)] if code in (400, 404) else []
     return {"error": {"code": code, "status": _NAMES.get(code, "UNKNOWN"), "message": text, "details": details}}
 
 
@@ -69,7 +69,7 @@ def _in_a_response(task: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
 
 def _refused(_lifecycle: Lifecycle[Any, Any], task: EmulatedTask, command: str) -> Refusal:
     """Refuse also a second cancel: "The task is not in a cancelable state (e.g., already completed, [...])" (3.1.5)."""
-    reason = _NOT_CANCELABLE if command == A2AEvent.CANCEL else _UNSUPPORTED
+    reason = NOT_CANCELABLE if command == A2AEvent.CANCEL else UNSUPPORTED
     return Refusal(400, _error(f"{command} is not possible in {task.state}", 400, reason))
 
 

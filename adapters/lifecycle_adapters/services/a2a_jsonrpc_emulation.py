@@ -19,13 +19,26 @@ from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services import a2a_emulation
 from lifecycle_adapters.services.json_rpc import error_of
 
-_NOT_CANCELABLE = -32002
-_UNSUPPORTED = -32004
+_REASONS = {
+    -32001: a2a_emulation.TASK_NOT_FOUND,
+    -32002: a2a_emulation.NOT_CANCELABLE,
+    -32004: a2a_emulation.UNSUPPORTED,
+}
+_standard_error = error_of({400: -32700, 404: -32001, 405: -32601, 409: -32600, 422: -32602})
+
+
+def _error(text: str, status_code: int) -> Any:
+    return _explained(_standard_error(text, status_code)["error"])
+
+
+def _explained(error: dict[str, Any]) -> Any:
+    reason = _REASONS.get(error["code"])
+    return {"error": error if reason is None else {**error, "data": [a2a_emulation.info(reason)]}}
 
 
 def _refused(_lifecycle: Lifecycle[Any, Any], task: EmulatedTask, command: str) -> Refusal:
-    code = _NOT_CANCELABLE if command == A2AEvent.CANCEL else _UNSUPPORTED
-    return Refusal(200, {"error": {"code": code, "message": f"{command} is not possible in {task.state}"}})
+    code = -32002 if command == A2AEvent.CANCEL else -32004
+    return Refusal(200, _explained({"code": code, "message": f"{command} is not possible in {task.state}"}))
 
 
 class _ListTasks(RequestModel):
@@ -60,5 +73,5 @@ PROFILE = replace(
     operations={"create": Operation(name="call", about="Call a method that concerns tasks.")},
     listed=_listed,
     refused=_refused,
-    error=error_of({400: -32700, 404: -32001, 405: -32601, 422: -32602}),
+    error=_error,
 )
