@@ -131,59 +131,107 @@ def test_acknowledged_cancel_without_effect_is_no_success() -> None:
 # --- the official SDK ---------------------------------------------------------------------------------
 
 
+class Official:
+    """The official SDK: its types, its errors, and a client of the emulator."""
+
+    def __init__(self, emulator: Emulator, *, streaming: bool = False) -> None:
+        self.types: Any = import_module("a2a.types.a2a_pb2")
+        self.errors: Any = import_module("a2a.utils.errors")
+        sdk: Any = import_module("a2a.client")
+        url = emulator.base_url
+        card = self.types.AgentCard(
+            name="agent",
+            version="1",
+            supported_interfaces=[
+                self.types.AgentInterface(url=url, protocol_binding="HTTP+JSON", protocol_version="1.0")
+            ],
+            capabilities=self.types.AgentCapabilities(streaming=True, push_notifications=True),
+        )
+        config = sdk.ClientConfig(streaming=streaming, polling=not streaming, supported_protocol_bindings=["HTTP+JSON"])
+        self.client: Any = sdk.ClientFactory(config).create(card)
+
+    def send(self, text: str, **more: Any) -> Any:
+        """Send a message, and return what the client yields."""
+        types = self.types
+        said = types.Message(message_id=text, role=types.ROLE_USER, parts=[types.Part(text=text)], **more)
+        settings = types.SendMessageConfiguration(return_immediately=True)
+        return self.client.send_message(types.SendMessageRequest(message=said, configuration=settings))
+
+
 @pytest.mark.heavy
 def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None:
-    a2a: Any = import_module("a2a.types.a2a_pb2")
-    sdk: Any = import_module("a2a.client")
-    errors: Any = import_module("a2a.utils.errors")
-    interface = a2a.AgentInterface(url=emulator.base_url, protocol_binding="HTTP+JSON", protocol_version="1.0")
-    capabilities = a2a.AgentCapabilities(streaming=True, push_notifications=True)
-    card = a2a.AgentCard(name="agent", version="1", supported_interfaces=[interface], capabilities=capabilities)
-    config = sdk.ClientConfig(streaming=False, polling=True, supported_protocol_bindings=["HTTP+JSON"])
-    streams = sdk.ClientConfig(supported_protocol_bindings=["HTTP+JSON"])
-
-    def message(text: str, **more: Any) -> Any:
-        said = a2a.Message(message_id=text, role=a2a.ROLE_USER, parts=[a2a.Part(text=text)], **more)
-        settings = a2a.SendMessageConfiguration(return_immediately=True)
-        return a2a.SendMessageRequest(message=said, configuration=settings)
-
     async def use() -> None:
-        client: Any = sdk.ClientFactory(config).create(card)
-        (created,) = [each.task async for each in client.send_message(message("Book a flight"))]
+        official = Official(emulator)
+        a2a, errors, client = official.types, official.errors, official.client
+        (created,) = [each.task async for each in official.send("Book a flight")]
         assert created.status.state == a2a.TASK_STATE_SUBMITTED
         emulator.fire(created.id, "ask")
-        (answered,) = [each.task async for each in client.send_message(message("Lisbon", task_id=created.id))]
+        (answered,) = [each.task async for each in official.send("Lisbon", task_id=created.id)]
         assert (answered.id, answered.status.state) == (created.id, a2a.TASK_STATE_WORKING)
         read = await client.get_task(a2a.GetTaskRequest(id=created.id))
         assert read.context_id == created.context_id
         listed = await client.list_tasks(a2a.ListTasksRequest(status=a2a.TASK_STATE_WORKING))
         assert [task.id for task in listed.tasks] == [created.id]
-        following: Any = sdk.ClientFactory(streams).create(card)
-        updates = following.subscribe(a2a.SubscribeToTaskRequest(id=created.id))
-        assert (await anext(updates)).task.status.state == a2a.TASK_STATE_WORKING
         canceled = await client.cancel_task(a2a.CancelTaskRequest(id=created.id))
-        assert [each.status_update.status.state async for each in updates] == [a2a.TASK_STATE_CANCELED]
-        with pytest.raises(errors.UnsupportedOperationError):
-            await anext(following.subscribe(a2a.SubscribeToTaskRequest(id=created.id)))
         assert canceled.status.state == a2a.TASK_STATE_CANCELED
         with pytest.raises(errors.TaskNotCancelableError):
             await client.cancel_task(a2a.CancelTaskRequest(id=created.id))
         with pytest.raises(errors.TaskNotFoundError):
             await client.get_task(a2a.GetTaskRequest(id="nobody"))
         with pytest.raises(errors.UnsupportedOperationError):
-            await client.send_message(message("more", task_id=created.id)).__anext__()
-        pushes = a2a.TaskPushNotificationConfig(id="c", task_id=created.id, url="http://127.0.0.1:9/hook")
-        pushes.authentication.CopyFrom(a2a.AuthenticationInfo(scheme="Bearer", credentials="secret"))
-        assert await client.create_task_push_notification_config(pushes) == pushes
+            await official.send("more", task_id=created.id).__anext__()
+        await client.close()
+
+    asyncio.run(use())
+
+
+@pytest.mark.heavy
+def test_official_client_configures_push_notifications(emulator: Emulator) -> None:
+    async def use() -> None:
+        official = Official(emulator)
+        a2a, client = official.types, official.client
+        (created,) = [each.task async for each in official.send("Book a flight")]
+        config = a2a.TaskPushNotificationConfig(id="c", task_id=created.id, url="http://127.0.0.1:9/hook")
+        config.authentication.CopyFrom(a2a.AuthenticationInfo(scheme="Bearer", credentials="secret"))
+        assert await client.create_task_push_notification_config(config) == config
         named = {"task_id": created.id, "id": "c"}
         got = await client.get_task_push_notification_config(a2a.GetTaskPushNotificationConfigRequest(**named))
-        assert got == pushes
+        assert got == config
         of_task = a2a.ListTaskPushNotificationConfigsRequest(task_id=created.id)
-        assert [*(await client.list_task_push_notification_configs(of_task)).configs] == [pushes]
+        assert [*(await client.list_task_push_notification_configs(of_task)).configs] == [config]
         await client.delete_task_push_notification_config(a2a.DeleteTaskPushNotificationConfigRequest(**named))
         assert not (await client.list_task_push_notification_configs(of_task)).configs
         await client.close()
-        await following.close()
+
+    asyncio.run(use())
+
+
+@pytest.mark.heavy
+def test_official_client_follows_streams(emulator: Emulator) -> None:
+    async def use() -> None:
+        official = Official(emulator, streaming=True)
+        a2a, errors, client = official.types, official.errors, official.client
+
+        updates = official.send("Book a flight")
+        task_id = (await anext(updates)).task.id
+        emulator.fire(task_id, "ask")
+        assert [each.status_update.status.state async for each in updates] == [a2a.TASK_STATE_INPUT_REQUIRED]
+
+        updates = official.send("Lisbon", task_id=task_id)
+        assert (await anext(updates)).task.status.state == a2a.TASK_STATE_WORKING
+        further = client.subscribe(a2a.SubscribeToTaskRequest(id=task_id))
+        assert (await anext(further)).task.status.state == a2a.TASK_STATE_WORKING
+        emulator.fire(task_id, "complete")
+        for each in (updates, further):  # "MUST be broadcast to all active streams"
+            assert [update.status_update.status.state async for update in each] == [a2a.TASK_STATE_COMPLETED]
+
+        for refused in (
+            official.send("more", task_id=task_id),
+            client.subscribe(a2a.SubscribeToTaskRequest(id=task_id)),
+        ):
+            with pytest.raises(errors.UnsupportedOperationError):
+                await anext(refused)
+        await client.close()
 
     asyncio.run(use())
 

@@ -91,6 +91,10 @@ def create_app(
     calls = Calls(_bindings(apis))
     followed = _lifecycles(calls, {} if lifecycles is None else lifecycles)
     known = _profiles(calls, {} if profiles is None else profiles, followed)
+    for binding in calls.bindings:
+        streaming = known[binding.name].streaming if binding.name in known else {}
+        base = binding.base_path
+        calls.streaming.update({base + path: base + sent for path, sent in streaming.items()})
     services = {
         binding.name: Service(
             binding,

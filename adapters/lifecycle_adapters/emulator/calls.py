@@ -70,6 +70,8 @@ class _KnownCall:
 class Calls:
     """The calls of several bindings, in the order in which a request is looked up.
 
+    `streaming` maps paths to those whose calls they are, too: their responses are streams.
+
     Raises:
         ValueError: two bindings have the same name, or a call of the same method and path; or a call is below the
             path of the control calls.
@@ -77,6 +79,7 @@ class Calls:
 
     def __init__(self, bindings: Sequence[HttpBinding[Any, Any]]) -> None:
         self.bindings = tuple(bindings)
+        self.streaming: dict[str, str] = {}
         self._bindings = {binding.name: binding for binding in bindings}
         if len(self._bindings) < len(self.bindings):
             raise ValueError("two services have the same name: give each an emulator of its own")
@@ -122,6 +125,7 @@ class Calls:
         api = self.api_at(path)
         if api is None:
             return None
+        path = self.streaming.get(path, path)
         parameters: dict[str, str] | None = None
         for known in self._known.get(method, ()):
             at = known.path.fullmatch(path)

@@ -180,6 +180,8 @@ class Profile:
             `update_of`, which cannot be inverted, nothing is sent.
         recipients: called with a task; returns who receives its webhooks beside the one webhook of the emulator.
             Default: nobody.
+        streaming: by further paths, the paths of creates and commands whose requests they take, too: the response is
+            then the stream of the task.
         stream_begin: called with a task and the clock; returns the document of the first event of its stream. Default:
             that of its present status, as `webhook` returns it.
         ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
@@ -218,6 +220,7 @@ class Profile:
     handshake: Mapping[str, Any] = field(default_factory=dict[str, Any])
     webhook: Callable[[EmulatedTask, str, str], Any] | None = None
     recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
+    streaming: Mapping[str, str] = field(default_factory=dict[str, str])
     stream_begin: View | None = None
     ping: Callable[[str], Any] | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict[str, Operation])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from http import HTTPStatus
 from inspect import Parameter, Signature
 from typing import Any, cast
@@ -133,6 +134,12 @@ class Service:
             parameter = "session_id" if is_about_session else self.profile.parameter
             call, operation = self._calls[name], self._operations[name]
             routes.append(self._route(call, operation, self._respond, is_open=is_open, parameter=parameter))
+            for path in [path for path, sent in self.profile.streaming.items() if sent == call.path]:
+                named = replace(operation, name=f"{operation.name}_in_stream")
+                respond = self._respond_in_stream
+                routes.append(
+                    self._route(replace(call, path=path), named, respond, is_open=is_open, parameter=parameter)
+                )
         return routes
 
     @property
@@ -359,6 +366,13 @@ class Service:
             if not any(_constants(call.body).items() <= sent for call in self._calls.values()):
                 return _NO_CALL
         return "value_error"
+
+    async def _respond_in_stream(self, request: Request, **given: Any) -> Response:
+        """Respond to a create or a command with the stream of its task, to a refused one as usual."""
+        response = await self._respond(request, **given)
+        received = cast("ReceivedCall", request.scope[RECEIVED])
+        task = None if response.status_code >= 300 else self._store.find(str(received.entry.task))
+        return response if task is None else self._stream(task)
 
     def _once(self, received: ReceivedCall, name: str, body: Any, headers: Headers) -> Response:
         """Return the response to a create or a command, which is carried out once for each idempotency key."""

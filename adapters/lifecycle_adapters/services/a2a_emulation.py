@@ -216,6 +216,7 @@ PROFILE = Profile(
     webhook=_status_update,
     recipients=_recipients,
     stream_begin=_in_a_response,
+    streaming={"/message:stream": "/message:send"},
     further={
         "create_push_config": _created_config,
         "list_push_configs": _listed_configs,
