@@ -19,6 +19,7 @@ from lifecycle.errors import CommandUncertain, IllegalTransition
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator, EmulatorApp, Profile, create_app
 from lifecycle_adapters.http import (
+    BEARER,
     BROWSER_USE,
     GITHUB,
     STANDARD_WEBHOOKS,
@@ -33,9 +34,12 @@ from lifecycle_adapters.http import (
     Proof,
     RequestRejected,
     SignatureScheme,
+    StreamBinding,
     Timing,
+    TokenScheme,
     WebhookBinding,
 )
+from lifecycle_adapters.watch import Change, Event, Pace, watch
 from lifecycle_adapters.webhooks import Webhooks
 from tests.support.examples import EXAMPLES, PROFILES, filled
 from tests.support.profiles import examples
@@ -279,8 +283,8 @@ def printing(emulator: Emulator, **settings: Any) -> Client[Any, Any]:
     return Client(PRINTER, api_key=KEY, base_url=emulator.base_url, timing=QUICK, **settings)
 
 
-@pytest.mark.parametrize("signature", [BROWSER_USE, GITHUB, STRIPE, STANDARD_WEBHOOKS])
-def test_webhook_of_an_own_service_is_received_by_its_binding(signature: SignatureScheme) -> None:
+@pytest.mark.parametrize("signature", [BROWSER_USE, GITHUB, STRIPE, STANDARD_WEBHOOKS, BEARER])
+def test_webhook_of_an_own_service_is_received_by_its_binding(signature: SignatureScheme | TokenScheme) -> None:
     webhooks = WebhookBinding(
         signature=signature,
         kind_field="event.kind",
@@ -311,6 +315,30 @@ def test_webhook_of_an_own_service_is_received_by_its_binding(signature: Signatu
 def test_secret_that_could_sign_nothing_is_refused() -> None:
     with Emulator(PRINTER) as emulator, pytest.raises(ValueError, match="UTF-8"):
         emulator.set_webhook("http://127.0.0.1:1/hook", secret="\ud800")
+
+
+def test_stream_of_an_own_service_is_followed_by_its_binding() -> None:
+    stream = StreamBinding(
+        call=Call(method="GET", path="/jobs/{id}/stream"), task_field="job.id", status_field="job.status"
+    )
+    printer = replace(PRINTER, stream=stream)
+
+    async def follow(emulator: Emulator) -> list[Event]:
+        async with AsyncClient(printer, api_key=KEY, base_url=emulator.base_url) as client:
+            job = await client.create("my letter")
+            rarely = Pace(working_s=60, resting_s=60, longest_s=60)
+            return [each async for each in watch(client, [job.id], pace=rarely, streams=1)]
+
+    with Emulator(printer, pace_s=0.3) as emulator:
+        found = asyncio.run(follow(emulator))
+        (job,) = emulator.tasks()
+        sent = [(each.channel, each.status) for each in emulator.webhooks()]
+
+    *_, last = found
+    assert isinstance(last, Change)
+    assert (last.state, last.channel) == (job.state, "stream")
+    assert sent
+    assert sent == [("stream", each.target) for each in job.transitions][-len(sent) :]  # those since it was opened
 
 
 def test_service_whose_webhooks_are_not_declared_sends_none() -> None:
