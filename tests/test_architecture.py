@@ -66,10 +66,10 @@ ONE_WAY = {
         http.client, services <- http <- watch.* <- dbos <- cli.*
         argument_checks, http.binding <- emulator.calls, emulator.script <- emulator.call_log, emulator.task_store
         emulator.routing <- emulator.calls, emulator.fault_middleware, emulator.service
-        emulator.call_log, emulator.shapes <- emulator.faults <- emulator.fault_middleware, emulator.webhook_sender
+        emulator.call_log, emulator.shapes <- emulator.faults <- emulator.fault_middleware, emulator.pushed_messages
         emulator.task_store <- emulator.profile, emulator.documents, emulator.fault_middleware, emulator.webhook_sender
         http.responses <- emulator.shapes <- emulator.documents <- emulator.service
-        emulator.profile <- emulator.webhook_sender
+        emulator.profile, http.binding <- emulator.pushed_messages <- emulator.webhook_sender
         emulator.call_log, emulator.profile <- emulator.service, emulator.webhook_sender <- emulator.control
         emulator.routing, emulator.service <- emulator.control <- emulator.application <- emulator.server <- emulator
         emulator.fault_middleware, emulator.same_origin, services.registry <- emulator.application

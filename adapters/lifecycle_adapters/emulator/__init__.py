@@ -5,9 +5,9 @@
 
 task_store.py holds the tasks and applies their transitions; script.py chooses the remote events that a task takes by
 itself; calls.py identifies requests; service.py responds, with the documents that documents.py derives from the binding
-and those of a profile (profile.py); fault_middleware.py records the calls and injects faults; webhook_sender.py sends
-status changes; control.py serves the control calls for tests; server.py runs the server. The profiles of the built-in
-services are in services/.
+and those of a profile (profile.py); fault_middleware.py records the calls and injects faults; webhook_sender.py pushes
+status changes (pushed_messages.py); control.py serves the control calls for tests; server.py runs the server. The
+profiles of the built-in services are in services/.
 
 The emulator keeps everything in memory and writes nothing to disk. It needs the extra `emulator`.
 """
@@ -41,9 +41,9 @@ from lifecycle_adapters.emulator.profile import (
     field_error,
     new_uuid,
 )
+from lifecycle_adapters.emulator.pushed_messages import Attempt, SentWebhook, Webhook, WebhookFault, WebhookFaultKind
 from lifecycle_adapters.emulator.server import Emulator, EmulatorNotRunning, serve
 from lifecycle_adapters.emulator.task_store import UnknownTask
-from lifecycle_adapters.emulator.webhook_sender import Attempt, SentWebhook, Webhook, WebhookFault, WebhookFaultKind
 
 __all__ = [
     "NOTICE",

@@ -24,11 +24,12 @@ from lifecycle_adapters.emulator.control import NOTICE, Control, Parts, control_
 from lifecycle_adapters.emulator.fault_middleware import FaultMiddleware
 from lifecycle_adapters.emulator.faults import CallFault, Faults, require_call
 from lifecycle_adapters.emulator.profile import Profile
+from lifecycle_adapters.emulator.pushed_messages import Messages, Webhook, document_of
 from lifecycle_adapters.emulator.routing import narrow_first, not_allowed
 from lifecycle_adapters.emulator.same_origin import refusal
 from lifecycle_adapters.emulator.service import Reads, Service
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask, TaskStore
-from lifecycle_adapters.emulator.webhook_sender import Messages, Webhook, WebhookSender, document_of
+from lifecycle_adapters.emulator.webhook_sender import WebhookSender
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.webhook_binding import Updates
 from lifecycle_adapters.services.registry import BUILT_IN, FURTHER, service
@@ -92,8 +93,7 @@ def create_app(
     followed = _lifecycles(calls, {} if lifecycles is None else lifecycles)
     known = _profiles(calls, {} if profiles is None else profiles, followed)
     for binding in calls.bindings:
-        streaming = known[binding.name].streaming if binding.name in known else {}
-        base = binding.base_path
+        streaming, base = known.get(binding.name, Profile()).streaming, binding.base_path
         calls.streaming.update({base + path: base + sent for path, sent in streaming.items()})
     services = {
         binding.name: Service(

@@ -26,18 +26,18 @@ from lifecycle_adapters.argument_checks import is_text, require
 from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
 from lifecycle_adapters.emulator.calls import PREFIX, Calls
 from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults, fault_kind
-from lifecycle_adapters.emulator.routing import SlashRoute, not_allowed, own_path
-from lifecycle_adapters.emulator.script import require_remote
-from lifecycle_adapters.emulator.shapes import Detail, Number, require_document, without_control_characters
-from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedTask, TaskStore, UnknownTask
-from lifecycle_adapters.emulator.webhook_sender import (
+from lifecycle_adapters.emulator.pushed_messages import (
     SentWebhook,
     Webhook,
     WebhookFault,
     WebhookFaultKind,
-    WebhookSender,
     WebhookTarget,
 )
+from lifecycle_adapters.emulator.routing import SlashRoute, not_allowed, own_path
+from lifecycle_adapters.emulator.script import require_remote
+from lifecycle_adapters.emulator.shapes import Detail, Number, require_document, without_control_characters
+from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedTask, TaskStore, UnknownTask
+from lifecycle_adapters.emulator.webhook_sender import WebhookSender
 
 NOTICE = "The emulator keeps everything in memory and nothing on disk: its data ends with its process."
 
@@ -283,7 +283,7 @@ class Control:
 
     @operation("GET", "/webhook/messages")
     def webhooks(self) -> list[SentWebhook]:
-        """Return the last 10,000 webhooks with their attempts, oldest first."""
+        """Return the last 10,000 webhooks and events of streams with their attempts, oldest first."""
         return list(self.parts.webhooks.messages())
 
     @operation("GET", "/webhook/faults")
@@ -293,10 +293,12 @@ class Control:
 
     @operation("POST", "/webhook/faults", body=WebhookFault, status_code=201)
     def webhook_fault(self, /, kind: WebhookFaultKind | str, **fields: Any) -> WebhookFault:
-        """Arm a fault for the next matching webhooks, and return it; `fields` are the other fields of `WebhookFault`.
+        """Arm a fault for the next matching webhooks or events of streams, and return it.
+
+        `fields` are the other fields of `WebhookFault`.
 
         Raises:
-            UnknownName: there is no such kind or API, or no webhook has the status.
+            UnknownName: there is no such kind, API or channel, or nothing that is pushed has the status.
             ValueError: a field is invalid.
         """
         fault = _model_of(WebhookFault, {"kind": fault_kind(WebhookFaultKind, kind), **fields})

@@ -153,7 +153,7 @@ def require_call(calls: Calls, fault: CallFault) -> None:
 
 
 class Countable(Protocol):
-    """A fault that can be armed: of calls in this module, of webhooks in webhook_sender.py."""
+    """A fault that can be armed: of calls in this module, of webhooks in pushed_messages.py."""
 
     times: int
 

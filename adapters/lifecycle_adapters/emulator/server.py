@@ -21,7 +21,7 @@ from lifecycle_adapters.argument_checks import require_callback, require_number
 from lifecycle_adapters.emulator.application import EmulatorApp, create_app
 from lifecycle_adapters.emulator.control import Control
 from lifecycle_adapters.emulator.profile import Profile
-from lifecycle_adapters.emulator.webhook_sender import Webhook
+from lifecycle_adapters.emulator.pushed_messages import Webhook
 from lifecycle_adapters.http.binding import HttpBinding
 
 HOST = "127.0.0.1"

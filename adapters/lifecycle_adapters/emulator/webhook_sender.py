@@ -4,9 +4,9 @@ A webhook is signed, and sent to one URL and to those of the task's own. A strea
 The emulator sends webhooks only if one is configured, or if a call gave the task recipients of its own, which its
 profile knows. Sending never delays the service: messages are sent in the background, those of one task one after the
 other, and are sent again if the response is not 2xx. A fault (late, doubled, out of order, lost, and of streams cut) is
-armed like a fault of calls and injected without randomness. The contents and the signature of a message follow from the
-`webhooks` or the `stream` of the service's binding; the receiver's package, lifecycle_adapters.webhooks, computes the
-signature. Every message and every attempt is recorded, in memory only.
+armed like a fault of calls and injected without randomness. The messages themselves are in pushed_messages.py; the
+receiver's package, lifecycle_adapters.webhooks, computes their signatures. Every message and every attempt is recorded,
+in memory only.
 """
 
 from __future__ import annotations
@@ -14,28 +14,33 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from itertools import count
 from math import inf
-from typing import Annotated, Any, cast
+from typing import Any, cast
 from uuid import uuid4
 
 import httpx2
-from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, InstanceOf, SecretStr
 
-from lifecycle.conformance import Channel
 from lifecycle.errors import UnknownName
-from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.call_log import MAX_RECORDED
-from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S, Faults, require_known
-from lifecycle_adapters.emulator.profile import Recipient, View
-from lifecycle_adapters.emulator.shapes import WHOLE, Number, PlainId, moment
+from lifecycle_adapters.emulator.faults import Faults, require_known
+from lifecycle_adapters.emulator.profile import Recipient
+from lifecycle_adapters.emulator.pushed_messages import (
+    RETRY_AFTER_S,
+    Attempt,
+    Messages,
+    OpenStream,
+    Queue,
+    SentWebhook,
+    Webhook,
+    WebhookFault,
+    WebhookFaultKind,
+)
+from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
-from lifecycle_adapters.http.responses import placed
-from lifecycle_adapters.http.stream_binding import StreamBinding
 from lifecycle_adapters.http.webhook_binding import Scheme, SignatureScheme, Updates, WebhookBinding
 from lifecycle_adapters.webhooks import sign
 
@@ -45,186 +50,8 @@ CONNECTIONS = 20
 """Number of requests that run at the same time."""
 
 _MAX_RESPONSE_BYTES = 65_536  # a response's body is discarded, and may be endless
-_RETRY_AFTER_S = (0.1, 0.5, 2.0)
 _TICK_S = 0.001  # a timer may fire one tick of the clock early
-
-Seconds = Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)]
-
-
-def _without_user(url: AnyHttpUrl) -> AnyHttpUrl:
-    if url.username is not None or url.password is not None:
-        raise ValueError("must hold no user and no password: it is shown in messages")
-    return url
-
-
-class WebhookTarget(BaseModel):
-    """The URL that messages are sent to, and the retry delays: the part of a webhook that is not secret."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # a URL or secret must not be shown
-
-    url: Annotated[AnyHttpUrl, AfterValidator(_without_user)]
-    retry_after_s: tuple[Seconds, ...] = _RETRY_AFTER_S
-
-
-class Webhook(WebhookTarget):
-    """The URL that messages are sent to, the retry delays, and the secret that signs the messages.
-
-    A message whose response is not 2xx is sent again after each delay of `retry_after_s` (seconds) in turn.
-    """
-
-    secret: Annotated[SecretStr, Field(min_length=1)]
-
-
-class WebhookFaultKind(StrEnum):
-    """The effect of a fault on a message."""
-
-    LATE = "late"  # the message is sent some seconds later, after messages of later changes
-    DOUBLED = "doubled"  # the message is sent twice
-    OUT_OF_ORDER = "out_of_order"  # the message waits for the task's next message and is sent after it
-    LOST = "lost"  # the message is not sent
-    CUT = "cut"  # the stream ends instead of the message; a webhook cannot be cut
-
-
-class WebhookFault(BaseModel):
-    """A fault and its filter: it matches the messages that agree with every given field.
-
-    `task` is a task's id, `status` the status in the message, `channel` the channel of its service's webhooks
-    ("webhook") or streams ("stream"). `times` is the number of messages to inject it into.
-    `seconds` is the delay of a late message.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: WebhookFaultKind
-    api: str | None = None
-    task: PlainId | None = None
-    status: str | None = None
-    channel: str | None = None
-    times: Annotated[int, Field(ge=1), WHOLE] = 1
-    seconds: Seconds = 1.0
-
-    def matches(self, message: SentWebhook) -> bool:
-        """Return whether the fault matches the message."""
-        return (
-            self.api in (None, message.api)
-            and self.task in (None, message.task)
-            and self.status in (None, message.status)
-            and self.channel in (None, message.channel)
-            and (self.kind is not WebhookFaultKind.CUT or isinstance(message.recipient, OpenStream))
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One request. `status_code` is the response's; without a response, `error` is the name of the exception."""
-
-    at: datetime
-    status_code: int | None = None
-    error: str | None = None
-
-
-class OpenStream:
-    """One open stream of a task: the documents of the events that its reader has not got yet, until it ends."""
-
-    def __init__(self) -> None:
-        self.is_over = False
-        self.unsent = 0  # messages that are on their way
-        self._documents: asyncio.Queue[Any] = asyncio.Queue()
-
-    def put(self, document: Any) -> bool:
-        """Add an event; return whether the stream was open."""
-        if not self.is_over:
-            self._documents.put_nowait(document)
-        return not self.is_over
-
-    def end(self) -> None:
-        """End the stream behind the last event."""
-        self.put(_END)
-        self.is_over = True
-
-    async def documents(self) -> AsyncGenerator[Any]:
-        """Yield the documents of the events."""
-        while (document := await self._documents.get()) is not _END:
-            yield document
-
-
-_END: Any = object()
-_Queue = tuple[str | None, str | OpenStream | None]
-_PINGS: _Queue = (None, None)
-
-
-@dataclass(slots=True)
-class SentWebhook:
-    """One message: its task and status, its body, and its attempts.
-
-    `number` counts from 1. `channel` says whether it is a webhook or an event of a stream, whose one attempt counts as
-    200 if the stream was open. `api`, `task` and `status` are None for the ping. `fault` is the kind of the injected
-    fault, or None. `is_over` is true once the message will not be sent again.
-    """
-
-    number: int
-    api: str | None
-    task: str | None
-    status: str | None
-    body: Any
-    fault: WebhookFaultKind | None = None
-    attempts: list[Attempt] = field(default_factory=list[Attempt])
-    is_over: bool = False
-    channel: str = str(Channel.WEBHOOK)
-    signature: Annotated[Scheme | None, Field(exclude=True)] = field(default=None, kw_only=True)
-    recipient: Annotated[Recipient | InstanceOf[OpenStream] | None, Field(exclude=True)] = field(
-        default=None, kw_only=True
-    )
-
-    @property
-    def queue(self) -> _Queue:
-        """Return the task and its own recipient: messages with equal ones are sent one after the other."""
-        return self.task, self.recipient.url if isinstance(self.recipient, Recipient) else self.recipient
-
-
-@dataclass(frozen=True, slots=True)
-class Messages:
-    """The messages of one service; `webhooks` or `stream` is None if it sends none, or has no documents for them.
-
-    `document` returns the document of a change: it is called with one of the two, a task, its status and the time of
-    its change. `stream_begin` is called with a task and the clock, for the first event of a stream (default:
-    `document`); `ping` with the time; `recipients` with a task: they receive its webhooks beside the one webhook.
-    """
-
-    lifecycle: Lifecycle[Any, Any]
-    webhooks: WebhookBinding | None
-    stream: StreamBinding | None
-    document: Callable[[Updates, EmulatedTask, str, str], Any]
-    stream_begin: View | None = None
-    ping: Callable[[str], Any] | None = None
-    recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
-
-    @property
-    def channels(self) -> list[str]:
-        """Return the channels of the webhooks and of the streams."""
-        return [each.channel for each in (self.webhooks, self.stream) if each is not None]
-
-    def status(self, state: str, channel: str) -> str:
-        """Return the status of a state in a channel, independent of the emulated task's lifecycle."""
-        aliases = (each for each in self.lifecycle.aliases if each.channel == channel and each.state == state)
-        return next((alias.status for alias in aliases), str(state))
-
-    def statuses(self) -> list[str]:
-        """Return the statuses of all states, in all channels."""
-        return [self.status(state.name, channel) for state in self.lifecycle.states for channel in self.channels]
-
-
-def document_of(binding: Updates, task: EmulatedTask, status: str, at: str) -> Any:
-    """Return the document of a task's change that follows from a binding alone, with each value in its field."""
-    document: Any = {}
-    for path, value in (
-        (binding.kind_field, next(iter(binding.kinds), "status")),
-        (binding.time_field, at),
-        (binding.task_field, task.id),
-        (binding.status_field, status),
-    ):
-        document = document if path is None else placed(document, path, value)
-    return document
+_PINGS: Queue = (None, None)
 
 
 class WebhookSender:
@@ -244,8 +71,8 @@ class WebhookSender:
         self._numbers = count(1)
         self._run = uuid4().hex  # a journal outlives the emulator, and must not take its next ids for replays
         self._streams: dict[str, list[OpenStream]] = {}  # by task
-        self._delayed: dict[_Queue, SentWebhook] = {}  # the message that waits for the next one
-        self._last: dict[_Queue, asyncio.Task[None]] = {}  # the sending that the next one waits for
+        self._delayed: dict[Queue, SentWebhook] = {}  # the message that waits for the next one
+        self._last: dict[Queue, asyncio.Task[None]] = {}  # the sending that the next one waits for
         self._sending: set[asyncio.Task[None]] = set()
         self._client: httpx2.AsyncClient | None = None
         store.observer = self
@@ -434,7 +261,7 @@ class WebhookSender:
         sending = self._last[queue] = self._start_sending(self._send_after(before, message, times))
         sending.add_done_callback(lambda _: self._forget(queue, sending))
 
-    def _forget(self, queue: _Queue, sending: asyncio.Task[None]) -> None:
+    def _forget(self, queue: Queue, sending: asyncio.Task[None]) -> None:
         if self._last.get(queue) is sending:
             del self._last[queue]
 
@@ -474,7 +301,7 @@ class WebhookSender:
             return
         if webhook is None and own is None:
             return  # `set(None)` was called meanwhile
-        for pause_s in (0.0, *(_RETRY_AFTER_S if own or not webhook else webhook.retry_after_s)):
+        for pause_s in (0.0, *(RETRY_AFTER_S if own or not webhook else webhook.retry_after_s)):
             await asyncio.sleep(pause_s)
             if own is not None and not self._is_present(own, message):
                 return

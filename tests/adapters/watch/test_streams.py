@@ -234,7 +234,7 @@ def test_no_true_status_however_late_hides_the_end(
     streams = iter(sent)
 
     async def pieces(_: Agent) -> AsyncGenerator[bytes]:
-        for pause_s, what, at in next(streams, []):
+        for pause_s, what, at in next(streams, list[Any]()):
             await asyncio.sleep(pause_s)
             yield what if isinstance(what, bytes) else event(what, at=at)
 
