@@ -56,6 +56,6 @@ def _without_passwords(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_passwords(each) for name, each in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        items: list[Any] = value
+        items: list[Any] = cast("Any", value)
         return [*map(_without_passwords, items)]
     return without_passwords(value) if isinstance(value, str) else value

@@ -200,7 +200,8 @@ def _profiles(
     from lifecycle_adapters.services.profiles import EARLIER_PROFILES, PROFILES
 
     require(given, Mapping, "profiles must be a mapping of services to profiles, such as {'printer': Profile(...)}")
-    for api, profile in given.items():
+    untyped: Mapping[str, Any] = given
+    for api, profile in untyped.items():
         calls.binding(api)
         if not isinstance(profile, Profile):
             what = f"a profile must be a Profile, such as Profile(page_size=5), not {described(profile)}"
