@@ -142,7 +142,8 @@ def findings_of(error: Any, kind: Any, wanted: str | None = None) -> Iterator[De
 
 def parse(kind: type[T], value: Any, what: str) -> T:
     """Return the part that a JSON value declares. Raises DefinitionError, which calls the part `what`."""
-    return parsed_as(kind, value, TypeAdapter(kind).validate_python, what)
+    adapter: TypeAdapter[T] = _adapter_of(cast("Any", kind))  # to mypy a class is not hashable
+    return parsed_as(kind, value, adapter.validate_python, what)
 
 
 def parsed_as(kind: type[Any], value: Any, parse: Callable[[Any], T], what: str = "lifecycle") -> T:
@@ -152,6 +153,11 @@ def parsed_as(kind: type[Any], value: Any, parse: Callable[[Any], T], what: str 
     except ValidationError as error:
         findings = (finding for each in error.errors() for finding in findings_of(each, kind))
         raise DefinitionError(name_in(value), limited(findings), kind=what) from None
+
+
+@cache  # to build one takes much longer than to parse with it
+def _adapter_of(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 @cache
