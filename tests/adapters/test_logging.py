@@ -38,7 +38,10 @@ def loggers(module: ast.Module) -> dict[str, str]:
 def log_calls() -> Iterator[Any]:
     """Yield every call of a logger, with the function around it."""
     for path in sorted(ADAPTERS.rglob("*.py")):
-        module = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if "logging" not in text:
+            continue
+        module = ast.parse(text)
         names = {f"{name}.{level}" for name in {*loggers(module), "logging"} for level in LEVELS}
         functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
         for function in functions:

@@ -280,24 +280,24 @@ def test_gallery_holds_every_lifecycle_in_every_format(tmp_path: Path) -> None:
 
 
 def test_gallery_index_shows_each_picture_and_links_what_exists(tmp_path: Path) -> None:
-    write_gallery(tmp_path)
+    write_gallery(tmp_path, [V1, V3_FULL])
 
     index = (tmp_path / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", index)
     linked = re.findall(r"\]\(([^)]+)\)", index)
-    assert shown == [f"{name}.svg" for name in CATALOG]
+    assert shown == ["v1.svg", "v3-full.svg"]
     assert {tmp_path / name for name in linked} | {tmp_path / "README.md"} == set(tmp_path.iterdir())
 
 
 def test_gallery_is_overwritten_and_obsolete_files_are_removed(tmp_path: Path) -> None:
-    write_gallery(tmp_path)
+    write_gallery(tmp_path, [V1])
     index = tmp_path / "README.md"
     index.write_text(index.read_text(encoding="utf-8") + "[PNG](v0.png)\n", encoding="utf-8")
     (tmp_path / "v0.png").touch()
     (tmp_path / "v1.svg").write_text("changed by hand")
     (tmp_path / "notes.md").write_text("mine")
 
-    write_gallery(tmp_path)
+    write_gallery(tmp_path, [V1])
 
     assert not (tmp_path / "v0.png").exists()
     assert (tmp_path / "v1.svg").read_text(encoding="utf-8") == to_svg(V1.diagram())
@@ -309,7 +309,7 @@ def test_gallery_overwrites_no_foreign_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("[mine](v1.md)")
 
     with pytest.raises(RenderError, match=f"not from an earlier gallery: {name}"):
-        write_gallery(tmp_path)
+        write_gallery(tmp_path, [V1])
 
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "[mine](v1.md)"
@@ -317,12 +317,12 @@ def test_gallery_overwrites_no_foreign_file(tmp_path: Path, name: str) -> None:
 
 def test_gallery_removes_nothing_outside_its_directory(tmp_path: Path) -> None:
     gallery = tmp_path / "gallery"
-    write_gallery(gallery)
+    write_gallery(gallery, [V1])
     (tmp_path / "precious").touch()
     index = gallery / "README.md"
     index.write_text(index.read_text(encoding="utf-8") + "[x](../precious) [y](..) [z](.)\n", encoding="utf-8")
 
-    write_gallery(gallery)
+    write_gallery(gallery, [V1])
 
     assert (tmp_path / "precious").exists()
 
@@ -330,13 +330,13 @@ def test_gallery_removes_nothing_outside_its_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["README.md", "v1.svg"])
 def test_gallery_replaces_a_link_in_place_of_its_file(tmp_path: Path, name: str) -> None:
     gallery, precious = tmp_path / "gallery", tmp_path / "precious"
-    write_gallery(gallery)
+    write_gallery(gallery, [V1])
     expected = (gallery / name).read_bytes()
     (gallery / name).rename(precious)
     (gallery / name).symlink_to(precious)
     precious.write_bytes(expected + b"mine")
 
-    write_gallery(gallery)
+    write_gallery(gallery, [V1])
 
     assert precious.read_bytes() == expected + b"mine"
     assert not (gallery / name).is_symlink()
@@ -350,7 +350,7 @@ def test_gallery_refuses_a_foreign_link_to_no_file(tmp_path: Path, name: str) ->
     (gallery / name).symlink_to(absent)
 
     with pytest.raises(RenderError, match=f"not from an earlier gallery: {name}"):
-        write_gallery(gallery)
+        write_gallery(gallery, [V1])
 
     assert not absent.exists()
 
@@ -367,7 +367,7 @@ def named(name: str) -> Lifecycle[Any, Any]:
 
 
 def test_gallery_of_own_lifecycles_holds_no_others(tmp_path: Path) -> None:
-    write_gallery(tmp_path)
+    write_gallery(tmp_path, [V1])
 
     paths = write_gallery(tmp_path, [named("mine"), named("k\u00fcche.2")])
 
@@ -375,7 +375,7 @@ def test_gallery_of_own_lifecycles_holds_no_others(tmp_path: Path) -> None:
     assert {path.name.rpartition(".")[0] for path in paths} == {"README", "mine", "k\u00fcche.2"}
     assert "<b>" not in (tmp_path / "README.md").read_text(encoding="utf-8")
     (tmp_path / "y").touch()
-    write_gallery(tmp_path)
+    write_gallery(tmp_path, [V1])
     assert (tmp_path / "y").exists(), "what a citation says is no link of the index"
 
 

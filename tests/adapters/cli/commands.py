@@ -13,17 +13,23 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import typer.testing
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from lifecycle_adapters.cli.app import app
 
 SCRIPT = str(Path(sysconfig.get_path("scripts")) / "lifecycle")
 KEY = "bu_secret_7f3a"
+
+# Otherwise each call would build all commands again, which takes longer than most calls do.
+setattr(typer.testing, "_get_command", cache(get_command))  # noqa: B010
 
 # Nothing of this machine's terminal or account reaches a test, and no test can reach the real service.
 _ABSENT = (
