@@ -29,6 +29,7 @@ HEAVY = {
     "docs/how-to/send-commands.md",
     "docs/how-to/spark.md",
     "docs/how-to/test-your-orchestrator.md",
+    "docs/how-to/use-the-command-line.md",
     "docs/how-to/watch-many-tasks.md",
     "docs/how-to/write-an-orchestrator.md",
 }

@@ -140,7 +140,8 @@ class PostgresServer:
     def create_database(self) -> str:
         """Return the SQLAlchemy URL of a new, empty database."""
         name = f"test_{uuid.uuid4().hex}"
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        # To copy the files of the template takes less time than to log each of their pages.
+        self._execute(sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(name)))
         return f"postgresql+psycopg://postgres:{self._password}@127.0.0.1:{self.port}/{name}"
 
     def drop_database(self, url: str) -> None:
