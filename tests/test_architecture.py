@@ -44,7 +44,13 @@ ONE_WAY = {
         services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
         http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
         http.task_procedures, http.paginator <- http.creates <- http.further_calls <- http.task_handles <- http.client
-        http.interpreter <- http.running <- http.driver
+        http.interpreter <- http.running <- http.driver, http.governed_handles
+        http.interpreter <- http.governed_task <- http.governed_creates <- http.creates
+        http.governed_task <- http.task_procedures, http.governed_handles <- http.task_handles
+        http.paginator <- http.governed_creates, http.running <- http.recovery <- http.client
+        telemetry <- http.arguments
+        http.arguments, http.command_methods, http.twins <- http.governed_handles
+        telemetry, http.http_errors <- http.governed_task
         http.sending <- http.driver
         argument_checks <- http.arguments, http.requests, http.timing, watch.*, journal.*, machine, webhooks.*, arrays
         http.requests <- http.arguments
@@ -61,7 +67,7 @@ ONE_WAY = {
         http.limits, http.redaction <- http.sending
         http.redaction <- http.responses, http.paginator
         http.binding <- http.keys <- http.sending, http.client
-        http.arguments, http.command_methods, http.driver, http.twins <- http.task_handles <- http.client
+        http.driver, http.twins <- http.task_handles <- http.client
         http.task_procedures <- http.task_handles
         http.client, services <- http <- watch.* <- dbos <- cli.*
         argument_checks, http.binding <- emulator.calls, emulator.script <- emulator.call_log, emulator.task_store
@@ -88,7 +94,7 @@ ONE_WAY = {
         services.a2a_emulation, services.json_rpc <- services.a2a_jsonrpc_emulation <- services.profiles
         emulator.profile, emulator.shapes, services.json_rpc <- services.mcp_emulation <- services.profiles
         services.profiles <- emulator.application
-        telemetry <- http.task_procedures, http.sending, journal.*
+        telemetry <- http.sending, journal.*
         render <- logs.* <- cli.*
         argument_checks <- connection_strings
         connection_strings, private_files <- journal.*, logs.* <- cli.*
@@ -125,6 +131,7 @@ OWNERS = {
     "typing_extensions": [
         "lifecycle_adapters.emulator",
         "lifecycle_adapters.http.client",
+        "lifecycle_adapters.http.governed_handles",
         "lifecycle_adapters.http.task_handles",
         *PROFILES,
     ],

@@ -15,6 +15,7 @@ from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.http.envelope import Envelope
 from lifecycle_adapters.http.handshake import Handshake
 from lifecycle_adapters.http.http_errors import (
+    CallError,
     ClientUnusable,
     DetailsTimedOut,
     FieldError,
@@ -51,10 +52,10 @@ from lifecycle_adapters.http.webhook_binding import (
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http.client import AsyncClient, Client
-    from lifecycle_adapters.http.creates import RecoveredCreate
+    from lifecycle_adapters.http.governed_creates import RecoveredCreate
+    from lifecycle_adapters.http.governed_task import Recovered, TaskResult
     from lifecycle_adapters.http.paginator import TaskSummary
     from lifecycle_adapters.http.task_handles import AsyncSession, AsyncTask, Session, Task
-    from lifecycle_adapters.http.task_procedures import Recovered, TaskResult
     from lifecycle_adapters.http.timing import Timing
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "AsyncTask",
     "Authentication",
     "Call",
+    "CallError",
     "Client",
     "ClientUnusable",
     "DetailsTimedOut",
@@ -118,11 +120,11 @@ _LAZY = {
     "AsyncSession": "task_handles",
     "AsyncTask": "task_handles",
     "Client": "client",
-    "Recovered": "task_procedures",
-    "RecoveredCreate": "creates",
+    "Recovered": "governed_task",
+    "RecoveredCreate": "governed_creates",
     "Session": "task_handles",
     "Task": "task_handles",
-    "TaskResult": "task_procedures",
+    "TaskResult": "governed_task",
     "TaskSummary": "paginator",
     "Timing": "timing",
 }

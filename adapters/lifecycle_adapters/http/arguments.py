@@ -8,7 +8,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from lifecycle.journal import RequestContext
+from lifecycle.journal import Journal, RequestContext
+from lifecycle.memory import MemoryJournal
+from lifecycle_adapters import telemetry
 from lifecycle_adapters.argument_checks import WrongValue, require, require_boolean, require_number
 from lifecycle_adapters.http.requests import is_changed_when_sent
 
@@ -63,6 +65,16 @@ def worker_names(dead: Collection[str]) -> frozenset[str]:
     for each in names:
         require(each, str, "dead must hold names of workers, which are texts")
     return frozenset(names)
+
+
+def usable_journal(journal: Journal | None) -> Journal:
+    """Return the journal, one in memory if it is None. Raises TypeError if it is not a journal."""
+    given: Any = journal
+    if given is not None and not isinstance(given, Journal):
+        raise TypeError(
+            f"journal must be a journal, such as SqlJournal({str(journal)!r}), not {type(journal).__name__}"
+        )
+    return journal or MemoryJournal(on_report=telemetry.count_report)
 
 
 def create_name(create_id: str) -> str:

@@ -5,14 +5,12 @@ task_procedures.py and creates.py decide what they do, driver.py carries it out.
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import inspect
 import warnings
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from contextlib import aclosing
 from functools import partial
-from itertools import chain
 from typing import Any, Generic, Literal, Self, TypedDict, Unpack, overload
 
 from typing_extensions import TypeVar
@@ -38,27 +36,26 @@ from lifecycle.catalog import (
     V4State,
 )
 from lifecycle.effects import Response
-from lifecycle.errors import AdapterError, LifecycleError, MissingExtra, not_made
+from lifecycle.errors import MissingExtra, not_made
 from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
-from lifecycle.memory import MemoryJournal
 from lifecycle.process_bound import ProcessBound
-from lifecycle_adapters import telemetry
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_boolean
 from lifecycle_adapters.http.arguments import (
     create_name,
-    longest_wait_s,
     request_context,
     server,
-    worker_names,
+    usable_journal,
 )
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.http.creates import CreateProcedures, RecoveredCreate
+from lifecycle_adapters.http.creates import CreateProcedures
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
 from lifecycle_adapters.http.further_calls import SessionProcedures
+from lifecycle_adapters.http.governed_task import Recovered
 from lifecycle_adapters.http.interpreter import HttpCall, Procedure, read
 from lifecycle_adapters.http.keys import AsyncKeyFunction, Key, KeyFunction, sealed, usable_key
 from lifecycle_adapters.http.paginator import Paginator, QueryValue, TaskSummary
+from lifecycle_adapters.http.recovery import recover_all, recover_all_async
 from lifecycle_adapters.http.retired import RetiredServiceWarning
 from lifecycle_adapters.http.task_handles import (
     AsyncSession,
@@ -68,7 +65,7 @@ from lifecycle_adapters.http.task_handles import (
     async_session_handle,
     session_handle,
 )
-from lifecycle_adapters.http.task_procedures import Recovered, TaskProcedures
+from lifecycle_adapters.http.task_procedures import TaskProcedures
 from lifecycle_adapters.http.timing import Timing
 from lifecycle_adapters.http.twins import twin_of
 from lifecycle_adapters.services.registry import service
@@ -126,12 +123,7 @@ class _Configured(ProcessBound, Generic[S, E]):
         self._lifecycle: Lifecycle[S, E] = self._binding.in_scope(self._binding.governed_by(lifecycle))
         self._timing = Timing() if timing is None else timing
         require(self._timing, Timing, "timing must be a Timing(...)")
-        recorder: Any = journal
-        if recorder is not None and not isinstance(recorder, Journal):
-            raise TypeError(
-                f"journal must be a journal, such as SqlJournal({str(journal)!r}), not {type(journal).__name__}"
-            )
-        self._journal: Journal = journal or MemoryJournal(on_report=telemetry.count_report)
+        self._journal = usable_journal(journal)
         require(base_url, str | None, "base_url must be text such as 'https://host'")
         url = self.binding.base_url if base_url is None else self.binding.servers.get(base_url, base_url)
         self._base_url = server(url, self.binding.base_path)
@@ -457,7 +449,7 @@ class Client(_Configured[S, E]):
         """
         return session_handle(self._driver, self._session(session_id))
 
-    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered | RecoveredCreate]:
+    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
         """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates.
 
         It can run at any time and in many workers at once: each command is resumed by one of them, and by none while a
@@ -476,18 +468,7 @@ class Client(_Configured[S, E]):
             TypeError: `dead` is not a collection of texts, or `wait` is not a boolean.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process.
         """
-        given: dict[str, Any] = {"dead": worker_names(dead), "in_flight_s": longest_wait_s(wait)}
-        commands = [found for each in self._open_commands() if (found := self._settled(each, given)) is not None]
-        creates = (self._driver.run(creating.recover(given["dead"])) for creating in self._create_procedures())
-        return [*commands, *chain.from_iterable(creates)]
-
-    def _settled(self, procedures: TaskProcedures[Any, Any], given: dict[str, Any]) -> Recovered | None:
-        try:
-            return self._driver.run(procedures.settle(**given))
-        except AdapterError:  # of the journal, which the recovery of every task needs
-            raise
-        except LifecycleError as error:  # it is reported, and the other tasks are recovered
-            return procedures.broken_off(error)
+        return recover_all(self._driver, self._open_commands, self._create_procedures(), wait=wait, dead=dead)
 
     def list(self, **query: QueryValue) -> Iterator[TaskSummary]:
         """Yield the service's tasks, page after page.
@@ -683,26 +664,8 @@ class AsyncClient(_Configured[S, E]):
     @twin_of(Client.recover)
     async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
         """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates."""
-        given: dict[str, Any] = {"dead": worker_names(dead), "in_flight_s": longest_wait_s(wait)}
-        at_a_time = asyncio.Semaphore(_RECOVERED_AT_A_TIME)
-
-        async def settle(procedures: TaskProcedures[Any, Any]) -> Recovered | None:
-            async with at_a_time:
-                try:
-                    return await self._driver.run(procedures.settle(**given))
-                except AdapterError:  # of the journal, which the recovery of every task needs
-                    raise
-                except LifecycleError as error:  # it is reported, and the other tasks are recovered
-                    return procedures.broken_off(error)
-
-        left_open = await asyncio.to_thread(self._open_commands)
-        found = await asyncio.gather(*map(settle, left_open), return_exceptions=True)
-        for each in found:
-            if isinstance(each, BaseException):  # not earlier: now no other command is being settled
-                raise each
-        commands = [each for each in found if isinstance(each, Recovered)]
-        creates = [await self._driver.run(creating.recover(given["dead"])) for creating in self._create_procedures()]
-        return [*commands, *chain.from_iterable(creates)]
+        creates = self._create_procedures()
+        return await recover_all_async(self._driver, self._open_commands, creates, wait=wait, dead=dead)
 
     @twin_of(Client.list)
     def list(self, **query: QueryValue) -> AsyncGenerator[TaskSummary]:
@@ -753,6 +716,3 @@ class AsyncClient(_Configured[S, E]):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-
-_RECOVERED_AT_A_TIME = 8

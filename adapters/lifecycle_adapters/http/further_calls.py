@@ -27,10 +27,11 @@ from lifecycle.following import Until
 from lifecycle_adapters.http.binding import HttpBinding, SessionCalls
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.creates import CreateProcedures
+from lifecycle_adapters.http.governed_task import TaskResult
 from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, Sleep, interpret, read
 from lifecycle_adapters.http.paginator import Paginator, QueryValue
-from lifecycle_adapters.http.task_procedures import TaskProcedures, TaskResult
+from lifecycle_adapters.http.task_procedures import TaskProcedures
 from lifecycle_adapters.http.timing import Pacer, Timing
 
 _IDEMPOTENT = ("GET", "PUT", "DELETE")  # sent twice they have the effect of one (RFC 9110, 9.2.2)

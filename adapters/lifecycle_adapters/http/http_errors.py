@@ -1,20 +1,21 @@
 """The errors of requests: each way in which one can fail has a class.
 
     AdapterError
-    └── HttpError                 .method .path .state
-        ├── ResponseError         no 2xx: .status_code .detail .fields .retry_after_s
-        │   ├── Unauthorized      401
-        │   ├── Forbidden         403
-        │   ├── NotFound          404
-        │   ├── RateLimited       429
-        │   ├── Redirected        300 to 304 in response to a command or a create: it may have been done
-        │   ├── RequestRejected   any other 3xx or 4xx
-        │   └── ServerError       408, 5xx
-        ├── InvalidResponse       a 2xx that is not JSON, lacks a field, is too large or about another task
-        ├── NoResponse            sent, and no response came: time-out, connection lost
-        ├── NotConnected          no connection was made; nothing was sent
-        ├── HandshakeFailed       the service refused the handshake, or requires a new one; the request did nothing
-        └── KeyUnavailable        the function that returns the API key returned none; nothing was sent
+    └── CallError                     .may_pass .state
+        └── HttpError                 .method .path
+            ├── ResponseError         no 2xx: .status_code .detail .fields .retry_after_s
+            │   ├── Unauthorized      401
+            │   ├── Forbidden         403
+            │   ├── NotFound          404
+            │   ├── RateLimited       429
+            │   ├── Redirected        300 to 304 in response to a command or a create: it may have been done
+            │   ├── RequestRejected   any other 3xx or 4xx
+            │   └── ServerError       408, 5xx
+            ├── InvalidResponse       a 2xx that is not JSON, lacks a field, is too large or about another task
+            ├── NoResponse            sent, and no response came: time-out, connection lost
+            ├── NotConnected          no connection was made; nothing was sent
+            ├── HandshakeFailed       the service refused the handshake, or requires a new one; the request did nothing
+            └── KeyUnavailable        the function that returns the API key returned none; nothing was sent
 
 Two more are not HttpErrors: `ClientUnusable`, an AdapterError of a client that can send nothing here, and
 `DetailsTimedOut`, a WaitTimedOut for a task that is at rest.
@@ -42,13 +43,19 @@ class FieldError:
         return f"{self.where}: {self.message}"
 
 
-class HttpError(AdapterError):
-    """A request without a usable response.
+class CallError(AdapterError):
+    """A call of the service without a usable result: an HttpError, or an ObjectError of a service without HTTP.
 
-    `.state` is the state that the task was waited for, if only its details could not be read; otherwise None.
+    `.may_pass` is whether the same call may succeed later: it was not refused. `.state` is the state that the task was
+    waited for, if only its details could not be read; otherwise None.
     """
 
+    may_pass: bool = True
     state: str | None = None
+
+
+class HttpError(CallError):
+    """A request without a usable response."""
 
     def __init__(self, what: str, *, method: str, path: str) -> None:
         self.method = method
@@ -62,6 +69,7 @@ class ResponseError(HttpError):
     `.retry_after_s` is the pause that it asked for, in seconds; None if it asked for none.
     """
 
+    may_pass = False
     retry_after_s: float | None = None
 
     def __init__(
@@ -88,6 +96,8 @@ class NotFound(ResponseError):
 class RateLimited(ResponseError):
     """429, for longer than the client may wait."""
 
+    may_pass = True
+
 
 class Redirected(ResponseError):
     """300 to 304 in response to a command or a create: it may have been done, and its result may be elsewhere."""
@@ -99,6 +109,8 @@ class RequestRejected(ResponseError):
 
 class ServerError(ResponseError):
     """408 or 5xx: the service failed, and may have carried out the request anyway."""
+
+    may_pass = True
 
 
 class InvalidResponse(HttpError):

@@ -1,14 +1,12 @@
-"""The handles on tasks, with which users send commands, read and wait.
+"""The handles on the tasks and sessions of an HTTP service.
 
-This module has the names and signatures; task_procedures.py has the procedures, driver.py carries them out.
+They add to those of governed_handles.py what only a binding declares: further calls, events, sessions.
 """
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import AsyncGenerator, Collection, Coroutine, Iterator, Mapping
-from typing import Any, Generic, overload
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from typing import Any, overload
 
 from typing_extensions import TypeVar
 
@@ -22,28 +20,21 @@ from lifecycle.catalog import (
     V4MessageState,
     V4State,
 )
-from lifecycle.command import CommandResult
 from lifecycle.errors import not_made
 from lifecycle.following import Until
-from lifecycle.journal import CommandRecord, TaskJournal
-from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
-from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_callback
+from lifecycle_adapters.argument_checks import TaskId, id_text, require
 from lifecycle_adapters.http.arguments import (
-    OnUnknown,
-    longest_wait_s,
-    raises_on_unknown,
     request_context,
     seconds,
-    worker_names,
 )
-from lifecycle_adapters.http.command_methods import CommandMethods
 from lifecycle_adapters.http.driver import AsyncDriver, Driver
 from lifecycle_adapters.http.further_calls import Events, SessionProcedures, further_call, named_call
+from lifecycle_adapters.http.governed_handles import AsyncTaskHandle, TaskHandle
+from lifecycle_adapters.http.governed_task import TaskResult
 from lifecycle_adapters.http.interpreter import Procedure
 from lifecycle_adapters.http.paginator import Paginator, QueryValue, TaskSummary
-from lifecycle_adapters.http.running import OnProgress
-from lifecycle_adapters.http.task_procedures import TaskProcedures, TaskResult
+from lifecycle_adapters.http.task_procedures import TaskProcedures
 from lifecycle_adapters.http.twins import twin_of
 
 # With defaults, so that a plain `Task` in an annotation is a task of any service.
@@ -51,161 +42,18 @@ S = TypeVar("S", bound=str, default=Any)
 E = TypeVar("E", bound=str, default=Any)
 
 
-class _Handle(ProcessBound, Generic[S, E]):
-    """The part of both kinds of handle that needs no I/O."""
-
-    _instead = "pass its `id`, and open a handle there by `client.task(id)`"
-
-    def __init__(self, procedures: TaskProcedures[S, E]) -> None:
-        self._procedures = procedures
-
-    @property
-    def id(self) -> str:
-        """The task's id."""
-        return self._procedures.task_id
-
-    @property
-    def lifecycle(self) -> Lifecycle[S, E]:
-        """The lifecycle that governs the task."""
-        return self._procedures.lifecycle
-
-    def __repr__(self) -> str:
-        if "_procedures" not in vars(self):
-            return not_made(self)
-        return f"<{type(self).__name__} {self.lifecycle.name} {self.id!r}>"
-
-    def _further(self, name: str, fields: Mapping[str, Any]) -> Procedure[Any]:
-        of = self._procedures
-        call = named_call(of.binding.further_calls, name, of.binding.name)
-        return further_call(of.binding, call, of.task_id, fields, of.timing)
+def _further(of: TaskProcedures[Any, Any], name: str, fields: Mapping[str, Any]) -> Procedure[Any]:
+    call = named_call(of.binding.further_calls, name, of.binding.name)
+    return further_call(of.binding, call, of.task_id, fields, of.timing)
 
 
-class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
+class Task(TaskHandle[S, E]):
     """A handle on one remote task, which a `Client` returns. Threads can share it."""
 
     def __init__(self, driver: Driver, procedures: TaskProcedures[S, E]) -> None:
-        super().__init__(procedures)
-        self._driver = driver
-
-    @property
-    def journal(self) -> TaskJournal[S, E]:
-        """The task's part of the journal."""
-        return self._procedures.journal
-
-    def known_state(self) -> S | None:
-        """Return the last known state from the journal; None if no status was reported yet. Nothing is sent.
-
-        If the last report contradicts a final state, that report's state is returned.
-
-        Raises:
-            AdapterError: the journal cannot be read.
-        """
-        return self._procedures.journal.load().current
-
-    def send(
-        self,
-        command: E,
-        /,
-        *,
-        idempotency_key: str | None = None,
-        reason: str = "",
-        origin: str = "caller",
-        wait_for_in_flight_s: float = 0.0,
-        **fields: Any,
-    ) -> CommandResult[S, E]:
-        """Send a command, and return once it is proved to have taken effect or need not be sent.
-
-        Args:
-            command: the command: a member of the service's events, or its name.
-            idempotency_key: a command of this task with this key is sent at most once, also across processes and
-                restarts if the journal is durable. Given again, the key returns the first outcome.
-            reason: why it is sent; it is recorded in the journal.
-            origin: who or what sends it; it is recorded in the journal.
-            wait_for_in_flight_s: seconds to wait for a command of this task that another worker has not settled yet.
-            fields: further fields for the body of its request, such as `task` of a dispatch.
-        Raises:
-            IllegalTransition: the state refuses it; no command was sent.
-            UnknownName: the lifecycle declares no such command; nothing was sent.
-            TypeError, ValueError: an argument has a wrong type or value, a required field is missing, or the command
-                takes no fields; nothing was sent.
-            UnknownStatus: the service reports a status that the lifecycle does not know; no command was sent. (A stop
-                that every state accepts needs no status.)
-            CommandInFlight: another command has no outcome yet; no command was sent. `.claimed_by` names the worker
-                that has claimed it, `.until` is when its claim ends.
-            CommandRefused: the service refused it, or the task's state does for good.
-            CommandUncertain: its outcome is unknown; `recover` settles it once the service responds.
-            TaskEndedFirst: the task is over; `.took_effect` is False if the command did not take effect before,
-                and None if that cannot be known.
-            CommandAbandoned: the command that was given under this key was abandoned.
-            KeyReused: the key was given to another command.
-            AdapterError: the journal cannot be written; `recover` settles what was sent.
-            HttpError: the service responded 401, 403, or 404 (the task does not exist), or 429 until the time for
-                retries was up; or the service was never reached.
-            ClientUnusable: the client is closed, or its httpx2 client belongs to another process; nothing was recorded.
-        """
-        context = request_context(idempotency_key, origin, reason)
-        in_flight_s = seconds(wait_for_in_flight_s, "wait_for_in_flight_s") or 0.0
-        return self._driver.run(self._procedures.command(command, fields, context, in_flight_s=in_flight_s))
-
-    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[S, E] | None:
-        """Settle the command that an uncertainty left open; return None if there is none.
-
-        Args:
-            wait: wait for another worker that has claimed it, until that settles it or its claim ends.
-            dead: names of workers that are known to be dead: the commands that they have claimed are settled at once.
-        Raises:
-            CommandInFlight: another worker has claimed it, and `wait` is False.
-            TypeError: `dead` is not a collection of texts.
-            IllegalTransition, UnknownStatus, CommandRefused, CommandUncertain, TaskEndedFirst, CommandAbandoned,
-                AdapterError, HttpError, ClientUnusable: under the same conditions as for `send`.
-        """
-        return self._driver.run(self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait)))
-
-    def abandon_command(self, *, reason: str = "") -> CommandRecord[S, E] | None:
-        """Record the command that was left open as abandoned, and return its record; None if there is none.
-
-        Nothing is sent or read, and whether the command took effect stays unknown. `recover` no longer resumes it, and
-        the task's next command is sent as usual. If its request is still in transit, it may take effect even later.
-        Call `recover` first, which returns the outcome if the service shows one.
-
-        Args:
-            reason: why it is abandoned; it is recorded in the journal.
-        Raises:
-            CommandInFlight: a living worker has claimed it; nothing was recorded.
-            TypeError: the reason is not text.
-            AdapterError: the journal cannot be written.
-        """
-        require(reason, str, "reason must be text")
-        return self._driver.run(self._procedures.abandon(reason))
-
-    def status(self) -> S:
-        """Read the status once, record it, and return the known state.
-
-        If the status contradicts the known state, the known state is returned. If that state is final, the reported one
-        is returned, also by `known_state` and `allowed`; the journal keeps the final state, and the report as a doubt,
-        until a read confirms one of them.
-
-        Raises:
-            UnknownStatus: the lifecycle does not know the status.
-            HttpError: the status cannot be read.
-            AdapterError: the journal cannot be read or written.
-        """
-        return self._driver.run(self._procedures.status())
-
-    def allowed(self) -> tuple[E, ...]:
-        """Return the commands that the known state accepts, in declared order; read first if no state is known.
-
-        Raises:
-            UnknownStatus, HttpError, AdapterError: under the same conditions as for `status`.
-        """
-        return self._driver.run(self._procedures.allowed())
-
-    def details(self) -> dict[str, Any]:
-        """Read and return the task's details, the whole document of the service.
-
-        Raises HttpError if they cannot be read.
-        """
-        return self._driver.run(self._procedures.details())
+        super().__init__(driver, procedures)
+        self._http = driver
+        self._bound = procedures
 
     def call(self, name: str, /, **fields: Any) -> Any:
         """Send a call that has no part in the lifecycle, such as "delete", and return the JSON of its response.
@@ -221,7 +69,7 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             TypeError: the fields are no JSON, or one is missing, or the call takes none.
             HttpError: the service refused it, or its response was lost.
         """
-        return self._driver.run(self._further(name, fields))
+        return self._http.run(_further(self._bound, name, fields))
 
     def events(self, *, follow: bool = False, **query: QueryValue) -> Iterator[Mapping[str, Any]]:
         """Yield what the task has done, as the service reports it, oldest first: v4's run events, v3's messages.
@@ -239,11 +87,11 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             UnknownStatus: with `follow`, the service reports a status that the lifecycle does not know.
         """
         require(follow, bool, "follow must be True or False")
-        return self._events(Events(self._procedures, query, base_url=self._driver.base_url, follow=follow))
+        return self._events(Events(self._bound, query, base_url=self._http.base_url, follow=follow))
 
     def _events(self, events: Events) -> Iterator[Mapping[str, Any]]:
         while not events.is_done:
-            yield from self._driver.run(events.read())
+            yield from self._http.run(events.read())
 
     @overload
     def session(self: Task[V2State, V2Event]) -> Task[V2SessionState, V2SessionEvent]: ...
@@ -264,47 +112,10 @@ class Task(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             TypeError: tasks of the service run in no session.
             HttpError: the details cannot be read, or name none.
         """
-        return session_handle(self._driver, self._driver.run(self._procedures.session()))
-
-    def wait(
-        self,
-        until: Until = "settled",
-        *,
-        timeout_s: float | None = None,
-        on_progress: OnProgress | None = None,
-        on_unknown: OnUnknown = "raise",
-    ) -> TaskResult[S]:
-        """Poll until the task is settled (no work is being done) or final (it is over).
-
-        Args:
-            until: "settled" or "final". A reopenable state ends either wait.
-            timeout_s: seconds to wait, including requests; a last one may take half a second more. None: no limit.
-                `on_progress` is not interrupted.
-            on_progress: called after every poll; an AsyncTask awaits its result if it is awaitable.
-            on_unknown: "raise" UnknownStatus at a status that the lifecycle does not know, or "continue" to poll.
-        Raises:
-            WaitTimedOut: the time is up; `.why` is the error of the last read, if that failed.
-            DetailsTimedOut (a WaitTimedOut): the time is up before the details of a task that has settled, in
-                `.state`, were read.
-            UnknownStatus: the service reports a status that the lifecycle does not know.
-            HttpError: the status cannot be read; NotFound only if the service does not find the task twice in a row, or
-                its state was not known before.
-            TypeError, ValueError: `timeout_s` is not a number of seconds, or is negative; or `on_progress` cannot be
-                called, or is a coroutine function given to a Task; or `until` or `on_unknown` has another value.
-                Nothing was sent.
-        """
-        require_callback(on_progress, "on_progress", "the progress of a wait")
-        if inspect.iscoroutinefunction(on_progress):
-            raise TypeError(
-                "on_progress of a Task is called, and not awaited: give a function, or wait with an AsyncTask"
-            )
-        waiting = self._procedures.wait(
-            until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
-        )
-        return self._driver.run(waiting, on_progress)
+        return session_handle(self._http, self._http.run(self._bound.session()))
 
 
-class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResult[S, E]]]):
+class AsyncTask(AsyncTaskHandle[S, E]):
     """A handle on one remote task, which an `AsyncClient` returns.
 
     Every method that may wait for the service or a disk is to be awaited. `send` and the commands' methods raise
@@ -314,79 +125,24 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
     """
 
     def __init__(self, driver: AsyncDriver, procedures: TaskProcedures[S, E]) -> None:
-        super().__init__(procedures)
-        self._driver = driver
-
-    async def known_state(self) -> S | None:
-        """Return the last known state from the journal; None if no status was reported yet. Nothing is sent.
-
-        If the last report contradicts a final state, that report's state is returned.
-
-        Raises:
-            AdapterError: the journal cannot be read.
-        """
-        journal = self._procedures.journal
-        return (await asyncio.to_thread(journal.load) if journal.blocking else journal.load()).current
-
-    @twin_of(Task.send)
-    def send(
-        self,
-        command: E,
-        /,
-        *,
-        idempotency_key: str | None = None,
-        reason: str = "",
-        origin: str = "caller",
-        wait_for_in_flight_s: float = 0.0,
-        **fields: Any,
-    ) -> Coroutine[Any, Any, CommandResult[S, E]]:
-        """Send a command, and return once it is proved to have taken effect or need not be sent."""
-        context = request_context(idempotency_key, origin, reason)
-        in_flight_s = seconds(wait_for_in_flight_s, "wait_for_in_flight_s") or 0.0
-        return self._driver.run(self._procedures.command(command, fields, context, in_flight_s=in_flight_s))
-
-    @twin_of(Task.recover)
-    async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> CommandResult[S, E] | None:
-        """Settle the command that an uncertainty left open; return None if there is none."""
-        return await self._driver.run(
-            self._procedures.recover(dead=worker_names(dead), in_flight_s=longest_wait_s(wait))
-        )
-
-    @twin_of(Task.abandon_command)
-    async def abandon_command(self, *, reason: str = "") -> CommandRecord[S, E] | None:
-        """Record the command that was left open as abandoned, and return its record; None if there is none."""
-        require(reason, str, "reason must be text")
-        return await self._driver.run(self._procedures.abandon(reason))
-
-    @twin_of(Task.status)
-    async def status(self) -> S:
-        """Read the status once, record it, and return the known state."""
-        return await self._driver.run(self._procedures.status())
-
-    @twin_of(Task.allowed)
-    async def allowed(self) -> tuple[E, ...]:
-        """Return the commands that the known state accepts, in declared order; read first if no state is known."""
-        return await self._driver.run(self._procedures.allowed())
-
-    @twin_of(Task.details)
-    async def details(self) -> dict[str, Any]:
-        """Read and return the task's details, the whole document of the service."""
-        return await self._driver.run(self._procedures.details())
+        super().__init__(driver, procedures)
+        self._http = driver
+        self._bound = procedures
 
     @twin_of(Task.call)
     async def call(self, name: str, /, **fields: Any) -> Any:
         """Send a call that has no part in the lifecycle, such as "delete", and return the JSON of its response."""
-        return await self._driver.run(self._further(name, fields))
+        return await self._http.run(_further(self._bound, name, fields))
 
     @twin_of(Task.events)
     def events(self, *, follow: bool = False, **query: QueryValue) -> AsyncGenerator[Mapping[str, Any]]:
         """Yield what the task has done, as the service reports it, oldest first: v4's run events, v3's messages."""
         require(follow, bool, "follow must be True or False")
-        return self._events(Events(self._procedures, query, base_url=self._driver.base_url, follow=follow))
+        return self._events(Events(self._bound, query, base_url=self._http.base_url, follow=follow))
 
     async def _events(self, events: Events) -> AsyncGenerator[Mapping[str, Any]]:
         while not events.is_done:
-            for event in await self._driver.run(events.read()):
+            for event in await self._http.run(events.read()):
                 yield event
 
     @overload
@@ -401,23 +157,7 @@ class AsyncTask(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, CommandResu
     @twin_of(Task.session)
     async def session(self) -> Any:
         """Return a handle on the session that the task runs in (v2, v4)."""
-        return async_session_handle(self._driver, await self._driver.run(self._procedures.session()))
-
-    @twin_of(Task.wait)
-    async def wait(
-        self,
-        until: Until = "settled",
-        *,
-        timeout_s: float | None = None,
-        on_progress: OnProgress | None = None,
-        on_unknown: OnUnknown = "raise",
-    ) -> TaskResult[S]:
-        """Poll until the task is settled (no work is being done) or final (it is over)."""
-        require_callback(on_progress, "on_progress", "the progress of a wait")
-        waiting = self._procedures.wait(
-            until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
-        )
-        return await self._driver.run(waiting, on_progress)
+        return async_session_handle(self._http, await self._http.run(self._bound.session()))
 
 
 # --- sessions without a lifecycle ---------------------------------------------------------------

@@ -1,7 +1,6 @@
-"""Procedures about one task: commands, reads, waits and recovery. A driver carries them out.
+"""The procedures about one task of an HTTP service: their effects become requests of the service's binding.
 
-They are composed of the core's procedures (lifecycle/command.py, lifecycle/following.py). This module turns their
-effects into requests of the service's binding.
+governed_task.py composes the procedures of those of the core. A driver carries them out.
 """
 
 from __future__ import annotations
@@ -11,102 +10,50 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from lifecycle.command import CommandProcedure, CommandResult
 from lifecycle.effects import (
     Accepted,
     Effect,
-    Failure,
-    Load,
     Lost,
     Missing,
-    ProcedureRun,
     Read,
     ReadProof,
-    RecordReport,
     Refused,
     Response,
     Send,
     Steps,
-    Wait,
-    WaitReason,
-    read_with_retries,
 )
-from lifecycle.errors import AdapterError, LifecycleError, UnknownName, WaitTimedOut
-from lifecycle.following import Until, WorkTracker, follow, read_state
-from lifecycle.journal import NO_CONTEXT, CommandRecord, Report, RequestContext, TaskJournal
-from lifecycle.lifecycle import Lifecycle
-from lifecycle.table import E, Origin, S, VerdictKind
-from lifecycle_adapters import telemetry
+from lifecycle.journal import NO_CONTEXT, RequestContext
+from lifecycle.table import E, S, VerdictKind
 from lifecycle_adapters.http.arguments import with_a_key
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.http_errors import (
-    DetailsTimedOut,
-    HttpError,
-    InvalidResponse,
-    RateLimited,
-    ResponseError,
-    ServerError,
-)
-from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, interpret, read
+from lifecycle_adapters.http.governed_task import GovernedTask, TaskResult
+from lifecycle_adapters.http.http_errors import InvalidResponse
+from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, read
 from lifecycle_adapters.http.requests import Request, idempotency_key
 from lifecycle_adapters.http.responses import value_at
-from lifecycle_adapters.http.timing import Pacer, Timing
-
-R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class TaskResult(Generic[S]):
-    """The end of a wait. `output` and `cost_usd` are None if the service reports neither."""
-
-    state: S
-    output: Any
-    cost_usd: Decimal | None
-    details: Mapping[str, Any] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """A command that was left open, and its outcome: `error` if it did not simply succeed.
-
-    `is_settled` is whether it has an outcome now. If another worker has claimed it, `error` is a
-    `CommandInFlight` that names the worker and the end of its claim. `command` is None if the task's
-    record cannot be read; `error` is then an `UnreadableRecord`. If the record of a create cannot be read, `task_id` is
-    empty, `command` is "create", and `error` an `UnreadableCreate`.
-    """
-
-    lifecycle: str
-    task_id: str
-    command: str | None
-    result: CommandResult[Any, Any] | None
-    error: Exception | None = None
-    is_settled: bool = True
+from lifecycle_adapters.http.timing import Pacer
 
 
 @dataclass(eq=False, kw_only=True)
-class TaskProcedures(Generic[S, E]):
+class TaskProcedures(GovernedTask[S, E]):
     """The procedures about one task. Raises ValueError if no request can carry its id.
 
     `open_session` returns the procedures about a session, None if tasks run in none.
     """
 
     binding: HttpBinding[S, E]
-    lifecycle: Lifecycle[S, E]
-    timing: Timing
-    task_id: str
-    journal: TaskJournal[S, E]
     open_session: Callable[[str], Any] | None = None
-    work: WorkTracker[S, E] = field(init=False)
     _status_request: Request = field(init=False)  # to be repeated, unless each request has an id of its own
     _companions: dict[str, str] = field(default_factory=dict[str, str], init=False)
     _session_id: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._status_request = self._request(self.binding.status)
-        self.work = WorkTracker(self.lifecycle)
 
     def command(
         self, command: E, fields: Mapping[str, Any], context: RequestContext = NO_CONTEXT, *, in_flight_s: float = 0.0
@@ -124,43 +71,8 @@ class TaskProcedures(Generic[S, E]):
         if context.idempotency_key is not None:  # the key's recorded fields, to compare with, are JSON
             fields = json.loads(json.dumps(fields))
         steps = self._commands().execute(command, fields, context)
-        pacer = Pacer(self.timing, in_flight_s=in_flight_s)
-        span = self._span("lifecycle.command", _result_itself, command)
-        return self._procedure(steps, pacer, span, command_request=request)
-
-    def recover(
-        self, *, dead: frozenset[str] = frozenset(), in_flight_s: float = 0.0
-    ) -> Procedure[CommandResult[S, E] | None]:
-        """Settle the command that was left open."""
-        pacer = Pacer(self.timing, in_flight_s=in_flight_s)
-        return self._procedure(
-            self._commands().recover(dead=dead), pacer, self._span("lifecycle.recover", _result_itself)
-        )
-
-    def abandon(self, reason: str) -> Procedure[CommandRecord[S, E] | None]:
-        """Record the command that was left open as abandoned."""
-        return self._procedure(self._commands().abandon(reason), Pacer(self.timing))
-
-    def settle(self, *, dead: frozenset[str], in_flight_s: float) -> Procedure[Recovered | None]:
-        """Settle the command that was left open, with errors as data; None if there is none."""
-        pacer = Pacer(self.timing, in_flight_s=in_flight_s)
-        return self._procedure(self._settle(dead), pacer, self._span("lifecycle.recover", _outcome_of_recovered))
-
-    def broken_off(self, error: Exception) -> Recovered:
-        """Return the result of a `settle` that this error interrupted."""
-        return Recovered(self.lifecycle.name, self.task_id, None, None, error, is_settled=False)
-
-    def status(self) -> Procedure[S]:
-        """Read the status once."""
-        return self._procedure(read_state(self.lifecycle), Pacer(self.timing))
-
-    def allowed(self) -> Procedure[tuple[E, ...]]:
-        """List the commands that the known state accepts; the state is read if none is known."""
-        return self._procedure(self._allowed(), Pacer(self.timing))
-
-    def details(self) -> Procedure[dict[str, Any]]:
-        """Read everything that the service reports of the task."""
-        return self._procedure(self._read_details(), Pacer(self.timing))
+        perform = partial(self.perform, command_request=request)
+        return self._command_procedure(command, steps, in_flight_s, perform)
 
     def session(self) -> Procedure[Any]:
         """Return the procedures about the session that the task runs in; its details are read if no response named it.
@@ -171,12 +83,6 @@ class TaskProcedures(Generic[S, E]):
             raise TypeError(f"{self.binding.name} has no sessions beside its tasks")
         return self._procedure(self._find_session(self.open_session), Pacer(self.timing))
 
-    def wait(self, until: Until, timeout_s: float | None, *, stop_at_unknown: bool) -> Procedure[TaskResult[S]]:
-        """Follow the task until it is at rest, then read its details; all within `timeout_s` and half a second."""
-        pacer = Pacer(self.timing, deadline_s=timeout_s)
-        steps = self._wait(until, pacer, stop_at_unknown=stop_at_unknown)
-        return self._procedure(steps, pacer, self._span("lifecycle.wait", _state_of_result))
-
     def observe_creation(self, response: Accepted, fields: Mapping[str, Any]) -> None:
         """Note from the create's response whether the task has work, and the ids of its companions; record nothing."""
         if value_at(dict(fields), self.binding.task_field):
@@ -184,14 +90,6 @@ class TaskProcedures(Generic[S, E]):
         self._observe(response)
 
     # --- composed procedures ---
-
-    def _require_command(self, command: E) -> None:
-        """Raise UnknownName, which lists the commands only, unless the lifecycle declares the event."""
-        try:
-            self.lifecycle.event(command)
-        except UnknownName as error:
-            known, declared_by = self.lifecycle.commands, error.declared_by
-            raise UnknownName("command", command, known=known, where=error.where, declared_by=declared_by) from None
 
     def _commands(self) -> CommandProcedure[S, E]:
         proved_by_read = frozenset(self.binding.proofs)
@@ -214,35 +112,6 @@ class TaskProcedures(Generic[S, E]):
             for command, call in calls.items()
         }
 
-    def _settle(self, dead: frozenset[str]) -> Steps[Recovered | None]:
-        opened = (yield Load()).open_command
-        if opened is None:
-            return None
-        found = partial(Recovered, self.lifecycle.name, self.task_id, str(opened.command))
-        try:
-            result = yield from self._commands().recover(dead=dead)
-        except LifecycleError as error:
-            if isinstance(error, AdapterError) and not isinstance(error, HttpError):
-                raise  # the journal's, without which no task can be recovered
-            left = (yield Load()).open_command
-            return found(None, error, is_settled=left is None or left.id != opened.id)
-        except Exception as error:  # noqa: BLE001 (a callback of the journal in memory raised it)
-            return self.broken_off(error)
-        return None if result is None else found(result)
-
-    def _allowed(self) -> Steps[tuple[E, ...]]:
-        state = (yield Load()).current or (yield from read_state(self.lifecycle))
-        return self.lifecycle.allowed(state, origin=Origin.CALLER)
-
-    def _read_details(self, *, is_known: bool = False) -> Steps[dict[str, Any]]:
-        response = yield from read_with_retries(details=True)
-        if is_known and isinstance(response, Missing) and (yield Wait(WaitReason.POLL, 1)):
-            response = yield from read_with_retries(details=True)  # one 404 does not make a known task unknown
-        if isinstance(response, Failure):
-            raise response.error
-        yield RecordReport(Report(str(response.status), response.as_of))
-        return dict(response.document)
-
     def _find_session(self, open_session: Callable[[str], Any]) -> Steps[Any]:
         if self._session_id is None:
             yield from self._read_details()
@@ -252,51 +121,11 @@ class TaskProcedures(Generic[S, E]):
             raise InvalidResponse(what, method=request.method, path=request.path)
         return open_session(self._session_id)
 
-    def _wait(self, until: Until, pacer: Pacer, *, stop_at_unknown: bool) -> Steps[TaskResult[S]]:
-        facts = {"lifecycle": self.lifecycle.name, "task": self.task_id, "until": until}
-        try:
-            state = yield from follow(
-                self.lifecycle, self.task_id, self.work, until=until, stop_at_unknown=stop_at_unknown
-            )
-        except HttpError as error:
-            if not pacer.is_late or not _may_pass(error):
-                raise
-            known = (yield Load()).current
-            raise WaitTimedOut(**facts, state=None if known is None else str(known), why=str(error)) from error
-        pacer.restart()
-        try:
-            details = yield from self._read_details(is_known=True)
-        except HttpError as error:
-            if not pacer.is_late or not _may_pass(error):
-                error.state = str(state)
-                error.add_note(f"The task is {state!s}; only its details could not be read.")
-                raise
-            raise DetailsTimedOut(**facts, state=str(state), why=str(error)) from error
-        output = value_at(details, self.binding.output_field)
-        return TaskResult(state, output, cost_usd(details, self.binding.cost_field), details)
-
     # --- carrying them out ---
 
-    def _span(
-        self, name: str, outcome_of: Callable[[Any], object], command: E | None = None
-    ) -> telemetry.ProcedureSpan | None:
-        if not telemetry.is_recording():
-            return None
-        return telemetry.ProcedureSpan(
-            name, self.lifecycle.name, self.task_id, None if command is None else str(command), outcome_of=outcome_of
-        )
-
-    def _procedure(
-        self,
-        steps: Steps[R],
-        pacer: Pacer,
-        span: telemetry.ProcedureSpan | None = None,
-        *,
-        command_request: Request | None = None,
-    ) -> Procedure[R]:
-        run = ProcedureRun(steps, self.journal, () if span is None else (span,))
-        actions = interpret(run, partial(self.perform, command_request=command_request), pacer)
-        return Procedure(actions) if span is None else Procedure(actions, span.as_current_span())
+    def _result(self, state: S, read: Accepted) -> TaskResult[S]:
+        output = value_at(read.document, self.binding.output_field)
+        return TaskResult(state, output, cost_usd(read.document, self.binding.cost_field), dict(read.document))
 
     def perform(self, effect: Effect, pacer: Pacer, command_request: Request | None = None) -> Actions[Any]:
         """Carry out one effect on this task; `command_request` is the request of a `Send`, None to build it."""
@@ -365,23 +194,6 @@ class TaskProcedures(Generic[S, E]):
             return False
         state = binding.lifecycle.state_of(response.status)
         return state is not None and binding.lifecycle.judge(state, proof.event).kind is VerdictKind.REDUNDANT
-
-
-def _result_itself(result: CommandResult[Any, Any] | None) -> object:
-    return result
-
-
-def _outcome_of_recovered(recovered: Recovered | None) -> object:
-    return None if recovered is None else recovered.error or recovered.result
-
-
-def _state_of_result(result: TaskResult[Any]) -> object:
-    return result.state
-
-
-def _may_pass(error: HttpError) -> bool:
-    """Return whether the next read may succeed: the error is not a refusal."""
-    return isinstance(error, RateLimited | ServerError) or not isinstance(error, ResponseError)
 
 
 def cost_usd(document: Any, cost_field: str | None) -> Decimal | None:

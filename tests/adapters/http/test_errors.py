@@ -22,6 +22,7 @@ import lifecycle_adapters.http.http_errors as errors_module
 from lifecycle import AdapterError, CommandUncertain, LifecycleError, WaitTimedOut
 from lifecycle_adapters.http import (
     AsyncClient,
+    CallError,
     Client,
     ClientUnusable,
     DetailsTimedOut,
@@ -53,6 +54,7 @@ def test_the_tree_at_the_top_of_the_file_is_the_tree() -> None:
         parents[len(indent)] = name
         found[name] = next((parents[depth] for depth in sorted(parents, reverse=True) if depth < len(indent)), "")
     assert found.pop("AdapterError") == ""
+    assert found.pop("CallError") == AdapterError.__name__ == CallError.__bases__[0].__name__
     assert found == {each.__name__: each.__bases__[0].__name__ for each in ERRORS}
     assert all(issubclass(each, AdapterError | LifecycleError) for each in ERRORS)
 
