@@ -69,6 +69,7 @@ ONE_WAY = {
         http.binding <- http.keys <- http.sending, http.client
         http.driver, http.twins <- http.task_handles <- http.client
         http.task_procedures <- http.task_handles
+        http.governed_creates, http.governed_handles, http.recovery <- objects.*
         http.client, services <- http <- watch.* <- dbos <- cli.*
         argument_checks, http.binding <- emulator.calls, emulator.script <- emulator.call_log, emulator.task_store
         emulator.routing <- emulator.calls, emulator.fault_middleware, emulator.service
@@ -133,6 +134,7 @@ OWNERS = {
         "lifecycle_adapters.http.client",
         "lifecycle_adapters.http.governed_handles",
         "lifecycle_adapters.http.task_handles",
+        "lifecycle_adapters.objects.object_client",
         *PROFILES,
     ],
     "yaml": ["lifecycle.documents"],

@@ -1,8 +1,8 @@
 """The one interpreter of effects: it turns a procedure's effects into actions, with no I/O of its own.
 
-A procedure of the core yields effects, such as `Send` or `Wait`. Drivers know only four actions: send a request,
-sleep, call a journal, report progress. driver.py carries them out, synchronously or asynchronously. This module decides
-everything else, once for both.
+A procedure of the core yields effects, such as `Send` or `Wait`. Drivers know only four actions: call the
+service, sleep, call a journal, report progress. running.py carries them out, synchronously or asynchronously. This
+module decides everything else, once for both.
 """
 
 from __future__ import annotations
@@ -50,6 +50,18 @@ class HttpCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectCall:
+    """Call a user's function, whose name is "read", "send" or "create"; the result is the response that it means.
+
+    `timeout_s` is how long it may take, if it can be interrupted.
+    """
+
+    name: str
+    function: Callable[[], Any]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """Wait this many seconds."""
 
@@ -75,7 +87,7 @@ class JournalCall:
 
 _CLAIMS = (RecordIntent, Claim, RecordCreate, ClaimCreate)
 
-Action = HttpCall | Sleep | JournalCall | ReportProgress[Any]
+Action = HttpCall | ObjectCall | Sleep | JournalCall | ReportProgress[Any]
 Actions = Generator[Action, Any, R]
 
 

@@ -37,7 +37,8 @@ def recover_all(
             return task.broken_off(error)
 
     commands = [found for each in open_tasks() if (found := settle(each)) is not None]
-    return [*commands, *chain.from_iterable(driver.run(each.recover(given["dead"])) for each in creates)]
+    recovered = [driver.run(each.recover(given["dead"])) for each in creates]
+    return [*commands, *chain.from_iterable(recovered)]
 
 
 async def recover_all_async(

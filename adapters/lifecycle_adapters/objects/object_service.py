@@ -1,0 +1,140 @@
+"""The functions of a user's object, and the meanings of what they return and raise.
+
+No call is made here: object_client.py has the drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused, Response, Throttled
+from lifecycle.errors import shortened
+from lifecycle.journal import name_fault
+from lifecycle_adapters.argument_checks import described, require, require_number
+from lifecycle_adapters.http.http_errors import CallError
+
+
+class Meaning(StrEnum):
+    """What an exception says about the call that raised it."""
+
+    REFUSED = "refused"  # the service did not do it, and would not do it again
+    DENIED = "denied"  # the credentials do not allow it
+    NOT_FOUND = "not found"  # there is no such task
+    NOT_SENT = "not sent"  # nothing arrived, such as without a connection
+    MAY_HAVE_ARRIVED = "may have arrived"  # the service may have done it, such as after a time-out
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """The meaning of an exception that says "too many calls": nothing happened, and the call may be repeated.
+
+    `retry_after_s` is the pause that the service asks for, in seconds; None if it asks for none.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is negative or NaN.
+    """
+
+    retry_after_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.retry_after_s is not None:
+            require_number(self.retry_after_s, "retry_after_s", at_least=0)
+
+
+Meanings = Mapping[type[Exception], Meaning | Limited] | Callable[[Exception], Meaning | Limited | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one read reports of a task.
+
+    `output` is the task's output so far, None if it has none; `details` is whatever else `task.details()` and the
+    result of a wait are to return.
+    """
+
+    status: str
+    output: Any = None
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class ObjectError(CallError):
+    """A call of the user's function without a usable result.
+
+    `.call` is "read", "send" or "create", `.meaning` what its exception means, and `__cause__` that exception.
+    """
+
+    def __init__(self, call: str, what: str, meaning: Meaning | Limited) -> None:
+        self.call = call
+        self.meaning = meaning
+        self.may_pass = isinstance(meaning, Limited) or meaning in (Meaning.NOT_SENT, Meaning.MAY_HAVE_ARRIVED)
+        super().__init__(f"{call}: {what}")
+
+
+_Failure = Refused | Denied | Missing | Throttled | NotSent | Lost
+
+_FAILURES: Mapping[Meaning, type[_Failure]] = {
+    Meaning.REFUSED: Refused,
+    Meaning.DENIED: Denied,
+    Meaning.NOT_FOUND: Missing,
+    Meaning.NOT_SENT: NotSent,
+    Meaning.MAY_HAVE_ARRIVED: Lost,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectService:
+    """The functions of one service. Raises TypeError unless each can be called, and `meanings` is as it must be."""
+
+    read: Callable[..., Any]
+    send: Callable[..., Any]
+    create: Callable[..., Any] | None
+    meanings: Meanings
+
+    def __post_init__(self) -> None:
+        for name in ("read", "send", "create"):
+            function = getattr(self, name)
+            if not callable(function) and not (name == "create" and function is None):
+                raise TypeError(f"{name} must be a function, not {described(function)}")
+        if not callable(self.meanings):
+            require(self.meanings, Mapping, "meanings must be a function, or a mapping from classes of exceptions")
+            for kind, meaning in self.meanings.items():
+                require(kind, type, "meanings must have classes of exceptions as its keys")
+                require(meaning, Meaning | Limited, "meanings must have a Meaning or Limited(...) as its values")
+
+    def response(self, call: str, result: Any, as_of: datetime) -> Response:
+        """Return the meaning of what a function returned; `as_of` is when it was called."""
+        if call == "create":
+            fault = name_fault("task id", result) if isinstance(result, str) and result else "no id in text"
+            if fault is not None:
+                return Lost(ObjectError(call, f"{fault}, but {shortened(result)}", Meaning.MAY_HAVE_ARRIVED))
+            return Accepted(None, as_of, document={"id": result})
+        if isinstance(result, str) and call == "read":
+            result = Snapshot(result)
+        if isinstance(result, Snapshot):
+            return Accepted(result.status, as_of, result.output, result.details)
+        if call == "send":
+            return Accepted(None, as_of)
+        wanted = "it must return the status as text, or a Snapshot"
+        return Refused(ObjectError(call, f"{wanted}, not {described(result)}", Meaning.REFUSED))
+
+    def failure(self, call: str, error: Exception) -> _Failure:
+        """Return the meaning of what a function raised. An exception of `meanings` itself is raised."""
+        meaning = self._meaning_of(error)
+        ours = ObjectError(call, f"{type(error).__name__}: {error}", meaning)
+        ours.__cause__ = error
+        if isinstance(meaning, Limited):
+            return Throttled(ours, meaning.retry_after_s)
+        return _FAILURES[meaning](ours)
+
+    def _meaning_of(self, error: Exception) -> Meaning | Limited:
+        if not callable(self.meanings):
+            nearest = (kind for kind in type(error).__mro__ if kind in self.meanings)
+            return next((self.meanings[kind] for kind in nearest), Meaning.MAY_HAVE_ARRIVED)
+        meaning = self.meanings(error)
+        require(meaning, Meaning | Limited | None, "meanings must return a Meaning, Limited(...) or None")
+        return Meaning.MAY_HAVE_ARRIVED if meaning is None else meaning
