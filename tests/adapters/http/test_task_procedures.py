@@ -18,7 +18,7 @@ from lifecycle.journal import NO_CONTEXT
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import RateLimited, Timing
 from lifecycle_adapters.http.creates import CreateProcedures
-from lifecycle_adapters.http.interpreter import HttpCall, JournalCall, Procedure, Sleep
+from lifecycle_adapters.http.interpreter import HttpCall, JournalCall, ObjectCall, Procedure, Sleep
 from lifecycle_adapters.http.task_procedures import TaskProcedures, cost_usd
 from lifecycle_adapters.http.timing import Pacer, SteadyClock
 from lifecycle_adapters.services.v1 import V1
@@ -256,6 +256,8 @@ def actions_of(procedure: Procedure[Any], *responses: Response) -> tuple[list[st
                 result = None
             case JournalCall(effect, part):
                 result = apply_journal_effect(effect, part)
+            case ObjectCall():
+                raise AssertionError("a procedure of an HTTP service called an object")
 
 
 def v1_conversation() -> TaskProcedures[Any, Any]:
