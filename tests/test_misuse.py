@@ -45,7 +45,7 @@ def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:
     return [each for each in signature.parameters.values() if each.kind not in variable]
 
 
-RIGHT = {  # by the beginning of an annotation
+RIGHT: dict[str, Any] = {  # by the beginning of an annotation
     "Lifecycle": V1,
     "HttpBinding": service("v1"),
     "bytes": b"{}",
@@ -114,7 +114,7 @@ def objects(directory: Path) -> Iterator[Any]:
 
 def test_methods_refuse_wrong_types(tmp_path: Path) -> None:
     for value in objects(tmp_path):
-        kind = type(value)
+        kind: Any = type(value)
         for name in dir(kind):
             method = getattr(kind, name)
             if name.startswith("_") or name in ("close", "serve") or inspect.isclass(method) or not callable(method):

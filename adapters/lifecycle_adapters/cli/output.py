@@ -193,14 +193,13 @@ def misuse_is_bad_input(**options: str) -> Generator[None]:
         raise
     except (TypeError, ValueError) as error:
         option = {**OPTIONS, **options}.get(getattr(error, "argument", ""))
-        hint = "" if option is None else f"\non the command line: {option}"
-        fail(_with_notes(error) + hint, BAD_INPUT)
+        fail(_with_notes(error, "" if option is None else f"; on the command line: {option}"), BAD_INPUT)
 
 
-def _with_notes(error: Exception) -> str:
+def _with_notes(error: Exception, hint: str = "") -> str:
     is_left = isinstance(error, CommandInFlight) and error.claimed_by is None
     hints = ["on the command line: lifecycle recover, or lifecycle recover --abandon-command TASK"] if is_left else []
-    return "\n".join([str(error), *notes_of(error), *hints])
+    return "\n".join([f"{error}{hint}", *notes_of(error), *hints])
 
 
 def not_empty(given: str | None) -> str | None:

@@ -16,7 +16,7 @@ try:
 except ImportError:
     raise MissingExtra("drift", needed_by="reading a document from a URL") from None
 
-_PROTOCOL_ASSIGNMENTS = ipaddress.IPv4Network("192.0.0.0/24")
+_SPECIAL_ADDRESSES = ipaddress.IPv4Network("192.0.0.0/24")
 _ACCEPT = "application/json, application/yaml, text/yaml, */*;q=0.1"
 
 
@@ -41,8 +41,8 @@ def is_public(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
     inner = (found.ipv4_mapped or found.sixtofour) if isinstance(found, ipaddress.IPv6Address) else None
     addresses = [each for each in (found, inner) if each is not None]
-    # Python before 3.11.10 takes most of the protocol assignments for public; some clouds serve secrets there.
-    assigned = any(isinstance(each, ipaddress.IPv4Address) and each in _PROTOCOL_ASSIGNMENTS for each in addresses)
+    # Python before 3.11.10 takes most of these for public; some clouds serve secrets there.
+    assigned = any(isinstance(each, ipaddress.IPv4Address) and each in _SPECIAL_ADDRESSES for each in addresses)
     return not assigned and all(each.is_global and not each.is_multicast for each in addresses)
 
 

@@ -266,7 +266,7 @@ def _call_back(name: str, callback: Callable[..., object] | None, about: str, *f
     try:
         callback(about, *facts)
     except Exception:  # noqa: BLE001  # the callback is the user's code
-        _log.exception("%s failed", name, extra={"about": about})
+        _log.exception("a callback failed", extra={"callback": name, "about": about})
 
 
 def _binding_of(service: object) -> HttpBinding[Any, Any] | Exception:

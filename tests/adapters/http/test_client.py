@@ -221,7 +221,7 @@ def test_type_checkers_know_which_service_has_which_command(api: str) -> None:
 
 @pytest.mark.parametrize(("asynchronous", "synchronous"), [(AsyncClient, Client), (AsyncTask, Task)])
 def test_help_is_complete_on_the_asynchronous_side(asynchronous: type, synchronous: type) -> None:
-    names = {name for name in vars(asynchronous) if not name.startswith("_")} - {"limited_by"}
+    names = {name for name in vars(asynchronous) if not name.startswith("_")} - {"limited_by", "stream"}
     assert names
 
     for name in names:
@@ -247,8 +247,9 @@ def test_both_kinds_offer_the_same() -> None:
             for name, member in members.items()
         }
 
-    limited = {"limited_by": ["self", "limiter: 'RateLimiter'"]}  # what limits requests is asynchronous
-    assert {**offered(Client), **limited} == offered(AsyncClient)
+    # What limits requests is asynchronous, and so is the watcher, which follows streams.
+    only = {"limited_by": ["self", "limiter: 'RateLimiter'"], "stream": ["self", "task_id: 'TaskId'"]}
+    assert {**offered(Client), **only} == offered(AsyncClient)
     # The journal's methods may wait for a disk, so an asynchronous handle does not offer them.
     assert offered(Task) == {**offered(AsyncTask), "journal": []}
     constructors = [inspect.signature(kind).parameters for kind in (Client, AsyncClient)]
