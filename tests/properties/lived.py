@@ -154,7 +154,8 @@ def is_true(record: CommandRecord[str, str], world: World, since: int, responses
             return is_over and record.attempts > 0
         case CommandState.REFUSED:
             # A doubled request may have been both applied and refused; no client can know.
-            return bool(responses) and not (took_effect and record.fields not in world.refused_though_done)
+            is_refused = bool(responses) or world.state in refusing_for_good(lifecycle, command)
+            return is_refused and not (took_effect and record.fields not in world.refused_though_done)
         case _:
             return True
 
@@ -191,6 +192,19 @@ def agrees_with(ending: object, record: CommandRecord[str, str], trace: Sequence
             return seen is not None and not COMMAND.is_final(seen.state)
         case _:
             return True
+
+
+def refusing_for_good(lifecycle: Declared, command: str) -> set[str]:
+    """Return the states after which the command can take no effect, and before which it had none."""
+    moves, (states, _) = moves_of(lifecycle), names(lifecycle)
+    away = distances(states, moves)
+    sources = {source for source, event in moves if event == command}
+    return {
+        state
+        for state in states
+        if all(away[state, source] == inf for source in sources)
+        and all(away[target, state] == inf for target in targets(lifecycle, command))
+    }
 
 
 def targets(lifecycle: Declared, command: str) -> frozenset[str]:
@@ -356,7 +370,9 @@ class Lived:
                 assert not sent
                 assert record is None or self.was_never_sent(record)
             case CommandRefused():
-                assert isinstance(sent[-1], Refused | Missing) or known in self.refusing_for_good()
+                assert isinstance(sent[-1], Refused | Missing) or known in refusing_for_good(
+                    self.given.lifecycle, self.given.command
+                )
             case TaskEndedFirst():
                 assert known
                 assert self.given.lifecycle.is_final(known)
@@ -445,18 +461,6 @@ class Lived:
         if source is None:
             return targets(self.given.lifecycle, record.command)
         return frozenset({self.given.lifecycle.target(source, record.command) or source})  # redundant: it is there
-
-    def refusing_for_good(self) -> set[str]:
-        """Return the states after which the command can take no effect, and before which it had none."""
-        moves, (states, _) = moves_of(self.given.lifecycle), names(self.given.lifecycle)
-        away = distances(states, moves)
-        sources = {source for source, event in moves if event == self.given.command}
-        return {
-            state
-            for state in states
-            if all(away[state, source] == inf for source in sources)
-            and all(away[target, state] == inf for target in targets(self.given.lifecycle, self.given.command))
-        }
 
     def has_read_last(self) -> bool:
         """Return whether the last read returned a status that the lifecycle knows."""

@@ -35,7 +35,7 @@ from lifecycle_adapters.emulator.pushed_messages import (
 )
 from lifecycle_adapters.emulator.routing import SlashRoute, not_allowed, own_path
 from lifecycle_adapters.emulator.script import require_remote
-from lifecycle_adapters.emulator.shapes import Detail, Number, require_document, without_control_characters
+from lifecycle_adapters.emulator.shapes import Detail, Number, PlainId, require_document, without_control_characters
 from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedTask, TaskStore, UnknownTask
 from lifecycle_adapters.emulator.webhook_sender import WebhookSender
 
@@ -191,12 +191,12 @@ class Control:
         return [self._view(task) for task in self.parts.store.tasks(api)]
 
     @operation("GET", "/tasks/{task_id}", errors=(404,))
-    def task(self, task_id: str) -> TaskView:
+    def task(self, task_id: PlainId) -> TaskView:
         """Return one task in its present state. Raises UnknownTask; TypeError: the id is not text."""
         return self._view(self._find(task_id))
 
     @operation("POST", "/tasks/{task_id}/events", body=FireEvent, errors=(400, 404, 409))
-    def fire(self, task_id: str, event: str) -> TaskView:
+    def fire(self, task_id: PlainId, event: str) -> TaskView:
         """Apply a remote event to a task now, and return the task.
 
         Raises:
@@ -211,7 +211,7 @@ class Control:
         return self._view(self.parts.store.fire(task.id, event))
 
     @operation("PUT", "/tasks/{task_id}/script", body=SetScript, errors=(400, 404))
-    def set_script(self, task_id: str, events: Sequence[str]) -> TaskView:
+    def set_script(self, task_id: PlainId, events: Sequence[str]) -> TaskView:
         """Set the remote events that a task takes by itself from now on, in order, and return the task.
 
         An event that the task's state refuses waits until a later state allows it.

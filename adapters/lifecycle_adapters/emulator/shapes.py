@@ -150,7 +150,11 @@ def without_control_characters(text: str) -> str:
 
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-PlainId = Annotated[str, AfterValidator(without_control_characters)]
+PlainId = Annotated[
+    str,
+    AfterValidator(without_control_characters),
+    WithJsonSchema({"type": "string", "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}),
+]
 _DEEPEST = 100
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 

@@ -412,7 +412,7 @@ RUN_PROFILE = Profile(
             name="get_session", about="Return a session: what its latest run is.", response=SessionInfo, errors=(404,)),
         "session update": Operation(
             name="update_session", about="Rename a session; null removes its title.", response=SessionInfo,
-            errors=(404,), body=RenameSession),
+            errors=(400, 404), body=RenameSession),
         "session purge": Operation(
             name="purge_session", about="Purge a session: refused, because no project has Zero Data Retention.",
             status_code=204, errors=(403, 404)),
@@ -424,7 +424,7 @@ RUN_PROFILE = Profile(
             response=SessionShare, errors=(404,)),
         "session update_share": Operation(
             name="update_session_share", about="Open or close a session's public link.", response=SessionShare,
-            errors=(404,), body=UpdateShare),
+            errors=(400, 404), body=UpdateShare),
         "session delete": Operation(
             name="delete_session", about="Delete a session; cancel its active run and its pending messages.",
             status_code=204, errors=(404,)),

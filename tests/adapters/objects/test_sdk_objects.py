@@ -149,7 +149,7 @@ def test_official_a2a_client_over_an_official_agent() -> None:
     async def use() -> None:
         agent = type("Agent", (support.Work, support.SERVER.AgentExecutor), {})()
         handler = support.HANDLERS.DefaultRequestHandler(agent, support.TASKS.InMemoryTaskStore(), card)
-        app = starlette.Starlette(routes=support.ROUTES.create_rest_routes(handler))
+        app = starlette.Starlette(routes=support.REST.create_rest_routes(handler))
         http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=url)
         settings = {"streaming": False, "polling": True, "supported_protocol_bindings": ["HTTP+JSON"]}
         official: Any = sdk.ClientFactory(sdk.ClientConfig(httpx_client=http, **settings)).create(card)
