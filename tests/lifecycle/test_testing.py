@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import Phase, find, given, settings
@@ -429,3 +430,9 @@ def test_a_drawn_state_has_no_name_that_means_every_state() -> None:
     thorough = settings(max_examples=50_000, derandomize=True, database=None)
     starred = find(lifecycles(), lambda drawn: any("*" in state.name for state in drawn.states), settings=thorough)
     assert [state.name for state in starred.states] == ["**"]
+
+
+@pytest.mark.parametrize("function", [states, events, histories, possible_defects])
+def test_what_is_no_lifecycle_is_refused_at_once(function: Any) -> None:
+    with pytest.raises(TypeError, match=r"lifecycle must be a Lifecycle, such as lifecycle.get\('v1'\), not 'v1'"):
+        function("v1")
