@@ -354,8 +354,11 @@ TestSideBySide = lifecycle_machine(
 ).TestCase
 
 
-def test_every_transition_is_taken_side_by_side() -> None:
-    v1 = get("v1-full")
+@pytest.mark.parametrize(
+    ("name", "max_examples"), [("v1-full", 50), pytest.param("v3-full", 200, marks=pytest.mark.heavy)]
+)
+def test_every_transition_is_taken_side_by_side(name: str, max_examples: int) -> None:
+    lifecycle = get(name)
     taken: set[tuple[str, str]] = set()
 
     class Noting(Walker):
@@ -363,17 +366,26 @@ def test_every_transition_is_taken_side_by_side() -> None:
             taken.add((self.state, event))
             return super().fire(event)
 
-    run(v1, lambda: Noting(v1).executor(), max_examples=50)
-    assert taken >= set(moves_of(v1))
+    run(lifecycle, lambda: Noting(lifecycle).executor(), max_examples=max_examples)
+    assert taken >= set(moves_of(lifecycle))
 
 
-def test_a_wrong_executor_is_caught_beside_a_right_one_by_a_shortest_path() -> None:
+@pytest.mark.parametrize(
+    "expected",
+    [
+        Difference("other", ("start",), "running", "finish", expected="finished", actual=None),
+        pytest.param(
+            Difference("other", ("start", "pause"), "paused", "resume", expected="running", actual=None),
+            marks=pytest.mark.heavy,
+        ),
+    ],
+    ids=["one", "two"],
+)
+def test_a_wrong_executor_is_caught_beside_a_right_one_by_a_shortest_path(expected: Difference) -> None:
     full = get("v1-full")
     with pytest.raises(Disagreement) as caught:
-        run(full, lambda: Wrong(full, ("running", "finish"), None).executor())
-    assert caught.value.differences == (
-        Difference("other", ("start",), "running", "finish", expected="finished", actual=None),
-    )
+        run(full, lambda: Wrong(full, (expected.state, str(expected.event)), None).executor())
+    assert caught.value.differences == (expected,)
 
 
 class Faulty(Walker):

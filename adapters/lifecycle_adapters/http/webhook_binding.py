@@ -169,9 +169,9 @@ class SignatureScheme(Declared):
 class TokenScheme(Declared):
     """The token of a service's deliveries: the secret itself, in the header `token_header` after `token_prefix`.
 
-    The prefix is compared without case, as the names of HTTP's authentication schemes are. Nothing is signed: whoever
-    sees one delivery can forge others, so that deliveries must be encrypted on their way, and an old delivery is known
-    by its body alone.
+    The prefix is compared without case, as the names of HTTP's authentication schemes are. Nothing is signed:
+    anybody who sees one delivery can forge others, so that deliveries must be encrypted on their way, and an old one is
+    known by its body alone.
 
     Raises:
         DefinitionError: a field is of another type, the header has no valid name, or the prefix is not printable ASCII.

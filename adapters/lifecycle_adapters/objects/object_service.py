@@ -61,6 +61,14 @@ class Snapshot:
     output: Any = None
     details: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def fault(self) -> str | None:
+        """Return why the library cannot use it; None if it can."""
+        status: Any = self.status
+        details: Any = self.details
+        if not isinstance(status, str):
+            return f"the status of a Snapshot must be text, not {described(status)}"
+        return None if isinstance(details, Mapping) else f"its details must be a mapping, not {described(details)}"
+
 
 class ObjectError(CallError):
     """A call of the user's function without a usable result.
@@ -116,7 +124,11 @@ class ObjectService:
         if isinstance(result, str) and call == "read":
             result = Snapshot(result)
         if isinstance(result, Snapshot):
-            return Accepted(result.status, as_of, result.output, result.details)
+            fault = result.fault()
+            if fault is None:
+                return Accepted(result.status, as_of, result.output, result.details)
+            failed = Lost if call == "send" else Refused  # a command was sent, whatever its function returned
+            return failed(ObjectError(call, fault, Meaning.MAY_HAVE_ARRIVED if call == "send" else Meaning.REFUSED))
         if call == "send":
             return Accepted(None, as_of)
         wanted = "it must return the status as text, or a Snapshot"

@@ -1,9 +1,9 @@
 """The streams of watched tasks: each event that reports a status is a report, as a webhook's would be.
 
-Polling remains the truth: a stream may be late, doubled, out of order, cut, silent, endless, or wrong. What it reports
-is recorded and judged like every report of a clock that is not ours; a report that time cannot place leads to a read.
-An event that cannot be used ends its stream, and so does a silence for as long as a request may take. A stream that
-ended is opened again after growing pauses, and its task is read meanwhile.
+A stream may be late, doubled, out of order, cut, silent or endless, so its task is read all the same. What it reports
+is recorded, believed and judged like a webhook's; a report that time cannot place leads to a read. An event that
+cannot be used ends its stream, and so does a silence for as long as a request may take. A stream that ended is opened
+again after growing pauses, and its task is read meanwhile.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ class Streams:
             self._fill()
 
     def drop(self, watched: WatchedTask) -> None:
-        """Follow the stream of a task that was dropped no more."""
+        """Stop following the stream of a task that was dropped."""
         following = self._followed.get(watched)
         if following is not None:
             following.cancel()
 
     def close(self) -> list[asyncio.Task[None]]:
-        """Follow no more streams, and return what still ends."""
+        """Stop following all streams, and return the work that still ends."""
         self._is_open = False
         for each in self._followed.values():
             each.cancel()

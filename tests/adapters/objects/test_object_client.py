@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -354,6 +354,19 @@ def test_read_of_something_else_fails_at_once(over: Callable[..., Both], status:
 
     with pytest.raises(ObjectError, match="it must return the status as text, or a Snapshot, not"):
         client.task("status")
+
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [Snapshot(cast("Any", 5)), Snapshot(A2AState.WORKING, details=cast("Any", [1]))],
+    ids=["status", "details"],
+)
+def test_snapshot_that_cannot_be_used_is_an_error_of_the_call(over: Callable[..., Both], snapshot: Snapshot) -> None:
+    for method in ("status", "details"):
+        with pytest.raises(ObjectError, match=r"must be (text|a mapping), not"):
+            over(Agent(), read=always(snapshot)).task(method)
+    with pytest.raises(CommandUncertain):
+        over(Agent(), send=always(snapshot)).task("cancel")
 
 
 def test_unknown_status_is_reported(over: Callable[..., Both]) -> None:
