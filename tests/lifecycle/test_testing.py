@@ -355,7 +355,7 @@ TestSideBySide = lifecycle_machine(
 
 
 @pytest.mark.parametrize(
-    ("name", "max_examples"), [("v1-full", 50), pytest.param("v3-full", 200, marks=pytest.mark.heavy)]
+    ("name", "max_examples"), [("v1-full", 50), pytest.param("v3-full", 1_000, marks=pytest.mark.heavy)]
 )
 def test_every_transition_is_taken_side_by_side(name: str, max_examples: int) -> None:
     lifecycle = get(name)
