@@ -45,11 +45,6 @@ class Connections:
         if http:
             keep_deadlines(http)
 
-    @property
-    def are_ours(self) -> bool:
-        """Return whether the httpx2 client is our own."""
-        return self._given is None
-
     def usable(self) -> httpx2.Client:
         """Return the client to send with. Raises ClientUnusable."""
         if self._is_closed:
@@ -81,11 +76,6 @@ class AsyncConnections:
         self._spare = None if http else self._made()  # raises now if the environment is unusable
         self._own: dict[Loop, _LoopClient] = {}
         self._is_closed = False
-
-    @property
-    def are_ours(self) -> bool:
-        """Return whether the httpx2 client is our own."""
-        return self._given is None
 
     def usable(self) -> httpx2.AsyncClient:
         """Return the client to send with in the running event loop. Raises ClientUnusable."""

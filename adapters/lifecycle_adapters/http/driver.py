@@ -48,7 +48,7 @@ class Driver(Sender):
     """Carries out procedures, one action after the other. `close` leaves an `http` that was passed in open."""
 
     def __init__(self, *, base_url: str, api_key: Key, timing: Timing, http: httpx2.Client | None) -> None:
-        super().__init__(base_url=base_url, api_key=api_key, timing=timing)
+        super().__init__(base_url=base_url, api_key=api_key, timing=timing, has_own_http=http is None)
         self._connections = Connections(trust_env=self.trusts_environment, http=http)
 
     def run(self, procedure: Procedure[R], on_progress: OnProgress | None = None) -> R:
@@ -64,7 +64,7 @@ class Driver(Sender):
     def _send(self, call: HttpCall) -> Response:
         with Keyless(self, call):
             with self.span(call) as on_outcome:
-                sending = self.sending(call, always_traced=self._connections.are_ours)
+                sending = self.sending(call)
                 try:
                     outcome: RawResponse | Exception = self._transfer(call, sending)
                 except Exception as error:
@@ -94,7 +94,7 @@ class AsyncDriver(Sender):
     """
 
     def __init__(self, *, base_url: str, api_key: Key, timing: Timing, http: httpx2.AsyncClient | None) -> None:
-        super().__init__(base_url=base_url, api_key=api_key, timing=timing)
+        super().__init__(base_url=base_url, api_key=api_key, timing=timing, has_own_http=http is None)
         self._connections = AsyncConnections(trust_env=self.trusts_environment, http=http)
         self._limiter: RateLimiter | None = None
 
@@ -119,7 +119,7 @@ class AsyncDriver(Sender):
             await self._limiter.acquire()
         with Keyless(self, call):
             with self.span(call) as on_outcome:
-                sending = self.sending(call, always_traced=self._connections.are_ours)
+                sending = self.sending(call)
                 try:
                     async with asyncio.timeout(sending.until + _GRACE_S):
                         outcome: RawResponse | Exception = await self._transfer(call, sending)

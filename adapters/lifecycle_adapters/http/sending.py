@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -91,7 +92,7 @@ _BEGINS = ".send_request_headers.started"
 class Sender:
     """The part of both drivers that needs no I/O: it builds requests, and reads their results without the key."""
 
-    def __init__(self, *, base_url: str, api_key: Key, timing: Timing) -> None:
+    def __init__(self, *, base_url: str, api_key: Key, timing: Timing, has_own_http: bool) -> None:
         self._api_key = api_key
         self._redactor = Redactor()
         self._handshakes = Handshakes()
@@ -102,12 +103,13 @@ class Sender:
         self.trusts_environment = not is_this_machine(base_url)
         self.base_url = base_url
         self._timing = timing
+        self._has_own_http = has_own_http  # whether the httpx2 client is ours, not the caller's
 
-    def sending(self, call: HttpCall, *, always_traced: bool) -> Sending:
+    def sending(self, call: HttpCall) -> Sending:
         """Return a new request's progress; its time limit counts from now."""
         timing = self._timing
         timeout_s = timing.request_timeout_s if call.timeout_s is None else call.timeout_s
-        return Sending(timeout_s, timing.max_response_bytes, always_traced=always_traced)
+        return Sending(timeout_s, timing.max_response_bytes, always_traced=self._has_own_http)
 
     def request(
         self,
@@ -123,18 +125,27 @@ class Sender:
             sending.until.left_s(TimeoutError)
         sending.key, sending.as_of = api_key, CLOCK.now()
         request = call.request
-        key = call.binding.request_headers(api_key.get_secret_value())
-        built = http.build_request(
-            request.method,
-            # A service with one path, such as https://host/rpc, is that URL itself.
-            _url(self.base_url + ("" if request.path == "/" else request.path), *request.query.items()),
-            params=request.query if http.params else None,  # those of the caller's client would replace the URL's
-            json=request.body,
-            # Some versions of the libraries for other encodings expand a few bytes to gigabytes at once.
-            headers={"Accept-Encoding": "gzip, deflate", **key, **request.headers},
-            timeout=sending.until,
-            extensions={"trace": trace},
-        )
+        # A service with one path, such as https://host/rpc, is that URL itself.
+        url, query = self.base_url + ("" if request.path == "/" else request.path), request.query.items()
+        headers = {**call.binding.request_headers(api_key.get_secret_value()), **request.headers}
+        extensions = {"trace": trace, "timeout": httpx2.Timeout(sending.until).as_dict()}
+        # Nobody else changes a client of our own, so all that is new in each of its requests is set here.
+        if self._has_own_http and request.body is None and not http.cookies:
+            like = _template(weakref.ref(http), request.method, url, *query)
+            built = httpx2.Request(
+                like.method, like.url, headers=like.headers, stream=like.stream, extensions=extensions
+            )
+            for name, value in headers.items():
+                built.headers[name] = value
+        else:
+            built = http.build_request(
+                request.method,
+                _url(url, *query),
+                params=request.query if http.params else None,  # those of the caller's client would replace the URL's
+                json=request.body,
+                headers=_ENCODINGS | headers,
+                extensions=extensions,
+            )
         sending.is_ready = True
         return built
 
@@ -231,6 +242,23 @@ class Sender:
                 can_be_shown = False
             chain += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
         return can_be_shown
+
+
+# Some versions of the libraries for other encodings expand a few bytes to gigabytes at once.
+_ENCODINGS = {"Accept-Encoding": "gzip, deflate"}
+
+
+@lru_cache(maxsize=1024)  # httpx2 takes much longer to build a request than to copy one
+def _template(
+    http: weakref.ref[httpx2.Client | httpx2.AsyncClient],
+    method: str,
+    url: str,
+    *query: tuple[str, str | tuple[str, ...]],
+) -> httpx2.Request:
+    """Return the request without body and key that a client of our own builds of these, to be copied."""
+    client = http()
+    assert client is not None
+    return client.build_request(method, _url(url, *query), headers=_ENCODINGS)
 
 
 @lru_cache(maxsize=1024)  # httpx2 would take a fifth of a request's time to parse the URL

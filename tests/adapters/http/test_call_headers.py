@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -84,6 +85,30 @@ def test_a_patch_can_have_another_type_of_json(connect: Connect, serve: Serve) -
     connect(replace(V1, commands={**V1.commands, "pause": patch}), server.base_url).task("t").pause()  # type: ignore[dict-item]
     assert server.seen[1].headers["content-type"] == "application/merge-patch+json"
     assert server.seen[1].json == {"paused": True}
+
+
+def test_our_own_httpx2_client_sends_what_a_callers_sends(connect: Connect, serve: Serve) -> None:
+    stop = Call(method="PATCH", path="/{id}", body={"action": "stop"}, headers={"X-Task": "{id}"})
+    binding = keyed(headers={"X-Version": "2", "Accept": "application/x+json"})
+    binding = replace(binding, commands={**binding.commands, "stop": stop})
+    server, arrived = serve(in_turn(Reply())), list[list[Any]]()
+    settings: list[dict[str, Any]] = [{}, {"http": None}]
+    for whose in settings:
+        states = [Reply(body=state) for state in ("running", "running", "paused", "stopped")]
+        with_cookie = Reply(headers={"Set-Cookie": "route=7; Path=/"})
+        server.script = in_turn(*states[:2], Reply(), states[2], with_cookie, states[3])
+        tokens = map("token-number-{}".format, count())
+        task = connect(binding, server.base_url, api_key=tokens.__next__, **whose).task("a b")
+        task.status()
+        task.status()
+        task.pause(idempotency_key="one")
+        task.stop()
+        arrived.append([(each.method, each.path, each.query, each.headers, each.body) for each in server.seen])
+        server.seen.clear()
+    given, own = arrived
+    assert own == given
+    assert [headers["authorization"] for *_, headers, _ in own] == [f"Bearer token-number-{each}" for each in range(6)]
+    assert [headers.get("cookie") for *_, headers, _ in own] == [None] * 5 + ["route=7"]
 
 
 # --- the idempotency key ------------------------------------------------------------------------------
