@@ -224,6 +224,8 @@ class _OpenCommand(Generic[S]):
 class _Execution(Generic[S, E]):
     """The execution of one command. The numbers in comments are the steps at the top of this module."""
 
+    record: TaskRecord[S, E]  # as the journal returned it last
+
     def __init__(
         self,
         procedure: CommandProcedure[S, E],
@@ -249,7 +251,6 @@ class _Execution(Generic[S, E]):
             may_report=procedure.may_report.get(command, frozenset()),
         )
         self.has_key = command in procedure.with_key
-        self.record: TaskRecord[S, E] = TaskRecord()
         self.etag: str | None = None
         self.was_renewed = False
         self.retries = 0
@@ -385,12 +386,12 @@ class _Execution(Generic[S, E]):
         """Return the state in which the command is legal or redundant; None if it cannot and need not be read."""
         if self._must_read_first():
             yield from self._read_first()
-        if self.record.current is None:
-            return None
-        verdict = self.lifecycle.judge(self.record.current, self.command)
-        if verdict.kind in (VerdictKind.ILLEGAL, VerdictKind.ENDED):
-            self.lifecycle.step(verdict.state, self.command)
-        return verdict.state
+        state = self.record.current
+        if state is not None and self.lifecycle.target(state, self.command) is None:
+            verdict = self.lifecycle.judge(state, self.command)
+            if verdict.kind is not VerdictKind.REDUNDANT:
+                self.lifecycle.step(state, self.command)
+        return state
 
     def _must_read_first(self) -> bool:
         """Return whether the recorded state does not suffice to judge and to send the command."""

@@ -527,15 +527,15 @@ class ProcedureRun(Generic[R]):
             self._claimed = _claimed_after(self._effect, result, self._claimed)
             for each in self._observers:
                 each.observe(self._effect)
-        return self._step(lambda: self._steps.send(result))
+        return self._step(self._steps.send, result)
 
     def throw(self, error: Exception) -> Effect | None:
         """Raise the error of the last effect in the procedure, and return its next effect; None if it has ended."""
-        return self._step(lambda: self._steps.throw(error))
+        return self._step(self._steps.throw, error)
 
-    def _step(self, step: Callable[[], Effect]) -> Effect | None:
+    def _step(self, step: Callable[[Any], Effect], given: Any) -> Effect | None:
         try:
-            self._effect = step()
+            self._effect = step(given)
         except StopIteration as stop:
             self.result = stop.value
         except BaseException:

@@ -321,14 +321,18 @@ def may_attempt(
     return lifecycle.target(record.current, command.command) is not None
 
 
-def apply_event(command: CommandRecord[S, E], event: CommandEvent, *, why: str, claim: int) -> CommandRecord[S, E]:
-    """Return a command after an event of its lifecycle.
+def apply_event(
+    command: CommandRecord[S, E], event: CommandEvent, *, why: str, claim: int, lease: Lease | None
+) -> CommandRecord[S, E]:
+    """Return a command after an event of its lifecycle, with this lease as long as it is open.
 
     If it has ended, or another worker has claimed it since `claim`, the same object is returned: this
     worker was too late, and the record stays as it is.
     """
     state = COMMAND.target(command.state, event)
-    return command if state is None or command.claim != claim else replace(command, state=state, why=why)
+    if state is None or command.claim != claim:
+        return command
+    return replace(command, state=state, why=why, lease=None if COMMAND.is_final(state) else lease)
 
 
 def apply_claim(

@@ -429,9 +429,8 @@ class MemoryTaskJournal(Claimant, Generic[S, E]):
         """
         with self._kept.lock:
             command = self._command(command_id)
-            after = apply_event(command, event, why=why, claim=claim)
+            after = apply_event(command, event, why=why, claim=claim, lease=self._new_lease())
             if after is not command:
-                after = replace(after, lease=None if COMMAND.is_final(after.state) else self._new_lease())
                 self._enter(after, event, why)
             return CommandOutcome(self._kept.record, after)
 

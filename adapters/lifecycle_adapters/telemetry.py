@@ -136,10 +136,15 @@ _instruments: Instruments | None = _create_instruments() if is_present else None
 
 def is_recording() -> bool:
     """Return whether an SDK is configured; if not, callers skip spans to save their cost."""
-    if _instruments is None:
-        return False
-    providers = (_instruments.tracer, trace.get_tracer_provider(), metrics.get_meter_provider())
-    return any(not type(each).__module__.startswith(_PROXIES) for each in providers)
+    return _is_tracing() or (_instruments is not None and _is_real(metrics.get_meter_provider()))
+
+
+def _is_tracing() -> bool:
+    return _instruments is not None and (_is_real(_instruments.tracer) or _is_real(trace.get_tracer_provider()))
+
+
+def _is_real(part: object) -> bool:
+    return not type(part).__module__.startswith(_PROXIES)
 
 
 _PROXIES = ("opentelemetry.trace", "opentelemetry.metrics")  # the API's no-ops, until the process configures an SDK
@@ -294,8 +299,8 @@ def request(method: str, base_url: str, path: str, *, template: str) -> Abstract
         path: the requested path.
         template: the path with `{id}` instead of the task's id.
     """
-    if _instruments is None or not is_recording():
-        return nullcontext(_ignore)
+    if _instruments is None or not _is_tracing():
+        return _UNTRACED
     return _request(_instruments.tracer, method, base_url, path, template)
 
 
@@ -315,6 +320,9 @@ def _request(tracer: Tracer, method: str, base_url: str, path: str, template: st
 
 def _ignore(_: int | Exception) -> None:
     """Ignore the outcome, because no SDK is configured."""
+
+
+_UNTRACED = nullcontext(_ignore)
 
 
 @cache

@@ -365,12 +365,13 @@ def test_an_event_is_applied_if_it_is_possible_under_the_present_claim(state: Co
     for event in CommandEvent:
         target = COMMAND.target(state, event)
 
-        moved = apply_event(command, event, why="because", claim=claim)
+        moved = apply_event(command, event, why="because", claim=claim, lease=B)
 
         if target is None or claim != 4:
             assert moved is command
         else:
-            assert moved == replace(command, state=target, why="because")
+            left = None if COMMAND.is_final(target) else B
+            assert moved == replace(command, state=target, why="because", lease=left)
 
 
 # --- repetitions ----------------------------------------------------------------------------------------

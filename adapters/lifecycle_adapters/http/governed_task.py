@@ -95,6 +95,7 @@ class GovernedTask(ABC, Generic[S, E]):
     def perform(self, effect: Effect, pacer: Pacer) -> Actions[Any]:
         """Carry out one effect on this task."""
 
+    @property
     @abstractmethod
     def _commands(self) -> CommandProcedure[S, E]:
         """Return the core's procedures of this task's commands."""
@@ -109,12 +110,12 @@ class GovernedTask(ABC, Generic[S, E]):
         """Settle the command that was left open."""
         pacer = Pacer(self.timing, in_flight_s=in_flight_s)
         return self._procedure(
-            self._commands().recover(dead=dead), pacer, self._span("lifecycle.recover", _result_itself)
+            self._commands.recover(dead=dead), pacer, self._span("lifecycle.recover", _result_itself)
         )
 
     def abandon(self, reason: str) -> Procedure[CommandRecord[S, E] | None]:
         """Record the command that was left open as abandoned."""
-        return self._procedure(self._commands().abandon(reason), Pacer(self.timing))
+        return self._procedure(self._commands.abandon(reason), Pacer(self.timing))
 
     def settle(self, *, dead: frozenset[str], in_flight_s: float) -> Procedure[Recovered | None]:
         """Settle the command that was left open, with errors as data; None if there is none."""
@@ -159,7 +160,7 @@ class GovernedTask(ABC, Generic[S, E]):
             return None
         found = partial(Recovered, self.lifecycle.name, self.task_id, str(opened.command))
         try:
-            result = yield from self._commands().recover(dead=dead)
+            result = yield from self._commands.recover(dead=dead)
         except LifecycleError as error:
             if isinstance(error, AdapterError) and not isinstance(error, CallError):
                 raise  # the journal's, without which no task can be recovered

@@ -57,7 +57,7 @@ class Redactor:
         return any(key.get_secret_value() in text for key in list(self._keys)) or self.text(text) != text
 
     def _replaced(self, content: bytes) -> bytes:
-        has_escapes = any(escape in content for escape in _ESCAPES)
+        has_escapes = b"\\" in content or b"%" in content or b"\0" in content
         for key in list(self._keys.values()):
             content = key.replaced(content, has_escapes=has_escapes)
         return content
@@ -85,9 +85,6 @@ class _Key:
             # UTF-16 text that was not recognised has a NUL between its characters.
             self._pattern = re.compile(rb"\0{0,3}".join(map(_spelled, self._secret.get_secret_value())))
         return self._pattern.sub(HIDDEN.encode(), content)
-
-
-_ESCAPES = (b"\\", b"%", b"\0")
 
 
 def _other_forms(key: bytes) -> tuple[bytes, ...]:

@@ -61,16 +61,17 @@ class TaskProcedures(GovernedTask[S, E]):
         """Send a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self._require_command(command)
         # Check the rest of the request now; only the etag is not known yet.
-        request: Request | None = self.binding.command_request(command, self.task_id, fields, etag="any")
-        if self.binding.call(command).has_etag():
+        call = self.binding.call(command)
+        request: Request | None = call.request(self.binding.base_path, task_id=self.task_id, fields=fields, etag="any")
+        if call.has_etag():
             request = None  # it is made when the task was read
-        if self.binding.call(command).has_idempotency_key():
+        if call.has_idempotency_key():
             context, request = with_a_key(context), None  # it is made when the intent is recorded
-        if self.binding.call(command).has_request_id():
+        if call.has_request_id():
             request = None  # another attempt is another request
         if context.idempotency_key is not None:  # the key's recorded fields, to compare with, are JSON
             fields = json.loads(json.dumps(fields))
-        steps = self._commands().execute(command, fields, context)
+        steps = self._commands.execute(command, fields, context)
         perform = partial(self.perform, command_request=request)
         return self._command_procedure(command, steps, in_flight_s, perform)
 
@@ -91,6 +92,7 @@ class TaskProcedures(GovernedTask[S, E]):
 
     # --- composed procedures ---
 
+    @cached_property
     def _commands(self) -> CommandProcedure[S, E]:
         proved_by_read = frozenset(self.binding.proofs)
         return CommandProcedure(
@@ -130,21 +132,30 @@ class TaskProcedures(GovernedTask[S, E]):
     def perform(self, effect: Effect, pacer: Pacer, command_request: Request | None = None) -> Actions[Any]:
         """Carry out one effect on this task; `command_request` is the request of a `Send`, None to build it."""
         match effect:
-            case Send(command, etag=None) if self.binding.call(command).has_etag():
-                response: Response = self._without_etag()
-            case Send(command, fields, intent, etag, source):
-                request = command_request or self._command_request(command, fields, intent, etag)
-                response = yield self._call(self.binding.call(command), request, pacer)
-                if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
-                    self.work.mark_given(command, source)
+            case Send():
+                return self._send(effect, pacer, command_request)
             case Read(details):
-                call = self.binding.details if details else self.binding.status
-                request = self._request(call) if details or call.has_request_id() else self._status_request
-                response = yield from read(self._call(call, request, pacer), pacer)
+                return self._read(pacer, details=details)
             case ReadProof(command):
-                return (yield from self._read_proof(command, pacer))
+                return self._read_proof(command, pacer)
             case _:
-                return (yield from in_journal(effect, self.journal))
+                return in_journal(effect, self.journal)
+
+    def _send(self, effect: Send[E], pacer: Pacer, request: Request | None) -> Actions[Response]:
+        command, call = effect.command, self.binding.call(effect.command)
+        if effect.etag is None and call.has_etag():
+            return self._without_etag()
+        request = request or self._command_request(command, effect.fields, effect.intent, effect.etag)
+        response: Response = yield self._call(call, request, pacer)
+        if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
+            self.work.mark_given(command, effect.source)
+        self._observe(response)
+        return response
+
+    def _read(self, pacer: Pacer, *, details: bool) -> Actions[Response]:
+        call = self.binding.details if details else self.binding.status
+        request = self._request(call) if details or call.has_request_id() else self._status_request
+        response = yield from read(self._call(call, request, pacer), pacer)
         self._observe(response)
         return response
 

@@ -176,7 +176,7 @@ def end(
     Raises ValueError if the task has no such command.
     """
     command = _command(transaction, command_id)
-    after = apply_event(command, event, why=why, claim=claim)
+    after = apply_event(command, event, why=why, claim=claim, lease=command.lease)
     if after is command:
         transaction.known.require_locked()
     else:

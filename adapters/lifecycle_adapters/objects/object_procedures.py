@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from lifecycle.command import CommandProcedure, CommandResult
@@ -34,7 +34,7 @@ class ObjectTaskProcedures(GovernedTask[S, E]):
     ) -> Procedure[CommandResult[S, E]]:
         """Send a command. Raises UnknownName, TypeError and ValueError at once, before anything is recorded."""
         self._require_command(command)
-        steps = self._commands().execute(command, _as_recorded(fields), context)
+        steps = self._commands.execute(command, _as_recorded(fields), context)
         return self._command_procedure(command, steps, in_flight_s, self.perform)
 
     def observe_creation(self, response: Accepted, fields: Mapping[str, Any]) -> None:
@@ -63,6 +63,7 @@ class ObjectTaskProcedures(GovernedTask[S, E]):
             state = None if response.status is None else self.lifecycle.state_of(response.status)
             self.work.observe(state, response.output)
 
+    @cached_property
     def _commands(self) -> CommandProcedure[S, E]:
         return CommandProcedure(lifecycle=self.lifecycle, task=self.task_id)
 
