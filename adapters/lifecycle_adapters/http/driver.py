@@ -154,10 +154,10 @@ class AsyncDriver(Sender):
         """
         self._connections.usable()
         with Keyless(self, call):
-            sending = self.sending(call, always_traced=self._connections.are_ours)
+            sending = self.sending(call)
             opened = await self._opened(call, sending)
             if isinstance(opened, Denied) and opened.is_renewable:
-                sending = self.sending(call, always_traced=self._connections.are_ours)
+                sending = self.sending(call)
                 opened = await self._opened(call, sending)
             if isinstance(opened, Failure):
                 raise opened.error
