@@ -42,34 +42,42 @@ ONE_WAY = {
         services.a2a <- services.a2a_jsonrpc
         services.a2a_jsonrpc, services.mcp <- services.registry, services.profiles
         services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
-        http.binding, http.timing <- http.interpreter <- http.task_procedures, http.paginator, http.sending, http.driver
-        http.task_procedures, http.paginator <- http.creates <- http.further_calls <- http.task_handles <- http.client
-        http.interpreter <- http.running <- http.driver, http.governed_handles
-        http.interpreter <- http.governed_task <- http.governed_creates <- http.creates
-        http.governed_task <- http.task_procedures, http.governed_handles <- http.task_handles
-        http.paginator <- http.governed_creates, http.running <- http.recovery <- http.client
-        telemetry <- http.arguments
-        http.arguments, http.command_methods, http.twins <- http.governed_handles
-        telemetry, http.http_errors <- http.governed_task
+        argument_checks <- procedures.arguments, procedures.timing
+        telemetry, procedures.call_errors <- procedures.governed_task
+        telemetry <- procedures.arguments <- http.task_procedures, http.creates
+        procedures.timing <- procedures.interpreter <- procedures.running, procedures.governed_task
+        procedures.governed_task, procedures.task_summary <- procedures.governed_creates
+        procedures.arguments, procedures.governed_creates, procedures.running <- procedures.recovery
+        procedures.arguments, procedures.governed_task, procedures.running <- procedures.governed_handles
+        procedures.command_methods, procedures.twins <- procedures.governed_handles
+        procedures.governed_creates, procedures.governed_handles, procedures.recovery <- objects.*
+        procedures.call_errors <- http.http_errors
+        http.binding, procedures.interpreter <- http.http_call <- http.handshakes, http.sending, http.driver
+        http.http_call, procedures.task_summary <- http.paginator
+        http.http_call, procedures.governed_task <- http.task_procedures
+        procedures.governed_creates, http.task_procedures, http.paginator <- http.creates
+        http.creates <- http.further_calls <- http.task_handles <- http.client
+        procedures.running <- http.driver
+        procedures.governed_handles <- http.task_handles
+        procedures.recovery <- http.client
         http.sending <- http.driver
-        argument_checks <- http.arguments, http.requests, http.timing, watch.*, journal.*, machine, webhooks.*, arrays
-        http.requests <- http.arguments
+        argument_checks <- http.requests, watch.*, journal.*, machine, webhooks.*, arrays
+        http.requests <- http.base_url
         http.http_errors, http.requests <- http.responses <- http.response_meaning <- http.binding
         argument_checks <- http.declared <- http.retired <- http.binding
-        http.arguments, http.declared <- http.authentication <- http.call
+        http.base_url, http.declared <- http.authentication <- http.call
         http.call <- http.binding_mistakes, http.response_meaning <- http.binding
         http.declared, http.responses <- http.envelope <- http.response_meaning
         http.call <- http.handshake <- http.response_meaning
-        http.handshake, http.interpreter <- http.handshakes <- http.sending, http.driver
+        http.handshake <- http.handshakes <- http.sending, http.driver
         http.misspelt_options, http.responses <- http.call
         argument_checks <- logs.*
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
         http.limits, http.redaction <- http.sending
         http.redaction <- http.responses, http.paginator
         http.binding <- http.keys <- http.sending, http.client
-        http.driver, http.twins <- http.task_handles <- http.client
+        http.driver <- http.task_handles <- http.client
         http.task_procedures <- http.task_handles
-        http.governed_creates, http.governed_handles, http.recovery <- objects.*
         http.client, services <- http <- watch.* <- dbos <- cli.*
         argument_checks, http.binding <- emulator.calls, emulator.script <- emulator.call_log, emulator.task_store
         emulator.routing <- emulator.calls, emulator.fault_middleware, emulator.service
@@ -132,7 +140,7 @@ OWNERS = {
     "typing_extensions": [
         "lifecycle_adapters.emulator",
         "lifecycle_adapters.http.client",
-        "lifecycle_adapters.http.governed_handles",
+        "lifecycle_adapters.procedures.governed_handles",
         "lifecycle_adapters.http.task_handles",
         "lifecycle_adapters.objects.object_client",
         *PROFILES,
@@ -150,7 +158,7 @@ OWNERS = {
         "lifecycle_adapters.emulator",
     ],
     "referencing": ["lifecycle_adapters.drift.document"],
-    "tenacity": ["lifecycle_adapters.http.client", "lifecycle_adapters.http.driver", "lifecycle_adapters.http.timing"],
+    "tenacity": ["lifecycle_adapters.http.client", "lifecycle_adapters.http.driver", "lifecycle_adapters.procedures"],
     "fastapi": ["lifecycle_adapters.emulator", *PROFILES],
     "starlette": ["lifecycle_adapters.emulator"],
     "uvicorn": ["lifecycle_adapters.emulator"],

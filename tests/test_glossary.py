@@ -23,7 +23,7 @@ USED, INSTEAD = (dict(re.findall(r"^\| ([\w ]+) \| ([^|]+) \|$", table, re.MULTI
 # In these files the word means something else.
 ELSEWHERE = {
     ("answer", "lifecycle.catalog.a2a"): "the command by which a caller answers an agent that asks back",
-    ("answer", "lifecycle_adapters.http.command_methods"): "the same",
+    ("answer", "lifecycle_adapters.procedures.command_methods"): "the same",
     ("answer", "lifecycle.catalog.mcp"): "the same, of a server",
     ("hold", "lifecycle_adapters.http.redaction"): "contain",
     ("protocol", "lifecycle_adapters.watch.feed"): "a class of typing",

@@ -15,9 +15,7 @@ from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.http.envelope import Envelope
 from lifecycle_adapters.http.handshake import Handshake
 from lifecycle_adapters.http.http_errors import (
-    CallError,
     ClientUnusable,
-    DetailsTimedOut,
     FieldError,
     Forbidden,
     HandshakeFailed,
@@ -49,14 +47,15 @@ from lifecycle_adapters.http.webhook_binding import (
     TokenScheme,
     WebhookBinding,
 )
+from lifecycle_adapters.procedures.call_errors import CallError, DetailsTimedOut
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http.client import AsyncClient, Client
-    from lifecycle_adapters.http.governed_creates import RecoveredCreate
-    from lifecycle_adapters.http.governed_task import Recovered, TaskResult
-    from lifecycle_adapters.http.paginator import TaskSummary
     from lifecycle_adapters.http.task_handles import AsyncSession, AsyncTask, Session, Task
-    from lifecycle_adapters.http.timing import Timing
+    from lifecycle_adapters.procedures.governed_creates import RecoveredCreate
+    from lifecycle_adapters.procedures.governed_task import Recovered, TaskResult
+    from lifecycle_adapters.procedures.task_summary import TaskSummary
+    from lifecycle_adapters.procedures.timing import Timing
 
 __all__ = [
     "A2A_TOKEN",
@@ -116,22 +115,22 @@ __all__ = [
 
 # What needs the extra is imported when it is first used.
 _LAZY = {
-    "AsyncClient": "client",
-    "AsyncSession": "task_handles",
-    "AsyncTask": "task_handles",
-    "Client": "client",
-    "Recovered": "governed_task",
-    "RecoveredCreate": "governed_creates",
-    "Session": "task_handles",
-    "Task": "task_handles",
-    "TaskResult": "governed_task",
-    "TaskSummary": "paginator",
-    "Timing": "timing",
+    "AsyncClient": "http.client",
+    "AsyncSession": "http.task_handles",
+    "AsyncTask": "http.task_handles",
+    "Client": "http.client",
+    "Recovered": "procedures.governed_task",
+    "RecoveredCreate": "procedures.governed_creates",
+    "Session": "http.task_handles",
+    "Task": "http.task_handles",
+    "TaskResult": "procedures.governed_task",
+    "TaskSummary": "procedures.task_summary",
+    "Timing": "procedures.timing",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         import_module(f"{__name__}.client")  # raises MissingExtra, if it is missing
-        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+        return getattr(import_module(f"lifecycle_adapters.{_LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lifecycle.declaration import Path, StrictText
-from lifecycle_adapters.http.arguments import server
+from lifecycle_adapters.http.base_url import server
 from lifecycle_adapters.http.declared import Declared, Mistake, examine
 
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2

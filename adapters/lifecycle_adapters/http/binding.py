@@ -31,8 +31,8 @@ from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.scope import base_name, scoped
 from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import WrongType, WrongValue, require, require_lifecycle
-from lifecycle_adapters.http.arguments import server
 from lifecycle_adapters.http.authentication import Authentication, KeyVariable
+from lifecycle_adapters.http.base_url import server
 from lifecycle_adapters.http.binding_mistakes import mistakes_in, wrong_further_calls
 from lifecycle_adapters.http.call import CALL, Call, Code, ListCall, by_number, wrong_read
 from lifecycle_adapters.http.declared import (

@@ -41,21 +41,14 @@ from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_boolean
-from lifecycle_adapters.http.arguments import (
-    create_name,
-    request_context,
-    server,
-    usable_journal,
-)
+from lifecycle_adapters.http.base_url import server
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.creates import CreateProcedures
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
 from lifecycle_adapters.http.further_calls import SessionProcedures
-from lifecycle_adapters.http.governed_task import Recovered
-from lifecycle_adapters.http.interpreter import HttpCall, Procedure, read
+from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.keys import AsyncKeyFunction, Key, KeyFunction, sealed, usable_key
-from lifecycle_adapters.http.paginator import Paginator, QueryValue, TaskSummary
-from lifecycle_adapters.http.recovery import recover_all, recover_all_async
+from lifecycle_adapters.http.paginator import Paginator, QueryValue
 from lifecycle_adapters.http.retired import RetiredServiceWarning
 from lifecycle_adapters.http.task_handles import (
     AsyncSession,
@@ -66,8 +59,17 @@ from lifecycle_adapters.http.task_handles import (
     session_handle,
 )
 from lifecycle_adapters.http.task_procedures import TaskProcedures
-from lifecycle_adapters.http.timing import Timing
-from lifecycle_adapters.http.twins import twin_of
+from lifecycle_adapters.procedures.arguments import (
+    create_name,
+    request_context,
+    usable_journal,
+)
+from lifecycle_adapters.procedures.governed_task import Recovered
+from lifecycle_adapters.procedures.interpreter import Procedure, read
+from lifecycle_adapters.procedures.recovery import recover_all, recover_all_async
+from lifecycle_adapters.procedures.task_summary import TaskSummary
+from lifecycle_adapters.procedures.timing import Timing
+from lifecycle_adapters.procedures.twins import twin_of
 from lifecycle_adapters.services.registry import service
 
 try:

@@ -22,16 +22,18 @@ from lifecycle.effects import (
 )
 from lifecycle.errors import CreateUncertain, shortened
 from lifecycle.journal import CreateRecord, RequestContext, name_fault
-from lifecycle_adapters.http.arguments import with_a_key
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.http.governed_creates import GovernedCreates, RecoveredCreate
+from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import HttpError, InvalidResponse
-from lifecycle_adapters.http.interpreter import Actions, HttpCall, in_journal
-from lifecycle_adapters.http.paginator import Paginator, TaskSummary
+from lifecycle_adapters.http.paginator import Paginator
 from lifecycle_adapters.http.requests import idempotency_key
 from lifecycle_adapters.http.responses import value_at
 from lifecycle_adapters.http.task_procedures import TaskProcedures
-from lifecycle_adapters.http.timing import Pacer
+from lifecycle_adapters.procedures.arguments import with_a_key
+from lifecycle_adapters.procedures.governed_creates import GovernedCreates, RecoveredCreate
+from lifecycle_adapters.procedures.interpreter import Actions, in_journal
+from lifecycle_adapters.procedures.task_summary import TaskSummary
+from lifecycle_adapters.procedures.timing import Pacer
 
 R = TypeVar("R")
 
@@ -55,7 +57,7 @@ class CreateProcedures(GovernedCreates[TaskProcedures[Any, Any]]):
     def _send(self, effect: Create, pacer: Pacer) -> Actions[Response]:
         key = idempotency_key(self.lifecycle.name, effect.intent)
         request = self.binding.create_request(effect.fields, idempotency_key=key)
-        response: Response = yield HttpCall(self.binding, self.binding.create, request, pacer.request_s())
+        response: Response = yield HttpCall(self.binding, self.binding.create, request, timeout_s=pacer.request_s())
         fault = self._id_fault(response) if isinstance(response, Accepted) else None
         if fault is not None:
             return Lost(InvalidResponse(fault, method=request.method, path=request.path))

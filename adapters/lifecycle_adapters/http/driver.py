@@ -18,13 +18,14 @@ from lifecycle.effects import Denied, Failure, Refused, Response
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.http.connections import AsyncConnections, Connections
 from lifecycle_adapters.http.event_stream import EventParser
+from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
-from lifecycle_adapters.http.interpreter import HttpCall, Procedure
 from lifecycle_adapters.http.keys import Key, awaited_key, returned_key
-from lifecycle_adapters.http.running import OnProgress, run_procedure, run_procedure_async
 from lifecycle_adapters.http.sending import Keyless, RawResponse, Sender, Sending, status_or_error
-from lifecycle_adapters.http.timing import Timing
 from lifecycle_adapters.http.transport_failures import is_transport_failure
+from lifecycle_adapters.procedures.interpreter import Procedure
+from lifecycle_adapters.procedures.running import OnProgress, run_procedure, run_procedure_async
+from lifecycle_adapters.procedures.timing import Timing
 
 try:
     import httpx2

@@ -27,12 +27,13 @@ from lifecycle.following import Until
 from lifecycle_adapters.http.binding import HttpBinding, SessionCalls
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.creates import CreateProcedures
-from lifecycle_adapters.http.governed_task import TaskResult
+from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
-from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, Sleep, interpret, read
 from lifecycle_adapters.http.paginator import Paginator, QueryValue
 from lifecycle_adapters.http.task_procedures import TaskProcedures
-from lifecycle_adapters.http.timing import Pacer, Timing
+from lifecycle_adapters.procedures.governed_task import TaskResult
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, Sleep, interpret, read
+from lifecycle_adapters.procedures.timing import Pacer, Timing
 
 _IDEMPOTENT = ("GET", "PUT", "DELETE")  # sent twice they have the effect of one (RFC 9110, 9.2.2)
 
@@ -49,7 +50,7 @@ def further_call(
     request = call.request(binding.base_path, task_id=about, fields=fields)
 
     def perform(_: Effect, pacer: Pacer) -> Actions[Any]:
-        return (yield from read(HttpCall(binding, call, request, pacer.request_s()), pacer))
+        return (yield from read(HttpCall(binding, call, request, timeout_s=pacer.request_s()), pacer))
 
     return Procedure(interpret(ProcedureRun(_carried_out(call.method), None), perform, Pacer(timing)))
 

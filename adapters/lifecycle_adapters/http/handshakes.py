@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused, Response
 from lifecycle_adapters.http.handshake import Handshake
+from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import HandshakeFailed
-from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, Sleep
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, Sleep
 
 R = TypeVar("R")
 _PAUSE_S = 0.01  # between two looks at whether another procedure of this client has made the handshake
@@ -75,7 +76,7 @@ def _made(call: HttpCall, handshake: Handshake) -> Actions[Mapping[str, str] | R
     for each in handshake.calls().values():
         template = each.request(call.binding.base_path)
         request = replace(template, headers={**template.headers, **headers})
-        response: Response = yield HttpCall(call.binding, each, request, call.timeout_s)
+        response: Response = yield HttpCall(call.binding, each, request, timeout_s=call.timeout_s)
         match response:
             case Refused(error, after_s) | Missing(error, after_s):
                 what = f"the service refuses the handshake: {error}"

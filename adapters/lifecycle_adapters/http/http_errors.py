@@ -28,7 +28,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lifecycle.errors import AdapterError, WaitTimedOut, shortened
+from lifecycle.errors import AdapterError
+from lifecycle_adapters.procedures.call_errors import CallError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,6 @@ class FieldError:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"
-
-
-class CallError(AdapterError):
-    """A call of the service without a usable result: an HttpError, or an ObjectError of a service without HTTP.
-
-    `.may_pass` is whether the same call may succeed later: it was not refused. `.state` is the state that the task was
-    waited for, if only its details could not be read; otherwise None.
-    """
-
-    may_pass: bool = True
-    state: str | None = None
 
 
 class HttpError(CallError):
@@ -138,12 +128,3 @@ class ClientUnusable(AdapterError, RuntimeError):
 
     Raised before anything is sent or recorded.
     """
-
-
-class DetailsTimedOut(WaitTimedOut):
-    """A task is at rest in `.state`, but the time was up before its details were read; `.why` is the error."""
-
-    def __init__(self, *, lifecycle: str, task: str, until: str, state: str, why: str) -> None:
-        super().__init__(lifecycle=lifecycle, task=task, until=until, state=state, why=why)
-        unread = f"it is {shortened(state)}, but its details were not read in time: {why}"
-        self.args = (f"{lifecycle} task {task}: {unread}",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit
 from uuid import UUID
@@ -15,27 +15,19 @@ from lifecycle.journal import TaskRecord
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import ListCall
+from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
-from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, interpret, read
 from lifecycle_adapters.http.redaction import HIDDEN
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.responses import id_in, value_at
-from lifecycle_adapters.http.timing import Pacer, Timing
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, interpret, read
+from lifecycle_adapters.procedures.task_summary import TaskSummary
+from lifecycle_adapters.procedures.timing import Pacer, Timing
 
 QueryValue = str | int | UUID | Sequence[str | int | UUID]
 """The value of a parameter of a list: a text, an integer, a boolean, a UUID; or a list of these."""
 Value = str | int | tuple[str | int, ...]
 Parameters = dict[str, Value]
-
-
-@dataclass(frozen=True, slots=True)
-class TaskSummary:
-    """One task of a listing. `state` is None if the lifecycle does not know the status."""
-
-    id: str
-    status: str | None
-    state: str | None
-    document: Mapping[str, Any] = field(repr=False)
 
 
 class Paginator:
@@ -101,7 +93,7 @@ class Paginator:
             if isinstance(effect, Load):  # a list is not a task, and has no record
                 unknown: TaskRecord[Any, Any] = TaskRecord()
                 return unknown
-            call = HttpCall(self._binding, listing.call, self._request(), pacer.request_s())
+            call = HttpCall(self._binding, listing.call, self._request(), timeout_s=pacer.request_s())
             return (yield from read(call, pacer))
 
         return Procedure(interpret(ProcedureRun(self._read(), None), perform, Pacer(timing)))

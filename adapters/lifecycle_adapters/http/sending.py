@@ -23,6 +23,7 @@ from lifecycle.effects import Denied, Failure, Lost, NotSent, Response
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.http.handshakes import Handshakes
+from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import (
     ClientUnusable,
     HttpError,
@@ -32,12 +33,11 @@ from lifecycle_adapters.http.http_errors import (
     NotConnected,
     Unauthorized,
 )
-from lifecycle_adapters.http.interpreter import HttpCall
 from lifecycle_adapters.http.keys import Key, KeySource, NoKeyReturned, is_this_machine
 from lifecycle_adapters.http.limits import Body, Until
 from lifecycle_adapters.http.redaction import Redactor
-from lifecycle_adapters.http.timing import CLOCK, Timing
 from lifecycle_adapters.http.transport_failures import ResponseTooLarge
+from lifecycle_adapters.procedures.timing import CLOCK, Timing
 
 try:
     import httpx2

@@ -24,18 +24,19 @@ from lifecycle.errors import not_made
 from lifecycle.following import Until
 from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters.argument_checks import TaskId, id_text, require
-from lifecycle_adapters.http.arguments import (
+from lifecycle_adapters.http.driver import AsyncDriver, Driver
+from lifecycle_adapters.http.further_calls import Events, SessionProcedures, further_call, named_call
+from lifecycle_adapters.http.paginator import Paginator, QueryValue
+from lifecycle_adapters.http.task_procedures import TaskProcedures
+from lifecycle_adapters.procedures.arguments import (
     request_context,
     seconds,
 )
-from lifecycle_adapters.http.driver import AsyncDriver, Driver
-from lifecycle_adapters.http.further_calls import Events, SessionProcedures, further_call, named_call
-from lifecycle_adapters.http.governed_handles import AsyncTaskHandle, TaskHandle
-from lifecycle_adapters.http.governed_task import TaskResult
-from lifecycle_adapters.http.interpreter import Procedure
-from lifecycle_adapters.http.paginator import Paginator, QueryValue, TaskSummary
-from lifecycle_adapters.http.task_procedures import TaskProcedures
-from lifecycle_adapters.http.twins import twin_of
+from lifecycle_adapters.procedures.governed_handles import AsyncTaskHandle, TaskHandle
+from lifecycle_adapters.procedures.governed_task import TaskResult
+from lifecycle_adapters.procedures.interpreter import Procedure
+from lifecycle_adapters.procedures.task_summary import TaskSummary
+from lifecycle_adapters.procedures.twins import twin_of
 
 # With defaults, so that a plain `Task` in an annotation is a task of any service.
 S = TypeVar("S", bound=str, default=Any)

@@ -27,15 +27,16 @@ from lifecycle.effects import (
 )
 from lifecycle.journal import NO_CONTEXT, RequestContext
 from lifecycle.table import E, S, VerdictKind
-from lifecycle_adapters.http.arguments import with_a_key
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.governed_task import GovernedTask, TaskResult
+from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
-from lifecycle_adapters.http.interpreter import Actions, HttpCall, Procedure, in_journal, read
 from lifecycle_adapters.http.requests import Request, idempotency_key
 from lifecycle_adapters.http.responses import value_at
-from lifecycle_adapters.http.timing import Pacer
+from lifecycle_adapters.procedures.arguments import with_a_key
+from lifecycle_adapters.procedures.governed_task import GovernedTask, TaskResult
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, in_journal, read
+from lifecycle_adapters.procedures.timing import Pacer
 
 
 @dataclass(eq=False, kw_only=True)
@@ -92,8 +93,7 @@ class TaskProcedures(GovernedTask[S, E]):
 
     # --- composed procedures ---
 
-    @cached_property
-    def _commands(self) -> CommandProcedure[S, E]:
+    def _make_commands(self) -> CommandProcedure[S, E]:
         proved_by_read = frozenset(self.binding.proofs)
         return CommandProcedure(
             lifecycle=self.lifecycle,
@@ -173,7 +173,7 @@ class TaskProcedures(GovernedTask[S, E]):
         return call.request(self.binding.base_path, task_id=self.task_id)
 
     def _call(self, call: Call, request: Request, pacer: Pacer) -> HttpCall:
-        return HttpCall(self.binding, call, request, pacer.request_s())
+        return HttpCall(self.binding, call, request, timeout_s=pacer.request_s())
 
     def _observe(self, response: Response) -> None:
         if not isinstance(response, Accepted):
@@ -198,7 +198,7 @@ class TaskProcedures(GovernedTask[S, E]):
             return False
         binding = proof.binding
         request = binding.status.request(binding.base_path, task_id=companion)
-        response = yield from read(HttpCall(binding, binding.status, request, pacer.request_s()), pacer)
+        response = yield from read(HttpCall(binding, binding.status, request, timeout_s=pacer.request_s()), pacer)
         if isinstance(response, Missing) and response.gone is not None:  # the task's own response named its session
             response = response.gone
         if not isinstance(response, Accepted) or response.status is None:

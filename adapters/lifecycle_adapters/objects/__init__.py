@@ -5,9 +5,9 @@ It needs the extra `http`, whose time limits and pauses it shares.
 
 from __future__ import annotations
 
-from lifecycle_adapters.http.governed_handles import AsyncTaskHandle, TaskHandle
 from lifecycle_adapters.objects.object_client import AsyncObjectClient, ObjectClient
 from lifecycle_adapters.objects.object_service import Limited, Meaning, ObjectError, Snapshot
+from lifecycle_adapters.procedures.governed_handles import AsyncTaskHandle, TaskHandle
 
 __all__ = [
     "AsyncObjectClient",

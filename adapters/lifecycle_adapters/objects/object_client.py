@@ -15,16 +15,16 @@ from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters.argument_checks import TaskId, id_text, require
-from lifecycle_adapters.http.arguments import create_name, request_context, usable_journal
-from lifecycle_adapters.http.governed_handles import AsyncTaskHandle, TaskHandle
-from lifecycle_adapters.http.governed_task import Recovered
-from lifecycle_adapters.http.interpreter import ObjectCall, Procedure
-from lifecycle_adapters.http.recovery import recover_all, recover_all_async
-from lifecycle_adapters.http.running import OnProgress, run_procedure, run_procedure_async
-from lifecycle_adapters.http.timing import CLOCK, Timing
-from lifecycle_adapters.http.twins import twin_of
-from lifecycle_adapters.objects.object_procedures import ObjectCreates, ObjectTaskProcedures
+from lifecycle_adapters.objects.object_procedures import ObjectCall, ObjectCreates, ObjectTaskProcedures
 from lifecycle_adapters.objects.object_service import Meaning, Meanings, ObjectError, ObjectService
+from lifecycle_adapters.procedures.arguments import create_name, request_context, usable_journal
+from lifecycle_adapters.procedures.governed_handles import AsyncTaskHandle, TaskHandle
+from lifecycle_adapters.procedures.governed_task import Recovered
+from lifecycle_adapters.procedures.interpreter import Procedure
+from lifecycle_adapters.procedures.recovery import recover_all, recover_all_async
+from lifecycle_adapters.procedures.running import OnProgress, run_procedure, run_procedure_async
+from lifecycle_adapters.procedures.timing import CLOCK, Timing
+from lifecycle_adapters.procedures.twins import twin_of
 
 R = TypeVar("R")
 S = TypeVarWithDefault("S", bound=str, default=Any)

@@ -1,14 +1,15 @@
 """The procedures about the tasks of a user's object: their effects become calls of its functions.
 
-http/governed_task.py and http/governed_creates.py compose them of those of the core. A driver carries them out.
+procedures/governed_task.py and procedures/governed_creates.py compose them of those of the core. A driver carries them
+out.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from lifecycle.command import CommandProcedure, CommandResult
@@ -16,11 +17,22 @@ from lifecycle.create import CreateProcedure
 from lifecycle.effects import Accepted, Create, Effect, Lost, Read, Response, Send
 from lifecycle.journal import NO_CONTEXT, RequestContext
 from lifecycle.table import E, S
-from lifecycle_adapters.http.governed_creates import GovernedCreates
-from lifecycle_adapters.http.governed_task import GovernedTask, TaskResult
-from lifecycle_adapters.http.interpreter import Actions, ObjectCall, Procedure, in_journal
-from lifecycle_adapters.http.timing import Pacer
 from lifecycle_adapters.objects.object_service import ObjectService
+from lifecycle_adapters.procedures.governed_creates import GovernedCreates
+from lifecycle_adapters.procedures.governed_task import GovernedTask, TaskResult
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, ServiceCall, in_journal
+from lifecycle_adapters.procedures.timing import Pacer
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectCall(ServiceCall):
+    """Call a user's function, whose name is "read", "send" or "create"; the result is the response that it means.
+
+    It may take `timeout_s`, if it can be interrupted.
+    """
+
+    name: str
+    function: Callable[[], Any]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -48,11 +60,13 @@ class ObjectTaskProcedures(GovernedTask[S, E]):
         match effect:
             case Send(command, fields, source=source):
                 function = partial(self.service.send, self.task_id, command, **fields)
-                response: Response = yield ObjectCall("send", function, pacer.request_s())
+                response: Response = yield ObjectCall("send", function, timeout_s=pacer.request_s())
                 if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
                     self.work.mark_given(command, source)
             case Read():
-                response = yield ObjectCall("read", partial(self.service.read, self.task_id), pacer.request_s())
+                response = yield ObjectCall(
+                    "read", partial(self.service.read, self.task_id), timeout_s=pacer.request_s()
+                )
             case _:
                 return (yield from in_journal(effect, self.journal))
         self._observe(response)
@@ -63,8 +77,7 @@ class ObjectTaskProcedures(GovernedTask[S, E]):
             state = None if response.status is None else self.lifecycle.state_of(response.status)
             self.work.observe(state, response.output)
 
-    @cached_property
-    def _commands(self) -> CommandProcedure[S, E]:
+    def _make_commands(self) -> CommandProcedure[S, E]:
         return CommandProcedure(lifecycle=self.lifecycle, task=self.task_id)
 
     def _result(self, state: S, read: Accepted) -> TaskResult[S]:
@@ -86,7 +99,7 @@ class ObjectCreates(GovernedCreates[ObjectTaskProcedures[Any, Any]]):
     def _send(self, effect: Create, pacer: Pacer) -> Actions[Response]:
         assert self.service.create is not None
         function = partial(self.service.create, **effect.fields)
-        response: Response = yield ObjectCall("create", function, pacer.request_s())
+        response: Response = yield ObjectCall("create", function, timeout_s=pacer.request_s())
         return response
 
     @property

@@ -15,7 +15,7 @@ from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused,
 from lifecycle.errors import shortened
 from lifecycle.journal import name_fault
 from lifecycle_adapters.argument_checks import described, require, require_number
-from lifecycle_adapters.http.http_errors import CallError
+from lifecycle_adapters.procedures.call_errors import CallError
 
 
 class Meaning(StrEnum):

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from lifecycle.journal import Report, ReportEntry
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.http.timing import retry_pause_s
+from lifecycle_adapters.procedures.timing import retry_pause_s
 from lifecycle_adapters.watch.recorder import Recorder
 
 _log = logging.getLogger("lifecycle_adapters.watch")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from lifecycle_adapters.http.timing import retry_pause_s
+from lifecycle_adapters.procedures.timing import retry_pause_s
 from lifecycle_adapters.watch.events import Outage
 from lifecycle_adapters.watch.watched_task import WatchedTask
 

@@ -14,7 +14,7 @@ from lifecycle.graph import reach
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin
 from lifecycle_adapters.argument_checks import require_number
-from lifecycle_adapters.http.timing import retry_pause_s
+from lifecycle_adapters.procedures.timing import retry_pause_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

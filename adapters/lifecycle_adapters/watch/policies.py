@@ -2,7 +2,7 @@
 
 Times are those of the journal's record, so that they survive restarts. A clock that is set forward cannot be
 distinguished from a machine that slept: the time counts as passed, and every task that can be read is read once
-more before it is ended. A clock that is set back delays decisions (`lifecycle_adapters.http.timing.SteadyClock`).
+more before it is ended. A clock that is set back delays decisions (`lifecycle_adapters.procedures.timing.SteadyClock`).
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from lifecycle.conformance import Channel
 from lifecycle.errors import AdapterError
 from lifecycle.journal import Journal, Report, ReportEntry, TaskReport
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.http.timing import retry_pause_s
+from lifecycle_adapters.procedures.timing import retry_pause_s
 from lifecycle_adapters.watch.events import JournalOutage
 from lifecycle_adapters.watch.watched_task import WatchedTask
 

@@ -20,7 +20,7 @@ from lifecycle.errors import LifecycleError
 from lifecycle.journal import Report
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError
 from lifecycle_adapters.http.stream_binding import StreamBinding
-from lifecycle_adapters.http.timing import CLOCK, retry_pause_s
+from lifecycle_adapters.procedures.timing import CLOCK, retry_pause_s
 from lifecycle_adapters.watch.recorder import PendingReport
 from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
 from lifecycle_adapters.watch.watched_task import WatchedTask

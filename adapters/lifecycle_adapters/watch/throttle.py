@@ -21,7 +21,7 @@ from aiolimiter import AsyncLimiter
 
 from lifecycle.effects import Accepted, Response, Throttled
 from lifecycle_adapters.argument_checks import require_number
-from lifecycle_adapters.http.timing import retry_pause_s
+from lifecycle_adapters.procedures.timing import retry_pause_s
 
 _log = logging.getLogger("lifecycle_adapters.watch")
 

@@ -33,7 +33,7 @@ from lifecycle_adapters.argument_checks import (
 )
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError, Unauthorized
 from lifecycle_adapters.http.task_procedures import cost_usd
-from lifecycle_adapters.http.timing import CLOCK
+from lifecycle_adapters.procedures.timing import CLOCK
 from lifecycle_adapters.watch.enforcer import PolicyEnforcer
 from lifecycle_adapters.watch.events import Change, Event, EventQueue, Outage, ReadFailed
 from lifecycle_adapters.watch.feed import ChangeFeed, follow

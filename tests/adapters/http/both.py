@@ -25,7 +25,7 @@ from lifecycle_adapters.http import (
     TaskSummary,
     Timing,
 )
-from lifecycle_adapters.http.command_methods import CommandMethods
+from lifecycle_adapters.procedures.command_methods import CommandMethods
 
 R = TypeVar("R")
 Result = CommandResult[str, str]

@@ -45,8 +45,8 @@ from lifecycle_adapters.http import (
     Timing,
     Unauthorized,
 )
-from lifecycle_adapters.http.command_methods import CommandMethods
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.procedures.command_methods import CommandMethods
 from lifecycle_adapters.services.registry import service
 from lifecycle_adapters.services.v2 import V2
 from tests.adapters.http.both import KEY, QUICK

@@ -40,8 +40,8 @@ from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle.table import E, S
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
-from lifecycle_adapters.http.command_methods import CommandMethods
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.procedures.command_methods import CommandMethods
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen, by_path

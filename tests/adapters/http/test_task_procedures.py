@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import lifecycle_adapters.http.timing as timing_module
+import lifecycle_adapters.procedures.timing as timing_module
 from lifecycle import V1_FULL, V2_FULL, V3_FULL, V1Event, V2Event, V3Event, V3State
 from lifecycle.command import CommandResult
 from lifecycle.effects import Accepted, ReportProgress, Response, Throttled, Wait, WaitReason, apply_journal_effect
@@ -18,9 +18,10 @@ from lifecycle.journal import NO_CONTEXT
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import RateLimited, Timing
 from lifecycle_adapters.http.creates import CreateProcedures
-from lifecycle_adapters.http.interpreter import HttpCall, JournalCall, ObjectCall, Procedure, Sleep
+from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.task_procedures import TaskProcedures, cost_usd
-from lifecycle_adapters.http.timing import Pacer, SteadyClock
+from lifecycle_adapters.procedures.interpreter import JournalCall, Procedure, ServiceCall, Sleep
+from lifecycle_adapters.procedures.timing import Pacer, SteadyClock
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2
 from lifecycle_adapters.services.v3 import V3
@@ -256,8 +257,8 @@ def actions_of(procedure: Procedure[Any], *responses: Response) -> tuple[list[st
                 result = None
             case JournalCall(effect, part):
                 result = apply_journal_effect(effect, part)
-            case ObjectCall():
-                raise AssertionError("a procedure of an HTTP service called an object")
+            case ServiceCall():
+                raise AssertionError("a procedure of an HTTP service called another kind of service")
 
 
 def v1_conversation() -> TaskProcedures[Any, Any]:

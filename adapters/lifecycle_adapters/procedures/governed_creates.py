@@ -27,10 +27,10 @@ from lifecycle.effects import (
 from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError, UnreadableCreate, UnreadableRecord
 from lifecycle.journal import CreateRecord, Creates, RequestContext
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.http.governed_task import GovernedTask, Recovered
-from lifecycle_adapters.http.interpreter import Actions, Procedure, in_journal, interpret
-from lifecycle_adapters.http.paginator import TaskSummary
-from lifecycle_adapters.http.timing import Pacer, Timing
+from lifecycle_adapters.procedures.governed_task import GovernedTask, Recovered
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, in_journal, interpret
+from lifecycle_adapters.procedures.task_summary import TaskSummary
+from lifecycle_adapters.procedures.timing import Pacer, Timing
 
 R = TypeVar("R")
 T = TypeVar("T", bound=GovernedTask[Any, Any])

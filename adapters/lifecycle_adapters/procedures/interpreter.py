@@ -28,37 +28,19 @@ from lifecycle.effects import (
     apply_journal_effect,
 )
 from lifecycle.journal import Creates, TaskJournal
-from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import Request
-from lifecycle_adapters.http.timing import Pacer
+from lifecycle_adapters.procedures.timing import Pacer
 
 R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
-class HttpCall:
-    """Send the request; the result is the response as `binding.parse_response` reads it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceCall:
+    """Call the service; the result is the response. Each driver has a subclass of its own that says what to call.
 
-    `timeout_s` is how long the request may take as a whole, None for the client's request timeout.
+    `timeout_s` is how long the call may take as a whole, None for the longest that the driver allows.
     """
 
-    binding: HttpBinding[Any, Any]
-    call: Call
-    request: Request
     timeout_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectCall:
-    """Call a user's function, whose name is "read", "send" or "create"; the result is the response that it means.
-
-    `timeout_s` is how long it may take, if it can be interrupted.
-    """
-
-    name: str
-    function: Callable[[], Any]
-    timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +69,7 @@ class JournalCall:
 
 _CLAIMS = (RecordIntent, Claim, RecordCreate, ClaimCreate)
 
-Action = HttpCall | ObjectCall | Sleep | JournalCall | ReportProgress[Any]
+Action = ServiceCall | Sleep | JournalCall | ReportProgress[Any]
 Actions = Generator[Action, Any, R]
 
 
@@ -139,8 +121,8 @@ def _pause(seconds: float | None) -> Actions[bool]:
     return True
 
 
-def read(call: HttpCall, pacer: Pacer | None = None) -> Actions[Response]:
-    """Send a request that changes nothing; repeat it once if the key was refused and may be another one by now."""
+def read(call: ServiceCall, pacer: Pacer | None = None) -> Actions[Response]:
+    """Make a call that changes nothing; repeat it once if the key was refused and may be another one by now."""
     response: Response = yield call
     if isinstance(response, Denied) and response.is_renewable:
         response = yield call if pacer is None else replace(call, timeout_s=pacer.request_s())

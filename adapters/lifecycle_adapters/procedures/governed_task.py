@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
 from lifecycle.command import CommandProcedure, CommandResult
@@ -33,9 +33,9 @@ from lifecycle.journal import NO_CONTEXT, CommandRecord, Report, RequestContext,
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, Origin, S
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.http.http_errors import CallError, DetailsTimedOut
-from lifecycle_adapters.http.interpreter import Actions, Procedure, interpret
-from lifecycle_adapters.http.timing import Pacer, Timing
+from lifecycle_adapters.procedures.call_errors import CallError, DetailsTimedOut
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, interpret
+from lifecycle_adapters.procedures.timing import Pacer, Timing
 
 R = TypeVar("R")
 
@@ -95,9 +95,8 @@ class GovernedTask(ABC, Generic[S, E]):
     def perform(self, effect: Effect, pacer: Pacer) -> Actions[Any]:
         """Carry out one effect on this task."""
 
-    @property
     @abstractmethod
-    def _commands(self) -> CommandProcedure[S, E]:
+    def _make_commands(self) -> CommandProcedure[S, E]:
         """Return the core's procedures of this task's commands."""
 
     @abstractmethod
@@ -145,6 +144,10 @@ class GovernedTask(ABC, Generic[S, E]):
         return self._procedure(steps, pacer, self._span("lifecycle.wait", _state_of_result))
 
     # --- composed procedures ---
+
+    @cached_property
+    def _commands(self) -> CommandProcedure[S, E]:
+        return self._make_commands()
 
     def _require_command(self, command: E) -> None:
         """Raise UnknownName, which lists the commands only, unless the lifecycle declares the event."""

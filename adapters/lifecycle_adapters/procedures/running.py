@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from lifecycle.effects import Progress, ReportProgress, Response, apply_journal_effect
-from lifecycle_adapters.http.interpreter import Action, Actions, JournalCall, Procedure, Sleep
+from lifecycle_adapters.procedures.interpreter import Action, Actions, JournalCall, Procedure, Sleep
 
 R = TypeVar("R")
 OnProgress = Callable[[Progress[str]], object]

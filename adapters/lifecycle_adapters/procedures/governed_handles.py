@@ -19,7 +19,7 @@ from lifecycle.journal import CommandRecord, TaskJournal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters.argument_checks import require, require_callback
-from lifecycle_adapters.http.arguments import (
+from lifecycle_adapters.procedures.arguments import (
     OnUnknown,
     longest_wait_s,
     raises_on_unknown,
@@ -27,10 +27,10 @@ from lifecycle_adapters.http.arguments import (
     seconds,
     worker_names,
 )
-from lifecycle_adapters.http.command_methods import CommandMethods
-from lifecycle_adapters.http.governed_task import GovernedTask, TaskResult
-from lifecycle_adapters.http.running import AsyncRunner, OnProgress, Runner
-from lifecycle_adapters.http.twins import twin_of
+from lifecycle_adapters.procedures.command_methods import CommandMethods
+from lifecycle_adapters.procedures.governed_task import GovernedTask, TaskResult
+from lifecycle_adapters.procedures.running import AsyncRunner, OnProgress, Runner
+from lifecycle_adapters.procedures.twins import twin_of
 
 # With defaults, so that a plain `Task` in an annotation is a task of any service.
 S = TypeVar("S", bound=str, default=Any)

@@ -8,10 +8,10 @@ from itertools import chain
 from typing import Any
 
 from lifecycle.errors import AdapterError, LifecycleError
-from lifecycle_adapters.http.arguments import longest_wait_s, worker_names
-from lifecycle_adapters.http.governed_creates import GovernedCreates
-from lifecycle_adapters.http.governed_task import GovernedTask, Recovered
-from lifecycle_adapters.http.running import AsyncRunner, Runner
+from lifecycle_adapters.procedures.arguments import longest_wait_s, worker_names
+from lifecycle_adapters.procedures.governed_creates import GovernedCreates
+from lifecycle_adapters.procedures.governed_task import GovernedTask, Recovered
+from lifecycle_adapters.procedures.running import AsyncRunner, Runner
 
 OpenTasks = Callable[[], Iterable[GovernedTask[Any, Any]]]
 AllCreates = Iterable[GovernedCreates[Any]]
