@@ -56,9 +56,9 @@ class CodedLifecycle(Generic[S, E]):
     read-only or empty. Two array arguments are broadcast by NumPy's rules, so one event can be
     given for all states. Only `out` is changed, so threads may share an instance.
 
-    Every method that takes codes raises:
+    The constructor raises TypeError if `lifecycle` is not a Lifecycle. Every method that takes codes raises:
         ValueError: a code has no meaning or is masked, or the shapes do not fit.
-        TypeError: the codes are not integers (Booleans are not), or the lifecycle is not one.
+        TypeError: the codes are not integers (Booleans are not).
     """
 
     def __init__(self, lifecycle: Lifecycle[S, E]) -> None:
@@ -83,11 +83,21 @@ class CodedLifecycle(Generic[S, E]):
         self._targets = _PairTable(targets)
 
     def encode_states(self, states: Iterable[S]) -> Codes:
-        """Return the codes of states, in their order. Raises UnknownName, and TypeError for one text."""
+        """Return the codes of states, in their order.
+
+        Raises:
+            UnknownName: a state is not declared.
+            TypeError: `states` is one text.
+        """
         return _encoded(require_iterable(states, "states"), self._code_of_state, self.lifecycle.state, self._state_type)
 
     def encode_events(self, events: Iterable[E]) -> Codes:
-        """Return the codes of events, in their order. Raises UnknownName, and TypeError for one text."""
+        """Return the codes of events, in their order.
+
+        Raises:
+            UnknownName: an event is not declared.
+            TypeError: `events` is one text.
+        """
         return _encoded(
             require_iterable(events, "events"), self._code_of_event, self.lifecycle.event, _type_for(len(self.events))
         )

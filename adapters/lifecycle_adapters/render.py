@@ -62,7 +62,7 @@ def dot_to_svg(dot: str, *, title: str, dark: Mapping[str, str]) -> str:
 
     Args:
         dot: the picture in DOT.
-        title: the SVG's title, for screen readers.
+        title: the title of the SVG, for screen readers.
         dark: the colours on a dark background that replace colours other than those of `Colour`.
     Raises:
         MissingExtra: neither graphviz-pure nor `dot` is installed.
@@ -201,7 +201,7 @@ def _gallery(pictures: Sequence[Diagram]) -> dict[str, bytes]:
 def _unfit(name: str, names: Mapping[str, int]) -> str | None:
     """Return the reason why a name cannot be a file's, None if it can. `names` counts the names, casefolded."""
     if not _FILE_NAME.fullmatch(name):
-        return "no file can have it"
+        return "no file can have this name"
     if f"{name}.md".casefold() == _INDEX.casefold():
         return f"{_INDEX} is the index"
     return "two lifecycles have this name" if names[name.casefold()] > 1 else None

@@ -30,7 +30,8 @@ _MOST_STATUSES = 20
 _MOST_REJECTS = 10  # in one message
 
 RejectWriter = Callable[[str | os.PathLike[str]], int]
-"""Writes the rows that could not be read, and returns how many; see `CheckedLog.write_rejects`."""
+"""A function that writes the rejects to the file of this path and returns their number, as
+`CheckedLog.write_rejects` does."""
 
 
 def check_logs(
@@ -61,10 +62,11 @@ def check_logs(
         notes: also list notes; they are counted in any case. In a log of polls
             these are nearly all rows.
         strict: raise if a row or a file cannot be read, instead of counting it.
-        memory: the most memory for DuckDB, such as "800MB"; beyond it, it spills. The rest of the process needs
-            some 100 MB.
+        memory: the most memory for DuckDB, such as "800MB"; DuckDB spills what does not fit. The rest of the process
+            needs some 100 MB.
         threads: the number of DuckDB's threads, 1 to 1,000. Default: one for each core.
-        spill: the parent of the directory to spill into, which is removed at the end. Default: the system's.
+        spill: the folder in which to make the directory to spill into, which is removed at the end. Default: the
+            system's folder of temporary files.
         progress: called during long work, see Progress.
         keep_rejects: called with a writer of the rejects before an error about unreadable rows is raised.
     Returns:
@@ -73,14 +75,14 @@ def check_logs(
         UnusableLog: the log does not exist, or does not match the arguments. NoReadableRows, MissingColumn,
             UnknownFormat, WrongDelimiter, WrongEncoding and WrongPattern are subclasses, with the details as
             attributes.
-        UnreadableRows: `strict`, and something could not be read.
+        UnreadableRows: `strict` is set and a row or a file could not be read.
         EngineFailed: the database failed: no room, no connection.
         UnknownName: the lifecycle has no such channel.
         ValueError: `mode` is neither; the channel has more than 500 statuses; `ignore_case` is given and two statuses
             differ in letter case only; `memory` or `threads` is not a limit that DuckDB understands; or `spill` is
             not UTF-8.
-        TypeError: `source` is not a source (but, for example, the name of a file); a `Frame` holds something else;
-            another argument has the wrong type; or `progress` or `keep_rejects` cannot be called.
+        TypeError: `source` is not a source (but, for example, the name of a file); the object in a `Frame` is not a
+            frame; another argument has the wrong type; or `progress` or `keep_rejects` cannot be called.
         MissingExtra: an optional dependency of the source is not installed.
     """
     require_lifecycle(lifecycle)
@@ -88,8 +90,8 @@ def check_logs(
     require(columns, Columns | None, "columns must be Columns(...)")
     for name, given in (("ignore_case", ignore_case), ("notes", notes), ("strict", strict)):
         require_boolean(given, name)
-    require_callback(progress, "progress", "what is done and its share")
-    require_callback(keep_rejects, "keep_rejects", "what writes the rejects")
+    require_callback(progress, "progress", "the current work and its share")
+    require_callback(keep_rejects, "keep_rejects", "a writer of the rejects")
     rules = Rules(lifecycle, mode=mode, channel=channel, ignore_case=ignore_case)
     columns = columns or Columns()
     session = DuckDbSession(memory=memory, threads=threads, spill=spill, progress=progress)

@@ -35,7 +35,7 @@ class RejectReason(StrEnum):
     BAD_TIME = "bad time"  # neither ISO 8601 nor a number of seconds or milliseconds
     TIME_OUT_OF_RANGE = "time out of range"  # not in the years 1 to 9999
     NO_SEQUENCE = "no sequence"  # absent, or no integer of 64 bits
-    NO_PLACE = "no place"  # only in a DataFrame whose column of places was named: likewise
+    NO_PLACE = "no place"  # absent, or no integer of 64 bits; only in a Spark DataFrame with a column of places
 
 
 # Seconds reach this in the year 5138, milliseconds did in 1973: a larger number is in milliseconds.
@@ -52,7 +52,7 @@ _ZONE = "([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
 ISO = f"{_DAY}[Tt ]{_CLOCK}{_ZONE}"
 ISO_NAIVE = f"{_DAY}([Tt ]{_CLOCK})?"
 NUMBER = "[+-]?[0-9]+([.][0-9]*)?([Ee][+-]?[0-9]+)?"
-NUMBER_TOO_LONG = "[+-]?[0-9]+[.][0-9]{7,}"  # what is beyond microseconds is cut off
+NUMBER_TOO_LONG = "[+-]?[0-9]+[.][0-9]{7,}"  # digits beyond microseconds are cut off
 INTEGER = "[+-]?[0-9]+"
 
 _MOST_NAMES = 20  # in one message

@@ -25,7 +25,8 @@ def _shown(cell: str, type_name: str) -> str:
     kind = DUCKDB.kind(type_name)
     if "TIMESTAMP" not in type_name or kind not in (Kind.TIMESTAMP, Kind.OTHER):
         return text
-    # DuckDB cannot write a time beyond its own years as text: not even TRY helps, and the whole database is lost.
+    # DuckDB cannot convert a time beyond its own years to text: the error, which TRY does not catch, makes the whole
+    # database unusable.
     if kind is Kind.OTHER:  # a list of times
         return f"CASE WHEN {cell} IS NOT NULL THEN {literal(f'a value of type {type_name}')} END"
     us = _us_of_timestamp(cell, type_name)

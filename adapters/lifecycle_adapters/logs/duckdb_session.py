@@ -23,14 +23,15 @@ from lifecycle_adapters.logs.spill import spill_directory
 T = TypeVar("T")
 
 Progress = Callable[[str, float | None], None]
-"""Called often, in any thread, with the current work and its share: 0.0 to 1.0, or None if that is not known."""
+"""A function that is called often, in any thread, with the name of the current work and the share of it that is
+done: 0.0 to 1.0, or None if that is not known."""
 
 _POLL_EVERY_S = 0.1
 _BATCH = 10_000  # rows
 
 
 def require_memory(size: str) -> None:
-    """Raise ValueError unless it is a number and a unit, such as "800MB" or "2GiB"; TypeError unless it is a text."""
+    """Raise ValueError unless `size` is a number and a unit, such as "800MB" or "2GiB", TypeError unless it is text."""
     require(size, str, "memory must be a text, such as '800MB'")
     if not _MEMORY.fullmatch(size):  # DuckDB reads a negative size as no limit
         what = f"memory must be a number and a unit of {_UNITS}, such as '800MB', not {size!r:.80}"
@@ -52,7 +53,7 @@ class DuckDbSession:
     Args:
         memory: the most memory for DuckDB itself, such as "800MB"; the rest of the process needs some 100 MB.
         threads: the number of DuckDB's threads, 1 to 1,000. Default: one for each core.
-        spill: the parent of the directory. Default: the system's folder of temporary files.
+        spill: the folder in which to make the directory. Default: the system's folder of temporary files.
         progress: called during long work, see Progress.
     Raises:
         ValueError: `memory` is not a size, `threads` is less than 1 or more than 1,000, or `spill` is not UTF-8.
@@ -78,7 +79,7 @@ class DuckDbSession:
             self.directory = self._closing.enter_context(spill_directory(spill))
         except OSError as error:
             raise EngineFailed(f"no directory to spill into: {error}") from error
-        """For temporary files."""
+        """The path of the session's directory, for temporary files."""
         self._connection = self._closing.enter_context(duckdb.connect(":memory:"))
         try:
             with _mapped_errors():
@@ -97,7 +98,7 @@ class DuckDbSession:
 
     @property
     def partition(self) -> str:
-        """Return the task, after its hash: most comparisons then end at eight bytes."""
+        """Return the task's hash and the task: most comparisons then end after the eight bytes of the hash."""
         return "hash(task), task"
 
     @property
@@ -122,7 +123,7 @@ class DuckDbSession:
 
         Raises:
             EngineFailed: the database failed.
-            UnusableLog: a value of the log cannot be read after all.
+            UnusableLog: DuckDB cannot convert a value of the log.
         """
 
         def execute() -> list[tuple[Any, ...]]:
@@ -147,7 +148,7 @@ class DuckDbSession:
             self._progress(doing, share)
 
     def _watched(self, connection: duckdb.DuckDBPyConnection, execute: Callable[[], T], doing: str) -> T:
-        """Execute something and report its progress from another thread: DuckDB handles Ctrl-C in this one."""
+        """Call `execute` and report its progress from another thread: in this one DuckDB handles Ctrl-C."""
         if (progress := self._progress) is None:
             return execute()
         ended = threading.Event()
@@ -174,7 +175,7 @@ class DuckDbSession:
                 raise failure[0]
 
     def on_close(self, callback: Callable[[], object]) -> None:
-        """Call something when the session is closed, before DuckDB is."""
+        """Call a function when the session is closed, before DuckDB is closed."""
         self._closing.callback(callback)
 
     def close(self) -> None:

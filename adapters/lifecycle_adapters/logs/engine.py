@@ -24,7 +24,7 @@ class Engine(Protocol):
 
         Raises:
             EngineFailed: the database failed.
-            UnusableLog: a value of the log cannot be read after all.
+            UnusableLog: the engine cannot convert a value of the log.
         """
         ...
 

@@ -30,7 +30,7 @@ from lifecycle_adapters.logs.source import LoadedLog
 from lifecycle_adapters.logs.text import STANDARD_INPUT, CsvOptions, read_text, standard_input
 
 KEPT_REJECTS = "lifecycle-rejects.csv"
-"""Where the command line keeps the rejects; it may be among the files of a log."""
+"""The file in which the command line keeps rejects; a folder with a log may contain it."""
 
 _DEEP = re.compile(rf"(?:^|(?<=[{re.escape(os.sep)}/]))(\*\*)(?:[{re.escape(os.sep)}/]+|$)")
 _LOGS = f"the files of a log are {SUFFIXES}"

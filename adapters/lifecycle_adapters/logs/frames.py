@@ -76,7 +76,7 @@ class Frame:
         """Load the frame as `records` (see Source). Raises TypeError if it is not a frame."""
         # Otherwise DuckDB may find an object among pandas' numbers too late, and refuse the whole frame.
         session.run(f"SET GLOBAL pandas_analyze_sample = {_ALL_ROWS}")
-        # Only its owner can decide to collect a lazy frame of Polars.
+        # A lazy frame of Polars is not collected here: only its owner can decide that.
         if self.frame is None or type(self.frame).__name__ == "LazyFrame":
             raise self._not_a_frame()
         frame = _without_zones(_with_arrays(self.frame), columns.named())
@@ -97,7 +97,7 @@ class Frame:
     def _copy_cells(self, session: DuckDbSession, columns: Columns, own: Mapping[str, Any]) -> None:
         """Copy the columns as texts, so that each cell is judged by itself."""
         plain = {name: _plain(column, object if name == columns.at else _KINDS) for name, column in own.items()}
-        # A time may be all that a text can say: only of the others can cells be of a wrong type.
+        # A cell of any type may be a time, which is judged by its text; the other parts admit some types only.
         unfit = {
             _UNFIT + part: [*map(_unfit, own[name])]
             for part, name in parts_of(columns).items()
@@ -307,7 +307,7 @@ def _names(frame: Any) -> list[str] | None:
 
 
 def _own_columns(frame: Any, names: Sequence[str]) -> dict[str, Any] | None:
-    """Return the named columns of a dict of arrays, a pandas or Polars frame; None if it is another or lacks one."""
+    """Return the named columns of a dict of arrays, a pandas or Polars frame; None for others, or if one is missing."""
     if not isinstance(frame, dict) and not hasattr(frame, "dtypes"):
         return None
     there = _names(frame) or []
@@ -321,11 +321,11 @@ def _own_columns(frame: Any, names: Sequence[str]) -> dict[str, Any] | None:
 
 
 _KINDS: tuple[type, ...] = (str, bytes, int, np.integer, UUID, Decimal)
-"""What an id, a status and a sequence in a column of objects may be; a time may be all that a text can say."""
+"""The types of ids, statuses and sequences in a column of objects. A time may have any: it is judged by its text."""
 
 
 def _has_foreign_cells(column: Any) -> bool:
-    """Return whether a column of objects has a cell of no kind in `_KINDS`, whose text DuckDB would use."""
+    """Return whether a column of objects has a cell whose type is not in `_KINDS`: DuckDB would use its text."""
     cells = getattr(getattr(column, "dtype", None), "categories", column)  # of pandas
     if getattr(cells, "dtype", None) != np.dtype(object):
         return False
@@ -351,11 +351,11 @@ def _as_times(column: Any) -> npt.NDArray[Any]:
     """Return a column as an array; times with a zone are in UTC."""
     dtype = getattr(column, "dtype", None)
     unit = getattr(getattr(dtype, "pyarrow_dtype", dtype), "unit", None)
-    # Of times with a zone pandas makes objects unless it is asked for another type.
+    # pandas makes objects of times with a zone unless it is asked for another type.
     is_zoned = unit is not None and getattr(dtype, "kind", "") == "M"
     try:
         return np.asarray(column, dtype=f"datetime64[{unit}]" if is_zoned else None)
-    except Exception:  # noqa: BLE001 (whatever a library of frames raises, such as Polars of integers of 128 bits)
+    except Exception:  # noqa: BLE001 (whatever a library of frames raises, such as Polars for integers of 128 bits)
         cells: npt.NDArray[Any] = _as_array([*column])
         return cells
 
@@ -366,14 +366,14 @@ def _in_known_unit(times: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if unit in ("s", "ms", "us", "ns") and step == 1:
         return times
     if unit in ("Y", "M", "W", "D", "h", "m", "s", "ms", "us"):
-        # A time that is too far away is replaced with one that is out of range, too.
+        # A time that is too far away is replaced with another one that is out of range.
         first, last = (np.datetime64(years, "Y").astype(times.dtype) for years in (-_FAR_YEARS, _FAR_YEARS))
         times = np.clip(times, first, last)
     return times.astype("datetime64[us]")
 
 
 def _as_text(cell: Any, kinds: type | tuple[type, ...]) -> str | None:
-    """Return a cell as a text; None if it is empty or cannot be one: of another kind, not UTF-8, its text raises."""
+    """Return a cell as text; None if it is empty, of another type, not UTF-8, or if its conversion to text raises."""
     try:
         is_one = isinstance(cell, kinds) and not isinstance(cell, bool) and not _is_missing(cell)
         text = _text_of(cell) if is_one else None
@@ -383,11 +383,11 @@ def _as_text(cell: Any, kinds: type | tuple[type, ...]) -> str | None:
 
 
 _UNFIT = "unfit_"
-"""Begins the name of the column that describes the cells of a part that are of no kind in `_KINDS`."""
+"""The prefix of the column that describes those cells of a part whose types are not in `_KINDS`."""
 
 
 def _unfit(cell: Any) -> str | None:
-    """Return the type and the text of a cell that is no text or number, or is not UTF-8; None of any other cell."""
+    """Return the type and the text of a cell that is neither text nor number, or not UTF-8; None for other cells."""
     if _is_missing(cell) or _as_text(cell, _KINDS) is not None:
         return None
     kind = type(cell).__name__

@@ -42,7 +42,7 @@ def named_source(
     if master is not None and engine != "spark":
         raise ValueError("a master needs the engine spark")
     if (engine == "postgresql") != is_url:
-        raise ValueError("the engine postgresql needs a postgresql:// URL instead of a file, and no other takes one")
+        raise ValueError("the engine postgresql needs a postgresql:// URL, not a file; no other engine takes a URL")
     if table is None:
         if is_url:
             raise ValueError("a database needs the name of the table that is the log")

@@ -30,7 +30,8 @@ Every engine has `records`, with all rows of the log:
 Only integers are compared and computed: engines disagree on zones, on rounding and on what `LAG` returns for the first
 row. Queries hold no text from outside: statuses are codes, and names of relations and columns are ours.
 
-Equal times are in the order of `sequence`, then of `place`, so the result never depends on threads, partitions or luck.
+Rows of equal times are in the order of `sequence`, then of `place`, so the result does not depend on threads or
+partitions.
 """
 
 from __future__ import annotations
@@ -226,7 +227,7 @@ LIMIT {most}"""
 
 
 def _order(*, sequenced: bool = True, partition: str) -> str:
-    # A key that is the same in every row costs a sort all the same.
+    # Sorting by a column costs time even if it is the same in every row.
     return f"PARTITION BY {partition} ORDER BY at_us,{' sequence,' if sequenced else ''} place"
 
 
@@ -239,7 +240,7 @@ def _is_one_of(rules: Rules, pairs: Iterable[DirectlyFollows]) -> str:
     others = rules.keys - keys
     # The same number as `Rules.key`, of the columns of a pair.
     number = f"((previous + 1) * {len(rules.statuses)} + status_code) * 2 + ended"
-    # The shorter list of the two: pairs number the square of the statuses, those without a finding mostly do not.
+    # The shorter of two lists: there are twice as many pairs as the square of the statuses, but most are findings.
     if len(others) < len(keys):
         return f"({number}) NOT IN ({_numbers(sorted(others))})" if others else "TRUE"
     return f"({number}) IN ({_numbers(sorted(keys))})"
@@ -250,7 +251,7 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 
 def _rounded(us: str) -> str:
-    """Return the expression for a time rounded down to its first three digits, so that there are few of them.
+    """Return the expression for a time rounded down to its first three digits, so that there are few different ones.
 
     Percentiles are then exact to within one percent, in any engine and in memory that does not grow with the log.
     Integers, because the logarithms of two engines need not agree.

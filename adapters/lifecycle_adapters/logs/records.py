@@ -43,15 +43,15 @@ _JSON_NULL = "[ \t\r\n]*null[ \t\r\n]*"
 _LARGEST_FLOAT = "1.7976931348623157e308"
 _LARGEST_INTEGER = 2**63 - 1
 _FACTORS = {TimeForm.SECONDS: 1_000_000, TimeForm.MILLISECONDS: 1_000, TimeForm.MICROSECONDS: 1}
-"""How many microseconds one of each is. Nanoseconds are divided."""
+"""The number of microseconds in one unit of each form. Nanoseconds are divided instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogColumn:
     """A column of a log: an expression for its cells, and the engine's name for their type.
 
-    `unfit` is an expression for a description of each cell that could be neither text nor number, and is therefore NULL
-    in `cell`; None if there is none.
+    `unfit` is an expression that describes the cells that are neither text nor number, and therefore NULL in `cell`;
+    None if there are no such cells.
     """
 
     cell: str

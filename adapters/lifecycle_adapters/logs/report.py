@@ -38,7 +38,7 @@ class ObservedTransition:
 
     @property
     def illegal_share(self) -> float:
-        """The share of findings, 0.0 to 1.0."""
+        """The share of rows that are errors, 0.0 to 1.0."""
         return self.illegal / self.count
 
 
@@ -110,7 +110,7 @@ class LogReport:
 
     @property
     def is_clean(self) -> bool:
-        """Return whether nothing in it makes a history bad."""
+        """Return whether no row makes its history bad."""
         return self.bad_rows == 0
 
     def in_another_case(self, statuses: Iterable[str]) -> dict[str, str]:

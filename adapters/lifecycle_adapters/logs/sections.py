@@ -25,7 +25,7 @@ _MEANINGS = {
     FindingCode.AFTER_FINAL: "Something was reported after a final state.",
     FindingCode.GAP: "Only several transitions lead from the state before to this one: rows between them are missing.",
     FindingCode.OUT_OF_ORDER: "Transitions lead only from this state to the one before: a late row.",
-    FindingCode.IMPOSSIBLE: "Nothing leads from the state before to this one, nor back: both cannot be true.",
+    FindingCode.IMPOSSIBLE: "No transitions lead from the state before to this one, or back: both cannot be true.",
 }
 
 
@@ -89,7 +89,7 @@ class Sections:
     broken: Section
 
     def __iter__(self) -> Iterator[Section]:
-        """Yield them in their order."""
+        """Yield the sections in their order."""
         return (getattr(self, name) for name in self.__slots__)
 
 

@@ -55,7 +55,7 @@ def _remove_left_behind(folder: Path) -> None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock a file and return whether that succeeded: no living process has locked it."""
+    """Lock a file and return whether that succeeded; it fails if a living process has locked the file."""
     if sys.platform != "win32":
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -322,7 +322,7 @@ def test_the_legend_explains_what_is_there_and_no_more(dirty: Element) -> None:
 
     assert legend(page_of(CLEAN)) == ["nothing illegal", "declared, never seen"]
     shades = [each.meaning for each in traffic.SHADES]
-    assert legend(dirty) == [*shades, "no transition declares it", "declared, never seen"]
+    assert legend(dirty) == [*shades, "not declared", "declared, never seen"]
 
 
 # --- the document ------------------------------------------------------------------------------

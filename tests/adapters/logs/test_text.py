@@ -258,9 +258,9 @@ def test_a_key_may_be_absent_from_rows_while_others_have_it(reader: Reader) -> N
 @pytest.mark.parametrize(
     ("line", "detail"),
     [
-        ("a", "the header has 2 columns, this row 1"),
-        ("a,b,c", "the header has 2 columns, this row 3"),
-        ('"a,b",c,"d"', "the header has 2 columns, this row 3"),
+        ("a", "the header has 2 columns, this row has 1"),
+        ("a,b,c", "the header has 2 columns, this row has 3"),
+        ('"a,b",c,"d"', "the header has 2 columns, this row has 3"),
         ('"a"b,c', "not CSV: ',' expected after '\"'"),
         ('a,"b', "not CSV: unexpected end of data"),
         ("a\rb,c", "not CSV: new-line character seen in unquoted field"),

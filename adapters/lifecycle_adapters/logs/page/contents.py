@@ -174,7 +174,7 @@ def _legend(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> str:
     shades = {shade(edge) for edge in report.observed_transitions}
     entries = [(_sample(each.light, 4), each.meaning) for each in SHADES if each in shades]
     if any(map(is_undeclared, report.observed_transitions)):
-        entries.append((_sample(Colour.INK, 2.5, "8 4"), "no transition declares it"))
+        entries.append((_sample(Colour.INK, 2.5, "8 4"), "not declared"))
     if report.uncovered_transitions:
         entries.append((_sample(Colour.REMOTE, 1.2, "5 3"), "declared, never seen"))
     round_ones = ", a dotted one a settled state" if lifecycle.settled_states != lifecycle.final_states else ""

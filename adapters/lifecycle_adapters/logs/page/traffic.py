@@ -56,7 +56,7 @@ def shade(edge: ObservedTransition) -> Shade:
 
 
 def is_undeclared(edge: ObservedTransition) -> bool:
-    """Return whether no declared transition is this edge; a start counts as declared unless it is a finding."""
+    """Return whether the lifecycle declares no transition for this edge; a start is declared unless it is a finding."""
     return not edge.events and (edge.source is not None or edge.illegal > 0)
 
 
@@ -120,7 +120,7 @@ def _lines(report: LogReport, lifecycle: Lifecycle[Any, Any]) -> Iterator[DotLin
     for (source, target), edge in observed_transitions.items():
         look = _observed(edge, busiest)
         if source is not None and order.index(source) > order.index(target):
-            # Reversed for the layout, so that an illegal edge does not decide which state is on the left.
+            # The layout gets it reversed, so that an illegal edge does not decide which state is on the left.
             yield DotLine(target, source, f"{look}, dir=back")
         else:
             yield DotLine(source, target, look)

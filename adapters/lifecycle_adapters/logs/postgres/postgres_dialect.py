@@ -61,7 +61,7 @@ POSTGRES = Dialect(
     integer=_integer,
     decimal=lambda text: f"CASE WHEN {_matches(text, _SHORT_NUMBER)} THEN round(CAST({text} AS numeric), 6) END",
     truncated=_truncated,
-    # `round` would take the even one of two halves.
+    # `round` would round halves to the nearest even number.
     rounded="CAST(trunc({0}) + trunc(2 * ({0} - trunc({0}))) AS bigint)".format,
     us_of_timestamp=lambda cell, _: _truncated(f"(EXTRACT(EPOCH FROM {cell}) * 1000000)"),
     us_of_iso=lambda text: us_of_iso_parts(text, day=_day, integer=_integer, group=_group),

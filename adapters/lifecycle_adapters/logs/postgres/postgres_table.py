@@ -95,7 +95,7 @@ class _Postgres:
                 yield from batch
 
     def find(self, table: str) -> tuple[str, dict[str, str]]:
-        """Return a relation's full name, and the type of each of its columns; of a domain, the type it is based on."""
+        """Return a relation's full name, and the type of each column; for a domain, the type on which it is based."""
         with _mapped_errors():
             found = self._connection.execute(_RELATION, [table, table]).fetchone()
             if found is None:
@@ -116,7 +116,7 @@ class _Postgres:
 
     @contextmanager
     def _reporting(self, doing: str) -> Generator[None]:
-        """Report progress repeatedly, from another thread, while something is done; its share is not known."""
+        """Report progress repeatedly, from another thread, while the block runs; the share that is done is unknown."""
         ended = threading.Event()
 
         def report() -> None:

@@ -47,7 +47,7 @@ class SparkEngine:
     def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query's result (see Engine)."""
         with mapped_errors():
-            # An iterator over a frame that is not computed yet would compute one partition after the other.
+            # An iterator over a frame that is not computed yet computes one partition after the other.
             yield from map(tuple, computed(self.query(query)).toLocalIterator(prefetchPartitions=True))
 
 

@@ -27,7 +27,7 @@ from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, mapped_error
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.caseSensitive": "true",
-    # Without it, no file with such a time can be read, even if that is in a column that is not needed.
+    # Otherwise a file with a time in nanoseconds cannot be read, even if its column is not needed.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
     # Times before 1900 are read unchanged, not refused.
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",

@@ -51,7 +51,7 @@ def check_frame(
             one time (and sequence).
         notes: also list notes; they are counted in any case.
     Raises:
-        UnusableLog: a column is missing, or Spark cannot plan the frame's query.
+        UnusableLog: a column is missing or occurs twice, or Spark cannot plan the frame's query.
         UnknownName: the lifecycle has no such channel.
         ValueError: `mode` is neither.
         TypeError: an argument has a wrong type.
@@ -66,7 +66,7 @@ def check_frame(
     with mapped_errors():
         number = fn.monotonically_increasing_id() if place is None else column(place).try_cast("bigint")
         records = records_of(frame, columns, rules, place=number)
-        if place is None:  # computed again, rows could come in another order and have other numbers
+        if place is None:  # if rows were computed again, they could come in another order and have other numbers
             records = computed(records)
         return FrameCheck(SparkEngine(frame.sparkSession, records), rules, columns, notes=notes)
 

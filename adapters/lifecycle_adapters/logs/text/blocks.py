@@ -56,8 +56,8 @@ class Blocks:
 
     Args:
         path: the file's path; "-" is the standard input.
-        block_bytes: the approximate length of a block. A block that begins with a part that was put back is at least
-            twice as long as that part.
+        block_bytes: the approximate length of a block. After `put_back` the next block is at least twice as long as
+            what was put back.
         longest_bytes: the longest line.
         encoding: the text's encoding, if it is not UTF-8; blocks are then converted to UTF-8. Bytes that cannot be
             decoded become bytes that are not UTF-8.

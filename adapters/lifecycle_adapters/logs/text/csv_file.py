@@ -137,7 +137,7 @@ class CsvFile:
         self._table.reject([(self.line + row.first, row.fault or self._wrong_size(len(row.cells))) for row in wrong])
 
     def _wrong_size(self, size: int) -> str:
-        return f"the header has {len(self._names)} columns, this row {size}"
+        return f"the header has {len(self._names)} columns, this row has {size}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class _Layout:
 
     @classmethod
     def of(cls, line: str, required: Iterable[str]) -> _Layout:
-        """Return the layout of a line; one without texts if the line, or a required key, is not simple."""
+        """Return the layout of a line; a layout without texts if the line, or a required key, is not simple."""
         try:
             document = json.loads(line)
         except (ValueError, RecursionError):  # the former also for an integer of some thousand digits
@@ -115,10 +115,10 @@ class _Layout:
         return cls(keys, [*texts, "}\r" if line.endswith("\r") else "}"])
 
     def is_that_of(self, line: str, cell: Mapping[str, str]) -> str:
-        """Return the condition that a line of valid JSON has this layout, and is JSON not only for DuckDB.
+        """Return the condition that a line has this layout, and is JSON by RFC 8259 and not only for DuckDB.
 
-        The line must equal the text that is made of its values as DuckDB writes them: a comma too many, or a second
-        value of a key, is not in that text. NaN and infinity in a value are, and are therefore excluded.
+        The line must equal the text that the layout and its values as DuckDB writes them make together: that text has
+        no comma too many and no second value of a key. It may have NaN or infinity in a value; these are excluded.
         """
         if not self.texts:
             return "false"

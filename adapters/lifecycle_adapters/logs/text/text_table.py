@@ -53,14 +53,14 @@ class TextTable:
         return int(count)
 
     def lines_left_out(self, condition: str, *, since: int) -> list[int]:
-        """Return the lines of `lines`, in their order, that hold the condition and were not inserted."""
+        """Return the lines of `lines`, in their order, that meet the condition and were not inserted."""
         found = self._session.run(
             f"SELECT place FROM lines WHERE {condition} AND place NOT IN ({self._inserted(since)}) ORDER BY place"
         )
         return [row[0] - place_of(self._number, 0) for row in found]
 
     def of_rows(self, aggregates: str, *, since: int) -> tuple[Any, ...]:
-        """Return aggregates of those of `lines` that were inserted; their first line is `since`, as above."""
+        """Return aggregates of the lines of `lines` that were inserted; the first line of `lines` is `since`."""
         return self._session.run(f"SELECT {aggregates} FROM lines WHERE place IN ({self._inserted(since)})")[0]
 
     def _inserted(self, since: int) -> str:
