@@ -76,7 +76,10 @@ def judge(name: LifecycleName, state: StateName, event: EventName, *, as_json: A
 
 def diagrams(
     directory: Annotated[
-        Path, typer.Argument(help="Write into this directory; it is created if it is missing.", file_okay=False)
+        Path,
+        typer.Argument(
+            metavar="DIRECTORY", help="Write into this directory; it is created if it is missing.", file_okay=False
+        ),
     ] = Path("diagrams"),
     declaration: Annotated[
         list[str] | None,

@@ -35,7 +35,7 @@ _PICTURES = Path("diagrams/README.md")
 
 
 def demo() -> None:
-    """Drive tasks of v1, v2 and v3 over real HTTP on this machine, and show each step. It takes seconds.
+    """Drive tasks of v1, v2 and v3 over real HTTP on this machine, and show each step. The demo takes seconds.
 
     Example: lifecycle demo
     """

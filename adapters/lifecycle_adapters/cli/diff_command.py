@@ -17,31 +17,34 @@ def diff_(
         str,
         typer.Argument(
             metavar="BEFORE",
-            help="Lifecycle as it was: one of the catalog (see `list`), or a file that declares one or a service.",
+            help="Compare this lifecycle, as it was: one of the catalog (see `list`), or a file that declares one or"
+            " a service.",
             autocompletion=lifecycle_proposals,
         ),
     ],
     after: Annotated[
         str,
         typer.Argument(
-            metavar="AFTER", help="Lifecycle as it is now, by name or file.", autocompletion=lifecycle_proposals
+            metavar="AFTER",
+            help="Compare with this lifecycle, as it is now, by name or file.",
+            autocompletion=lifecycle_proposals,
         ),
     ],
     *,
     mode: Annotated[
-        Mode, typer.Option(help="Mode in which readers check their histories; see `lifecycle check --help`.")
+        Mode, typer.Option(help="Assume that readers check histories in this mode; see `lifecycle check --help`.")
     ] = "exact",
     format_: Annotated[
         Literal["text", "markdown"],
-        typer.Option("--format", "-f", help="Output format; markdown is for a comment on a pull request."),
+        typer.Option("--format", "-f", help="Print in this format; markdown suits a comment on a pull request."),
     ] = "text",
     as_json: AsJson = False,
 ) -> None:
     """Print what changed from one lifecycle to another, and whom it breaks.
 
-    Audiences are readers of recorded histories, senders of commands, and stored journals.
+    A change can break readers of recorded histories, senders of commands, and stored journals.
 
-    Exit code 0: compatible for all of them. 1: breaking for some. 2: a declaration cannot be used.
+    Exit code 0: it breaks none of them. 1: it breaks some. 2: a declaration cannot be used.
 
     Example: lifecycle diff v2 v2-full
     """

@@ -18,15 +18,17 @@ def drift(
     document: Annotated[
         str,
         typer.Argument(
-            metavar="SPEC", help="OpenAPI document, 3.0 or 3.1, in JSON or YAML: a file, or a URL.", show_default=False
+            metavar="SPEC",
+            help="Read this OpenAPI document, 3.0 or 3.1, in JSON or YAML: a file or a URL.",
+            show_default=False,
         ),
     ],
     *,
     api: Annotated[
         str | None,
         typer.Option(
-            help="Service whose calls are compared, or the file that declares one; needed if NAME is a file that"
-            " declares a lifecycle alone.",
+            help="Compare the calls of this service, by name or by the file that declares it. Default: the service of"
+            " NAME; needed if NAME is a file that declares a lifecycle alone.",
             autocompletion=api_proposals,
         ),
     ] = None,
@@ -34,14 +36,14 @@ def drift(
         str | None,
         typer.Option(
             metavar="POINTER",
-            help="Schema that lists the statuses, such as #/components/schemas/TaskStatus. Otherwise it follows from"
-            " the responses of the calls.",
+            help="Compare the statuses that this schema lists, such as #/components/schemas/TaskStatus. Default: the"
+            " schema that the responses of the calls use.",
         ),
     ] = None,
     ignore: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KIND", help="Kind of difference that is only counted, such as parameter_new. Can be repeated."
+            metavar="KIND", help="Only count differences of this kind, such as parameter_new. Can be repeated."
         ),
     ] = None,
     allow_private: Annotated[
@@ -50,7 +52,7 @@ def drift(
     ] = False,
     format_: Annotated[
         Literal["text", "markdown"],
-        typer.Option("--format", "-f", help="Output format; markdown is for a comment on a pull request."),
+        typer.Option("--format", "-f", help="Print in this format; markdown suits a comment on a pull request."),
     ] = "text",
     as_json: AsJson = False,
 ) -> None:
@@ -58,7 +60,7 @@ def drift(
 
     Each difference is printed with its place in the document.
 
-    Exit code 0: the same. 1: there are differences. 2: the document cannot be used, or describes another API.
+    Exit code 0: no difference. 1: differences. 2: the document cannot be used, or describes another API.
 
     Example: lifecycle drift v4 openapi.json
     """

@@ -14,7 +14,9 @@ def import_(
     document: Annotated[
         str,
         typer.Argument(
-            metavar="SPEC", help="OpenAPI document, 3.0 or 3.1, in JSON or YAML: a file, or a URL.", show_default=False
+            metavar="SPEC",
+            help="Read this OpenAPI document, 3.0 or 3.1, in JSON or YAML: a file or a URL.",
+            show_default=False,
         ),
     ],
     *,
@@ -22,7 +24,7 @@ def import_(
         str,
         typer.Option(
             metavar="SCHEMA",
-            help="Schema that lists the statuses: its name, such as TaskStatus, or a JSON pointer, such as"
+            help="Draft the statuses that this schema lists: its name, such as TaskStatus, or a JSON pointer, such as"
             " #/components/schemas/Task/properties/status.",
         ),
     ],
@@ -39,8 +41,9 @@ def import_(
 ) -> None:
     """Write a draft of a service file, to finish by hand, from the OpenAPI document of the service.
 
-    The draft has the statuses and the calls that the document lists. Every TODO in it is something that only you know,
-    such as where a command leads; until all are replaced, reading the file says what is missing.
+    The draft has the statuses and the calls that the document lists.
+    Every TODO in it marks something that only you know, such as where a command leads.
+    Until all are replaced, a command that reads the file fails and lists what is missing.
 
     Exit code 0: written. 2: the document cannot be used, or no call reads a task with such a status.
 

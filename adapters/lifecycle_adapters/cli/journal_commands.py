@@ -227,12 +227,13 @@ def recover(
 ) -> None:
     """Settle the commands that a crash or a lost response left open, and report the creates without an outcome.
 
-    This command does not decide whether a create created a task: it prints the tasks that it may have created, with
-    the option to add for each.
+    This command does not decide whether a create created a task.
+    It prints the tasks that the create may have created, with the option to add for each.
 
-    A command that another worker has claimed is left open and printed with that worker's name and the end of its claim.
-    A worker that has not advanced its command for two minutes counts as dead. A worker that restarts under its
-    --worker NAME settles its own commands at once.
+    A command that another worker has claimed is left open.
+    It is printed with that worker's name and the end of its claim.
+    A worker that has not advanced its command for two minutes counts as dead.
+    A worker that restarts under its --worker NAME settles its own commands at once.
 
     Exit code 0: nothing is open. 1: a command or create is still open.
 
@@ -355,8 +356,8 @@ def _say_create(each: RecoveredCreate) -> None:
 def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJson = False) -> None:
     """Check a journal: replay every history and the events of every command.
 
-    Each entry is judged by the declaration under which it was recorded. How many tasks were recorded under another
-    declaration than that of the catalog, or of the files, is printed.
+    Each entry is judged by the declaration under which it was recorded.
+    It also prints how many tasks were recorded under another declaration than the catalog's or --declaration's.
 
     Exit code 0: sound. 1: damaged.
 
@@ -408,10 +409,10 @@ def export(
 ) -> None:
     """Print all reports as a log that `check --mode sampled` reads: task_id, at, status. The encoding is always UTF-8.
 
-    JSON Lines are exact. A CSV is safe to open in a spreadsheet: a cell that would be a formula begins with an
-    apostrophe, and control characters are escaped.
+    JSON Lines are exact. A CSV is changed so that it is safe to open in a spreadsheet.
+    A cell that would be a formula begins with an apostrophe, and control characters are escaped.
 
-    Exit code 1: some reports cannot be read; all others are printed.
+    Exit code 0: all reports are printed. 1: some reports cannot be read; all others are printed.
 
     Example: lifecycle journal export v4 --journal journal.db --format csv > log.csv
     """
@@ -470,8 +471,8 @@ def prune(
 ) -> None:
     """Delete the tasks that are over and have no record since --before, and print their number.
 
-    The declaration under which a task was recorded says whether it is over. The idempotency keys of what is deleted are
-    free again: the next use of one is sent as new.
+    The declaration under which a task was recorded says whether it is over.
+    The idempotency keys of what is deleted are free again: the next use of one is sent as new.
 
     Example: lifecycle journal prune --journal journal.db --before 2026-01-31
     """

@@ -18,7 +18,7 @@ def check(
     show: Annotated[int, typer.Option(min=0, help="List at most this many findings; all are counted.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Check recorded histories, of one task or of millions, and list each row that cannot be true.
+    """Check recorded histories, of one task or of millions, and list the findings.
 
     Exit code 0: no finding, or notes only. 1: errors. 2: the log, or a file of it, cannot be read.
 

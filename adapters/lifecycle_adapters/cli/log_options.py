@@ -54,7 +54,11 @@ class LogOptions:
         ),
     ]
     mode: Annotated[
-        Mode, _rule("exact: every change was recorded. sampled: tasks were polled, so some changes were missed.")
+        Mode,
+        _rule(
+            "Judge the log in this mode. exact: every change was recorded. sampled: tasks were polled, so some changes"
+            " were missed."
+        ),
     ] = "exact"
     channel: Annotated[
         str, _rule("Read the statuses as this channel names them: api, webhook, or another of the lifecycle.")
@@ -63,16 +67,16 @@ class LogOptions:
         False
     )
     notes: Annotated[bool, _rule("List notes, too: findings that do not make a history bad.", "--notes")] = False
-    strict: Annotated[bool, _rule("Check nothing if anything cannot be read, and exit with 2.", "--strict")] = False
+    strict: Annotated[bool, _rule("Exit with 2, unchecked, if a row or a file cannot be read.", "--strict")] = False
 
     status_column: Annotated[str, _reading("This column holds the status.", metavar="NAME")] = "status"
     task_column: Annotated[
-        str | None, _reading("This column holds the task's id.", metavar="NAME", show_default=TASK_COLUMN)
+        str | None, _reading(f"This column holds the task's id. Default: {TASK_COLUMN}.", metavar="NAME")
     ] = None
     one_task: Annotated[bool, _reading("Treat the whole log as one task's history.", "--one-task")] = False
-    at_column: Annotated[
-        str | None, _reading("This column holds the time.", metavar="NAME", show_default=AT_COLUMN)
-    ] = None
+    at_column: Annotated[str | None, _reading(f"This column holds the time. Default: {AT_COLUMN}.", metavar="NAME")] = (
+        None
+    )
     in_order: Annotated[bool, _reading("Read rows in their order; the log has no times.", "--in-order")] = False
     sequence_column: Annotated[
         str | None,
@@ -136,7 +140,10 @@ class LogOptions:
 
     memory: Annotated[
         str,
-        _limit("Let DuckDB use at most this much memory, such as 800MB; beyond it, it spills to disk.", metavar="SIZE"),
+        _limit(
+            "Let DuckDB use at most this much memory, such as 800MB; what does not fit is spilled to disk.",
+            metavar="SIZE",
+        ),
     ] = "1GB"
     threads: Annotated[
         int | None, _limit("Let DuckDB use this many threads. Default: one for each core.", min=1, max=MOST_THREADS)
@@ -144,7 +151,8 @@ class LogOptions:
     spill: Annotated[
         Path | None,
         _limit(
-            "Spill into a directory that is made here and removed at the end. Default: the system's.",
+            "Make a directory here to spill into, and remove it at the end. Default: the system's folder of temporary"
+            " files.",
             metavar="DIRECTORY",
         ),
     ] = None

@@ -40,7 +40,9 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Listen on this port of 127.0.0.1; 0 chooses a free one.")
     ] = 8787,
-    pace: Annotated[float, typer.Option(metavar="SECONDS", help="Keep a task in each state for this time.")] = 1.0,
+    pace: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Keep a task in each state for this time, 0 or more.")
+    ] = 1.0,
     manual: Annotated[bool, typer.Option("--manual", help="Change tasks by commands and control calls only.")] = False,
     lifecycle: Annotated[
         list[str] | None,
@@ -52,11 +54,13 @@ def serve(
     ] = None,
     webhook: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Send every change of a task to this URL, signed with the secret."),
+        typer.Option(metavar="URL", help="Send every change of a task to this URL. Needs a webhook secret."),
     ] = None,
     webhook_secret: Annotated[
         str | None,
-        typer.Option(envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="Sign webhooks with this secret."),
+        typer.Option(
+            envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="Sign the webhooks of --webhook with this secret."
+        ),
     ] = None,
 ) -> None:
     """Serve v1 to v4, or services of your own, on this machine until Ctrl-C.

@@ -140,7 +140,8 @@ Fields = Annotated[
 
 def create(
     task: Annotated[
-        str | None, typer.Argument(metavar="TASK", help="Instruct the task to do this; a session needs no instruction.")
+        str | None,
+        typer.Argument(metavar="TASK", help="Start the task with this instruction; a session needs none."),
     ] = None,
     *,
     api: Api,
@@ -172,8 +173,10 @@ def create(
 ) -> None:
     """Create a task or a session, and print its id.
 
-    The API key is read from the variable that --key-from names; otherwise from the service's own variable, such as
-    BROWSER_USE_API_KEY, if the server is the service's own or this machine; otherwise from a prompt on the terminal.
+    The API key is read from the variable that --key-from names, if it is given.
+    Otherwise it is read from the service's own variable, such as BROWSER_USE_API_KEY.
+    That variable is used only if the server is the service's own or this machine.
+    If there is no key, a prompt on the terminal asks for it.
 
     Example: lifecycle create --api v4 "find the cheapest flight to Lisbon"
     """
@@ -240,7 +243,7 @@ def send(
         str,
         typer.Argument(
             metavar="COMMAND",
-            help="Send this command, such as stop, or dispatch, which needs --field task=TEXT.",
+            help="Send this command, such as stop. The command dispatch needs --field task=TEXT.",
             autocompletion=command_proposals,
         ),
     ],
@@ -260,7 +263,8 @@ def send(
     wait_for_in_flight: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="Wait this long for a command that another worker has claimed. Needs --journal."
+            metavar="SECONDS",
+            help="Wait at most this long for a command that another worker has claimed. Needs --journal.",
         ),
     ] = 0.0,
     journal: Journal = None,
@@ -308,15 +312,17 @@ def wait(
     *,
     api: Api,
     until: Annotated[
-        Until, typer.Option(help="Wait until then. settled: no work is being done. final: the task is over.")
+        Until,
+        typer.Option(help="Wait for a state of this kind. settled: no work is being done. final: the task is over."),
     ] = "settled",
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Wait at most this long. Default: there is no limit.")
+        float | None, typer.Option(metavar="SECONDS", help="Wait at most this long. Default: no limit.")
     ] = None,
     poll: Annotated[
         float,
         typer.Option(
-            metavar="SECONDS", help="Pause this long between the first polls; later pauses grow up to five times that."
+            metavar="SECONDS",
+            help="Pause this long, more than 0, between the first polls; later pauses grow up to five times as long.",
         ),
     ] = 1.0,
     go_on: Annotated[

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 TaskIds = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[ID]...", help="Follow the tasks with these ids. Default: all tasks in the journal that are not over."
+        metavar="ID", help="Follow the tasks with these ids. Default: all tasks in the journal that are not over."
     ),
 ]
 
@@ -44,17 +44,27 @@ def watch(
     task_ids: TaskIds = None,
     *,
     api: Api,
-    stop_after: Annotated[float | None, typer.Option(metavar="SECONDS", help="Stop a task at this age.")] = None,
-    stop_paused_after: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop a task after this time without work.")
+    stop_after: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Stop a task at this age. Default: no limit.")
     ] = None,
-    stop_at_cost: Annotated[float | None, typer.Option(metavar="USD", help="Stop a task at this cost.")] = None,
+    stop_paused_after: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Stop a task that has done no work for this long. Default: no limit."),
+    ] = None,
+    stop_at_cost: Annotated[
+        float | None, typer.Option(metavar="USD", help="Stop a task that has cost this much. Default: no limit.")
+    ] = None,
     rate: Annotated[
-        float, typer.Option(metavar="PER_SECOND", help="Send at most this many requests, as the API key allows.")
+        float,
+        typer.Option(
+            metavar="PER_SECOND", help="Send at most this many requests per second; choose what the API key allows."
+        ),
     ] = 10.0,
     streams: Annotated[
         int,
-        typer.Option(metavar="NUMBER", help="Follow the streams of at most this many tasks, if the service has any."),
+        typer.Option(
+            metavar="NUMBER", help="Follow the streams of at most this many tasks, 0 to 64, if the service has streams."
+        ),
     ] = 0,
     journal: Journal = None,
     worker: Worker = None,
@@ -66,11 +76,12 @@ def watch(
 ) -> None:
     """Follow many tasks and print their events, until all are over or Ctrl-C ends it.
 
-    With a journal, a later call resumes what an interrupted one knew. If no limit is given, it also ends when the
-    service refuses to read every task that is left.
+    With a journal, a later call continues with what an interrupted one has recorded.
+    Without a limit such as --stop-after, it also ends when the service refuses to read every task that is left.
 
-    Exit code 0: all tasks are over, or you ended it. 1: a task could not be followed, because the service has no such
-    task or refuses to read it. 2: bad input, or a service or journal that cannot be used.
+    Exit code 0: all tasks are over, or you ended it.
+    1: a task could not be followed, because the service has no such task or refuses to read it.
+    2: bad input, or a service or journal that cannot be used.
 
     Example: lifecycle watch --api v4 TASK_ID OTHER_ID --stop-after 3600 --journal journal.db
     """
