@@ -109,9 +109,9 @@ from lifecycle.table import E, Origin, S, VerdictKind, quoted
 class CommandResult(Generic[S, E]):
     """The result of a command that succeeded. `state` is the task's state after it, as it was last reported.
 
-    `is_last_known` is True if `state` was reported before the command: the response proved the command (a re-run) and
-    named no state, nor did the one read after it.
-    `sent` is False if the command was redundant, or if recovery found before it was sent that it was not needed.
+    `is_last_known` is True if `state` was reported before the command: the response proved the command (a re-run),
+    and neither it nor the read after it named a state.
+    `sent` is False if the command was redundant, or if recovery found that it was not needed before it was sent.
     In a second call with an idempotency key, `sent` is that of the first call, and `state` is the task's present state,
     which other commands may have changed since.
     """
@@ -124,13 +124,17 @@ class CommandResult(Generic[S, E]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandProcedure(Generic[S, E]):
-    """The procedures of one task's commands. `proved_by_read` are the commands that only a further read proves.
+    """The procedures of one task's commands.
 
-    `may_report` are by command the states that the service may report instead of the target, once it took effect.
-    `with_etag` are the commands whose request names the version of the task: each is sent with the etag of this
-    procedure's last read, and refused by the service if the task has changed since.
-    `with_key` are the commands whose request carries an idempotency key: the service carries each out once, however
-    often it is sent.
+    Args:
+        lifecycle: the lifecycle of the task.
+        task: the task's id, for messages.
+        proved_by_read: the commands that only a further read proves.
+        may_report: by command, the states that the service may report instead of the target once it took effect.
+        with_etag: the commands whose request names the version of the task: each is sent with the etag of this
+            procedure's last read, and the service refuses it if the task has changed since.
+        with_key: the commands whose request carries an idempotency key: the service executes each once, however
+            often it is sent.
     """
 
     lifecycle: Lifecycle[S, E]
@@ -153,8 +157,8 @@ class CommandProcedure(Generic[S, E]):
                 that every state accepts, and that a state or a read proves, is sent all the same.
             CommandInFlight: another command of this task has no outcome yet, and the driver does not wait
                 for it; nothing was sent.
-            CommandRefused: the service refused it; or it may have arrived, and the task reached a state that it cannot
-                have led to, and that refuses it for good.
+            CommandRefused: the service refused it; or its response was lost, and the task is in a state to which it
+                cannot have led, and which refuses it for good.
             CommandUncertain: it is not known whether it took effect; it stays open for `recover`.
             TaskEndedFirst: the task is over, in another final state than the command leads to; `.took_effect` is
                 False if the command is known not to have taken effect, and None if that cannot be known.

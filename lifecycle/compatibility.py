@@ -32,7 +32,7 @@ Part = TypeVar("Part")
 
 
 class Audience(StrEnum):
-    """Who relies on a lifecycle."""
+    """A group that relies on a lifecycle."""
 
     READERS = "readers"  # of recorded histories
     SENDERS = "senders"  # of commands
@@ -40,7 +40,7 @@ class Audience(StrEnum):
 
 
 class ChangeCode(StrEnum):
-    """The kinds of changes, stable."""
+    """The kinds of changes; their values are stable."""
 
     STATE_ADDED = "state_added"  # a state is new
     STATE_REMOVED = "state_removed"  # a state is no longer declared
@@ -99,17 +99,17 @@ class LifecycleDiff:
 
     @property
     def broken(self) -> tuple[Audience, ...]:
-        """The audiences that some change breaks."""
+        """Return the audiences that some change breaks."""
         return tuple(each for each in Audience if self.breaking(each))
 
     @property
     def is_compatible(self) -> bool:
-        """Whether no change breaks any audience."""
+        """Return whether no change breaks any audience."""
         return not self.broken
 
     @property
     def summary(self) -> str:
-        """The result in one line."""
+        """Return the result in one line."""
         number = len(self.changes)
         what = f"{number or 'no'} change{'' if number == 1 else 's'}"
         result = f"breaking for {', '.join(self.broken)}" if self.broken else "compatible"

@@ -66,7 +66,7 @@ class Severity(StrEnum):
 
 
 class FindingCode(StrEnum):
-    """The codes of findings; they are stable, and DuckDB, Spark and spreadsheets contain them."""
+    """The codes of findings; they are stable, because files and tables of findings contain them."""
 
     UNKNOWN_STATUS = "unknown_status"  # the lifecycle does not declare it; the row is left out
     WRONG_START = "wrong_start"  # in exact mode, the first row is not the initial state

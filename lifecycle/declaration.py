@@ -201,7 +201,10 @@ class Alias(Generic[S]):
 
 
 class Rule(StrEnum):
-    """The rules of invariants; each needs `events`, `states` or both, as its comment shows."""
+    """The rules of invariants.
+
+    FINAL needs `states`, IRREVERSIBLE and ACCEPTED_UNTIL_FINAL need `events`, the others need both.
+    """
 
     FINAL = "final"  # nothing leads out of the states
     IRREVERSIBLE = "irreversible"  # the events lead to final states only

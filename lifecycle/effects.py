@@ -103,8 +103,8 @@ class Denied(Failure):
 class Missing(Failure):
     """The service does not find the task (404): it does not exist, or was created just now.
 
-    `gone` is the response that it is if the task existed before, with the status of a deleted task; None if the service
-    has no such status.
+    `gone` is the response to use instead if the task existed before: it has the status of a deleted task. None if the
+    service has no such status.
     """
 
     gone: Accepted | None = None
@@ -487,7 +487,7 @@ _Claimed = CommandRecord[Any, Any] | CreateRecord
 
 
 class ProcedureRun(Generic[R]):
-    """One run of a procedure: it returns the effects one by one, and at its end releases claims that are still held.
+    """One run of a procedure: it returns the effects one by one, and at its end releases the claims that it still has.
 
     A driver resumes it with the result of each effect, and closes it if an effect fails or is cancelled:
 
@@ -622,9 +622,9 @@ def if_gone(response: Response, *, is_known: bool = False) -> Steps[Response]:
 
 
 def intent_of(record_id: str, context: RequestContext) -> str:
-    """Return a name of a recorded command or create that differs from those of other journals with the same id.
+    """Return the `intent` of a recorded command or create: its id and its idempotency key.
 
-    It differs if the idempotency key does.
+    Two journals may have records with the same id; different keys tell them apart.
     """
     return f"{record_id} {context.idempotency_key or ''}"
 

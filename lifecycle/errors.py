@@ -249,7 +249,7 @@ def _claimed(claimed_by: str | None, until: datetime | None) -> str:
 class CommandRefused(CommandError):
     """The service refused the command; `.detail` is its message, `.__cause__` the adapter's own error.
 
-    Without a cause, the task's state says so: the command did not take effect before it, and cannot after it.
+    Without a cause, the task's state shows it: the command did not take effect before that state, and cannot after it.
     """
 
     def __init__(self, detail: str, **facts: Unpack[CommandFacts]) -> None:

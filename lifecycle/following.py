@@ -66,7 +66,10 @@ class WorkTracker(Generic[S, E]):
         self._source: S | None = None
 
     def starts_work(self, command: E) -> bool:
-        """Return whether the command leads from a settled state to one that is not (a dispatch). Raises UnknownName."""
+        """Return whether the command leads from a settled state to one that is not (a dispatch).
+
+        Raises UnknownName if it is not declared.
+        """
         self._lifecycle.event(command)
         settled = self._lifecycle.is_settled
         return any(settled(row.source) and not settled(row.target) for row in self._rows(command))

@@ -155,20 +155,23 @@ class Graph(Table[S, E]):
         )
 
     def reachable(self, state: S) -> frozenset[S]:
-        """Return every state that can follow `state`, itself included. Raises UnknownName."""
+        """Return every state that can follow `state`, itself included. Raises UnknownName if it is not declared."""
         self._require_state(state)
         return frozenset(self._closure.among(self._closure.after[state]))
 
     def reachable_by_remote(self, state: S) -> frozenset[S]:
         """Return every state that remote events alone can lead to from `state`, itself included.
 
-        Raises UnknownName.
+        Raises UnknownName if the state is not declared.
         """
         self._require_state(state)
         return frozenset(self._remote_closure.among(self._remote_closure.after[state]))
 
     def reachable_without(self, state: S, event: E) -> frozenset[S]:
-        """Return every state that can follow `state` without `event`, itself included. Raises UnknownName."""
+        """Return every state that can follow `state` without `event`, itself included.
+
+        Raises UnknownName if the state or the event is not declared.
+        """
         self._require_state(state)
         self._require_event(event)
         rows = self._system

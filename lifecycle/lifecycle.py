@@ -151,7 +151,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of what its declaration means, as 64 hexadecimal digits: equal in every process and version.
+        """Return the SHA-256 of what it means, as 64 hexadecimal digits: equal in every process and version.
 
         Names, flags, origins, rows and aliases count. The lifecycle's own name, prose, order and invariants do not.
         """
@@ -208,12 +208,12 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return tuple(event.name for event in self.events if event.origin is Origin.CALLER)
 
     def state(self, name: S) -> State[S]:
-        """Return the declaration of one state. Raises UnknownName."""
+        """Return the declaration of one state. Raises UnknownName if it is not declared."""
         self._require_state(name)
         return self._state_parts[name]
 
     def event(self, name: E) -> Event[E]:
-        """Return the declaration of one event. Raises UnknownName."""
+        """Return the declaration of one event. Raises UnknownName if it is not declared."""
         self._require_event(name)
         return self._event_parts[name]
 
@@ -364,7 +364,10 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         return self.declaration.model_dump_json(indent=indent, exclude_defaults=True)
 
     def to_yaml(self) -> str:
-        """Return the declaration as YAML text; reading it back gives an equal lifecycle. Raises MissingExtra."""
+        """Return the declaration as YAML text; reading it back gives an equal lifecycle.
+
+        Raises MissingExtra if the extra `yaml` is not installed.
+        """
         document = self.declaration.model_dump(mode="json", exclude_defaults=True)
         # Unless it escapes them, PyYAML writes these line breaks unchanged and reads other characters back.
         readable = {"\x85", "\u2028", "\u2029"}.isdisjoint(self.to_json())

@@ -40,7 +40,7 @@ class Origin(StrEnum):
 
 
 def require_origin(name: str, *, where: str) -> Origin:
-    """Return the origin with this name. Raises UnknownName."""
+    """Return the origin with this name. Raises UnknownName if there is none."""
     try:
         return Origin(name)
     except ValueError:
@@ -181,7 +181,7 @@ class Table(Generic[S, E]):
         return target
 
     def _refused(self, state: S, event: E) -> S | None:
-        """Return None, and cache that `state` refuses `event` for the next look-up. Raises UnknownName."""
+        """Return None, and cache that `state` refuses `event` for the next look-up; raise if one is not declared."""
         self._require_state(state)
         self._require_event(event)
         if len(self._targets) < _PAIRS_KEPT:
@@ -242,41 +242,50 @@ class Table(Generic[S, E]):
         return state
 
     def is_final(self, state: S) -> bool:
-        """Return whether `state` is final: no row leaves it. Raises UnknownName."""
+        """Return whether `state` is final: no row leaves it. Raises UnknownName if it is not declared."""
         self._require_state(state)
         return state in self._system.final
 
     def is_over(self, state: S) -> bool:
-        """Return whether a task is over in `state`: it is final or declared reopenable. Raises UnknownName."""
+        """Return whether a task is over in `state`: it is final or declared reopenable.
+
+        Raises UnknownName if the state is not declared.
+        """
         self._require_state(state)
         return state in self._system.over
 
     def is_settled(self, state: S) -> bool:
         """Return whether `state` is final, or declared settled, reopenable or interrupted: no work is done in it.
 
-        Raises UnknownName.
+        Raises UnknownName if the state is not declared.
         """
         self._require_state(state)
         return state in self._system.settled
 
     def is_interrupted(self, state: S) -> bool:
-        """Return whether the work cannot go on in `state` without the caller's answer. Raises UnknownName."""
+        """Return whether the work cannot go on in `state` without the caller.
+
+        Raises UnknownName if the state is not declared.
+        """
         self._require_state(state)
         return state in self._system.interrupted
 
     def is_terminating(self, event: E) -> bool:
-        """Return whether every row of `event` leads to a final state (a stop, a cancel). Raises UnknownName."""
+        """Return whether every row of `event` leads to a final state (a stop, a cancel).
+
+        Raises UnknownName if the event is not declared.
+        """
         self._require_event(event)
         return self._leads_to[event] <= self._system.final
 
     def accepted_until_final(self, event: E) -> bool:
-        """Return whether every state that is not final accepts `event`. Raises UnknownName."""
+        """Return whether every state that is not final accepts `event`. Raises UnknownName if it is not declared."""
         self._require_event(event)
         rows = self._system
         return all((state, event) in rows.transitions for state in rows.states if state not in rows.final)
 
     def targets(self, event: E) -> frozenset[S]:
-        """Return the targets of all rows of `event`. Raises UnknownName."""
+        """Return the targets of all rows of `event`. Raises UnknownName if it is not declared."""
         self._require_event(event)
         return self._leads_to[event]
 
@@ -307,7 +316,7 @@ class Table(Generic[S, E]):
         return self.allowed(state, origin=self._system.origins[event])
 
     def _require_state(self, state: S) -> S:
-        """Return the declared name that equals `state`, which may be plain text. Raises UnknownName."""
+        """Return the declared name that equals `state`, which may be text. Raises UnknownName if there is none."""
         try:
             return self._names[state]
         except (KeyError, TypeError):

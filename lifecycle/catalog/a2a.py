@@ -19,6 +19,8 @@ from lifecycle.table import Origin
 
 
 class A2AState(StrEnum):
+    """The states of an A2A task."""
+
     SUBMITTED = "TASK_STATE_SUBMITTED"
     WORKING = "TASK_STATE_WORKING"
     INPUT_REQUIRED = "TASK_STATE_INPUT_REQUIRED"
@@ -30,6 +32,8 @@ class A2AState(StrEnum):
 
 
 class A2AEvent(StrEnum):
+    """The events of an A2A task."""
+
     CANCEL = "cancel"
     ANSWER = "answer"
     WORK = "work"

@@ -14,6 +14,8 @@ from lifecycle.table import Origin
 
 
 class CommandState(StrEnum):
+    """The states of a command in a journal."""
+
     RECORDED = "recorded"
     UNCERTAIN = "uncertain"
     DONE = "done"
@@ -24,6 +26,8 @@ class CommandState(StrEnum):
 
 
 class CommandEvent(StrEnum):
+    """The events of a command in a journal."""
+
     LOSE = "lose"
     CONFIRM = "confirm"
     REFUSE = "refuse"

@@ -4,11 +4,13 @@ Tables only. `MCP` declares the tasks of the core protocol, revision 2025-11-25;
 `io.modelcontextprotocol/tasks`, which replaced them in 2026, and in which a request of its own carries the answer.
 
 Sources: MCP specification 2025-11-25, Tasks ("Task Status Lifecycle", "Task Cancellation"); SEP-2663 and the draft
-specification of the extension of 2026-08-21 ("Task Update Requests", "Task Cancellation"). Both name every legal move
-by the states alone; that what leads from `working` to `input_required` is the server's question follows from the text.
+specification of the extension of 2026-08-21 ("Task Update Requests", "Task Cancellation"). Both name every legal
+transition by its states alone; the text implies that a question of the server leads from `working` to
+`input_required`.
 
-An extension's cancel is cooperative: the server acknowledges it and decides what it does. The core's promises
-`cancelled` before its response. The table is the same, since in both only the state `cancelled` proves the cancel.
+The cancel of the extension is cooperative: the server acknowledges it and decides what to do. After that of the core
+protocol, the task is `cancelled` before the response. The table is the same, since in both only the state `cancelled`
+proves the cancel.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from lifecycle.table import Origin
 
 
 class MCPState(StrEnum):
+    """The states of an MCP task."""
+
     WORKING = "working"
     INPUT_REQUIRED = "input_required"
     COMPLETED = "completed"
@@ -28,6 +32,8 @@ class MCPState(StrEnum):
 
 
 class MCPEvent(StrEnum):
+    """The events of an MCP task."""
+
     CANCEL = "cancel"
     ANSWER = "answer"
     ASK = "ask"

@@ -18,6 +18,8 @@ from lifecycle.table import Origin
 
 
 class V1State(StrEnum):
+    """The states of a v1 task."""
+
     CREATED = "created"
     RUNNING = "running"
     PAUSED = "paused"
@@ -27,6 +29,8 @@ class V1State(StrEnum):
 
 
 class V1Event(StrEnum):
+    """The events of a v1 task."""
+
     PAUSE = "pause"
     RESUME = "resume"
     STOP = "stop"

@@ -18,6 +18,8 @@ from lifecycle.table import Origin
 
 
 class V2State(StrEnum):
+    """The states of a v2 task."""
+
     CREATED = "created"
     STARTED = "started"
     FINISHED = "finished"
@@ -26,6 +28,8 @@ class V2State(StrEnum):
 
 
 class V2Event(StrEnum):
+    """The events of a v2 task."""
+
     STOP = "stop"
     STOP_TASK_AND_SESSION = "stop_task_and_session"
     START = "start"
@@ -34,6 +38,8 @@ class V2Event(StrEnum):
 
 
 class V2In2025State(StrEnum):
+    """The states of a v2 task in the documents of 2025."""
+
     STARTED = "started"
     PAUSED = "paused"
     FINISHED = "finished"
@@ -41,6 +47,8 @@ class V2In2025State(StrEnum):
 
 
 class V2In2025Event(StrEnum):
+    """The events of a v2 task in the documents of 2025."""
+
     PAUSE = "pause"
     RESUME = "resume"
     STOP = "stop"
@@ -49,11 +57,15 @@ class V2In2025Event(StrEnum):
 
 
 class V2SessionState(StrEnum):
+    """The states of a v2 session."""
+
     ACTIVE = "active"
     STOPPED = "stopped"
 
 
 class V2SessionEvent(StrEnum):
+    """The events of a v2 session."""
+
     STOP = "stop"
     CLOSE = "close"
 

@@ -17,6 +17,8 @@ from lifecycle.table import Origin
 
 
 class V3State(StrEnum):
+    """The states of a v3 session."""
+
     CREATED = "created"
     IDLE = "idle"
     RUNNING = "running"
@@ -26,6 +28,8 @@ class V3State(StrEnum):
 
 
 class V3Event(StrEnum):
+    """The events of a v3 session."""
+
     DISPATCH = "dispatch"
     STOP = "stop"
     STOP_TASK = "stop_task"

@@ -18,6 +18,8 @@ from lifecycle.table import Origin
 
 
 class V4State(StrEnum):
+    """The states of a v4 run."""
+
     QUEUED = "queued"
     DISPATCHING = "dispatching"
     RUNNING = "running"
@@ -27,6 +29,8 @@ class V4State(StrEnum):
 
 
 class V4Event(StrEnum):
+    """The events of a v4 run."""
+
     CANCEL = "cancel"
     DISPATCH = "dispatch"
     START = "start"
@@ -35,6 +39,8 @@ class V4Event(StrEnum):
 
 
 class V4MessageState(StrEnum):
+    """The states of a message to a v4 session."""
+
     PENDING = "pending"
     DISPATCHING = "dispatching"
     CONSUMED = "consumed"
@@ -44,6 +50,8 @@ class V4MessageState(StrEnum):
 
 
 class V4MessageEvent(StrEnum):
+    """The events of a message to a v4 session."""
+
     CANCEL = "cancel"
     CLAIM = "claim"
     CONSUME = "consume"
