@@ -144,7 +144,7 @@ class MemoryJournal(ProcessBound):
 
         The declaration that came first governs a task as long as it is kept, whatever is given later.
 
-        Raises TypeError: it is not a lifecycle.
+        Raises TypeError if it is not a lifecycle.
         """
         require_lifecycle(lifecycle)
         return [

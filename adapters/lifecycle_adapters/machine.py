@@ -336,7 +336,10 @@ class _Bound(transitions.Machine, Generic[S, E]):
         return state
 
     def allowed(self) -> tuple[E, ...]:
-        """Return the events that the object accepts now, in declared order. Raises UnknownName."""
+        """Return the events that the object accepts now, in declared order.
+
+        Raises UnknownName if other code has set an undeclared state.
+        """
         return self.lifecycle.allowed(self.state)
 
     def get_state(self, state: Any) -> Any:

@@ -75,8 +75,7 @@ def create_app(
         webhook: receiver of status changes; if omitted, no webhook is sent.
     Raises:
         UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
-        TypeError: a service is neither a name nor a binding, or a lifecycle or a profile is none, or another argument
-            has the wrong type.
+        TypeError: a service is neither a name nor a binding, or another argument has the wrong type.
         ValueError: the key is empty, the pace is negative or not finite, a lifecycle has a state or a command that its
             service does not have, two services have a name or a call in common, or a binding has a `state_of` and no
             profile's `statuses` cover each state.

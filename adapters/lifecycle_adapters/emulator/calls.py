@@ -97,7 +97,7 @@ class Calls:
             self._known.setdefault(each.call.method, []).append(each)
 
     def binding(self, api: str) -> HttpBinding[Any, Any]:
-        """Return the binding of an API. Raises UnknownName."""
+        """Return the binding of an API. Raises UnknownName if the emulator has no API with this name."""
         try:
             return self._bindings[api]
         except KeyError:
@@ -142,12 +142,18 @@ class Calls:
         return Identity(api)
 
     def commands(self, api: str | None = None) -> list[str]:
-        """Return the commands of all APIs without duplicates, or those of one API. Raises UnknownName."""
+        """Return the commands of all APIs without duplicates, or those of one API.
+
+        Raises UnknownName if the emulator has no API with this name.
+        """
         bindings = self.bindings if api is None else [self.binding(api)]
         return list(dict.fromkeys(str(command) for binding in bindings for command in binding.commands))
 
     def names(self, api: str | None = None) -> list[str]:
-        """Return the names of the calls of all APIs without duplicates, or those of one API. Raises UnknownName."""
+        """Return the names of the calls of all APIs without duplicates, or those of one API.
+
+        Raises UnknownName if the emulator has no API with this name.
+        """
         bindings = self.bindings if api is None else [self.binding(api)]
         return list(dict.fromkeys(name for binding in bindings for name in named_calls(binding)))
 

@@ -183,7 +183,7 @@ class Control:
     def tasks(self, api: str | None = None) -> list[TaskView]:
         """Return the present tasks, runs and sessions, newest first, of all APIs or of one.
 
-        Raises UnknownName for an unknown API, TypeError for what is no text.
+        Raises UnknownName if there is no such API, TypeError if `api` is not text.
         """
         require(api, str | None, "api must be the name of a service")
         if api is not None:
@@ -192,7 +192,10 @@ class Control:
 
     @operation("GET", "/tasks/{task_id}", errors=(404,))
     def task(self, task_id: PlainId) -> TaskView:
-        """Return one task in its present state. Raises UnknownTask; TypeError: the id is not text."""
+        """Return one task in its present state.
+
+        Raises UnknownTask if there is no task with this id, TypeError if the id is not text.
+        """
         return self._view(self._find(task_id))
 
     @operation("POST", "/tasks/{task_id}/events", body=FireEvent, errors=(400, 404, 409))

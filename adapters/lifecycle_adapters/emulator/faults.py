@@ -39,7 +39,7 @@ K = TypeVar("K", bound=StrEnum)
 
 
 def fault_kind(kinds: type[K], kind: str) -> K:
-    """Return the kind of fault with this name. Raises UnknownName."""
+    """Return the kind of fault with this name. Raises UnknownName if there is none."""
     try:
         return kinds(kind)
     except ValueError:

@@ -55,13 +55,13 @@ class Emulator(Control):
         profiles: the behaviour of a service beyond its binding, by its name; built-in ones have their own.
         api_key: the only valid key; if omitted, every key that is not empty is valid.
         webhook: receiver of status changes; if omitted, no webhook is sent.
-        port: the port to listen on; 0 chooses a free one.
+        port: the port to listen on, 0 to 65535; 0 chooses a free one.
     Raises:
         UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
-        TypeError: a service is neither a name nor a binding, or a lifecycle or a profile is none.
-        ValueError: the pace is negative or not finite, a lifecycle has a state or a command that its service does not
-            have, two services have a name or a call in common, or a binding has a `state_of` and no profile whose
-            `statuses` cover each state.
+        TypeError: a service is neither a name nor a binding, or another argument has the wrong type.
+        ValueError: the key is empty, the port is out of range, the pace is negative or not finite, a lifecycle has a
+            state or a command that its service does not have, two services have a name or a call in common, or a
+            binding has a `state_of` and no profile whose `statuses` cover each state.
     """
 
     def __init__(
@@ -117,7 +117,10 @@ class Emulator(Control):
 
     @property
     def base_url(self) -> str:
-        """The server's URL, `http://127.0.0.1:PORT`, without a trailing slash. Raises EmulatorNotRunning."""
+        """The server's URL, `http://127.0.0.1:PORT`, without a trailing slash.
+
+        Raises EmulatorNotRunning if the emulator is not running.
+        """
         return f"http://{HOST}:{self._server().port}"
 
     def api_url(self, api: str) -> str:
@@ -135,7 +138,10 @@ class Emulator(Control):
         return self._running
 
     def carry_out(self, call: Callable[[], T]) -> T:
-        """Call a function in the server's event loop, and return its result. Raises EmulatorNotRunning."""
+        """Call a function in the server's event loop, and return its result.
+
+        Raises EmulatorNotRunning if the emulator is not running.
+        """
         return self._server().call(call)
 
 
@@ -194,7 +200,7 @@ def serve(
     Args:
         apis: the services to emulate, by their names or bindings; none for all built-in ones. The service of the
             sessions that tasks run in is added.
-        port: the port to listen on; 0 chooses a free one.
+        port: the port to listen on, 0 to 65535; 0 chooses a free one.
         pace_s: seconds that a task stays in each state before its script's next event, 0 or more.
         manual: if true, tasks run no script and change by commands and control calls only.
         lifecycles: the lifecycle of each service's tasks, by the service's name: `{"printer": MINIMAL}`; default: its
@@ -206,11 +212,11 @@ def serve(
     Raises:
         OSError: the port is in use.
         UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
-        TypeError: a service is neither a name nor a binding, a lifecycle or a profile is none, or `on_start` cannot be
-            called.
-        ValueError: the pace is negative or not finite, a lifecycle has a state or a command that its service does not
-            have, two services have a name or a call in common, or a binding has a `state_of` and no profile whose
-            `statuses` cover each state.
+        TypeError: a service is neither a name nor a binding, another argument has the wrong type, or `on_start` cannot
+            be called.
+        ValueError: the key is empty, the port is out of range, the pace is negative or not finite, a lifecycle has a
+            state or a command that its service does not have, two services have a name or a call in common, or a
+            binding has a `state_of` and no profile whose `statuses` cover each state.
     """
     _require_port(port)
     require_callback(on_start, "on_start", "the base URL")

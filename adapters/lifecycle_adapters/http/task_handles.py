@@ -78,7 +78,7 @@ class Task(TaskHandle[S, E]):
         They are not the events of its lifecycle.
 
         Args:
-            follow: go on until the task is settled, and yield what is reported until then.
+            follow: continue until the task is settled, and yield what is reported until then.
             query: parameters of the list, such as the id behind which to begin.
         Raises:
             TypeError: at once: a parameter is no text, integer, boolean or UUID.
@@ -219,11 +219,11 @@ class Session(_SessionHandle):
         Args:
             text: what to do.
             idempotency_key: given again, it returns the message that was created first, with no request.
-            reason: why, for the record.
+            reason: why it is queued; it is recorded in the journal.
             fields: further fields of the request, such as `interrupt=True`, which cancels the active task of v4.
         Raises:
             TypeError: the session has no queue, or an argument is not what it must be; nothing was sent.
-            CreateError, HttpError, AdapterError: as `Client.create`.
+            CreateError, HttpError, AdapterError: under the same conditions as for `Client.create`.
         """
         return Task(self._driver, self._driver.run(self._queueing(text, idempotency_key, reason, fields)))
 
@@ -258,14 +258,15 @@ class Session(_SessionHandle):
             until: "settled" or "final", as for `Task.wait`.
             timeout_s: seconds to wait; None for as long as it takes.
         Raises:
-            WaitTimedOut, UnknownStatus, HttpError, TypeError, ValueError: as `Task.wait`.
+            WaitTimedOut, UnknownStatus, HttpError, TypeError, ValueError: under the same conditions as for
+                `Task.wait`.
         """
         return self._driver.run(self._procedures.wait(until, seconds(timeout_s, "timeout_s")))
 
     def call(self, name: str, /, **fields: Any) -> Any:
         """Send a further call about the session, such as "delete", and return the JSON of its response.
 
-        It is sent and repeated as `Task.call`, and raises the same.
+        It is sent and repeated like `Task.call`, and raises the same errors under the same conditions.
         """
         return self._driver.run(self._procedures.call(name, fields))
 

@@ -344,7 +344,8 @@ class WebhookBinding(Updates):
     nothing more.
 
     Raises:
-        DefinitionError: as `Updates`, or the signature is no scheme.
+        DefinitionError: a field is of another type or is not a path; the fields for the status are missing or
+            contradict each other; a kind needs a field that is missing; or the signature is no scheme.
     """
 
     signature: Annotated[

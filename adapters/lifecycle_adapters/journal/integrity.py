@@ -32,7 +32,7 @@ from lifecycle_adapters.journal.transactions import require_object, require_read
 
 
 class DamageCode(StrEnum):
-    """The kinds of damage, stable."""
+    """The kinds of damage; their values are stable."""
 
     WRONG_DECLARATION = "wrong_declaration"  # one that entries were recorded under; they cannot be checked
     BROKEN_HISTORY = "broken_history"  # an entry does not follow from those before it

@@ -211,7 +211,10 @@ def page(
     limit: int,
     declared: Collection[str] = (),
 ) -> Page:
-    """Return a page of tasks; `declared` are further states that exist. Raises UnknownName."""
+    """Return a page of tasks; `declared` are further states that exist.
+
+    Raises UnknownName if the lifecycle is not recorded, or the state is not known.
+    """
     is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
     declared_by = tasks.c.declaration == declarations.c.id
     query = (
@@ -259,7 +262,10 @@ _ENTRIES = (
 
 
 def history(connection: Connection, task_id: str, lifecycle: str | None) -> list[Recorded]:
-    """Return a task's entries, oldest first, after the create that made it. Raises UnknownName."""
+    """Return a task's entries, oldest first, after the create that made it.
+
+    Raises UnknownName if the lifecycle is not recorded.
+    """
     query = _ENTRIES.where(tasks.c.task_id == task_id)
     made = sa.select(creates).where(creates.c.task_id == task_id)
     if lifecycle is not None:
@@ -393,7 +399,7 @@ _CURSOR = re.compile("([0-9]{1,18}):([0-9]{1,18})")
 def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Generator[dict[str, Any], None, Counter[str]]:
     """Yield the reports of all tasks of a lifecycle, and return the number of those that cannot be read, by task.
 
-    Raises UnknownName.
+    Raises UnknownName if the lifecycle is not recorded.
     """
     require_recorded(connection, lifecycle.name)
     query = (

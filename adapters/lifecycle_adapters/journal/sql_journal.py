@@ -209,7 +209,7 @@ class SqlJournal(ProcessBound):
     def recorded_otherwise(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
         """Return the ids of the tasks whose last entry was recorded under another declaration of this lifecycle's name.
 
-        Raises TypeError: it is not a lifecycle.
+        Raises TypeError if it is not a lifecycle.
         """
         require_lifecycle(lifecycle)
         with self.database.transaction(TransactionMode.READ) as connection:
@@ -308,7 +308,7 @@ class SqlJournal(ProcessBound):
     def forget(self, task_id: TaskId, lifecycle: Named | None = None) -> int:
         """Delete everything about a task, and return the number of deleted tasks (one for each lifecycle).
 
-        Of a webhook about it only a digest is kept until it is pruned, to recognise a repeated delivery.
+        Only a digest of each webhook about it is kept, until it is pruned, to recognise a repeated delivery.
         The idempotency keys of its create and its commands are free again: the next use of one is sent as new.
 
         Raises:

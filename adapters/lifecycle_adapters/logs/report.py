@@ -67,13 +67,13 @@ class LogReport:
         lifecycle, mode, channel, engine: what the log was checked against, how, and by which database.
         files: how many files were read; 0 if the log is not a file.
         rows: how many rows the log has, including those that could not be read.
-        unreadable: how many could not, by reason.
+        unreadable: how many rows could not be read, by reason.
         broken: files that could not be read to their end, and why.
         tasks: how many ids there are.
         first_at, last_at: the times of the first and the last row; None without times.
         time_forms: how the times were written, and in how many rows.
         findings: how many rows are which kind of finding, notes included.
-        bad_rows: how many of them make their history bad.
+        bad_rows: how many rows make their history bad: those whose finding is an error.
         bad_tasks: how many tasks have such rows.
         observed_transitions: from which state to which tasks went, and how often.
         times_in_state: for each state that was left; empty without times.
@@ -114,7 +114,7 @@ class LogReport:
         return self.bad_rows == 0
 
     def in_another_case(self, statuses: Iterable[str]) -> dict[str, str]:
-        """Return each unknown status that is one of these in another letter case, with that one."""
+        """Return, by each unknown status that differs from one of these in letter case only, that one."""
         declared = {status.lower(): str(status) for status in statuses}
         unknown = ((each, declared.get(each.lower())) for each in self.unknown_statuses)
         return {each: status for each, status in unknown if status is not None}

@@ -1,4 +1,4 @@
-"""The profiles of the built-in services, by the services' names, and of what they were before, by the lifecycles'."""
+"""The profiles of the built-in services by their names, and those of earlier versions by the names of lifecycles."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def register(binding: HttpBinding[Any, Any]) -> None:
 
 
 def service(name: str) -> HttpBinding[Any, Any]:
-    """Return the service of that name, such as "v2". Raises UnknownName."""
+    """Return the service of that name, such as "v2". Raises UnknownName if there is none."""
     try:
         return _SERVICES[name]
     except (KeyError, TypeError):  # the latter of what is unhashable

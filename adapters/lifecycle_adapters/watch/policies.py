@@ -243,7 +243,10 @@ class StopAtCost:
 
 
 def ending_command(lifecycle: Lifecycle[Any, Any], state: Any) -> Any:
-    """Return the first command that ends a task from this state, None if none is allowed. Raises UnknownName."""
+    """Return the first command that ends a task from this state, None if none is allowed.
+
+    Raises UnknownName if the state is not declared.
+    """
     return next(
         (
             each

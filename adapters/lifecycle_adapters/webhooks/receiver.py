@@ -153,9 +153,11 @@ class Webhooks:
     def receive(self, body: bytes, headers: Mapping[str, str]) -> Received:
         """Verify, parse and record a delivery, and return the outcome; block until the journal has written it.
 
-        An invalid delivery or a failing journal raises nothing: the result holds the error. Raises TypeError: `body` is
-        not bytes as they were received, or `headers` is not a mapping of texts to texts; both are errors of the
-        calling program.
+        An invalid delivery or a failing journal raises nothing: the result holds the error.
+
+        Raises:
+            TypeError: `body` is not bytes as they were received, or `headers` is not a mapping of texts to texts; both
+                are errors of the calling program.
         """
         require(body, bytes | bytearray | memoryview, "body must be the bytes of the request, before any parsing")
         require(headers, Mapping, "headers must be a mapping of names to texts")

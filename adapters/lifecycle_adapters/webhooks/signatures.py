@@ -260,7 +260,7 @@ def signers(secret: object, scheme: object, *, several: bool = True) -> list[hma
 
 
 def _sealed(secret: object) -> SecretStr:
-    """Return a secret that a traceback does not show; an empty one for what is no secret."""
+    """Return a secret that a traceback does not show; an empty one for a value that is not a secret."""
     return SecretStr(secret if isinstance(secret, str) else "")
 
 
