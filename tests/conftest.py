@@ -83,7 +83,7 @@ def without_privileges() -> Generator[None]:
 
 
 class StartPostgres(Protocol):
-    """Start a server; where that is impossible, skip the test."""
+    """Start a server; if that is impossible, skip the test."""
 
     def __call__(self, *, durable: bool = False) -> PostgresServer: ...
 
@@ -127,7 +127,7 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """A real local Spark, with many partitions; where that is impossible, the test is skipped."""
+    """A real local Spark, with many partitions; if that is impossible, the test is skipped."""
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         if os.environ.get("REQUIRE_SPARK"):
             pytest.fail("Spark needs Java, and there is none")

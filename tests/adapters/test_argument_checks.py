@@ -99,7 +99,7 @@ def test_what_is_counted_is_a_whole_number(make: Callable[[], object]) -> None:
 
 # --- names and objects ---------------------------------------------------------------------------
 
-# Where a lifecycle belongs, a name of the catalog does not do.
+# A name of the catalog is not accepted in place of a lifecycle.
 LIFECYCLES: list[Callable[[Any], object]] = [
     CodedLifecycle,
     lambda given: bind(given, SimpleNamespace()),

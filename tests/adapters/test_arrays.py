@@ -1,4 +1,4 @@
-"""A lifecycle over arrays: every answer is what the lifecycle itself answers, and no code is trusted."""
+"""A lifecycle over arrays: every result is that of the lifecycle itself, and no code is trusted."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def coded() -> CodedLifecycle[V1State, V1Event]:
     return CodedLifecycle(V1_FULL)
 
 
-# --- the lifecycle's own answers -----------------------------------------------------------------
+# --- the lifecycle's own results -----------------------------------------------------------------
 
 
 @every_lifecycle
@@ -325,7 +325,7 @@ def test_what_cannot_be_hashed_is_an_unknown_name(name: Any) -> None:
 
 
 @either_width
-def test_empty_arrays_have_empty_answers(coded: Coded) -> None:
+def test_empty_arrays_have_empty_results(coded: Coded) -> None:
     for nothing in (coded.encode_states([]), coded.encode_events([]), coded.encode_statuses([]), np.empty((3, 0), int)):
         answers = [coded.step_many(nothing, nothing), *coded.observe_many(nothing, nothing), coded.is_final(nothing)]
         assert [each.shape for each in answers] == [nothing.shape] * 4
@@ -360,7 +360,7 @@ def test_any_layout_is_read_and_nothing_is_changed(coded: Coded) -> None:
 
 
 @either_width
-def test_an_answer_is_put_where_it_is_wanted(coded: Coded) -> None:
+def test_a_result_is_written_to_the_given_array(coded: Coded) -> None:
     states = coded.encode_states(coded.states[:5])
     expected = coded.step_many(states, 1).tolist()
     wide = np.zeros(10, np.uint8)
@@ -371,7 +371,7 @@ def test_an_answer_is_put_where_it_is_wanted(coded: Coded) -> None:
     assert coded.step_many(states, 1, out=states).tolist() == states.tolist() == expected
 
 
-def test_where_an_answer_does_not_fit_nothing_is_written(coded: CodedLifecycle[V1State, V1Event]) -> None:
+def test_a_result_that_does_not_fit_is_not_written(coded: CodedLifecycle[V1State, V1Event]) -> None:
     states = coded.encode_states([V1State.RUNNING] * 3)
     small, broad, signed = np.zeros(2, np.uint8), np.zeros((2, 3), np.uint8), np.zeros(3, np.int8)
     with pytest.raises(ValueError, match=r"out must have the shape \(3,\), not \(2,\)"):

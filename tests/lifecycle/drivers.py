@@ -1,7 +1,7 @@
 """The third driver of the procedures: it records every effect, and can interrupt a procedure at any effect.
 
 It carries out the journal's effects on a real journal. What goes over the network goes to a
-`Service`: here the one that answers by a script; worlds.py has those that are explored.
+`Service`: here the one that responds by a script; worlds.py has those that are explored.
 """
 
 from __future__ import annotations
@@ -75,15 +75,15 @@ class Service(Protocol):
     """The other side of the network, and the number of retries on this side."""
 
     def answer(self, request: Request) -> Response:
-        """Answer a request."""
+        """Respond to a request."""
         ...
 
     def proves(self) -> bool:
-        """Say whether the further read proves the command."""
+        """Return whether the further read proves the command."""
         ...
 
     def waits(self, wait: Wait) -> bool:
-        """Say whether there is time to go on."""
+        """Return whether there is time to continue."""
         ...
 
 
@@ -100,7 +100,7 @@ class Driver:
         """Carry the procedure out and return its result; raises what it raises.
 
         Args:
-            result: of the effect that the procedure waits for, where it was begun before.
+            result: of the effect that the procedure waits for, if it was begun before.
         """
         while True:
             try:
@@ -277,7 +277,7 @@ class Scripted:
 def journal_knowing(
     lifecycle: Declared, state: str | None, *, times: Iterator[datetime], journal: MemoryJournal | None = None
 ) -> Log:
-    """Return the log of a task that was reported in that state, or never."""
+    """Return the journal of a task that was reported in that state, or never."""
     log = (journal or MemoryJournal()).task(lifecycle, TASK)
     if state is not None:
         log.add_report(Report(state, next(times)))

@@ -193,7 +193,7 @@ PROMISES = [
 
 
 def parts(name: str) -> dict[str, str]:
-    """One lifecycle's copy by heading; a line without a heading goes on with the one above."""
+    """One lifecycle's copy by heading; a line without a heading continues the one above."""
     found: dict[str, str] = {}
     heading = ""
     for line in COPY[name].strip().splitlines():
@@ -282,7 +282,7 @@ def test_everything_is_cited_and_explained(declared: Lifecycle[str, str]) -> Non
 
 
 @pytest.mark.parametrize("seed", ["v1", "v2", "v3"])
-def test_a_full_lifecycle_keeps_its_seed(seed: str) -> None:
+def test_a_full_lifecycle_keeps_its_base(seed: str) -> None:
     declared, full = CATALOG[seed], CATALOG[f"{seed}-full"]
 
     assert declared.extended_by == full.name

@@ -1489,13 +1489,13 @@ def test_after_a_lost_response_a_failed_read_leaves_it_uncertain(answer: Any) ->
     assert lives(seen.log) == {"1": [CommandEvent.LOSE]}
 
 
-def test_after_silence_the_proof_may_come_later_than_the_end() -> None:
+def test_after_a_lost_response_the_proof_may_come_later_than_the_end() -> None:
     seen = case("v2", "started", sends=[LOST], reads=["stopped", "stopped"], proofs=[False, True])
 
     assert seen.execute("stop_task_and_session").sent
 
 
-def test_after_silence_a_proof_that_does_not_come_leaves_it_uncertain() -> None:
+def test_after_a_lost_response_a_proof_that_does_not_come_leaves_it_uncertain() -> None:
     seen = case("v2", "started", sends=[LOST], reads=["stopped"], proofs=[False], patience=0)
 
     with pytest.raises(CommandUncertain, match="its proof did not come in time"):

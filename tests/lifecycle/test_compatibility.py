@@ -314,7 +314,7 @@ def test_an_extension_is_compatible(base: Lifecycle[Any, Any], extension: Lifecy
 _WITHOUT = {"v1": (Audience.READERS, Audience.SENDERS, Audience.JOURNALS), "v2": (Audience.READERS, Audience.JOURNALS)}
 
 
-def test_what_changes_an_answer_or_another_flag_is_no_extension() -> None:
+def test_what_changes_a_verdict_or_another_flag_is_no_extension() -> None:
     accepted = printer(transitions=with_row("paused", "cancel", "cancelled"))
     found = diff(printer(), accepted)
     assert (found.is_compatible, found.is_extension) == (True, False)

@@ -392,7 +392,7 @@ def test_a_lifecycle_needs_no_final_state_if_a_reopenable_one_can_be_reached() -
     ]
 
 
-def test_the_door_itself_is_sound() -> None:
+def test_the_unchanged_door_is_sound() -> None:
     assert door().covering_paths() == (("close", "unlatch", "rot"), ("close", "rot"))
 
 
@@ -634,7 +634,7 @@ def test_a_text_that_is_not_a_declaration_is_refused(text: str | bytes, expected
     assert found(lambda: Lifecycle.from_json(text)) == expected
 
 
-# --- promises ----------------------------------------------------------------------------------
+# --- invariants --------------------------------------------------------------------------------
 
 
 def test_a_declared_lifecycle_violates_none_of_its_invariants(declared: Declared) -> None:
@@ -655,7 +655,7 @@ def test_a_declared_lifecycle_violates_none_of_its_invariants(declared: Declared
         (V1State.RUNNING, V1Event.PAUSE, None, ["pause applies to a running task"]),
         (V1State.PAUSED, V1Event.STOP, None, ["a task that is not over can be stopped"]),
         (V1State.PAUSED, V1Event.RESUME, None, ["a paused task can be resumed"]),
-        (V1State.PAUSED, V1Event.PAUSE, V1State.PAUSED, []),  # nothing promises that a paused task refuses it
+        (V1State.PAUSED, V1Event.PAUSE, V1State.PAUSED, []),  # no invariant says that a paused task refuses it
     ],
 )
 def test_an_executor_with_other_results_violates_invariants(

@@ -149,7 +149,7 @@ def test_an_effect_is_data(effect: Any) -> None:
             setattr(effect, name, None)
 
 
-def test_the_journals_effects_are_carried_out_on_a_log(log: Log) -> None:
+def test_the_journals_effects_are_carried_out_on_a_task_journal(log: Log) -> None:
     context = RequestContext("key-7", "policy", "too dear")
     loaded = apply_journal_effect(Load(), log)
     opened = apply_journal_effect(RecordIntent("pause", "running", loaded.version, {"note": "now"}, context), log)
@@ -228,7 +228,7 @@ def broken_off(log: Log, *effects: Effect) -> None:
     run.close()
 
 
-def test_a_run_hands_out_the_effects_and_has_the_result(log: Log) -> None:
+def test_a_run_returns_the_effects_and_has_the_result(log: Log) -> None:
     run = ProcedureRun(procedure(Load(), Read()), log)
 
     assert (run.resume(), run.resume(log.load()), run.resume(LOST)) == (Load(), Read(), None)
@@ -280,7 +280,7 @@ def test_it_releases_the_claim_that_it_made_last(log: Log) -> None:
     assert (log.load_command("1").claim, log.load_command("1").lease) == (2, None)
 
 
-def test_it_does_not_release_a_command_that_another_has_claimed(log: Log) -> None:
+def test_a_procedure_does_not_release_a_command_that_another_has_claimed(log: Log) -> None:
     opened = log.add_intent("pause", source="running", version=1, fields={})
     assert isinstance(opened, CommandRecord)
 

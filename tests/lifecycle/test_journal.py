@@ -35,7 +35,7 @@ def at(second: float) -> datetime:
 
 
 def knowing(state: str, second: float = 0) -> TaskRecord[str, str]:
-    """The record of a task that was reported so at that second."""
+    """The record of a task whose only report is this one, at that second."""
     return TaskRecord(version=1, state=state, as_of=at(second), since=at(second), first_at=at(second))
 
 

@@ -53,7 +53,7 @@ def at(second: float) -> datetime:
 
 
 def log_of(name: str, *statuses: str) -> Log:
-    """The log of a task that was reported so, a second apart, beginning at second 0."""
+    """The journal of a task with these reports, a second apart, beginning at second 0."""
     log = MemoryJournal().task(get(name), TASK)
     for second, status in enumerate(statuses):
         log.add_report(Report(status, at(second)))
@@ -483,7 +483,7 @@ LEASE_S = 60.0
 
 @dataclass(eq=False)
 class Workers:
-    """Two workers with logs of their own on one task, and the time. A has opened a command."""
+    """Two workers with journals of their own on one task, and the time. A has opened a command."""
 
     lease_s: float | None = LEASE_S
 
@@ -870,7 +870,7 @@ def test_threads_that_ask_for_one_task_get_one_record() -> None:
     assert all(log.entries is logs[0].entries for log in logs)
 
 
-# --- logs ---------------------------------------------------------------------------------------------
+# --- task journals --------------------------------------------------------------------------------------
 
 
 def test_a_task_has_one_record_for_its_lifecycle_and_id() -> None:

@@ -1,8 +1,8 @@
 """Services to explore: every combination of their choices is a world of its own.
 
-`Liar` answers anything at all. `World` has a task that moves as its lifecycle says, and a network
-that loses, delays and doubles; what really happened is written down in it. Both ask `Choices`,
-which are exhausted by `explore`, drawn by Hypothesis, or given: a failure tells its schedule.
+`Liar` returns any response at all. `World` has a task that follows its lifecycle, and a network that
+loses, delays and doubles; it records what really happened. Both ask `Choices`, which are exhausted by
+`explore`, drawn by Hypothesis, or given: a failure prints its schedule.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class World:
 
     `past` lists the states that it went through, from its beginning to now, and `arrivals` what
     became of every command of ours that reached it: the truth, of which no procedure sees more than
-    its answers. `partner` is what a command does that the task's own state does not tell (the
+    its responses. `partner` is what a command does that the task's own state does not show (the
     session that stops with it). With `has_others`, other callers command the task as well.
     """
 

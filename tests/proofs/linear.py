@@ -51,7 +51,7 @@ class Log:
     """The specification's state of one task's journal: an immutable value, so that the search can try several orders.
 
     `entries` counts those made, `last` is the last entry if it is a report, and `times` how often that
-    was made in a row. When a lease ends is left out: it never does here.
+    was made in a row. The ends of leases are left out: none ends here.
     """
 
     lifecycle: Lifecycle[Any, Any]
@@ -263,6 +263,6 @@ def disorder(
     Args:
         lifecycle: the task's.
         recorded: all that was recorded of it, oldest first.
-        operations: all that anybody did with its log, in any order.
+        operations: all operations on its journal, in any order.
     """
     return Search(lifecycle, recorded, operations).failure()

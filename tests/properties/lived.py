@@ -163,8 +163,8 @@ def is_true(record: CommandRecord[str, str], world: World, since: int, responses
 def agrees_with(ending: object, record: CommandRecord[str, str], trace: Sequence[tuple[Effect, Any]]) -> bool:
     """Return whether a worker's result or error agrees with the command's present record in the journal.
 
-    One that releases an uncertain command cannot know what becomes of it then, but has to look at it
-    after it has looked at the service for the last time.
+    A worker that releases an uncertain command cannot know its later outcome, but must read the command after its
+    last read of the service.
     """
     match ending:
         case CommandResult():

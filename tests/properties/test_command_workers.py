@@ -1,7 +1,7 @@
 """Several workers with their own handles on one task and one journal, with their effects in any order.
 
 Workers give commands, die, and resume what others left open, once their leases have lapsed also what
-the living have claimed; the task moves meanwhile, and requests meet every fate. Two workers are
+the living have claimed; the task changes meanwhile, and requests meet every fate. Two workers are
 interleaved exhaustively up to a few surprises (a change of turns is one, a lease that lapses another),
 three by Hypothesis, which prints a failure as a program.
 """

@@ -377,8 +377,8 @@ UNSOURCED = {
         dispatching supersede *
         pending, dispatching fail -, consumed, cancelled, superseded, pending, dispatching
     """,
-    # No document has a table of the moves, nor says what an agent does first with a message, which it may also accept
-    # while it works.
+    # No document has a table of the transitions, nor says what an agent does first with a message, which it may also
+    # accept while it works.
     "a2a": """
         SUBMITTED, WORKING answer *
         INPUT_REQUIRED answer SUBMITTED, INPUT_REQUIRED, AUTH_REQUIRED, COMPLETED, FAILED, CANCELED, REJECTED

@@ -19,7 +19,7 @@ from enum import Enum
 from importlib import import_module
 from typing import Any, cast
 
-# What the emulator does of its own accord follows from these texts.
+# What the emulator does by itself follows from these texts.
 DONE = "Buy milk"
 WAITING = "Buy milk [remote:]"
 QUICKLY: dict[str, Any] = {"timeout": 20.0, "interval": 0.02}  # seconds

@@ -2,11 +2,11 @@
 
 Each SDK runs in a process of its own, unchanged but for its base URL, and reads the responses with its own models.
 python_calls.py and node_calls.mjs call every method that concerns tasks, sessions, runs, queue, events or messages;
-the tables say what comes of each. So a method that is new in an SDK fails the test, and so does one that is listed as
+the tables hold the result of each. So a method that is new in an SDK fails the test, and so does one that is listed as
 not emulated and works.
 
 Of the versions between these, each has the methods of its neighbours. 0.6.0 is the oldest that npm has, and it has none
-of 1.x. The SDKs are installed here, from PyPI and from npm; where that is impossible the test is
+of 1.x. The SDKs are installed here, from PyPI and from npm; if that is impossible the test is
 skipped; with REQUIRE_SDKS=1 it fails.
 """
 

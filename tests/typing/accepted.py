@@ -33,7 +33,7 @@ from lifecycle import (
 from lifecycle.command import CommandResult
 from lifecycle_adapters.http import AsyncClient, AsyncSession, AsyncTask, Client, HttpBinding, Session, Task, TaskResult
 
-# The types of the answers are those of the lifecycle.
+# The types of the results are those of the lifecycle.
 assert_type(V1.target(V1State.RUNNING, V1Event.STOP), V1State | None)
 assert_type(V1.step(V1State.RUNNING, V1Event.STOP), V1State)
 assert_type(V1.judge(V1State.RUNNING, V1Event.STOP), Verdict[V1State, V1Event])

@@ -1,7 +1,7 @@
 """Mistakes that a type checker must reject: an error on every marked line and on no other.
 
-Read by mypy and pyright (test_typing.py), never run. Where they report a mistake of several
-lines they differ, so each mistake is one line.
+Read by mypy and pyright (test_typing.py), never run. They report a mistake of several
+lines differently, so each mistake is one line.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ V1.observe("running", "paused")  # error
 V1.allowed(V1State.RUNNING, origin="callr")  # error
 V1.check(["running"], mode="strict")  # error
 
-# Answers taken for something else.
+# Results taken for something else.
 forgotten: V1State = V1.target(V1State.RUNNING, V1Event.STOP)  # error
 other_version: V2State = V1.step(V1State.RUNNING, V1Event.STOP)  # error
 events: tuple[V2Event, ...] = V1.allowed(V1State.RUNNING)  # error

@@ -105,7 +105,7 @@ for number, program in enumerate(programs):
 def forks(
     programs: Sequence[str], *, loaded: str, env: Mapping[str, str] | None = None, **options: Any
 ) -> list[subprocess.CompletedProcess[str]]:
-    """Run each program in a process of its own, for all of which the program `loaded` ran once: to import takes longer.
+    """Run each program in a process of its own, forked from one that ran the program `loaded`: importing takes longer.
 
     What the options do not redirect (`stdout`, `stderr`) is captured.
     """

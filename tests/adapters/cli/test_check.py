@@ -1,4 +1,4 @@
-"""`check` says of every row what `Lifecycle.check` says, with the file and the row that it is on."""
+"""`check` reports of every row what `Lifecycle.check` reports, with its file and its row."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def unwritable(monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
-    """A folder that everybody can reach and nobody can write to, in which the test is."""
+    """The test's working directory, which everybody can reach and nobody can write to."""
     with TemporaryDirectory() as name:
         Path(name).chmod(0o555)
         monkeypatch.chdir(name)
@@ -130,7 +130,7 @@ def test_findings_have_their_row_their_task_their_kind_and_what_was_possible(fil
     ]
 
 
-def test_information_is_listed_where_it_is_asked_for_and_is_fine(file: Path) -> None:
+def test_notes_are_listed_if_asked_for_and_are_fine(file: Path) -> None:
     file.write_text("status\ncreated\ncreated\nrunning\nfinished\n")
 
     silent, told = (call("check", "v1-full", str(file), *ONE, *more) for more in ((), ("--notes",)))
@@ -236,7 +236,7 @@ def test_every_history_is_judged_as_check_does(mode: Mode, form: str, folder: Pa
 # --- how it is written -------------------------------------------------------------------------------
 
 
-def test_the_words_of_another_channel() -> None:
+def test_the_statuses_of_another_channel() -> None:
     typed = "status\ninitializing\nstarted\nfinished\n"
     log = ("check", "v1-full", "-", "--input-format", "csv", *ONE)
 
@@ -363,7 +363,7 @@ def test_if_no_row_can_be_read_the_first_reasons_are_reported(folder: Path) -> N
         (("--rejects", "r.csv", "--strict"), "r.csv", "wrote the list to r.csv"),
     ],
 )
-def test_rejects_are_kept_also_where_nothing_can_be_read(
+def test_rejects_are_kept_even_if_no_row_can_be_read(
     folder: Path, command: str, options: tuple[str, ...], kept: str, said: str
 ) -> None:
     (folder / "log.csv").write_text("task_id,status\n,created\n,running\n")
@@ -630,7 +630,7 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
 
 
 @pytest.mark.parametrize(("rows", "code"), [(CLEAN, 0), (BAD, 1)])
-def test_where_nothing_can_be_written_a_log_is_judged_all_the_same(rows: str, code: int, unwritable: Path) -> None:
+def test_a_log_is_judged_even_if_nothing_can_be_written(rows: str, code: int, unwritable: Path) -> None:
     for unreadable, kept in ((0, ""), (1, "; lifecycle-rejects.csv cannot be written: Permission denied;")):
         with without_privileges():
             result = call("check", "v1-full", "-", "--input-format", "csv", *ORDERED, typed=rows + ",\n" * unreadable)

@@ -1,4 +1,4 @@
-"""`list`, `show`, `judge` and `diagrams` say what the declarations say, and what they cannot say in one line."""
+"""`list`, `show`, `judge` and `diagrams` print what is declared, and one line about what they cannot print."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def characters(text: str) -> Counter[str]:
     return Counter(text.translate(dict.fromkeys(map(ord, "─ \n"))))
 
 
-def test_show_tells_what_is_special_about_a_command() -> None:
+def test_show_says_what_is_special_about_a_command() -> None:
     lines = call("show", "v3", env={"COLUMNS": "300"}).stdout.splitlines()
 
     (line,) = (line for line in lines if line.startswith("dispatch "))

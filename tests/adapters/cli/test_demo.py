@@ -1,4 +1,4 @@
-"""`demo` shows what it promises over real HTTP, ends by itself and leaves nothing behind."""
+"""`demo` shows its steps over real HTTP, ends by itself and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_demo_can_be_repeated_as_a_process(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_fails_where_the_service_behaves_otherwise_than_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_fails_if_the_service_behaves_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     def lose_the_request_instead(self: Emulator, kind: str, *, command: str) -> None:
         assert (kind, command) == ("drop_after", "stop")  # the first fault of the demo
         fault(self, "drop_before", command=command)

@@ -252,7 +252,7 @@ def test_a_key_is_asked_for_on_a_terminal_and_not_shown(emulator: Emulator) -> N
     assert KEY not in screen.shown
 
 
-def test_the_question_for_a_key_can_be_interrupted(emulator: Emulator) -> None:
+def test_the_prompt_for_a_key_can_be_interrupted(emulator: Emulator) -> None:
     with terminal("status", "--api", "v1", "x", "--base-url", emulator.base_url) as screen:
         screen.wait_for("API key")
         screen.interrupt()
@@ -395,7 +395,7 @@ def test_names_are_completed() -> None:
     assert completed("journal", "export", "v1-") == ["v1-full"]
 
 
-def test_where_nothing_can_be_known_nothing_is_proposed() -> None:
+def test_nothing_is_proposed_if_nothing_can_be_known() -> None:
     assert completed("judge", "missing.yaml", "") == []
     assert completed("send", "--api", "v9", "some-id", "") == []
 

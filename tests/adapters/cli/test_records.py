@@ -42,7 +42,7 @@ HOSTILE = [
 
 @pytest.fixture
 def journal(tmp_path: Path) -> str:
-    """The path of a journal that is not there yet."""
+    """The path of a journal that does not exist yet."""
     return str(tmp_path / "journal.db")
 
 
@@ -66,18 +66,18 @@ def emulator(running: Emulator) -> Emulator:
 
 @pytest.fixture
 def server(emulator: Emulator, journal: str) -> dict[str, str]:
-    """An environment in which all is recorded."""
+    """An environment whose commands record in a journal."""
     return {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, "LIFECYCLE_JOURNAL": journal}
 
 
 def live(record: SqlJournal, task_id: str, *statuses: str) -> None:
-    """Let a v1 task be reported so, a second apart."""
+    """Record these statuses of a v1 task, a second apart."""
     for second, status in enumerate(statuses):
         record.task(V1_FULL, task_id).add_report(Report(status, NOW + timedelta(seconds=second)))
 
 
 def intend(record: SqlJournal, task_id: str, **context: str) -> None:
-    """Leave a command open on a running task, which this worker holds."""
+    """Leave a command open on a running task, which this worker has claimed."""
     log = record.task(V1_FULL, task_id)
     version = log.load().version
     log.add_intent(V1Event.STOP, source=V1State.RUNNING, version=version, fields={}, context=RequestContext(**context))
@@ -163,7 +163,7 @@ def test_pages_of_tasks_are_turned_by_their_cursor(record: SqlJournal, journal: 
 # --- history --------------------------------------------------------------------------------------
 
 
-def test_a_history_tells_who_did_what_and_why(emulator: Emulator, server: dict[str, str], journal: str) -> None:
+def test_a_history_shows_who_did_what_and_why(emulator: Emulator, server: dict[str, str], journal: str) -> None:
     context = ("--idempotency-key", "order 5", "--reason", "sold out", "--label", "shop=north")
     task = call("create", "--api", "v1", "Buy milk", *context, "--worker", "alice", env=server).stdout.strip()
     emulator.fire(task, "start")
@@ -261,7 +261,7 @@ def test_a_task_that_is_not_recorded_is_bad_input(
 # --- what is foreign ------------------------------------------------------------------------------
 
 
-def test_hostile_ids_and_words_are_shown_harmlessly(record: SqlJournal, journal: str) -> None:
+def test_hostile_ids_and_statuses_are_shown_harmlessly(record: SqlJournal, journal: str) -> None:
     for task_id in HOSTILE:
         live(record, task_id, "running", "hiber\x1b[2Jnating", "[red]gone[/red]\n")
         intend(record, task_id, reason="\x1b]0;title\x07", idempotency_key="k\x9b")
@@ -435,7 +435,7 @@ def test_an_adoption_names_a_create_and_a_task(server: dict[str, str], journal: 
     assert (refused.exit_code, "an adoption is CREATE=TASK" in refused.stderr) == (2, True)
 
 
-def test_a_create_that_a_living_worker_holds_is_left_to_it(server: dict[str, str], record: SqlJournal) -> None:
+def test_a_create_that_a_living_worker_has_claimed_is_left_to_it(server: dict[str, str], record: SqlJournal) -> None:
     record.creates(V1_FULL).add({"task": "Buy milk"}, labels={})
 
     told = call("recover", "--api", "v1", env=server)
@@ -446,7 +446,7 @@ def test_a_create_that_a_living_worker_holds_is_left_to_it(server: dict[str, str
 
 
 def uncertain(emulator: Emulator, server: dict[str, str]) -> str:
-    """A running session whose dispatch nobody knows anything of."""
+    """A running session with a dispatch whose outcome is unknown."""
     session = call("create", "--api", "v3", env=server).stdout.strip()
     emulator.fire(session, "ready")
     emulator.fault("drop_after", command="dispatch")

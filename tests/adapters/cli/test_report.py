@@ -118,7 +118,7 @@ def test_a_clean_log_has_no_empty_table(folder: Path) -> None:
         assert absent not in result.stdout
 
 
-def test_gaps_are_information_where_tasks_were_polled() -> None:
+def test_gaps_are_notes_if_tasks_were_polled() -> None:
     result = call("report", "v1-full", "log.csv", "--mode", "sampled")
 
     assert result.stdout.startswith("v1-full  sampled: tasks were polled")

@@ -51,7 +51,7 @@ def test_create_prints_the_id_alone_on_the_standard_output(
     assert emulator.calls()[0].body["task"] == "Buy milk"
 
 
-def test_create_tells_what_is_known(server: dict[str, str]) -> None:
+def test_create_shows_what_is_known(server: dict[str, str]) -> None:
     assert "it is 'created'" in call("create", "--api", "v3", env=server).stderr
     assert "its state is not known yet" in call("create", "--api", "v1", "Buy milk", env=server).stderr
     assert facts(call("create", "--api", "v3", "--json", env=server)).keys() == {"task", "lifecycle", "state"}
@@ -276,7 +276,7 @@ def test_a_create_whose_response_is_lost_exits_with_1(emulator: Emulator, server
     assert "whether a task was created is not known" in result.stderr
 
 
-def test_wait_prints_what_came_of_it(emulator: Emulator, server: dict[str, str]) -> None:
+def test_wait_prints_the_outcome(emulator: Emulator, server: dict[str, str]) -> None:
     task = call("create", "--api", "v2", "Buy milk", env=server).stdout.strip()
     emulator.fire(task, "start")
     emulator.fire(task, "finish")
@@ -307,7 +307,7 @@ def test_wait_until_settled_or_final(emulator: Emulator, server: dict[str, str])
     ]
 
 
-def test_wait_tells_each_change_once_where_there_is_no_terminal(server: dict[str, str]) -> None:
+def test_wait_prints_each_change_once_without_a_terminal(server: dict[str, str]) -> None:
     with Emulator(pace_s=0.4) as emulator:
         paced = server | {"LIFECYCLE_BASE_URL": emulator.base_url}
         task = call("create", "--api", "v4", "Buy milk", env=paced).stdout.strip()

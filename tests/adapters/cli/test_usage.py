@@ -35,7 +35,7 @@ def refusal(*arguments: str) -> str:
         ("status x --api v2-sesion", "did you mean 'v2-session'?"),
     ],
 )
-def test_value_that_is_not_a_choice_is_answered_with_the_nearest(arguments: str, said: str) -> None:
+def test_value_that_is_not_a_choice_is_refused_with_the_nearest(arguments: str, said: str) -> None:
     text = refusal(*arguments.split())
 
     assert said in text
@@ -73,7 +73,7 @@ def test_base_url_that_is_empty_in_the_environment_is_refused() -> None:
     assert "LIFECYCLE_BASE_URL is empty" in result.stderr
 
 
-def test_value_that_is_near_no_choice_is_answered_with_all() -> None:
+def test_value_that_is_near_no_choice_is_refused_with_all() -> None:
     text = refusal("wait", "x", "--api", "v1", "--until", "zzz")
 
     assert "Invalid value for '--until': 'zzz' is not one of 'settled', 'final'." in text

@@ -1,4 +1,4 @@
-"""`watch` tells what happens to many tasks; `serve --webhook` asks for what it needs."""
+"""`watch` prints what happens to many tasks; `serve --webhook` asks for what it needs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def emulator() -> Generator[Emulator]:
 
 @pytest.fixture
 def server(emulator: Emulator, tmp_path: Path) -> dict[str, str]:
-    """An environment in which all is recorded."""
+    """An environment whose commands record in a journal."""
     journal = str(tmp_path / "journal.db")
     return {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, "LIFECYCLE_JOURNAL": journal}
 
@@ -161,7 +161,7 @@ def test_task_whose_id_is_refused_exits_with_1(
         assert json.loads(alone.stdout)["is_refused"] is True
 
 
-def test_refused_task_is_watched_on_if_it_has_a_limit(emulator: Emulator, server: dict[str, str]) -> None:
+def test_refused_task_is_still_watched_if_it_has_a_limit(emulator: Emulator, server: dict[str, str]) -> None:
     task = running(emulator, server)
     emulator.fault("status", method="GET", status_code=422, times=1)
 

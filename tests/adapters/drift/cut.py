@@ -2,7 +2,7 @@
 
     python -m tests.adapters.drift.cut v2.json tests/adapters/drift/documents/v2-2026-08-06.json /tasks /sessions
 
-Of what is kept nothing is changed. The documents beside it are those that Browser Use Cloud served at the dates in
+What is kept is unchanged. The documents beside it are those that Browser Use Cloud served at the dates in
 their names (v2-2026-02-21 since 2026-02-12), cut to the paths /tasks, /sessions and /runs, and to /browsers and
 /skills/{skill_id}, whose statuses have similar names.
 """

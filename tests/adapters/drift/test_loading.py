@@ -1,4 +1,4 @@
-"""Documents in files and behind URLs, and the ones that nobody can use: each is a clear error, within limits."""
+"""Documents in files and behind URLs, and unusable ones: each leads to a clear error, within limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Written = Callable[[str | bytes], Path]
 
 @pytest.fixture
 def written(tmp_path: Path) -> Written:
-    """Write a file, whose name says nothing of its format."""
+    """Write a file whose name does not show its format."""
 
     def write(content: str | bytes) -> Path:
         path = tmp_path / "api.txt"

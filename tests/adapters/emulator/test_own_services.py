@@ -256,7 +256,7 @@ def test_a_task_does_its_work_by_itself_or_by_the_script_in_its_text() -> None:
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "fail_after", "status"])
-def test_a_lost_response_is_made_good(fault: str) -> None:
+def test_a_lost_response_is_settled(fault: str) -> None:
     with Emulator(PRINTER, manual=True) as emulator, printing(emulator) as client:
         job = client.create("my letter")
         emulator.fault(fault, command="cancel")

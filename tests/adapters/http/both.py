@@ -1,4 +1,4 @@
-"""Both clients behind one face, so that a test is written once and holds for each."""
+"""Both clients behind one interface, so that a test is written once and holds for each."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def _blocking(runner: asyncio.Runner, handle: AsyncTask | AsyncSession, journal:
 class BlockingClient(AbstractContextManager["BlockingClient"]):
     """An `AsyncClient` with an event loop of its own.
 
-    Where no `http` is given, it makes an httpx2 client of `http_settings` and closes it.
+    If no `http` is given, it makes an httpx2 client of `http_settings` and closes it.
     """
 
     def __init__(self, api: str | HttpBinding[Any, Any], *, http_settings: Mapping[str, Any], **settings: Any) -> None:

@@ -18,7 +18,7 @@ from tests.adapters.http.scripted import Script, ScriptedServer
 Serve = Callable[[Script], ScriptedServer]
 Connect = Callable[..., AnyClient]
 
-# Reading the certificates of the world takes longer than most tests, and none of them has an https server.
+# Reading the system's certificates takes longer than most tests, and none of them has an https server.
 NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

@@ -1,6 +1,6 @@
 """A real server on loopback that sends scripted responses, byte for byte, and records the requests.
 
-For answers that no decent service gives. The emulator is the decent one.
+It is for responses that no sound service returns; the emulator is the sound one.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer. A `body` that is not bytes is sent as JSON; `raw` is sent instead of everything else.
+    """One response. A `body` that is not bytes is sent as JSON; `raw` is sent instead of everything else.
 
-    `pieces_s` sends the answer byte by byte with that pause between; `drops` closes the connection
-    before a single byte, as a crashed server does; `hangs_up` closes it after the answer, unannounced.
+    `pieces_s` sends the response byte by byte with that pause between; `drops` closes the connection
+    before a single byte, as a crashed server does; `hangs_up` closes it after the response, unannounced.
     """
 
     status: int = 200
@@ -63,13 +63,13 @@ Script = Callable[[Seen], Reply]
 
 
 def in_turn(*replies: Reply) -> Script:
-    """Answer with each in turn, then with the last for ever."""
+    """Return each response in turn, then the last one for ever."""
     left = list(replies)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 def by_path(table: Mapping[str, Reply | Sequence[Reply]]) -> Script:
-    """Answer by "METHOD /path", with one reply or several in turn; 404 to everything else."""
+    """Respond by "METHOD /path", with one reply or several in turn; with 404 to everything else."""
     scripts = {key: in_turn(*([reply] if isinstance(reply, Reply) else reply)) for key, reply in table.items()}
     nothing = in_turn(Reply(status=404, body={"detail": "not in the script"}))
     return lambda seen: scripts.get(f"{seen.method} {seen.path}", nothing)(seen)
@@ -94,7 +94,7 @@ class ScriptedServer:
 
     @property
     def commands(self) -> list[str]:
-        """The calls that were no reads."""
+        """The calls that were not reads."""
         return [call for call in self.calls if not call.startswith("GET ")]
 
     @property
@@ -195,7 +195,7 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
 
 
 def refused_port() -> str:
-    """The URL of a port on which nobody listens."""
+    """The URL of a port on which no server listens."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{held.getsockname()[1]}"

@@ -48,7 +48,7 @@ OUT_OF_TIME = 1.5  # seconds; longer than IMPATIENT waits
 
 @dataclass
 class V1Service:
-    """One v1 task. Each command gets the planned response, and happens or does not; then all goes well."""
+    """One v1 task. Each planned command gets its response, and takes effect or does not; later ones succeed."""
 
     state: str = "running"
     plan: list[tuple[Reply, bool]] = field(default_factory=list[tuple[Reply, bool]])
@@ -94,7 +94,7 @@ NO_USE = {
 }
 no_use = pytest.mark.parametrize("reply", NO_USE.values(), ids=NO_USE)
 
-# --- commands whose response is of no use -------------------------------------------------------
+# --- commands whose response is unusable --------------------------------------------------------
 
 
 @no_use
@@ -478,7 +478,7 @@ def test_json_of_another_shape_is_an_invalid_response(connect: Connect, serve: S
             ask(client)
 
 
-# --- a status that nobody knows -----------------------------------------------------------------
+# --- a status that is not declared --------------------------------------------------------------
 
 
 def test_an_unknown_status_is_raised_and_nothing_is_sent(connect: Connect, serve: Serve) -> None:
@@ -529,7 +529,7 @@ def test_a_create_that_is_to_be_sent_elsewhere_made_nothing(connect: Connect, se
         connect("v1", server.base_url).create("buy milk", idempotency_key="order-5")
 
 
-def test_a_status_of_the_full_lifecycle_is_foreign_to_the_seed(connect: Connect, serve: Serve) -> None:
+def test_a_status_of_the_full_lifecycle_is_foreign_to_the_base(connect: Connect, serve: Serve) -> None:
     server = serve(V1Service(state="finished"))
     with pytest.raises(UnknownStatus, match="v1-full"):
         connect("v1", server.base_url, lifecycle=V1).task("t").status()

@@ -1,6 +1,6 @@
 """Commands that are broken off: cancelled, interrupted, or left behind by a fork. Nothing stays claimed.
 
-Each test uses a durable journal, and a second worker that goes on at once.
+Each test uses a durable journal, and a second worker that continues at once.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ def test_a_callback_that_raises_leaves_nothing_claimed(serve: Serve, path: Path,
 
 
 class InterruptingLog:
-    """A task's log. Before or after one of its writes somebody presses Ctrl-C."""
+    """A task's journal. Before or after one of its writes somebody presses Ctrl-C."""
 
     def __init__(self, log: TaskJournal[Any, Any], asked: str, *, before: bool) -> None:
         self._log = log
@@ -595,7 +595,7 @@ def test_a_soft_time_limit_in_an_event_loop_is_the_callers(serve: Serve, journal
 
 # --- forks --------------------------------------------------------------------------------------
 
-# In a process of its own, for the tests' has threads by now.
+# In a process of its own, because that of the tests has threads by now.
 HALF_RUN = """
 import os, sys
 import httpx2

@@ -647,11 +647,11 @@ def test_a_base_url_that_leads_nowhere_is_refused_at_once(connect: Connect, base
         "http://127.0.0.1:1/api/v1",
     ],
 )
-def test_a_base_url_that_leads_somewhere(connect: Connect, base_url: str) -> None:
+def test_a_usable_base_url_is_accepted(connect: Connect, base_url: str) -> None:
     assert connect("v1", base_url).base_url == base_url.rstrip("/").removesuffix("/api/v1")
 
 
-def test_a_base_url_with_a_password_is_refused_without_telling_it(connect: Connect) -> None:
+def test_a_base_url_with_a_password_is_refused_without_showing_it(connect: Connect) -> None:
     with pytest.raises(ValueError, match="no user and no password") as raised:
         connect("v1", "http://user:secret@127.0.0.1:1")
     assert "secret" not in str(raised.value)

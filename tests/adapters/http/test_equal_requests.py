@@ -1,7 +1,7 @@
-"""The synchronous and the asynchronous client send equal requests, come to equal results, record equal lives.
+"""The synchronous and the asynchronous client send equal requests, get equal results and record equal histories.
 
-Each script is played twice on the emulator, once by either client, and everything that left, came back
-and was recorded is compared. Ids are the service's to choose and are therefore numbered.
+Each script is played twice on the emulator, once by either client, and everything that was sent, received and
+recorded is compared. The service chooses the ids, so they are numbered.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ APIS = ("v1", "v2", "v2-session", "v3", "v4")
 
 
 class Step(NamedTuple):
-    """One step of a script: send a command, ask a question, fire a remote event, or arm a fault."""
+    """One step of a script: send a command, read the task, fire a remote event, or arm a fault."""
 
     kind: str
     name: str
@@ -58,7 +58,7 @@ class Both:
     def __init__(self, opened: ExitStack) -> None:
         self.emulator = opened.enter_context(Emulator(manual=True))
         self.recorder = Recorder()
-        # Whether a task was created just now, and may not be found yet, is the machine's affair too.
+        # Whether a task was created just now, and may not be found yet, depends on the machine, too.
         timing = replace(QUICK, appear_s=1e-6)
         common: dict[str, Any] = {"api_key": KEY, "base_url": self.emulator.base_url, "timing": timing}
         http = opened.enter_context(httpx2.Client(verify=NO_CERTIFICATES, event_hooks={"request": [self.recorder]}))
@@ -112,7 +112,7 @@ def _came(step: Step, emulator: Emulator, task: AnyTask) -> object:
 
 
 def _settled(calls: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Without the reads that only repeat the one before: how many fit into a second is the machine's affair."""
+    """Without the reads that only repeat the one before: how many fit into a second depends on the machine."""
     befores = [None, *calls]
     return [call for call, before in zip(calls, befores, strict=False) if call != before or call[0] != "GET"]
 

@@ -1,4 +1,4 @@
-"""The tree of errors, how foreign ones come into it, and that no key comes out of it."""
+"""The tree of errors: foreign errors are mapped into it, and none of its errors shows the key."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_an_error_without_words_is_named() -> None:
 
 
 def everything_said_by(error: BaseException) -> str:
-    """All that an error can tell: its texts, its attributes, its pickle, its frames' variables, and its causes'."""
+    """All that an error holds: its texts, its attributes, its pickle, its frames' variables, and its causes'."""
     said = ["".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())]
     chain: list[BaseException | None] = [error]
     while chain:
@@ -146,7 +146,7 @@ def everything_said_by(error: BaseException) -> str:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """All that any logger says."""
+    """All that any logger writes."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     root = logging.getLogger()

@@ -169,7 +169,7 @@ def test_one_key_is_one_call_also_of_another_client(connect: Connect, serve: Ser
 
 
 def test_what_is_given_under_a_key_is_kept_as_json_will_give_it_back(connect: Connect, emulator: Emulator) -> None:
-    """Else a durable journal would find other fields when the same command is given again."""
+    """Otherwise a durable journal would find other fields when the same command is given again."""
     session = connect("v3", emulator.base_url, journal=MemoryJournal()).create(keepAlive=True)
     emulator.fire(session.id, "ready")
 
@@ -222,7 +222,7 @@ def test_sessions_are_recovered_with_the_tasks_that_run_in_them(connect: Connect
     assert log.load().state == "stopped"
 
 
-def test_the_seed_recovers_the_tasks_of_the_seed(connect: Connect, serve: Serve) -> None:
+def test_a_client_recovers_the_tasks_of_its_lifecycle_only(connect: Connect, serve: Serve) -> None:
     journal = MemoryJournal()
     log = left_open(journal, get("v1"), "t", "running", "pause")
     server = serve(V1Service(state="paused"))
@@ -244,7 +244,7 @@ STATUS, SEND = "GET /api/v3/sessions/s", "POST /api/v3/sessions"
 
 
 class Left(NamedTuple):
-    """A command that was left open, what the service says by now, and what comes of it."""
+    """A command that was left open, the service's present status, and the outcome of its recovery."""
 
     command: str
     attempts: int
@@ -500,7 +500,7 @@ def interrupted(seen: httpx2.Request) -> httpx2.Response:
     raise KeyboardInterrupt
 
 
-def test_a_command_that_is_interrupted_is_let_go_of(slow: SlowJournal) -> None:
+def test_a_command_that_is_interrupted_is_released(slow: SlowJournal) -> None:
     with (
         httpx2.Client(transport=httpx2.MockTransport(interrupted), verify=NO_CERTIFICATES) as http,
         Client("v1", api_key=KEY, journal=slow, http=http) as client,
@@ -511,7 +511,7 @@ def test_a_command_that_is_interrupted_is_let_go_of(slow: SlowJournal) -> None:
     assert slow.disk.released == ["1"]
 
 
-def test_a_command_that_is_cancelled_is_let_go_of_without_the_event_loop(serve: Serve, slow: SlowJournal) -> None:
+def test_a_command_that_is_cancelled_is_released_without_the_event_loop(serve: Serve, slow: SlowJournal) -> None:
     server = serve(V1Service(plan=[(Reply(delay_s=0.3), True)]))
 
     async def everything() -> None:

@@ -133,7 +133,7 @@ def test_a_create_that_is_denied_is_attempted_again_once(connect: Connect, serve
     assert len(denying.seen) == 2
 
 
-# --- what it is told -----------------------------------------------------------------------------------------
+# --- what it is passed ----------------------------------------------------------------------------------------
 
 
 class Keeper:
@@ -266,7 +266,7 @@ def test_a_key_that_is_given_is_not_sent_again_after_a_401(connect: Connect, ser
     assert len(server.seen) == 1
 
 
-def test_a_403_is_no_question_of_the_token(connect: Connect, serve: Serve) -> None:
+def test_a_403_does_not_replace_the_token(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(status=403))
     with pytest.raises(LifecycleError):
         connect("v1", server.base_url, api_key=Tokens()).task("t").status()

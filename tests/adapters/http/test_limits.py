@@ -141,7 +141,7 @@ def own(request: pytest.FixtureRequest) -> Iterator[Connect]:
 
 
 class Elapsed:
-    """Says whether what was done inside took as long as a request may, or hung."""
+    """Measures whether its block took as long as a request may, or hung."""
 
     def __enter__(self) -> None:
         self._begun_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""A service that answers in other shapes than its binding declares: an error of ours, and nothing sent elsewhere."""
+"""Responses of other shapes than the binding declares: an error of ours, and nothing is sent elsewhere."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A service that the project does not know: its lifecycle from JSON, its table registered, both clients.
 
 The printer below has numbers for ids, other words in its responses, a key of its own and a command that
-takes fields. Nothing of it stands in the project.
+takes fields. No part of it is in the project.
 """
 
 from __future__ import annotations

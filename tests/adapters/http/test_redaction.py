@@ -1,4 +1,4 @@
-"""A server that repeats the API key, in every place and spelling: nothing that comes out of a client holds it."""
+"""A server that repeats the API key, in every place and spelling: no result or error of a client contains it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ PLACES: dict[str, Any] = {
 }
 
 
-# No variable of a test may hold the key, for the frames of the tests are part of what an error tells.
+# No variable of a test may hold the key, because the frames of the tests are part of an error's traceback.
 
 
 @pytest.mark.parametrize("status_code", [200, 422])

@@ -1,4 +1,4 @@
-"""A retired service: who makes a client of the real one is warned; who talks to another server is not."""
+"""A retired service: a client of the real one warns, a client of another server does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services whose status stands in no field: a function of the binding makes it of the document."""
+"""Services whose status is in no field: a function of the binding derives it from the document."""
 
 from __future__ import annotations
 

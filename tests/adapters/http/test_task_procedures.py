@@ -270,7 +270,7 @@ def accepted(status: str | None, document: Any = None, second: int = 0) -> Accep
     return Accepted(status, NOW + timedelta(seconds=second), None, document)
 
 
-def test_a_command_comes_to_exchanges_and_pauses() -> None:
+def test_a_command_becomes_calls_and_pauses() -> None:
     throttled = Throttled(RateLimited(method="PUT", path="/x", status_code=429, detail="slow"), 7.0)
     asked, result = actions_of(
         v1_conversation().command(V1Event.STOP, {}),
@@ -342,7 +342,7 @@ def test_work_that_was_given_is_waited_for() -> None:
     assert v3.work.is_done(V3State.IDLE, "settled")
 
 
-def test_a_create_comes_to_one_exchange() -> None:
+def test_a_create_becomes_one_call() -> None:
     creating = creator(V1).create({"task": "buy milk"}, labels={}, context=NO_CONTEXT)
     asked, made = actions_of(creating, accepted(None, {"id": "t"}))
     assert (asked, made.task_id) == (["POST /api/v1/run-task"], "t")

@@ -844,7 +844,7 @@ def test_the_tables_serve_another_http_client_where_httpx2_is_not_installed() ->
     assert server.seen[0].headers["x-browser-use-api-key"] == "KEY"
 
 
-# --- tables that cannot be meant ---------------------------------------------------------------
+# --- bindings that make no sense ---------------------------------------------------------------
 
 
 GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_field": "status"}

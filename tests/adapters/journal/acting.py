@@ -49,7 +49,7 @@ def recorded(journal: SqlJournal, reports: Sequence[TaskReport]) -> list[ReportE
 
 
 def knowing(journal: SqlJournal, *statuses: str, task: str = "task-1", lifecycle: str = "v1-full") -> Log:
-    """The log of a task that was reported so, a second apart, beginning at second 0."""
+    """The journal of a task with these reports, a second apart, beginning at second 0."""
     declared: Lifecycle[str, str] = get(lifecycle)
     log = journal.task(declared, task)
     for second, status in enumerate(statuses):

@@ -76,7 +76,7 @@ def test_portions_are_of_the_size_that_is_asked_for(journal: SqlJournal, limit: 
     assert seen == [*names, "d"]
 
 
-def test_now_is_after_all_that_is_there(journal: SqlJournal) -> None:
+def test_now_is_after_every_recorded_entry(journal: SqlJournal) -> None:
     assert tasks_of(journal.changes(journal.changes("now").cursor)) == []
     tell(journal, "a")
     now = journal.changes("now")

@@ -1,4 +1,4 @@
-"""Clients that keep a durable journal: what is recorded of a life, and what the next process makes of it."""
+"""Clients that keep a durable journal: what is recorded of a task, and what the next process does with it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def emulator(_service: Emulator) -> Emulator:
 
 @pytest.fixture
 def open_real(journal_url: str) -> Iterator[OpenReal]:
-    """Open journals that go by the time in which the emulator lives."""
+    """Open journals on the emulator's clock."""
     with ExitStack() as journals:
 
         def open_real(**settings: Any) -> SqlJournal:

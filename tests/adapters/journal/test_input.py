@@ -216,7 +216,7 @@ def test_a_command_that_is_not_declared(journal: SqlJournal) -> None:
 
 
 @pytest.mark.parametrize("version", [-1, 10**40])
-def test_a_version_that_never_was(journal: SqlJournal, version: int) -> None:
+def test_an_intent_at_a_version_that_never_was_is_not_opened(journal: SqlJournal, version: int) -> None:
     log = knowing(journal, "running")
 
     assert log.add_intent("pause", source="running", version=version, fields={}) == log.load()

@@ -117,7 +117,7 @@ def test_an_event_that_is_refused(journal: SqlJournal) -> None:
 
 
 @pytest.mark.parametrize("change", ["state = 'done'", "attempts = 7"])
-def test_a_command_that_is_kept_otherwise_than_it_lived(journal: SqlJournal, change: str) -> None:
+def test_a_command_whose_row_differs_from_its_entries(journal: SqlJournal, change: str) -> None:
     assert damaged(journal, f"UPDATE lifecycle_commands SET {change} WHERE id = 2") == [
         (DamageCode.WRONG_COMMAND, "task-1", None)
     ]
@@ -140,7 +140,7 @@ def test_fields_of_a_command_are_an_object(journal: SqlJournal, fields: str) -> 
     assert last.why == "its fields are no JSON object"
 
 
-def test_a_command_that_is_kept_as_open_and_has_ended(journal: SqlJournal) -> None:
+def test_a_command_that_has_ended_and_is_stored_as_open(journal: SqlJournal) -> None:
     assert damaged(journal, "UPDATE lifecycle_commands SET is_open = TRUE WHERE id = 2") == [
         (DamageCode.WRONG_COMMAND, "task-1", None)
     ]

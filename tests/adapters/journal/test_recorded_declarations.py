@@ -44,7 +44,7 @@ def job(*rows: tuple[str, str, str], states: str = "waiting printing done") -> D
 
 ROWS = [("waiting", "begin", "printing"), ("printing", "finish", "done"), ("waiting", "cancel", "done")]
 OLD = job(*ROWS)
-AGAIN = job(*ROWS, ("printing", "requeue", "waiting"))  # `waiting` is no late report any more
+AGAIN = job(*ROWS, ("printing", "requeue", "waiting"))  # `waiting` is no longer a late report
 JAMMED = job(
     *ROWS, ("printing", "jam", "jammed"), ("jammed", "clear", "printing"), states="waiting printing jammed done"
 )

@@ -77,7 +77,7 @@ def test_a_journal_is_made_and_used_through_a_pooler(pooler: Pooler, postgres_ur
 
 
 @pytest.mark.heavy
-def test_nothing_is_left_to_others_on_the_poolers_connection(pooler: Pooler, postgres_url: str) -> None:
+def test_no_setting_stays_on_the_poolers_connection(pooler: Pooler, postgres_url: str) -> None:
     with SqlJournal(through(pooler, postgres_url)) as journal:
         use(journal, "task-2")
 

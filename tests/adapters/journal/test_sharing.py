@@ -66,7 +66,7 @@ def test_of_threads_that_contend_for_an_attempt_one_sends(open_journal: OpenJour
         assert sum(pool.map(contend, range(8))) == 1
 
 
-# In a process of its own, for the tests' has threads by now.
+# In a process of its own, because that of the tests has threads by now.
 FORK = """
 import os, sys
 from datetime import UTC, datetime

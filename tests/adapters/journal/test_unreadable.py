@@ -1,4 +1,4 @@
-"""One task whose record cannot be read: it alone is reported, and whatever works on many tasks goes on."""
+"""One task whose record cannot be read: it alone is reported, and work on the others continues."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ GOOD = ("good-1", "good-2")
 
 
 def begin(journal: SqlJournal, task: str, *statuses: str, command: str | None = None) -> None:
-    """Report a task so, under the old declaration, and leave an open command that no worker has claimed."""
+    """Record this status of a task, under the old declaration, and leave an open command that no worker has claimed."""
     log = journal.task(OLD, task)
     for second, status in enumerate(statuses):
         record = log.add_report(Report(status, at(second)))
@@ -135,7 +135,7 @@ def test_a_command_found_by_its_key_raises_too(journal: SqlJournal) -> None:
 
 
 @pytest.mark.usefixtures("bad")
-def test_a_batch_of_reports_is_recorded_but_for_its_own(journal: SqlJournal) -> None:
+def test_a_batch_of_reports_is_recorded_except_for_that_tasks(journal: SqlJournal) -> None:
     first, error, second, unknown = journal.add_reports(reports_of("good-1", "bad", "good-2", "new"))
 
     assert isinstance(error, UnreadableRecord)

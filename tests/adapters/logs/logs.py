@@ -67,7 +67,7 @@ def at(bench: DuckDbSession, *values: str, time: TimeForm | None = None) -> list
 
 @contextmanager
 def offered(source: Source, columns: Columns | None = None) -> Generator[tuple[DuckDbSession, LoadedLog]]:
-    """A source and its workbench, while it is open."""
+    """A source and its session, while it is open."""
     with DuckDbSession(threads=2) as bench:
         yield bench, source.load(bench, RULES, columns or Columns())
 

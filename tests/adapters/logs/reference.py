@@ -1,7 +1,7 @@
 """The correct result of checking a log, in plain Python: one task after another, each judged by `Lifecycle.check`.
 
 Every engine is compared with it. It is written for plainness alone: it holds all in memory, sorts whole
-lists, and shares nothing with the engines but the types of their answers.
+lists, and shares nothing with the engines but the types of their results.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PARTS = (
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """One readable row, as `records` has it (see questions.py)."""
+    """One readable row, as `records` has it (see queries.py)."""
 
     task: str
     at_us: int
@@ -102,7 +102,7 @@ def expected(
 
 
 class _History:
-    """One task: its rows in order, what `check` remarks, and those rows whose status is known, with their states."""
+    """One task: its rows in order, what `check` reports, and those rows whose status is known, with their states."""
 
     def __init__(self, lifecycle: Declared, rows: Iterable[LogRow], mode: Mode, channel: str) -> None:
         self.rows = sorted(rows, key=lambda row: (row.at_us, row.sequence, row.place))

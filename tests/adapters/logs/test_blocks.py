@@ -1,4 +1,4 @@
-"""Bytes come in blocks of whole lines, whatever they are packed in; what there is of a broken file counts."""
+"""Bytes come in blocks of whole lines, however they are compressed; the lines before a file's break count."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_several_members_are_one_file(file: Path, pack: Pack) -> None:
 
 @pytest.mark.parametrize("pack", PACKS[1:], ids=["gzip", "zstd"])
 @pytest.mark.parametrize("block_bytes", [100, 1_000_000])
-def test_of_a_file_that_breaks_off_what_there_is_counts_but_for_the_line_that_is_cut(
+def test_the_rows_before_the_break_of_a_file_count_except_for_the_line_that_is_cut(
     file: Path, pack: Pack, block_bytes: int
 ) -> None:
     whole = pack(LINES)
@@ -81,7 +81,7 @@ def test_of_a_file_that_breaks_off_what_there_is_counts_but_for_the_line_that_is
     assert [block.lost for block in found if block.lost] in ([], [broken])
 
 
-def test_a_line_that_breaks_off_is_lost_and_told(file: Path) -> None:
+def test_a_line_that_breaks_off_is_lost_and_reported(file: Path) -> None:
     packed = gzip.compress(b"whole\n" + bytes(range(256)) * 100, 0)
     file.write_bytes(packed[:-1_000])
 
@@ -93,7 +93,7 @@ def test_a_line_that_breaks_off_is_lost_and_told(file: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"\x1f\x8b\x08", b"\x1f\x8b\x08" + b"nonsense" * 9, b"\x28\xb5\x2f\xfd" + b"\xff" * 99]
 )
-def test_what_only_begins_as_if_it_were_packed_is_broken(file: Path, content: bytes) -> None:
+def test_a_file_that_only_begins_as_if_it_were_compressed_is_broken(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
     found, broken = blocks(file)
@@ -140,7 +140,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(file: Path, block_bytes:
     assert joined(blocks(file, block_bytes=block_bytes)[0]) == b"a\n\xef\xbb\xbfb\n"
 
 
-def test_a_line_that_is_too_long_is_left_out_and_told(file: Path) -> None:
+def test_a_line_that_is_too_long_is_left_out_and_reported(file: Path) -> None:
     file.write_bytes(b"a\n" + b"x" * 3_000_000 + b"\nb\n")
 
     found, broken = blocks(file)
@@ -183,7 +183,7 @@ def test_the_standard_input_is_read_and_stays_open(monkeypatch: pytest.MonkeyPat
 
 
 @packed
-def test_progress_is_of_the_file_as_it_is_packed(file: Path, pack: Pack) -> None:
+def test_progress_is_of_the_file_as_it_is_compressed(file: Path, pack: Pack) -> None:
     file.write_bytes(pack(LINES * 100))
     with Blocks(str(file), block_bytes=10_000) as reading:
         shares = [reading.share for _ in reading]

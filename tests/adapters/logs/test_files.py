@@ -60,7 +60,7 @@ def write(*paths: str) -> None:
         ("csv", None), ("a.csv.zip", None), ("a.txt", None), ("x.csv/a", None), ("a.csv.bak", None),
     ],
 )  # fmt: skip
-def test_a_name_tells_the_format(name: str, kind: Format | None) -> None:
+def test_a_name_shows_the_format(name: str, kind: Format | None) -> None:
     assert format_of(name) == kind
 
 
@@ -201,7 +201,7 @@ def test_what_is_no_path_is_not_shown(path: str) -> None:
         assert "secret" not in str(raised.value)
 
 
-def test_a_format_is_for_names_that_do_not_tell_it(folder: Path) -> None:
+def test_a_format_is_for_names_that_do_not_show_it(folder: Path) -> None:
     write("a.log", "b.csv", "c.log")
     write_parquet("d.bin", row("d"))
     assert read(Files("*.log", "b.csv", format="csv"))[:2] == [("a.log", "t"), ("c.log", "t")]

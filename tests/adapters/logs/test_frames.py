@@ -335,7 +335,7 @@ def test_frame_that_breaks_off_is_named(times: int) -> None:
 
 
 @pytest.mark.heavy
-def test_a_lazy_frame_is_to_be_collected() -> None:
+def test_a_lazy_frame_is_refused_until_it_is_collected() -> None:
     polars: Any = import_module("polars")
     with pytest.raises(TypeError, match=r"it is of type LazyFrame; give .* \(a lazy one collected\)"):
         read(Frame(polars.DataFrame(ROWS).lazy()))

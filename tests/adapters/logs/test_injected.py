@@ -14,7 +14,7 @@ from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.columns import RejectReason
 from lifecycle_adapters.logs.files import Files
 
-# Two branches that cannot reach each other, as no lifecycle of the catalog has them: here a move can be impossible.
+# Two branches that cannot reach each other, as no lifecycle of the catalog has them: here a row can be impossible.
 BRANCHING: Lifecycle[str, str] = Lifecycle(
     name="branching",
     citation="made up for this test",
@@ -68,7 +68,7 @@ def test_in_a_lawful_log_nothing_is_found(tmp_path: Path) -> None:
     assert_exactly([], tmp_path / "log.parquet", V1_FULL, rows=20_000)
 
 
-def test_in_a_polled_log_a_late_start_is_no_finding_and_a_gap_is_information(tmp_path: Path) -> None:
+def test_in_a_polled_log_a_late_start_is_no_finding_and_a_gap_is_a_note(tmp_path: Path) -> None:
     injected = generate(tmp_path / "log.parquet", events=20_000, seed=7, rates=RATES)
     found = [
         each for each in injected if isinstance(each.defect, FindingCode) and each.defect != FindingCode.WRONG_START

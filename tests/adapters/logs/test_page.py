@@ -1,4 +1,4 @@
-"""The HTML page says what the report says, shows foreign text and nothing more of it, and needs no network."""
+"""The HTML page shows what the report holds, shows foreign text only as text, and needs no network."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def page_of(report: LogReport, findings: tuple[LogFinding, ...] = (), lifecycle:
 
 
 def table_under(document: Element, title: str, number: int = 0) -> list[list[str]]:
-    """The cells of a table below a title, without its head; checks the head besides."""
+    """The cells of a table below a title, without its head, which is checked."""
     (section,) = (each for each in document.all("section") if each.one("h2").text == title)
     table = section.all("table")[number]
     assert table.one("caption").text
@@ -180,13 +180,13 @@ def test_kinds_of_findings(dirty: Element) -> None:
         assert severity == ("note" if code is FindingCode.DUPLICATE else "error")
 
 
-def test_a_gap_in_a_polled_log_is_information() -> None:
+def test_a_gap_in_a_polled_log_is_a_note() -> None:
     polled = page_of(replace(CLEAN, mode="sampled", findings={FindingCode.GAP: 1}))
 
     assert [row[1] for row in table_under(polled, "Findings by kind")] == ["note"]
 
 
-def test_ways(dirty: Element) -> None:
+def test_observed_transitions(dirty: Element) -> None:
     rows = table_under(dirty, "Observed transitions")
 
     assert [(row[0], row[1], row[3], row[4]) for row in rows] == [
@@ -199,7 +199,7 @@ def test_ways(dirty: Element) -> None:
     assert {row[2] for row in rows[6:]} == {"no transition", "several transitions"}
 
 
-def test_dwell_times(dirty: Element) -> None:
+def test_times_in_state(dirty: Element) -> None:
     assert table_under(dirty, "Time in state") == [
         ["running", "39,000,000", "1 min 21 s", "45 s", "1 h 2 min", "1 d 1 h", "100 d"],
         ["created", "100,000,000", "1.25 ms", "850 µs", "12.3 ms", "4.5 s", "1 min 1 s"],

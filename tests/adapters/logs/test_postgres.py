@@ -296,7 +296,7 @@ def test_ids_and_statuses_are_compared_byte_by_byte_whatever_their_type_would_do
         assert [finding.code for finding in result.findings()] == [FindingCode.UNKNOWN_STATUS]
 
 
-def test_words_that_no_server_can_hold_are_no_hindrance(url: str, run: Run, log: str) -> None:
+def test_statuses_that_no_server_can_store_are_no_hindrance(url: str, run: Run, log: str) -> None:
     document = V1_FULL.declaration.model_dump()
     document["aliases"] = [{"channel": "api", "status": "a\0b", "state": "running"}]
     with check_logs(

@@ -1,6 +1,6 @@
-"""Spark says what `check` and DuckDB say, row for row: a real local Spark, with many partitions.
+"""Spark reports what `check` and DuckDB report, row for row: a real local Spark, with many partitions.
 
-All tests need Java and pyspark. With REQUIRE_SPARK=1 they fail where these are missing, instead of being skipped.
+All tests need Java and pyspark. With REQUIRE_SPARK=1 they fail if these are missing, instead of being skipped.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def test_all_kinds_of_findings_are_in_these_logs() -> None:
     assert found == set(FindingCode) - {FindingCode.IMPOSSIBLE}
 
 
-def test_moves_are_counted_in_words(spark: SparkSession) -> None:
+def test_observed_transitions_are_counted_in_words(spark: SparkSession) -> None:
     rows = [LogRow("t", 10, 0, 1, "created"), LogRow("t", 25, 0, 2, "stopped"), LogRow("t", 31, 0, 3, "started")]
     check = checked(frame(spark, rows), V2, columns=SEQUENCED, place="place")
 
@@ -199,7 +199,7 @@ def test_a_log_without_ids_and_times(spark: SparkSession) -> None:
     assert report_of(check) == wanted.report
 
 
-def test_the_words_of_a_channel(spark: SparkSession) -> None:
+def test_the_statuses_of_a_channel(spark: SparkSession) -> None:
     aliased: Declared = V2.replace(aliases=(Alias("mail", "it's \\ over", "finished"),))
     rows = [LogRow("t", 0, 0, 1, "created"), LogRow("t", 1, 0, 2, "it's \\ over"), LogRow("t", 2, 0, 3, "finished")]
     check = checked(frame(spark, rows), aliased, channel="mail", columns=SEQUENCED, place="place", notes=True)

@@ -1,4 +1,4 @@
-"""CSV and JSON Lines: what was written is read, by its lines, in blocks of any size and in either way; none is lost."""
+"""CSV and JSON Lines: each written row is read, with its line, in blocks of any size and by either reader of CSV."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ UNTIMED = Columns(at=None)
 
 @dataclass
 class Reader:
-    """A workbench and files to read on it."""
+    """A session and files for it to read."""
 
     bench: DuckDbSession
     folder: Path
@@ -162,7 +162,7 @@ PACKS: list[Callable[[bytes], bytes]] = [gzip.compress, zstd.compress]
 
 
 @pytest.mark.parametrize("pack", PACKS)
-def test_of_a_file_that_breaks_off_what_there_is_counts(reader: Reader, pack: Callable[[bytes], bytes]) -> None:
+def test_the_rows_before_the_break_of_a_file_count(reader: Reader, pack: Callable[[bytes], bytes]) -> None:
     names = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(20_000)]
     whole = pack((HEADER + "".join(f"{name},running\n" for name in names)).encode())
 
@@ -190,7 +190,7 @@ def test_a_file_that_is_not_there_is_broken(reader: Reader) -> None:
     assert broken == {"/nowhere/at/all.csv": "No such file or directory"}
 
 
-def test_the_standard_input_may_be_packed(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_standard_input_may_be_compressed(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.BytesIO(gzip.compress((HEADER + "a,created\nb,running\n").encode()))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(stream))
 
@@ -770,7 +770,9 @@ def test_a_character_that_is_cut_off_at_the_end_costs_its_line(reader: Reader) -
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "cp1252"])
-def test_of_a_packed_file_in_another_encoding_that_breaks_off_whole_lines_count(reader: Reader, encoding: str) -> None:
+def test_whole_lines_of_a_compressed_file_in_another_encoding_that_breaks_off_count(
+    reader: Reader, encoding: str
+) -> None:
     names = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(2_000)]
     whole = gzip.compress((HEADER + "".join(f"{name},running\n" for name in names)).encode(encoding))
 

@@ -1,4 +1,4 @@
-"""The diagram with traffic: every way is drawn, and its line and label say how much went there and how wrong it was."""
+"""The diagram with traffic: every transition is drawn, and its line and label show its count and its errors."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def edge(source: str | None, target: str, count: int, illegal: int = 0, *events:
     return ObservedTransition(source, target, events, count, illegal, 1)
 
 
-# --- every way has a line ----------------------------------------------------------------------
+# --- every transition has a line ---------------------------------------------------------------
 
 
-def test_every_declared_way_is_drawn_whether_gone_or_not(declared: Declared) -> None:
+def test_every_declared_transition_is_drawn_observed_or_not(declared: Declared) -> None:
     picture = lines(traffic_dot(report_of(declared), declared))
 
     ways = {(str(row.source), str(row.target)) for row in declared.transitions}
@@ -78,7 +78,7 @@ def test_every_declared_way_is_drawn_whether_gone_or_not(declared: Declared) -> 
         assert {str(row.event), "never seen"} <= {*picture[str(row.source), str(row.target)].words}
 
 
-def test_every_way_of_a_log_is_drawn_with_its_events_and_counts() -> None:
+def test_every_observed_transition_is_drawn_with_its_events_and_counts() -> None:
     picture = lines(traffic_dot(DIRTY, V1_FULL))
 
     for way in DIRTY.observed_transitions:
@@ -110,7 +110,7 @@ def test_rows_of_several_events_between_two_states_share_a_line() -> None:
     assert lines(traffic_dot(log, V3_FULL))["running", "idle"].words == ("complete", "stop_task", "7")
 
 
-def test_of_very_many_undeclared_ways_the_most_frequent_are_drawn() -> None:
+def test_of_very_many_undeclared_transitions_the_most_frequent_are_drawn() -> None:
     states = [State(name=f"s{number}", initial=number == 0, final=number == 11) for number in range(12)]
     row = [Transition(source=f"s{number}", event="go", target=f"s{number + 1}") for number in range(11)]
     long: Declared = Lifecycle(
@@ -182,7 +182,7 @@ def test_what_is_forbidden_does_not_turn_the_picture_round() -> None:
     assert " dir=back" in lines(traffic_dot(backwards, V1_FULL))["failed", "created"].look
 
 
-def test_final_states_stand_in_the_last_column_unless_a_way_joins_two_of_them() -> None:
+def test_final_states_are_in_the_last_column_unless_a_transition_joins_two_of_them() -> None:
     assert "rank=max" in traffic_dot(
         report_of(V1_FULL, observed_transitions=(edge("failed", "created", 9, 9),)), V1_FULL
     )

@@ -1,4 +1,4 @@
-"""The workbench: its limits, its directory, what it tells of long work, and how it says that something failed."""
+"""The DuckDB session: its limits, its directory, its reports of progress, and its errors."""
 
 from __future__ import annotations
 

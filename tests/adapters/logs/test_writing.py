@@ -264,7 +264,7 @@ def test_a_file_is_for_its_owner_only_unless_its_owner_said_otherwise(
 @pytest.mark.parametrize(
     "name", ["rows", "rows.txt", "rows.gz", "rows.parquet.gz", "rows.parquet.zst", ".csv.bz2", "-"]
 )
-def test_a_name_that_tells_no_format_is_refused(bench: DuckDbSession, name: str, tmp_path: Path) -> None:
+def test_a_name_that_shows_no_format_is_refused(bench: DuckDbSession, name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no known format: it must end in \.parquet, \.csv, \.jsonl, \.ndjson"):
         write(bench, tmp_path / name, "SELECT no_such_column", order="place")
 

@@ -1,4 +1,4 @@
-"""A service without HTTP, in memory, whose calls fail as a test says; and both clients over it behind one face."""
+"""A service without HTTP, in memory, whose calls fail as a test says; and both clients over it behind one interface."""
 
 from __future__ import annotations
 

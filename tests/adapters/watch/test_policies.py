@@ -199,7 +199,7 @@ def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
     run(everything())
 
 
-# --- what comes of them -------------------------------------------------------------------------
+# --- their outcomes -----------------------------------------------------------------------------
 
 Watched = tuple[list[Event], Service, MemoryTaskJournal[Any, Any]]
 

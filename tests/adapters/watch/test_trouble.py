@@ -1,4 +1,4 @@
-"""An error of one task, or of a callback, is reported in one place, and watching goes on."""
+"""An error of one task, or of a callback, is reported in one place, and watching continues."""
 
 from __future__ import annotations
 

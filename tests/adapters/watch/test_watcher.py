@@ -436,7 +436,7 @@ def test_no_task_is_read_while_no_event_is_read(monkeypatch: pytest.MonkeyPatch)
     assert asked_unread < 35 < asked
 
 
-# --- hearing ------------------------------------------------------------------------------------
+# --- reports that are fed ------------------------------------------------------------------------
 
 
 def heard(journal: MemoryJournal, status: str, *, ago: timedelta = timedelta()) -> ReportEntry[Any, Any]:

@@ -26,7 +26,7 @@ class ServiceEffects:
     """Performs effects on the service.
 
     Args:
-        network: all that can become of a request.
+        network: every possible outcome of a request.
         oracle: judges what the service does.
         bits: of each state, the bit by which the states of interest are kept in a number; 0 for no interest.
     """
