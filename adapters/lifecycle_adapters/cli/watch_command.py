@@ -63,7 +63,8 @@ def watch(
     streams: Annotated[
         int,
         typer.Option(
-            metavar="NUMBER", help="Follow the streams of at most this many tasks, 0 to 64, if the service has streams."
+            metavar="NUMBER",
+            help="Follow the streams of at most this many tasks, 0 to 64. Needs a service with streams.",
         ),
     ] = 0,
     journal: Journal = None,
