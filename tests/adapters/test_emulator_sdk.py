@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.services.v4_emulation import limited
 
 pytestmark = pytest.mark.heavy
 
@@ -191,6 +192,17 @@ def test_v4_a_run_is_cancelled(v4: Any) -> None:
     assert v4.runs.cancel(created.id).status.value == "cancelled"
     assert v4.runs.cancel(created.id).status.value == "cancelled"
     assert v4.runs.wait_for_completion(created.id, **QUICK).status.value == "cancelled"
+
+
+def test_v4_a_spend_limit_is_the_sdks_own_error() -> None:
+    reached: Any = import_module("browser_use_sdk").APIKeySpendLimitError
+    with (
+        Emulator("v4", profiles=limited(0)) as emulator,
+        sdk(emulator, "v4") as client,
+        pytest.raises(reached, match="spend limit") as caught,
+    ):
+        client.runs.create("Buy milk")
+    assert (caught.value.cap, caught.value.spent) == (0, 0)
 
 
 def test_v4_lists(v4: Any) -> None:

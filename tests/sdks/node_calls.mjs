@@ -9,7 +9,7 @@ const DONE = "Buy milk";
 const WAITING = "Buy milk [remote:]";
 const QUICKLY = { timeout: 20_000, interval: 20 }; // milliseconds
 const RESOURCES = ["tasks", "sessions", "runs"];
-const LISTS = ["items", "sessions", "runs", "messages", "events", "queue"];
+const LISTS = ["items", "sessions", "runs", "messages", "events", "queue", "attachments"];
 const MODULES = { v3: "browser-use-sdk/v3", v4: "browser-use-sdk/v4" };
 
 const [family, baseUrl] = process.argv.slice(2);
@@ -25,7 +25,8 @@ function shown(result) {
   for (const name of LISTS) {
     if (Array.isArray(result?.[name])) return `list of ${result[name].length}`;
   }
-  return result?.status ?? result?.output ?? result?.type ?? (result?.id ? "an id" : "nothing");
+  const link = result?.shareUrl ? "a link" : undefined;
+  return result?.status ?? result?.output ?? result?.type ?? link ?? (result?.id ? "an id" : "nothing");
 }
 
 const call = (method, ...values) => callVariant(method, "", ...values);

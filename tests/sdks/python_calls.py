@@ -83,18 +83,18 @@ def _methods(owner: Any, path: str) -> Iterator[str]:
 
 def _shown(result: Any) -> str:
     """Return what is compared of a result."""
-    for name in ("items", "sessions", "runs", "messages", "events", "queue"):
+    for name in ("items", "sessions", "runs", "messages", "events", "queue", "attachments"):
         if isinstance(getattr(result, name, None), list):
             return f"list of {len(getattr(result, name))}"
     if isinstance(result, list):
         entries = cast("Any", result)
         return _shown(entries[-1]) if entries and hasattr(entries[-1], "status") else f"list of {len(entries)}"
-    for name in ("status", "output", "type", "total_cost_usd", "max_cost_usd", "id"):
+    for name in ("status", "output", "type", "total_cost_usd", "max_cost_usd", "share_url", "id"):
         value = getattr(result, name, None)
         if value is not None:
             shown = str(value.value if isinstance(value, Enum) else value)
-            return "an id" if name == "id" else shown
-    return "nothing" if result is None else type(result).__name__
+            return {"share_url": "a link", "id": "an id"}.get(name, shown)
+    return "nothing" if result in (None, "") else type(result).__name__
 
 
 # --- the calls, by family of SDKs ---
@@ -168,7 +168,7 @@ def v2(call: Caller) -> None:
     call("sessions.list", page_size=1)
     call("sessions.update", str(call("sessions.create").id), action="stop")
     call("sessions.stop", str(session.id))
-    for name in sorted({"create_share", "get_share", "delete_share", "purge", "delete"}):
+    for name in ("create_share", "get_share", "delete_share", "purge", "delete"):
         if f"sessions.{name}" in call.methods():
             call(f"sessions.{name}", str(session.id))
     call("run", DONE)

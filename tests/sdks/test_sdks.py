@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -44,16 +44,13 @@ class No:
     why: str
 
 
-FILES = No(404, "logs and files are not emulated")
-SHARING = No(404, "sharing is not emulated")
-PURGE = No(404, "only projects with Zero Data Retention can purge, and none is emulated")
-REFUSED_PURGE = replace(PURGE, code=403)
+FILES = No(404, "the response is a URL of a file, and no files are emulated")
+FILES_OF_SESSION = No(404, "it lists or uploads files, and none are emulated")
+PURGE = No(403, "only projects with Zero Data Retention can purge, and none is emulated")
 EMBEDDED = No(
     "TypeError: Cannot read properties of undefined (reading 'liveUrl')",
     "it reads the task's session inside the task, which no document of the API describes",
 )
-LISTED = No(404, "the list of runs has them, too")
-
 Outcome = str | No
 
 STAINLESS: Mapping[str, Outcome] = {
@@ -75,9 +72,9 @@ STAINLESS: Mapping[str, Outcome] = {
     "sessions.retrieve": "active",
     "sessions.update": "stopped",
     "sessions.delete": "nothing",
-    "sessions.public_share.create": SHARING,
-    "sessions.public_share.retrieve": SHARING,
-    "sessions.public_share.delete": SHARING,
+    "sessions.public_share.create": "a link",
+    "sessions.public_share.retrieve": "a link",
+    "sessions.public_share.delete": "nothing",
 }
 STAINLESS_NODE = {**STAINLESS, "tasks.stream": EMBEDDED, "tasks.watch": EMBEDDED}
 FERN: Mapping[str, Outcome] = {
@@ -93,9 +90,9 @@ FERN: Mapping[str, Outcome] = {
     "sessions.get_session": "active",
     "sessions.update_session": "stopped",
     "sessions.delete_session": "nothing",
-    "sessions.create_session_public_share": SHARING,
-    "sessions.get_session_public_share": SHARING,
-    "sessions.delete_session_public_share": SHARING,
+    "sessions.create_session_public_share": "a link",
+    "sessions.get_session_public_share": "a link",
+    "sessions.delete_session_public_share": "nothing",
 }
 FERN_2025: Mapping[str, Outcome] = {
     **FERN,
@@ -120,9 +117,9 @@ V2_CALLS: Mapping[str, Outcome] = {
     "sessions.stop": "stopped",
     "sessions.delete": "nothing",
     "sessions.purge": PURGE,
-    "sessions.create_share": SHARING,
-    "sessions.get_share": SHARING,
-    "sessions.delete_share": SHARING,
+    "sessions.create_share": "a link",
+    "sessions.get_share": "a link",
+    "sessions.delete_share": "nothing",
     "run": "finished",
     "stream": "list of 1",
 }
@@ -134,8 +131,8 @@ V3_CALLS: Mapping[str, Outcome] = {
     "sessions.wait_for_recording": "list of 0",
     "sessions.stop": "stopped",
     "sessions.delete": "nothing",
-    "sessions.files": FILES,
-    "sessions.upload_files": FILES,
+    "sessions.files": FILES_OF_SESSION,
+    "sessions.upload_files": FILES_OF_SESSION,
     "run": "stopped",
     "stream": "list of 2",
 }
@@ -148,8 +145,8 @@ V4_CALLS: Mapping[str, Outcome] = {
     "runs.cancel": "cancelled",
     "runs.events": "list of 4",
     "runs.wait_for_event": "run.completed",
-    "runs.attachments": FILES,
-    "sessions.list": LISTED,
+    "runs.attachments": "list of 0",
+    "sessions.list": "list of 1",
     "sessions.get": "queued",
     "sessions.send_message": "pending",
     "sessions.queue": "list of 1",
@@ -159,10 +156,10 @@ V4_CALLS: Mapping[str, Outcome] = {
     "sessions.delete": "nothing",
     "sessions.cost": "0.0000",
     "sessions.update_cost_cap": "2.0",
-    "sessions.purge": REFUSED_PURGE,
-    "sessions.create_share": "an id",
-    "sessions.get_share": "an id",
-    "sessions.update_share": "an id",
+    "sessions.purge": PURGE,
+    "sessions.create_share": "a link",
+    "sessions.get_share": "a link",
+    "sessions.update_share": "a link",
 }
 
 # --- the versions ---

@@ -138,12 +138,17 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenCall:
-    """A further call that needs no key and always returns the same JSON document."""
+class OwnCall:
+    """A call that is in no binding, because it is about no task and no session.
+
+    `respond` is called with all tasks, the clock, and what FastAPI validated by name; it returns the outcome. An open
+    call needs no key.
+    """
 
     call: Call
     operation: Operation
-    document: Any
+    respond: Callable[..., Outcome | Refusal]
+    is_open: bool = False
 
 
 def new_uuid() -> str:
@@ -187,7 +192,7 @@ class Profile:
         ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
         operations: the documentation of each call, by its name (create, status, details, list, a command, or one of
             `further`).
-        open_calls: calls that are in no binding and need no key.
+        own_calls: calls that are in no binding.
         new: called with the create's body (as the operation's `body` makes it), all tasks, and the binding's parameters
             in the path; returns the task.
         causes: called with a task that was created or has just taken its last transition, and all tasks as they were at
@@ -224,7 +229,7 @@ class Profile:
     stream_begin: View | None = None
     ping: Callable[[str], Any] | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict[str, Operation])
-    open_calls: Sequence[OpenCall] = ()
+    own_calls: Sequence[OwnCall] = ()
     new: Callable[[Any, Tasks, Mapping[str, str]], NewTask | Refusal] | None = None
     causes: Callable[[EmulatedTask, Tasks], Sequence[Consequence]] | None = None
     further: Mapping[str, Callable[..., Outcome | Refusal]] = field(

@@ -35,6 +35,7 @@ from lifecycle_adapters.emulator.profile import (
     NewTask,
     Operation,
     Outcome,
+    OwnCall,
     Profile,
     Refusal,
     Starts,
@@ -61,13 +62,13 @@ NOT_AUTHENTICATED = "Not authenticated"
 _MEANINGS = {
     400: "Not possible now, or a body that is not text",
     401: "A missing or wrong key",
-    402: "Out of credits, or over a spend limit (here only if a fault is armed for it)",
+    402: "Out of credits, or over a spend limit",
     403: "Not allowed for this project",
     404: "Not found",
     409: "Not possible now",
     412: "The task has changed since it was read",
     422: "Invalid fields",
-    429: "Too many at once (here only if a fault is armed for it)",
+    429: "Too many at once",
     502: "Could not be forwarded (here only if a fault is armed for it)",
     503: "Not now; Retry-After says when (here only if a fault is armed for it)",
 }
@@ -119,10 +120,10 @@ class Service:
     # --- routes and their documentation ---
 
     def routes(self) -> list[APIRoute]:
-        """Return the routes, one for each method and path of the binding's calls and the profile's open calls."""
+        """Return the routes, one for each method and path of the binding's calls and the profile's own calls."""
         routes = [
-            self._route(each.call, each.operation, _constant(each.document), is_open=True, parameter="")
-            for each in self.profile.open_calls
+            self._route(each.call, each.operation, self._responding(each), is_open=each.is_open, parameter="")
+            for each in self.profile.own_calls
         ]
         grouped: dict[tuple[str, str], list[str]] = {}
         for name, call in self._calls.items():
@@ -475,10 +476,20 @@ class Service:
         else:
             events = self.binding.events if name == "events" else None
             outcome = Outcome({} if events is None else self._documents.no_items(events))
+        return self._resulting(outcome, self._operations[name].status_code)
+
+    def _responding(self, own: OwnCall) -> Callable[..., Awaitable[Response]]:
+        async def respond(*, request: Request, **given: Any) -> Response:
+            del request
+            return self._resulting(own.respond(self._store, self._store.clock, **given), own.operation.status_code)
+
+        return respond
+
+    def _resulting(self, outcome: Outcome | Refusal, code: int) -> Response:
+        """Let the consequences of a call happen, and return its response."""
         if isinstance(outcome, Refusal):
             return JSONResponse(outcome.document, outcome.status_code)
         self._let_happen(outcome.consequences, self._store.clock.now_s())
-        code = self._operations[name].status_code
         return Response(status_code=code) if code == HTTPStatus.NO_CONTENT else JSONResponse(outcome.document, code)
 
     def _stream(self, task: EmulatedTask) -> Response:
@@ -647,13 +658,6 @@ class Reads:
 _READS = ("status", "details")
 _NO_OBJECT = "no_object"
 _NO_CALL = "no_call"  # what is fixed at the top of a body, such as the method of JSON-RPC, is that of no call
-
-
-def _constant(document: Any) -> Callable[..., Awaitable[Response]]:
-    async def respond(**_: Any) -> Response:
-        return JSONResponse(document)
-
-    return respond
 
 
 def _fields_of(body: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from lifecycle.catalog import V1Event, V1State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import VerdictKind
-from lifecycle_adapters.emulator.profile import NewTask, OpenCall, Operation, Profile, Refusal, Tasks
+from lifecycle_adapters.emulator.profile import NewTask, Operation, Outcome, OwnCall, Profile, Refusal, Tasks
 from lifecycle_adapters.emulator.shapes import Moment, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.http.call import Call
@@ -179,11 +179,12 @@ PROFILE = Profile(
             for command in (V1Event.PAUSE, V1Event.RESUME, V1Event.STOP)
         },
     },
-    open_calls=(
-        OpenCall(
+    own_calls=(
+        OwnCall(
             call=PING,
             operation=Operation(name="ping", about="Return an empty object if the service is up.", response=Nothing),
-            document={},
+            respond=lambda _tasks, _clock: Outcome({}),
+            is_open=True,
         ),
     ),
     new_id=lambda: f"task_{secrets.token_hex(8)}",

@@ -44,7 +44,13 @@ V2_SESSION: HttpBinding[V2SessionState, V2SessionEvent] = HttpBinding(
         V2SessionEvent.STOP:
             Call(method="PATCH", path="/sessions/{id}", body={"action": "stop"}, status_field="status"),
     },
-    further_calls={"delete": Call(method="DELETE", path="/sessions/{id}")},
+    further_calls={
+        "delete":       Call(method="DELETE", path="/sessions/{id}"),
+        "purge":        Call(method="POST", path="/sessions/{id}/purge"),
+        "share":        Call(method="GET", path="/sessions/{id}/public-share"),
+        "create_share": Call(method="POST", path="/sessions/{id}/public-share"),
+        "delete_share": Call(method="DELETE", path="/sessions/{id}/public-share"),
+    },
     limits_tasks=LIMITS_TASKS,
     created_field="startedAt",
     task_field=None,

@@ -7,9 +7,12 @@ tasks (`NewTask.ends_children_by`), and one of the two stop commands of a task s
 
 from __future__ import annotations
 
+import math
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,14 +21,16 @@ from fastapi import Query
 from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
-from lifecycle_adapters.emulator.profile import NewTask, Operation, Outcome, Profile, Refusal, Tasks, Vanishes
+from lifecycle_adapters.emulator.profile import Keeps, NewTask, Operation, Outcome, Profile, Refusal, Tasks, Vanishes
 from lifecycle_adapters.emulator.shapes import DateTime, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
+from lifecycle_adapters.services.assumptions import SHARE_URL
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
 from lifecycle_adapters.services.v2 import V2, V2_SESSION
 from lifecycle_adapters.services.v2_shapes import (
     CreateSession,
     CreateTask,
+    PublicShare,
     SessionItem,
     SessionView,
     TaskCreated,
@@ -45,6 +50,9 @@ SESSION_NOT_FOUND = "Session not found"
 SESSION_STOPPED = "Browser session is stopped. Please start a new session and try again."
 SESSION_BUSY = "Agent session already has a running task. Please wait for it to finish or stop it manually."
 PROFILE_NOT_FOUND = "Profile not found"
+NO_CREDIT = "Insufficient credits"
+NEVER_SHARED = "Public share not found"
+NO_ZDR = "Project is not ZDR-enabled"  # Purge Session: 403
 TOO_MANY_SESSIONS = (
     "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
 )
@@ -95,7 +103,31 @@ def _session_item(session: EmulatedTask, clock: EmulatedClock) -> SessionItem:
 
 def _session_view(session: EmulatedTask, clock: EmulatedClock) -> SessionView:
     tasks = [_item(task, clock) for task in session.children]
-    return SessionView(**_session_item(session, clock), tasks=tasks, publicShareUrl=None)
+    share: PublicShare | None = session.given.get("share")
+    url = None if share is None else share["shareUrl"]
+    return SessionView(**_session_item(session, clock), tasks=tasks, publicShareUrl=url)
+
+
+def _share(session: EmulatedTask, _: Tasks, __: EmulatedClock) -> Outcome | Refusal:
+    share: PublicShare | None = session.given.get("share")
+    return Refusal(404, {"detail": NEVER_SHARED}) if share is None else Outcome(share)
+
+
+def _shared(session: EmulatedTask, _: Tasks, __: EmulatedClock) -> Outcome:
+    """Create Session Public Share: "Create or return existing public share for a session."."""
+    token = secrets.token_urlsafe(16)
+    new = PublicShare(shareToken=token, shareUrl=SHARE_URL.format(token=token), viewCount=0, lastViewedAt=None)
+    share: PublicShare = session.given.get("share") or new
+    return Outcome(share, [Keeps(session, {"share": share})])
+
+
+def _unshared(session: EmulatedTask, _: Tasks, __: EmulatedClock) -> Outcome:
+    return Outcome(None, [Keeps(session, {"share": None})])
+
+
+def _purged(_: EmulatedTask, __: Tasks, ___: EmulatedClock) -> Refusal:
+    """Purge Session: "ZDR projects only"; no emulated project has Zero Data Retention."""
+    return Refusal(403, {"detail": NO_ZDR})
 
 
 def _deleted(session: EmulatedTask, _: Tasks, __: EmulatedClock) -> Outcome:
@@ -311,8 +343,26 @@ SESSION_PROFILE = Profile(
             response=SessionView, errors=(400, 404), body=UpdateSession),
         "delete": Operation(
             name="delete_session", about="Delete a session with all its tasks.", status_code=204, errors=(404,)),
+        "purge": Operation(
+            name="purge_session", about="Purge a session: refused, because no project has Zero Data Retention.",
+            status_code=204, errors=(403, 404)),
+        "share": Operation(
+            name="get_session_public_share", about="Return a session's public link.", response=PublicShare,
+            errors=(404,)),
+        "create_share": Operation(
+            name="create_session_public_share", about="Open a session's public link, or return the one there is.",
+            response=PublicShare, status_code=201, errors=(404,)),
+        "delete_share": Operation(
+            name="delete_session_public_share", about="Close a session's public link.", status_code=204,
+            errors=(404,)),
     },
-    further={"delete": _deleted},
+    further={
+        "delete": _deleted,
+        "purge": _purged,
+        "share": _share,
+        "create_share": _shared,
+        "delete_share": _unshared,
+    },
     new=_new_session,
     created=_session_item,
     details=_session_view,
@@ -322,12 +372,19 @@ SESSION_PROFILE = Profile(
 # fmt: on
 
 
-def limited(active_sessions: int) -> Mapping[str, Profile]:
-    """Return the profiles of a service with a plan that allows so many active sessions at a time, for `Emulator`.
+def limited(active_sessions: float = math.inf, *, credit_usd: float = math.inf) -> Mapping[str, Profile]:
+    """Return the profiles of a service with limits, for `Emulator`.
 
-    A create that would need one more is refused with 429. Source: the OpenAPI specification of 2026-08-06,
-    TooManyConcurrentActiveSessionsError.
+    With so many active sessions a create that would need one more is refused with 429; once tasks have cost the credit,
+    the create of a session is refused with 402. Source: the OpenAPI specification of 2026-08-06,
+    TooManyConcurrentActiveSessionsError and InsufficientCreditsError.
     """
+
+    def create_session(wanted: CreateSession, tasks: Tasks, parameters: Mapping[str, str]) -> NewTask | Refusal:
+        finished = sum(task.last(V2Event.FINISH) is not None for task in tasks.tasks(V2.name))
+        if Decimal(PRICE_USD) * finished >= Decimal(str(credit_usd)):
+            return Refusal(402, {"detail": NO_CREDIT})
+        return _new_session(wanted, tasks, parameters)
 
     def checked(new: _New) -> _New:
         def create(body: Any, tasks: Tasks, parameters: Mapping[str, str]) -> NewTask | Refusal:
@@ -340,5 +397,5 @@ def limited(active_sessions: int) -> Mapping[str, Profile]:
 
     return {
         V2.name: replace(TASK_PROFILE, new=checked(_new_task)),
-        V2_SESSION.name: replace(SESSION_PROFILE, new=checked(_new_session)),
+        V2_SESSION.name: replace(SESSION_PROFILE, new=checked(create_session)),
     }

@@ -198,6 +198,15 @@ class SessionView(SessionItem):
     publicShareUrl: NotRequired[str | None]
 
 
+class PublicShare(TypedDict):
+    """A session's public link."""
+
+    shareToken: str
+    shareUrl: str
+    viewCount: int
+    lastViewedAt: NotRequired[Moment | None]
+
+
 class V2SessionList(TypedDict):
     """A page of sessions."""
 

@@ -85,6 +85,7 @@ V4: HttpBinding[V4State, V4Event] = HttpBinding(
     },
     session_field="sessionId",
     session_calls=SESSION_CALLS,
+    further_calls={"attachments": Call(method="GET", path="/runs/{id}/attachments")},
     # "Clients doing periodic polls pass back the highest id they've seen to get only the delta."
     events=ListCall(
         call=Call(method="GET", path="/runs/{id}/events"),

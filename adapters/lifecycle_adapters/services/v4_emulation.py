@@ -1,15 +1,16 @@
 """The emulation of Browser Use Cloud v4 beyond its bindings: data and pure functions.
 
 Source: the OpenAPI specification of 2026-07-26, and the official Python SDK 3.12.1 for the fields of runs and messages,
-for 402 after a create, for 503 with Retry-After after a cancel, and for the title and the shared link of a session. A
-session is what its runs and messages have in common: one run at a time, and a queue of messages, of which the next
-becomes a run when the session is idle.
+for 402 after a create, for 503 with Retry-After after a cancel, for the events that end a run, and for the title and
+the shared link of a session. A session is what its runs and messages have in common: one run at a time, and a queue of
+messages, of which the next becomes a run when the session is idle.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import dropwhile
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from lifecycle_adapters.emulator.profile import (
     NewTask,
     Operation,
     Outcome,
+    OwnCall,
     Profile,
     Refusal,
     Starts,
@@ -35,14 +37,17 @@ from lifecycle_adapters.emulator.profile import (
     new_uuid,
 )
 from lifecycle_adapters.emulator.shapes import decimal, moment
-from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
+from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask, TakenTransition
+from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.services.assumptions import (
+    SHARE_URL,
     V4_LONGEST_QUEUE,
     V4_MESSAGE_NOT_FOUND,
     V4_NEVER_SHARED,
+    V4_PROFILE_NOT_FOUND,
     V4_RUN_NOT_FOUND,
     V4_SESSION_NOT_FOUND,
-    V4_SHARE_URL,
+    V4_SPEND_LIMIT,
     V4_WORKSPACE_NOT_FOUND,
 )
 from lifecycle_adapters.services.browser_use_webhooks import ping, session_update
@@ -55,6 +60,7 @@ from lifecycle_adapters.services.v4_shapes import (
     QueuedMessage,
     QueueMessage,
     RenameSession,
+    RunAttachments,
     RunCreated,
     RunEvent,
     RunEvents,
@@ -63,6 +69,7 @@ from lifecycle_adapters.services.v4_shapes import (
     RunSummary,
     SessionCost,
     SessionInfo,
+    SessionList,
     SessionShare,
     UpdateShare,
 )
@@ -72,10 +79,19 @@ NO_ZDR = "Project is not ZDR-enabled."  # Purge Session: 403
 ACTIVE_RUN = "The session already has an active run."  # Create Run: 409
 QUEUE_FULL = "The session message queue is full."  # Queue Session Message: 429
 NOT_PENDING = "The message is no longer pending and cannot be cancelled."  # Cancel Queued Message: 409
-MALFORMED_CURSOR = "Malformed pagination cursor."  # List Runs: 400
+MALFORMED_CURSOR = "Malformed pagination cursor."  # List Runs, List Sessions: 400
+SPEND_LIMIT_REACHED = "api_key_monthly_spend_limit_reached"  # APIKeySpendLimitDetail
+DISPATCH_FAILED = "run.dispatch_failed"  # Python SDK 3.12.1: one of the types of events that end a run
+
+LIST_SESSIONS = Call(method="GET", path="/sessions")
+"""The list of sessions is about neither a run nor one session, hence not in the binding."""
 
 _CONTEXT_LIMIT = 200_000
 _PAGE = 50  # List Runs: the default of `limit`, which has no maximum
+_PAGE_OF_SESSIONS = 20  # List Sessions: the default of `limit`
+_MOST_SESSIONS = 100
+_KEPT = {"task", "model", "model_params", "output_schema", "attached_file_ids"}  # of the body of a create
+_CURSOR = (Annotated[str | None, Query()], None)
 
 
 # --- sessions ---
@@ -110,19 +126,37 @@ def _drained(tasks: Tasks, session_id: str) -> list[Consequence]:
 
 def _session(session_id: str, tasks: Tasks, clock: EmulatedClock) -> Outcome | Refusal:
     runs = _runs(tasks, session_id)
-    if not runs:
-        return _NO_SESSION
+    return Outcome(_session_view(runs, clock)) if runs else _NO_SESSION
+
+
+def _session_view(runs: Sequence[EmulatedTask], clock: EmulatedClock) -> SessionInfo:
     latest = runs[0]
+    return SessionInfo(
+        sessionId=latest.given["session_id"],
+        workspaceId=latest.given["workspace_id"],
+        latestRunId=latest.id,
+        task=latest.given["task"],
+        title=runs[-1].given.get("title"),
+        status=V4State(latest.state),
+        createdAt=moment(clock.at(latest.created_s)),
+        updatedAt=moment(clock.at(latest.state_since_s)),
+    )
+
+
+def _sessions(tasks: Tasks, clock: EmulatedClock, *, cursor: str | None, limit: int) -> Outcome:
+    """List Sessions: "one row per session (its most recent run), most-recent first"."""
+    runs = tasks.tasks(V4.name)
+    by_session: dict[str, list[EmulatedTask]] = {}
+    for run in runs:
+        by_session.setdefault(run.given["session_id"], []).append(run)
+    behind = set(_behind(runs, cursor))
+    found = [each for each in by_session.values() if each[0] in behind]
+    shown, has_more = found[:limit], len(found) > limit
     return Outcome(
-        SessionInfo(
-            sessionId=session_id,
-            workspaceId=latest.given["workspace_id"],
-            latestRunId=latest.id,
-            task=latest.given["task"],
-            title=runs[-1].given.get("title"),
-            status=V4State(latest.state),
-            createdAt=moment(clock.at(latest.created_s)),
-            updatedAt=moment(clock.at(latest.state_since_s)),
+        SessionList(
+            sessions=[_session_view(each, clock) for each in shown],
+            nextCursor=shown[-1][0].id if has_more else None,
+            hasMore=has_more,
         )
     )
 
@@ -164,7 +198,7 @@ def _shared(session_id: str, tasks: Tasks, clock: EmulatedClock) -> Outcome | Re
         isActive=True,
         viewCount=0,
         createdAt=moment(clock.at(clock.now_s())),
-        shareUrl=V4_SHARE_URL.format(token=token),
+        shareUrl=SHARE_URL.format(token=token),
     )
     share = {**(found.document or new), "isActive": True}
     return Outcome(share, [_kept(session_id, tasks, share=share)])
@@ -194,7 +228,7 @@ def _cost(session_id: str, tasks: Tasks, _: EmulatedClock) -> Outcome | Refusal:
     runs = _runs(tasks, session_id)
     if not runs:
         return _NO_SESSION
-    total = str(Decimal(PRICE_USD) * sum(run.last(V4Event.COMPLETE) is not None for run in runs))
+    total = str(_spent_usd(runs))
     return Outcome(
         SessionCost(
             sessionId=session_id,
@@ -207,6 +241,10 @@ def _cost(session_id: str, tasks: Tasks, _: EmulatedClock) -> Outcome | Refusal:
             totalCostUsd=total,
         )
     )
+
+
+def _spent_usd(runs: Sequence[EmulatedTask]) -> Decimal:
+    return Decimal(PRICE_USD) * sum(run.last(V4Event.COMPLETE) is not None for run in runs)
 
 
 def _capped(session_id: str, tasks: Tasks, _: EmulatedClock, *, body: CostCap) -> Outcome | Refusal:
@@ -225,12 +263,14 @@ def _new(body: CreateRun, tasks: Tasks, _: Mapping[str, str]) -> NewTask | Refus
         return Refusal(404, {"detail": V4_SESSION_NOT_FOUND})
     if body.workspace_id is not None and all(run.given["workspace_id"] != str(body.workspace_id) for run in runs):
         return Refusal(404, {"detail": V4_WORKSPACE_NOT_FOUND})
+    if body.browser_settings is not None and body.browser_settings.profile_id is not None:
+        return Refusal(404, {"detail": V4_PROFILE_NOT_FOUND})
     workspace_id = of_session[0].given["workspace_id"] if of_session else str(body.workspace_id or new_uuid())
     if body.workspace_id is not None and workspace_id != str(body.workspace_id):
         return Refusal(400, {"detail": BAD_PAIRING})
     if body.session_id is not None and _is_busy(tasks, str(body.session_id)):
         return Refusal(409, {"detail": ACTIVE_RUN})
-    given = body.model_dump(mode="json", include={"task", "model", "model_params", "output_schema"})
+    given = body.model_dump(mode="json", include=_KEPT)
     places = {"session_id": str(body.session_id or new_uuid()), "workspace_id": workspace_id}
     return NewTask(given={**given, **places})
 
@@ -247,7 +287,7 @@ def _created(run: EmulatedTask, _: EmulatedClock) -> RunCreated:
         sessionId=run.given["session_id"],
         workspaceId=run.given["workspace_id"],
         eventsUrl=f"{V4.base_path}/runs/{run.id}/events",
-        missingFileIds=[],
+        missingFileIds=run.given["attached_file_ids"] or [],
         skippedVaultItems=[],
     )
 
@@ -295,16 +335,20 @@ def _session_webhook(run: EmulatedTask, status: str, at: str) -> dict[str, Any]:
 def _listed(
     runs: Sequence[EmulatedTask], clock: EmulatedClock, *, session_id: UUID | None, cursor: str | None, limit: int
 ) -> RunList:
-    """Return a page of runs, beginning after the run that the cursor names. Raises HTTPException: it is malformed."""
-    found = [run for run in runs if session_id is None or run.given["session_id"] == str(session_id)]
-    if cursor is not None:
-        if not _is_uuid(cursor):
-            raise HTTPException(400, MALFORMED_CURSOR)
-        found = list(dropwhile(lambda run: run.id != cursor, found))[1:]
+    found = [run for run in _behind(runs, cursor) if session_id is None or run.given["session_id"] == str(session_id)]
     shown, has_more = found[:limit], len(found) > limit
     return RunList(
         runs=[_view(run, clock) for run in shown], nextCursor=shown[-1].id if has_more else None, hasMore=has_more
     )
+
+
+def _behind(runs: Sequence[EmulatedTask], cursor: str | None) -> Sequence[EmulatedTask]:
+    """Return the runs after the one that the cursor names. Raises HTTPException: it is malformed."""
+    if cursor is None:
+        return runs
+    if not _is_uuid(cursor):
+        raise HTTPException(400, MALFORMED_CURSOR)
+    return list(dropwhile(lambda run: run.id != cursor, runs))[1:]
 
 
 def _is_uuid(text: str) -> bool:
@@ -315,14 +359,24 @@ def _is_uuid(text: str) -> bool:
 
 
 def _events(run: EmulatedTask, _: Tasks, clock: EmulatedClock, *, after: int, limit: int) -> Outcome:
-    states = [(V4State(run.lifecycle.initial), run.created_s), *((each.target, each.at_s) for each in run.transitions)]
+    happened = [(f"run.{run.lifecycle.initial}", run.created_s)]
+    happened += [(_type_of(each), each.at_s) for each in run.transitions]
     events = [
-        RunEvent(runId=run.id, id=number, ts=moment(clock.at(at_s)), type=f"run.{state}", data={})
-        for number, (state, at_s) in enumerate(states, start=1)
+        RunEvent(runId=run.id, id=number, ts=moment(clock.at(at_s)), type=kind, data={})
+        for number, (kind, at_s) in enumerate(happened, start=1)
     ][max(after, 0) :]
     shown = events[: max(limit, 0)]
     following = shown[-1]["id"] if shown else None
     return Outcome(RunEvents(events=shown, nextAfter=following, hasMore=len(events) > len(shown)))
+
+
+def _type_of(taken: TakenTransition) -> str:
+    is_dispatch = (taken.source, taken.target) == (V4State.DISPATCHING, V4State.FAILED)
+    return DISPATCH_FAILED if is_dispatch else f"run.{taken.target}"
+
+
+def _attachments(_: EmulatedTask, __: Tasks, ___: EmulatedClock) -> Outcome:
+    return Outcome(RunAttachments(attachments=[]))  # no file is emulated
 
 
 def _unchanged(_lifecycle: Lifecycle[Any, Any], _run: EmulatedTask, _command: str) -> None:
@@ -348,7 +402,8 @@ def _message_causes(message: EmulatedTask, tasks: Tasks) -> Sequence[Consequence
     session_id = message.given["session_id"]
     if message.state == V4MessageState.CONSUMED:
         [latest, *_] = _runs(tasks, session_id)
-        given = {**latest.given, "task": message.given["text"], "output_schema": None}
+        of_message = {"task": message.given["text"], "attached_file_ids": message.given["attached_file_ids"]}
+        given = {**latest.given, **of_message, "output_schema": None}
         return [Starts(V4.name, message.given["run_id"], NewTask(given=given))]
     if message.state == V4MessageState.PENDING and message.given["interrupt"]:
         active = [run for run in _runs(tasks, session_id) if not run.is_over]
@@ -398,7 +453,7 @@ RUN_PROFILE = Profile(
             about="Return a page of runs, newest first, beginning after the run that the cursor names.",
             query={
                 "session_id": (Annotated[UUID | None, Query(alias="sessionId")], None),
-                "cursor": (Annotated[str | None, Query()], None),
+                "cursor": _CURSOR,
                 "limit": (Annotated[int, Query(ge=1)], _PAGE),
             }),
         str(V4Event.CANCEL): Operation(
@@ -408,6 +463,9 @@ RUN_PROFILE = Profile(
             name="get_run_events", about="Return what a run has done, behind the event of the id `after`.",
             response=RunEvents, errors=(404,),
             query={"limit": (Annotated[int, Query()], 200), "after": (Annotated[int, Query()], 0)}),
+        "attachments": Operation(
+            name="list_run_attachments", about="Return the files that were uploaded for a run: none is emulated.",
+            response=RunAttachments, errors=(404,)),
         "session": Operation(
             name="get_session", about="Return a session: what its latest run is.", response=SessionInfo, errors=(404,)),
         "session update": Operation(
@@ -436,6 +494,7 @@ RUN_PROFILE = Profile(
     },
     further={
         "events": _events,
+        "attachments": _attachments,
         "session": _session,
         "session update": _updated,
         "session purge": _purged,
@@ -446,6 +505,19 @@ RUN_PROFILE = Profile(
         "session cost": _cost,
         "session cost_cap": _capped,
     },
+    own_calls=(
+        OwnCall(
+            call=LIST_SESSIONS,
+            operation=Operation(
+                name="list_sessions", response=SessionList, errors=(400,),
+                about="Return a page of sessions, the one with the latest run first.",
+                query={
+                    "cursor": _CURSOR,
+                    "limit": (Annotated[int, Query(ge=1, le=_MOST_SESSIONS)], _PAGE_OF_SESSIONS),
+                }),
+            respond=_sessions,
+        ),
+    ),
     new=_new,
     causes=_run_causes,
     created=_created,
@@ -483,3 +555,20 @@ MESSAGE_PROFILE = Profile(
     refused=_not_pending,
 )
 # fmt: on
+
+
+def limited(cap_usd: float) -> Mapping[str, Profile]:
+    """Return the profile of a service whose key may spend so much, for `Emulator`.
+
+    Once the runs have cost as much, the create of another one is refused with 402. Source: the official Python SDK
+    3.12.1, APIKeySpendLimitError: "on 402 when the API key's monthly spend limit is reached".
+    """
+
+    def create(body: CreateRun, tasks: Tasks, parameters: Mapping[str, str]) -> NewTask | Refusal:
+        spent = float(_spent_usd(tasks.tasks(V4.name)))
+        if spent < cap_usd:
+            return _new(body, tasks, parameters)
+        limit = {"code": SPEND_LIMIT_REACHED, "message": V4_SPEND_LIMIT, "cap": cap_usd, "spent": spent}
+        return Refusal(402, {"detail": limit})
+
+    return {V4.name: replace(RUN_PROFILE, new=create)}

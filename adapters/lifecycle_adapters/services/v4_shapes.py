@@ -163,6 +163,22 @@ class RunList(TypedDict):
     hasMore: NotRequired[bool]
 
 
+class RunAttachment(TypedDict):
+    """A file that was uploaded for a run."""
+
+    id: Id
+    name: str
+    contentType: str
+    sizeBytes: int
+    status: Literal["pending", "uploaded"]
+
+
+class RunAttachments(TypedDict):
+    """The files that were uploaded for a run."""
+
+    attachments: list[RunAttachment]
+
+
 class RunEvent(TypedDict):
     """What a run has done."""
 
@@ -192,6 +208,14 @@ class SessionInfo(TypedDict):
     status: V4State
     createdAt: Moment
     updatedAt: Moment
+
+
+class SessionList(TypedDict):
+    """A page of sessions, and the cursor of the next page."""
+
+    sessions: list[SessionInfo]
+    nextCursor: NotRequired[str | None]
+    hasMore: NotRequired[bool]
 
 
 class RenameSession(StrictRequestModel):

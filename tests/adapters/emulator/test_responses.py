@@ -12,8 +12,8 @@ import pytest
 
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.services import v2_emulation, v4_emulation
 from lifecycle_adapters.services.registry import BUILT_IN
-from lifecycle_adapters.services.v2_emulation import limited
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, connect, create, send_call
 from tests.support.listing import listing_of
 
@@ -244,7 +244,7 @@ def test_v2_a_profile_must_be_known(http: httpx2.Client) -> None:
 def test_v2_a_plan_limits_the_active_sessions() -> None:
     """TooManyConcurrentActiveSessionsError, in Create Session and Create Task: 429."""
     text = "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
-    with Emulator("v2", manual=True, profiles=limited(2)) as emulator, connect(emulator) as http:
+    with Emulator("v2", manual=True, profiles=v2_emulation.limited(2)) as emulator, connect(emulator) as http:
         kept = http.post("/api/v2/sessions").json()["id"]
         task = http.post("/api/v2/tasks", json={"task": "Buy milk"}).json()
         for path, body in (("sessions", {}), ("tasks", {"task": "Buy bread"})):
@@ -253,6 +253,39 @@ def test_v2_a_plan_limits_the_active_sessions() -> None:
         assert http.post("/api/v2/tasks", json={"task": "Buy bread", "sessionId": kept}).status_code == 202
         http.patch(f"/api/v2/sessions/{task['sessionId']}", json={"action": "stop"})
         assert http.post("/api/v2/sessions").status_code == 201
+
+
+def test_v2_a_session_needs_credit() -> None:
+    """Create Session: 402 "Insufficient credits to start a session"; InsufficientCreditsError."""
+    limits = v2_emulation.limited(credit_usd=0.024)  # two tasks cost as much
+    with Emulator("v2", manual=True, profiles=limits) as emulator, connect(emulator) as http:
+        for _ in range(2):
+            assert http.post("/api/v2/sessions").status_code == 201
+            bring_to(emulator, http, BY_NAME["v2"], ("start", "finish"))
+        refused = http.post("/api/v2/sessions")
+        assert (refused.status_code, refused.json()) == (402, {"detail": "Insufficient credits"})
+
+
+def test_v2_a_session_is_shared_until_its_link_is_deleted(http: httpx2.Client) -> None:
+    """Create Session Public Share: "Create or return existing public share for a session."."""
+    session = f"/api/v2/sessions/{create(http, BY_NAME['v2-session'])}"
+    path = f"{session}/public-share"
+    never = http.get(path)
+    assert (never.status_code, never.json()) == (404, {"detail": "Public share not found"})
+    made = http.post(path)
+    share = made.json()
+    assert (made.status_code, share["viewCount"]) == (201, 0)
+    assert share["shareToken"] in share["shareUrl"]
+    assert [http.post(path).json(), http.get(path).json()] == [share, share]
+    assert http.get(session).json()["publicShareUrl"] == share["shareUrl"]
+    assert [http.delete(path).status_code for _ in range(2)] == [204, 204]
+    assert (http.get(path).status_code, http.get(session).json()["publicShareUrl"]) == (404, None)
+
+
+def test_v2_only_a_project_with_zero_data_retention_purges(http: httpx2.Client) -> None:
+    """Purge Session: 403 "Project is not ZDR-enabled"."""
+    refused = http.post(f"/api/v2/sessions/{create(http, BY_NAME['v2-session'])}/purge")
+    assert (refused.status_code, refused.json()) == (403, {"detail": "Project is not ZDR-enabled"})
 
 
 def test_v2_lists_filter(http: httpx2.Client, emulator: Emulator) -> None:
@@ -443,6 +476,71 @@ def test_v4_a_session_stays_in_its_workspace(http: httpx2.Client) -> None:
     assert (refused.status_code, refused.json()) == (400, {"detail": detail})
     paired = http.post("/api/v4/runs", json={**body, "workspaceId": first["workspaceId"]}).json()
     assert (paired["sessionId"], paired["workspaceId"]) == (first["sessionId"], first["workspaceId"])
+
+
+def test_v4_a_profile_must_be_known(http: httpx2.Client) -> None:
+    """Create Run: 404 "Run, session, workspace, or profile not found."."""
+    unknown = http.post("/api/v4/runs", json={"task": "Buy milk", "browserSettings": {"profileId": NOWHERE}})
+    assert (unknown.status_code, unknown.json()) == (404, {"detail": "Profile not found"})
+
+
+def test_v4_a_key_has_a_spend_limit() -> None:
+    """APIKeySpendLimitDetail of the Python SDK 3.12.1: code, message, cap and spent."""
+    limits = v4_emulation.limited(0.024)  # two runs cost as much
+    with Emulator("v4", manual=True, profiles=limits) as emulator, connect(emulator) as http:
+        for _ in range(2):
+            bring_to(emulator, http, BY_NAME["v4"], ("dispatch", "start", "complete"))
+        refused = http.post("/api/v4/runs", json={"task": "Buy milk"})
+        text = "The API key has reached its monthly spend limit."
+        limit = {"code": "api_key_monthly_spend_limit_reached", "message": text, "cap": 0.024, "spent": 0.024}
+        assert (refused.status_code, refused.json()) == (402, {"detail": limit})
+
+
+def test_v4_lists_each_session_once_the_one_with_the_latest_run_first(http: httpx2.Client) -> None:
+    """List Sessions: "one row per session (its most recent run), most-recent first", 20 on a page."""
+    milk, bread, eggs = (http.post("/api/v4/runs", json={"task": task}).json() for task in ("milk", "bread", "eggs"))
+    command(http, BY_NAME["v4"], "cancel", milk["id"])
+    http.patch(f"/api/v4/sessions/{milk['sessionId']}", json={"title": "Shopping"})
+    http.post("/api/v4/runs", json={"task": "more milk", "sessionId": milk["sessionId"]})
+    first = http.get("/api/v4/sessions", params={"limit": 2}).json()
+    second = http.get("/api/v4/sessions", params={"limit": 2, "cursor": first["nextCursor"]}).json()
+    listed = [*first["sessions"], *second["sessions"]]
+    assert [each["task"] for each in listed] == ["more milk", "eggs", "bread"]
+    assert [each["sessionId"] for each in listed] == [each["sessionId"] for each in (milk, eggs, bread)]
+    assert [each["title"] for each in listed] == ["Shopping", None, None]
+    assert listed[0] == http.get(f"/api/v4/sessions/{milk['sessionId']}").json()
+    assert (first["hasMore"], second["hasMore"], second["nextCursor"]) == (True, False, None)
+
+
+def test_v4_a_page_of_sessions_has_20_to_100(http: httpx2.Client) -> None:
+    for _ in range(21):
+        create(http, BY_NAME["v4"])
+    assert len(http.get("/api/v4/sessions").json()["sessions"]) == 20
+    assert [http.get(f"/api/v4/sessions?limit={limit}").status_code for limit in (0, 1, 100, 101)] == [
+        422,
+        200,
+        200,
+        422,
+    ]
+    # List Sessions: 400 "Malformed pagination cursor."
+    malformed = http.get("/api/v4/sessions?cursor=nobody")
+    assert (malformed.status_code, malformed.json()) == (400, {"detail": "Malformed pagination cursor."})
+
+
+def test_v4_no_file_is_attached(http: httpx2.Client) -> None:
+    run = http.post("/api/v4/runs", json={"task": "Buy milk", "attachedFileIds": [NOWHERE]}).json()
+    assert run["missingFileIds"] == [NOWHERE]
+    assert http.get(f"/api/v4/runs/{run['id']}/attachments").json() == {"attachments": []}
+    assert http.get(f"/api/v4/runs/{NOWHERE}/attachments").status_code == 404
+
+
+@pytest.mark.parametrize(("events", "last"), [(("dispatch",), "run.dispatch_failed"), ((), "run.failed")])
+def test_v4_a_failed_dispatch_has_an_event_of_its_own(
+    http: httpx2.Client, emulator: Emulator, events: tuple[str, ...], last: str
+) -> None:
+    """Python SDK 3.12.1: `run.dispatch_failed` is one of the types of events that end a run."""
+    run = bring_to(emulator, http, BY_NAME["v4"], (*events, "fail"))
+    assert http.get(f"/api/v4/runs/{run}/events").json()["events"][-1]["type"] == last
 
 
 def test_v4_a_session_has_a_title(http: httpx2.Client) -> None:

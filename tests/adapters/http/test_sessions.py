@@ -197,6 +197,15 @@ def test_a_session_is_renamed_and_shared_but_not_purged(connect: Any, emulator: 
         session.call("purge")
 
 
+def test_a_session_with_a_lifecycle_is_shared_but_not_purged(connect: Any, emulator: Emulator) -> None:
+    session = connect("v2-session", emulator.base_url).create()
+    share = session.call("create_share")
+    assert session.call("share") == share
+    assert session.call("delete_share") == {}
+    with pytest.raises(Forbidden, match="ZDR"):
+        session.call("purge")
+
+
 @pytest.mark.parametrize("api", ["v2-session", "v3"])
 def test_sessions_with_a_lifecycle_are_deleted(connect: Any, emulator: Emulator, api: str) -> None:
     session = connect(api, emulator.base_url).create()
