@@ -32,7 +32,7 @@ from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask, 
 from lifecycle_adapters.emulator.webhook_sender import WebhookSender
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.webhook_binding import Updates
-from lifecycle_adapters.services.registry import BUILT_IN, FURTHER, service
+from lifecycle_adapters.services.registry import BUILT_IN, FURTHER, governing, service
 
 
 class EmulatorApp:
@@ -179,7 +179,7 @@ def _lifecycles(calls: Calls, given: Mapping[str, Lifecycle[Any, Any]]) -> dict[
     require(given, Mapping, "lifecycles must be a mapping of services to lifecycles, such as {'printer': MINIMAL}")
     for api in given:
         calls.binding(api)
-    followed = {binding.name: binding.governed_by(given.get(binding.name)) for binding in calls.bindings}
+    followed = {binding.name: governing(binding, given.get(binding.name)) for binding in calls.bindings}
     for binding in calls.bindings:
         theirs = {state.name for state in binding.lifecycle.states}
         if foreign := [str(state.name) for state in followed[binding.name].states if state.name not in theirs]:

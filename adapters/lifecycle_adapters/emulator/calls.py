@@ -101,7 +101,8 @@ class Calls:
         try:
             return self._bindings[api]
         except KeyError:
-            raise UnknownName("service", api, known=self._bindings, where="emulator") from None
+            advice = "an emulator has the services that it is made with"
+            raise UnknownName("service", api, known=self._bindings, where="emulator", advice=advice) from None
 
     def api_at(self, path: str) -> str | None:
         """Return the name of the API whose base path begins the path, None for the emulator's own pages and others."""

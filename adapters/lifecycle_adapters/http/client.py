@@ -70,7 +70,7 @@ from lifecycle_adapters.procedures.recovery import recover_all, recover_all_asyn
 from lifecycle_adapters.procedures.task_summary import TaskSummary
 from lifecycle_adapters.procedures.timing import Timing
 from lifecycle_adapters.procedures.twins import twin_of
-from lifecycle_adapters.services.registry import service
+from lifecycle_adapters.services.registry import governing, service
 
 try:
     import httpx2
@@ -122,7 +122,7 @@ class _Configured(ProcessBound, Generic[S, E]):
         require(declared, HttpBinding, "the service must be a name, such as 'v2', or an HttpBinding")
         given: Mapping[str, str] = {} if parameters is None else parameters
         self._binding = declared.with_parameters(given)
-        self._lifecycle: Lifecycle[S, E] = self._binding.in_scope(self._binding.governed_by(lifecycle))
+        self._lifecycle: Lifecycle[S, E] = self._binding.in_scope(governing(self._binding, lifecycle))
         self._timing = Timing() if timing is None else timing
         require(self._timing, Timing, "timing must be a Timing(...)")
         self._journal = usable_journal(journal)

@@ -54,12 +54,29 @@ def service_of(lifecycle: Lifecycle[Any, Any]) -> HttpBinding[Any, Any]:
         TypeError: `lifecycle` is not a Lifecycle.
     """
     require_lifecycle(lifecycle)
-    names = (lifecycle.name, lifecycle.declaration.extended_by)
-    for binding in _SERVICES.values():
-        if binding.lifecycle.name in names:
-            return binding
+    if (found := _service_of(lifecycle)) is not None:
+        return found
     advice = "name one, or the file that declares one of your own"
     raise UnknownName("service for the lifecycle", lifecycle.name, known=_SERVICES, where="services", advice=advice)
+
+
+def _service_of(lifecycle: Lifecycle[Any, Any]) -> HttpBinding[Any, Any] | None:
+    names = (lifecycle.name, lifecycle.declaration.extended_by)
+    return next((binding for binding in _SERVICES.values() if binding.lifecycle.name in names), None)
+
+
+def governing(binding: HttpBinding[Any, Any], lifecycle: Lifecycle[Any, Any] | None) -> Lifecycle[Any, Any]:
+    """Return the lifecycle that governs a service's tasks, as `HttpBinding.governed_by`, and raise what that raises.
+
+    The message names the service whose lifecycle was given, if there is one.
+    """
+    try:
+        return binding.governed_by(lifecycle)
+    except ValueError as error:
+        theirs = None if lifecycle is None else _service_of(lifecycle)
+        if theirs is None or theirs.name == binding.name:
+            raise
+        raise ValueError(f"{error}; it is the lifecycle of the service {theirs.name!r}") from None
 
 
 def services() -> tuple[str, ...]:

@@ -92,6 +92,10 @@ def _new(body: V1RunTask, _: Tasks, __: Mapping[str, str]) -> NewTask:
     return NewTask(given={"task": body.task, "metadata": body.metadata or {}})
 
 
+def _nothing(_: Tasks, __: EmulatedClock) -> Outcome:
+    return Outcome(Nothing())
+
+
 def _created(task: EmulatedTask, _: EmulatedClock) -> Created:
     return Created(id=task.id)
 
@@ -183,7 +187,7 @@ PROFILE = Profile(
         OwnCall(
             call=PING,
             operation=Operation(name="ping", about="Return an empty object if the service is up.", response=Nothing),
-            respond=lambda _tasks, _clock: Outcome({}),
+            respond=_nothing,
             is_open=True,
         ),
     ),

@@ -29,7 +29,7 @@ from lifecycle import (
     WaitTimedOut,
     get,
 )
-from lifecycle.catalog import V1, V2_SESSION, V3, V1Event, V1State
+from lifecycle.catalog import V1, V2_2025, V2_SESSION, V3, V1Event, V1State
 from lifecycle.effects import Progress
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
@@ -184,10 +184,13 @@ def test_a_command_of_the_full_lifecycle_is_none_of_another(connect: Connect) ->
 
 
 def test_a_lifecycle_with_commands_that_the_service_lacks_is_refused(connect: Connect) -> None:
-    with pytest.raises(
-        ValueError, match="the lifecycle 'v1' is not one of 'v2': 'v2' has no call for 'pause', 'resume'"
-    ):
-        connect("v2", "http://127.0.0.1:1", lifecycle=V1)
+    what = "the lifecycle '{0}' is not one of 'v2': 'v2' has no call for 'pause', 'resume'"
+    for lifecycle, named in ((V1, "v1"), (V2_2025, "v2-2025")):
+        remedy = f"it is the lifecycle of the service '{named}'"
+        with pytest.raises(ValueError, match=f"{what.format(lifecycle.name)}; {remedy}$"):
+            connect("v2", "http://127.0.0.1:1", lifecycle=lifecycle)
+    with pytest.raises(ValueError, match=f"{what.format('mine')}$"):
+        connect("v2", "http://127.0.0.1:1", lifecycle=V1.replace(name="mine", extended_by=None))
 
 
 @pytest.mark.parametrize("given", ["v1", V1State, Lifecycle])
