@@ -118,6 +118,8 @@ V1_FULL: Lifecycle[V1State, V1Event] = V1.extend(
     invariants=(
         Invariant("finished and failed are final", Rule.FINAL, states=(S.FINISHED, S.FAILED),
                   citation='Get Task Status: "Task has completed successfully", "could not complete"'),
+        Invariant("only a running task is paused", Rule.ONLY_IN, events=(E.PAUSE,), states=(S.RUNNING,),
+                  citation='Pause Task: "Pauses execution of a running task."'),
         Invariant("only a created task starts", Rule.ONLY_IN, events=(E.START,), states=(S.CREATED,),
                   citation='Get Task Status: "created: Task is initialized but not yet started"'),
         Invariant("start leads to running", Rule.LEADS_TO, events=(E.START,), states=(S.RUNNING,),

@@ -6,7 +6,7 @@ was until November 2025, when it could be paused.
 
 Sources: "Update Task" (PATCH /api/v2/tasks/{task_id}); the OpenAPI specifications of
 2026-02-21 and 2026-08-06 (the later one has `failed`); "Update Session" for the session. Of 2025 the official Python
-SDK 2.0.4: TaskStatus, TaskUpdateAction.
+SDK 1.0.2, which quotes the specification's TaskStatus and TaskUpdateAction; 2.0.4 is the last one with a pause.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ V2_SESSION: Lifecycle[V2SessionState, V2SessionEvent] = Lifecycle(
 
 V2_2025: Lifecycle[V2In2025State, V2In2025Event] = Lifecycle(
     name="v2-2025",
-    citation="Browser Use Cloud API v2 until November 2025: Python SDK 2.0.4, TaskStatus, TaskUpdateAction",
+    citation="Browser Use Cloud API v2 until November 2025: Python SDK 1.0.2, TaskStatus, TaskUpdateAction",
     states=(
         State(OldS.STARTED,  "the agent executes", initial=True),
         State(OldS.PAUSED,   "halted; can be resumed"),
@@ -194,7 +194,7 @@ V2_2025: Lifecycle[V2In2025State, V2In2025Event] = Lifecycle(
         Event(OldE.STOP_TASK_AND_SESSION, Origin.CALLER, "stop the task and its session", proved_by_state=False),
         Event(OldE.FINISH,                Origin.REMOTE, "the agent is done"),
     ),
-    transitions=(  # assumed, as far as they are not in the names: only the statuses and the actions are documented
+    transitions=(
         Transition(OldS.STARTED, OldE.PAUSE,                 OldS.PAUSED),
         Transition(OldS.PAUSED,  OldE.RESUME,                OldS.STARTED),
         Transition(OldS.STARTED, OldE.STOP,                  OldS.STOPPED),
@@ -208,6 +208,25 @@ V2_2025: Lifecycle[V2In2025State, V2In2025Event] = Lifecycle(
                   events=(OldE.STOP, OldE.STOP_TASK_AND_SESSION),
                   citation='Update Task: "Control task execution with stop, pause, resume, or stop task and session '
                            'actions."'),
+        Invariant("stop is irreversible", Rule.IRREVERSIBLE, events=(OldE.STOP, OldE.STOP_TASK_AND_SESSION),
+                  citation='TaskStatus: "STOPPED: Task execution has been manually stopped (cannot be resumed)."'),
+        Invariant("both stop actions lead to stopped", Rule.LEADS_TO,
+                  events=(OldE.STOP, OldE.STOP_TASK_AND_SESSION), states=(OldS.STOPPED,),
+                  citation='TaskStatus: "STOPPED: Task execution has been manually stopped"'),
+        Invariant("pause applies to a started task", Rule.ACCEPTED_IN, events=(OldE.PAUSE,), states=(OldS.STARTED,),
+                  citation='TaskUpdateAction: "PAUSE: Pause the current task execution"'),
+        Invariant("pause leads to paused", Rule.LEADS_TO, events=(OldE.PAUSE,), states=(OldS.PAUSED,),
+                  citation='TaskStatus: "PAUSED: Task execution has been temporarily paused"'),
+        Invariant("only a paused task is resumed", Rule.ONLY_IN, events=(OldE.RESUME,), states=(OldS.PAUSED,),
+                  citation='TaskUpdateAction: "RESUME: Resume a paused task execution"'),
+        Invariant("a paused task can be resumed", Rule.ACCEPTED_IN, events=(OldE.RESUME,), states=(OldS.PAUSED,),
+                  citation='TaskStatus: "PAUSED: Task execution has been temporarily paused (can be resumed)"'),
+        Invariant("resume leads to started", Rule.LEADS_TO, events=(OldE.RESUME,), states=(OldS.STARTED,),
+                  citation='TaskStatus: "STARTED: Task has been started and is currently running."'),
+        Invariant("only a started task finishes", Rule.ONLY_IN, events=(OldE.FINISH,), states=(OldS.STARTED,),
+                  citation='TaskStatus: "PAUSED: Task execution has been temporarily paused"'),
+        Invariant("finish leads to finished", Rule.LEADS_TO, events=(OldE.FINISH,), states=(OldS.FINISHED,),
+                  citation='TaskStatus: "FINISHED: Task has finished and the agent has completed the task."'),
         Invariant("finished and stopped are final", Rule.FINAL, states=(OldS.FINISHED, OldS.STOPPED),
                   citation="Python SDK 2.0.4, TaskView: `finishedAt` is none if the task is still running"),
     ),

@@ -6,7 +6,8 @@ session (its most recent run)"), and no status that would be the session's.
 
 Sources: the OpenAPI specification of 2026-07-26: the run's status; POST /api/v4/runs/{id}/cancel, which is idempotent:
 a run in a final state is returned as it is; QueuedMessage, Queue Session Message and Cancel Queued Message. It lists
-the statuses of a message, and describes two of its rows; the others are marked as assumed.
+the statuses of a message, and describes two of its rows; the others are marked as assumed. The events that end a run
+are in the official Python SDK 3.12.1.
 """
 
 from __future__ import annotations
@@ -104,6 +105,13 @@ V4: Lifecycle[V4State, V4Event] = Lifecycle(
                   citation='Cancel Run: "Once cancelled, the gateway refuses every subsequent [call]"'),
         Invariant("complete and fail are irreversible", Rule.IRREVERSIBLE, events=(E.COMPLETE, E.FAIL),
                   citation='Cancel Run: "a run already in a terminal state (completed / failed / cancelled)"'),
+        Invariant("complete leads to completed", Rule.LEADS_TO, events=(E.COMPLETE,), states=(S.COMPLETED,),
+                  citation='Python SDK 3.12.1, events that end a run: "run.completed"'),
+        Invariant("fail leads to failed", Rule.LEADS_TO, events=(E.FAIL,), states=(S.FAILED,),
+                  citation='Python SDK 3.12.1, events that end a run: "run.failed", "run.dispatch_failed"'),
+        Invariant("a run can fail in its dispatch and later", Rule.ACCEPTED_IN, events=(E.FAIL,),
+                  states=(S.DISPATCHING, S.RUNNING),
+                  citation='Python SDK 3.12.1, events that end a run: "run.dispatch_failed", "run.failed"'),
         Invariant("completed, failed and cancelled are final", Rule.FINAL,
                   states=(S.COMPLETED, S.FAILED, S.CANCELLED),
                   citation="Cancel Run: a run in a final state is returned as it is"),

@@ -335,23 +335,12 @@ def test_every_invariant_can_be_violated_by_a_change(declared: Declared) -> None
 # Rows without a source: no document says whether they exist, or where they lead. A line is `source[, source] event
 # target[, target]`, in the words of `single_changes`; `*` is every state.
 UNSOURCED = {
-    # Nothing says whether a task fails while it waits or is paused, nor whether one that waits can be paused.
+    # Nothing says whether a task fails while it waits or is paused.
     "v1-full": """
         created, paused fail -
-        created pause paused
     """,
     "v2-full": """
         created fail -
-    """,
-    # The documents name the statuses and the actions, and hardly say where an action leads.
-    "v2-2025": """
-        started stop finished
-        started stop_task_and_session started, finished
-        paused resume finished, stopped
-        paused stop finished
-        paused stop_task_and_session paused, finished
-        paused finish paused, finished, stopped
-        started>paused finish finished
     """,
     # Inactivity ends an idle session. It may also end one that is created, of which nothing is said.
     "v3": """
@@ -364,10 +353,10 @@ UNSOURCED = {
     "v4": """
         queued, running start *
         dispatching, running dispatch *
-        queued, dispatching complete completed, failed, cancelled
+        queued, dispatching complete completed
         dispatching>queued start running
         running>queued, running>dispatching complete completed
-        queued, dispatching, running fail -, completed, cancelled
+        queued fail -
     """,
     # The same of a message: it can be cancelled until it is claimed.
     "v4-message": """

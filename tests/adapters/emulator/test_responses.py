@@ -267,7 +267,9 @@ def test_v2_a_session_needs_credit() -> None:
 
 
 def test_v2_a_session_is_shared_until_its_link_is_deleted(http: httpx2.Client) -> None:
-    """Create Session Public Share: "Create or return existing public share for a session."."""
+    """Create Session Public Share: "Create or return existing public share for a session."; Python SDK 1.0.2, delete:
+    "204 No Content on successful deletion (idempotent)".
+    """
     session = f"/api/v2/sessions/{create(http, BY_NAME['v2-session'])}"
     path = f"{session}/public-share"
     never = http.get(path)
