@@ -13,20 +13,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query
 
-from lifecycle.catalog import V2Event, V2SessionEvent, V2SessionState, V2State
+from lifecycle.catalog import V2Event, V2In2025State, V2SessionEvent, V2SessionState, V2State
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.documents import NO_COST_USD, PRICE_USD
-from lifecycle_adapters.emulator.profile import Keeps, NewTask, Operation, Outcome, Profile, Refusal, Tasks, Vanishes
+from lifecycle_adapters.emulator.profile import (
+    Keeps,
+    NewTask,
+    Operation,
+    Outcome,
+    Profile,
+    Refusal,
+    Tasks,
+    Vanishes,
+    View,
+)
 from lifecycle_adapters.emulator.shapes import DateTime, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.assumptions import SHARE_URL
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
-from lifecycle_adapters.services.v2 import V2, V2_SESSION
+from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v2_shapes import (
     CreateSession,
     CreateTask,
@@ -38,6 +49,9 @@ from lifecycle_adapters.services.v2_shapes import (
     TaskStep,
     UpdateSession,
     UpdateTask,
+    V2In2025TaskItem,
+    V2In2025TaskList,
+    V2In2025TaskView,
     V2SessionList,
     V2TaskItem,
     V2TaskList,
@@ -102,7 +116,9 @@ def _session_item(session: EmulatedTask, clock: EmulatedClock) -> SessionItem:
 
 
 def _session_view(session: EmulatedTask, clock: EmulatedClock) -> SessionView:
-    tasks = [_item(task, clock) for task in session.children]
+    tasks: list[V2TaskItem | V2In2025TaskItem] = [
+        _item_of_2025(task, clock) if task.api == V2_2025.name else _item(task, clock) for task in session.children
+    ]
     share: PublicShare | None = session.given.get("share")
     url = None if share is None else share["shareUrl"]
     return SessionView(**_session_item(session, clock), tasks=tasks, publicShareUrl=url)
@@ -178,13 +194,14 @@ def _view(task: EmulatedTask, clock: EmulatedClock) -> V2TaskView:
 
 
 def _listed(
+    view: View,
     tasks: Sequence[EmulatedTask],
     clock: EmulatedClock,
     *,
     page_size: int,
     page_number: int,
     session_id: UUID | None,
-    filter_by: V2State | None,
+    filter_by: str | None,
     after: datetime | None,
     before: datetime | None,
 ) -> V2TaskList:
@@ -197,7 +214,7 @@ def _listed(
         and (before is None or clock.at(task.created_s) <= _utc(before))
     ]
     return V2TaskList(
-        items=[_item(task, clock) for task in found[(page_number - 1) * page_size : page_number * page_size]],
+        items=[view(task, clock) for task in found[(page_number - 1) * page_size : page_number * page_size]],
         totalItems=len(found),
         pageNumber=page_number,
         pageSize=page_size,
@@ -210,7 +227,7 @@ def _status(task: EmulatedTask, clock: EmulatedClock) -> TaskStatus:
     return TaskStatus(
         id=task.id,
         status=V2State(task.state),
-        output=f"Done: {task.given['task']}" if finished else None,
+        output=_output(task),
         finishedAt=_at(clock, task.ended_s),
         isSuccess=_is_success(task),
         cost=PRICE_USD if finished else None,
@@ -235,9 +252,42 @@ def _item(task: EmulatedTask, clock: EmulatedClock) -> V2TaskItem:
     )
 
 
+def _view_of_2025(task: EmulatedTask, clock: EmulatedClock) -> V2In2025TaskView:
+    return V2In2025TaskView(
+        **_item_of_2025(task, clock),
+        session=_session_item(_session_of(task), clock),
+        steps=_steps(task),
+        outputFiles=[],
+        userUploadedFiles=[],
+    )
+
+
+def _item_of_2025(task: EmulatedTask, clock: EmulatedClock) -> V2In2025TaskItem:
+    output = _output(task)
+    return V2In2025TaskItem(
+        id=task.id,
+        sessionId=_session_of(task).id,
+        llm=task.given["llm"],
+        task=task.given["task"],
+        status=V2In2025State(task.state),
+        startedAt=moment(clock.at(task.created_s)),
+        finishedAt=_at(clock, task.ended_s),
+        metadata=task.given["metadata"],
+        output=output,
+        doneOutput=output,
+        browserUseVersion=None,
+        isSuccess=_is_success(task),
+        isScheduled=False,
+    )
+
+
+def _output(task: EmulatedTask) -> str | None:
+    return None if task.last(V2Event.FINISH) is None else f"Done: {task.given['task']}"
+
+
 def _steps(task: EmulatedTask) -> list[TaskStep]:
     started, finished = task.last(V2Event.START), task.last(V2Event.FINISH)
-    if started is None or finished is None:
+    if finished is None:
         return []
     step = TaskStep(
         number=1,
@@ -247,7 +297,7 @@ def _steps(task: EmulatedTask) -> list[TaskStep]:
         url="about:blank",
         screenshotUrl=None,
         actions=[],
-        duration=finished.at_s - started.at_s,
+        duration=finished.at_s - (task.created_s if started is None else started.at_s),
     )
     return [step]
 
@@ -306,18 +356,27 @@ TASK_PROFILE = Profile(
     created=_created,
     status=_status,
     details=_view,
-    listed=_listed,
+    listed=partial(_listed, _item),
     refused=_unchanged,
 )
+
+_LIST = TASK_PROFILE.operations["list"]
 
 PROFILE_2025 = Profile(
     id_type=UUID,
     operations={
         "create": Operation(
-            name="create_task", about="Create a task, in the given session or in a new one.", status_code=202,
-            errors=(400, 404), body=CreateTask),
+            name="create_task", about="Create a task, in the given session or in a new one.", response=TaskCreated,
+            status_code=202, errors=(400, 404), body=CreateTask),
+        "details": Operation(name="get_task", about="Return a task.", response=V2In2025TaskView, errors=(404,)),
+        "list": replace(
+            _LIST, response=V2In2025TaskList,
+            query={**_LIST.query, "filter_by": (Annotated[V2In2025State | None, Query(alias="filterBy")], None)}),
     },
     new=_new_task,
+    created=_created,
+    details=_view_of_2025,
+    listed=partial(_listed, _item_of_2025),
     refused=_unchanged,
 )
 

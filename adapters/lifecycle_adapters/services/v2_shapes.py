@@ -1,6 +1,7 @@
 """Request and response shapes of v2's calls.
 
-Source: the OpenAPI specification of 2026-08-06, and "Update Task".
+Source: the OpenAPI specification of 2026-08-06, and "Update Task"; of 2025 the official Python SDKs 1.0.2 and 2.0.4, of
+which the first reads `doneOutput` and the second `output`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from uuid import UUID
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from lifecycle.catalog import V2SessionState, V2State
+from lifecycle.catalog import V2In2025State, V2SessionState, V2State
 from lifecycle_adapters.emulator.shapes import WHOLE, Bool, Id, Moment, Money, RequestModel, enumeration
 from lifecycle_adapters.services.v2 import V2, V2_SESSION
 from lifecycle_adapters.services.vocabulary import COUNTRIES, V2_LLMS
@@ -176,6 +177,24 @@ class V2TaskList(TypedDict):
     pageSize: int
 
 
+class V2In2025TaskItem(TypedDict):
+    """A task of 2025, without its steps."""
+
+    id: Id
+    sessionId: Id
+    llm: str
+    task: str
+    status: V2In2025State
+    startedAt: Moment
+    finishedAt: NotRequired[Moment | None]
+    metadata: NotRequired[dict[str, Any]]
+    output: NotRequired[str | None]
+    doneOutput: NotRequired[str | None]
+    browserUseVersion: NotRequired[str | None]
+    isSuccess: NotRequired[bool | None]
+    isScheduled: bool
+
+
 class SessionItem(TypedDict):
     """A session, without its tasks."""
 
@@ -194,8 +213,26 @@ class SessionItem(TypedDict):
 class SessionView(SessionItem):
     """A session with its tasks."""
 
-    tasks: list[V2TaskItem]
+    tasks: list[V2TaskItem | V2In2025TaskItem]
     publicShareUrl: NotRequired[str | None]
+
+
+class V2In2025TaskView(V2In2025TaskItem):
+    """A task of 2025."""
+
+    session: SessionItem
+    steps: list[TaskStep]
+    outputFiles: list[OutputFile]
+    userUploadedFiles: list[OutputFile]
+
+
+class V2In2025TaskList(TypedDict):
+    """A page of tasks of 2025."""
+
+    items: list[V2In2025TaskItem]
+    totalItems: int
+    pageNumber: int
+    pageSize: int
 
 
 class PublicShare(TypedDict):

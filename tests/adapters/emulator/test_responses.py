@@ -12,7 +12,7 @@ import pytest
 
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.services import v2_emulation, v4_emulation
+from lifecycle_adapters.services import service, v2_emulation, v4_emulation
 from lifecycle_adapters.services.registry import BUILT_IN
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, connect, create, send_call
 from tests.support.listing import listing_of
@@ -288,6 +288,25 @@ def test_v2_only_a_project_with_zero_data_retention_purges(http: httpx2.Client) 
     """Purge Session: 403 "Project is not ZDR-enabled"."""
     refused = http.post(f"/api/v2/sessions/{create(http, BY_NAME['v2-session'])}/purge")
     assert (refused.status_code, refused.json()) == (403, {"detail": "Project is not ZDR-enabled"})
+
+
+def test_v2_of_2025_shows_a_paused_task_everywhere() -> None:
+    """TaskView of the Python SDK 1.0.2 has the task's session in it, and SessionView the session's tasks."""
+    binding = service("v2-2025")
+    with Emulator("v2-2025", manual=True) as emulator, connect(emulator) as http:
+        created = http.post("/api/v2/tasks", json={"task": "Buy milk"})
+        assert (created.status_code, set(created.json())) == (202, {"id", "sessionId"})
+        task = send_call(http, binding, binding.commands["pause"], created.json()["id"]).json()
+        assert (task["status"], task["session"]["id"], task["doneOutput"]) == ("paused", task["sessionId"], None)
+        in_session = http.get(f"/api/v2/sessions/{task['sessionId']}").json()["tasks"]
+        assert in_session == http.get("/api/v2/tasks?filterBy=paused").json()["items"]
+        assert {**task, **in_session[0]} == task
+        send_call(http, binding, binding.commands["resume"], task["id"])
+        emulator.fire(task["id"], "finish")
+        finished = http.get(f"/api/v2/tasks/{task['id']}").json()
+        assert (finished["output"], finished["doneOutput"]) == ("Done: Buy milk", "Done: Buy milk")
+        assert (len(finished["steps"]), finished["isSuccess"]) == (1, True)
+        assert http.get("/api/v2/tasks?filterBy=created").status_code == 422
 
 
 def test_v2_lists_filter(http: httpx2.Client, emulator: Emulator) -> None:
