@@ -77,10 +77,10 @@ class _Draft:
         self._document, self._pointer = document, pointer
         self._schemas = Schemas()
         schema = document.referred(pointer, document.root)
-        values = listed(self._schemas.alternatives([schema])) or ()
+        _, values = self._schemas.listed_in(schema)
         self._statuses: Values = tuple(each for each in values if isinstance(each[0], str))
         if not self._statuses:
-            raise schema.unusable("the schema of the status must list its values, in `enum` or `const`")
+            raise schema.unusable("the schema of the status must list texts")
         self._items = {each.template: each for each in document.path_items("")}
         self._server = self._first_server()
         self._read = self._found_read()

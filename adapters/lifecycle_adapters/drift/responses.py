@@ -110,10 +110,7 @@ class Responses:
             UnusableDocument: the schema does not exist, or lists no values.
         """
         schema = document.referred(pointer, document.root)
-        alternatives = self._schemas.alternatives([schema])
-        values = listed(alternatives)
-        if values is None:
-            raise schema.unusable("the schema of the status must list its values, in `enum` or `const`")
+        alternatives, values = self._schemas.listed_in(schema)
         self._new_statuses(Role.STATUS, values)
         self._missing_statuses(Role.STATUS, alternatives, values, elsewhere)
 

@@ -86,6 +86,19 @@ class Schemas:
             each for each in self._merged([self._of(schema, ()) for schema in schemas], schemas[0]) if not each.is_null
         ]
 
+    def listed_in(self, schema: Part) -> tuple[list[Alternative], Values]:
+        """Return a schema's alternatives and the values that they list.
+
+        Raises:
+            UnusableDocument: they list none; the message names the field of the schema that does.
+        """
+        alternatives = self.alternatives([schema])
+        if (values := listed(alternatives)) is not None:
+            return alternatives, values
+        fields = [each for one in alternatives for each in one.fields.values() if listed(self.alternatives(each))]
+        hint = f", as {fields[0][0].place} does" if fields else ""
+        raise schema.unusable(f"the schema of the status must list its values, in `enum` or `const`{hint}")
+
     def at(self, schemas: Sequence[Part], path: Iterable[str]) -> tuple[list[Alternative], bool]:
         """Return the alternatives at the path of a field, and whether the field may exist undocumented."""
         found, may_be_there = self.alternatives(schemas), False

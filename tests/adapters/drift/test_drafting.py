@@ -220,7 +220,11 @@ def test_a_create_without_fields_and_a_response_without_a_list() -> None:
 
 UNUSABLE: dict[str, tuple[str, str]] = {
     "no such schema": ("Stat", "refers to '#/components/schemas/Stat', which is not in the document"),
-    "a schema without values": ("Job", "the schema of the status must list its values"),
+    "a schema without values": (
+        "Job",
+        "list its values, in `enum` or `const`, as #/components/schemas/Job/properties/status does",
+    ),
+    "a schema of numbers": ("Number", "the schema of the status must list texts"),
     "a schema that no call reads": ("Other", "no GET of a path that ends with a placeholder has a field of"),
 }
 
@@ -228,7 +232,7 @@ UNUSABLE: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("why", UNUSABLE)
 def test_a_status_that_no_call_reads_is_an_error(why: str) -> None:
     contents = printer()
-    contents["components"]["schemas"]["Other"] = {"enum": ["x", "y"]}
+    contents["components"]["schemas"] |= {"Other": {"enum": ["x", "y"]}, "Number": {"enum": [1, 2]}}
     schema, message = UNUSABLE[why]
     with pytest.raises(UnusableDocument, match=message):
         draft(contents, schema)
