@@ -94,7 +94,8 @@ ONE_WAY = {
         services.assumptions, services.v2_shapes, emulator.profile, emulator.documents <- services.v1_emulation
         services.assumptions, services.v2_shapes, emulator.profile, emulator.documents <- services.v2_emulation
         services.assumptions, services.v3_shapes, emulator.profile, emulator.documents <- services.v3_emulation
-        services.assumptions, services.v4_shapes, emulator.profile, emulator.documents <- services.v4_emulation
+        services.assumptions, services.v4_shapes, emulator.profile, emulator.documents <- services.v4_session_emulation
+        services.v4_session_emulation <- services.v4_emulation
         emulator.task_store, services.browser_use <- services.browser_use_webhooks
         services.browser_use_webhooks <- services.v1_emulation, services.v2_emulation
         services.browser_use_webhooks <- services.v3_emulation, services.v4_emulation
@@ -129,6 +130,7 @@ PROFILES = [
     "lifecycle_adapters.services.mcp_emulation",
     "lifecycle_adapters.services.browser_use_webhooks",
     *(f"lifecycle_adapters.services.v{version}_emulation" for version in (1, 2, 3, 4)),
+    "lifecycle_adapters.services.v4_session_emulation",
     *(f"lifecycle_adapters.services.v{version}_shapes" for version in (2, 3, 4)),
 ]
 
