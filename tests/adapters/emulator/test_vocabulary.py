@@ -26,6 +26,7 @@ def test_the_lists_are_those_of_the_documents(document: str, schema: str, words:
     assert dated(document)["components"]["schemas"][schema]["enum"] == words
 
 
+@pytest.mark.heavy
 def test_the_models_of_v4_are_those_of_the_newest_sdk() -> None:
     """The Python SDK 3.12.1 of October 2026 has more than the specification of 2026-07-26."""
     documented = dated("v4-2026-07-26")["components"]["schemas"]["RunCreateRequest"]["properties"]["model"]["enum"]
