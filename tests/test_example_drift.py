@@ -37,10 +37,10 @@ def run(step: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]
 
 
 RESULTS = [
-    ("v2-full", NEW, 0, "same"),
     ("v2", NEW, 1, "drift"),
-    ("v3", NEW, 2, "unusable"),
-    ("v2", "none.json", 2, "unusable"),
+    pytest.param("v2-full", NEW, 0, "same", marks=pytest.mark.heavy),
+    pytest.param("v3", NEW, 2, "unusable", marks=pytest.mark.heavy),
+    pytest.param("v2", "none.json", 2, "unusable", marks=pytest.mark.heavy),
 ]
 
 
@@ -96,6 +96,7 @@ def run_pytest(folder: Path, lines: list[str], *arguments: str) -> subprocess.Co
     )  # fmt: skip
 
 
+@pytest.mark.heavy
 def test_the_plugin_passes_what_is_the_same(tmp_path: Path) -> None:
     service = ROOT / "examples" / "services" / "print-job.yaml"
     (tmp_path / "printer.yaml").write_text(service.read_text())
@@ -105,6 +106,7 @@ def test_the_plugin_passes_what_is_the_same(tmp_path: Path) -> None:
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.heavy
 def test_the_plugin_fails_with_the_differences(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, [f"v2 {NEW}", f"v3 {NEW}", "v2 none.json", "v2"])
     assert done.returncode == 1

@@ -117,11 +117,10 @@ SOUND = "task_id,at,status\na,2026-01-15T10:00:00Z,running\na,2026-01-15T10:05:0
 @pytest.mark.parametrize(
     ("log", "codes"),
     [
-        (SOUND, {"Check": 0, "Report": 0}),
-        (SOUND + "a,2026-01-15T10:06:00Z,running\n", {"Check": 1, "Report": 1}),
-        (SOUND + "a,soon,running\n", {"Check": 2, "Report": 0}),
+        pytest.param(SOUND, {"Check": 0, "Report": 0}, id="sound", marks=pytest.mark.heavy),
+        pytest.param(SOUND + "a,2026-01-15T10:06:00Z,running\n", {"Check": 1, "Report": 1}, id="finding"),
+        pytest.param(SOUND + "a,soon,running\n", {"Check": 2, "Report": 0}, id="unreadable", marks=pytest.mark.heavy),
     ],
-    ids=["sound", "finding", "unreadable"],
 )
 def test_workflow_fails_for_a_bad_log(log: str, codes: dict[str, int], tmp_path: Path) -> None:
     workflow = yaml.safe_load((EXAMPLES / "github_action" / "check-log.yaml").read_text(encoding="utf-8"))

@@ -122,6 +122,7 @@ def test_port_and_data_last_over_restarts_and_crashes(start_postgres: StartPostg
     assert "was interrupted" in server.log  # and recovered
 
 
+@pytest.mark.heavy
 def test_commits_are_as_durable_as_asked(start_postgres: StartPostgres, postgres_url: str) -> None:
     durable_url = start_postgres(durable=True).create_database()
 
@@ -157,6 +158,7 @@ def test_without_a_server_the_test_is_skipped(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("postgres")  # skipped if no server can be started
 def test_nothing_is_left_when_the_tests_are_killed() -> None:
     code = """

@@ -163,7 +163,8 @@ def recovers(worker: Worker, emulator: Emulator, fault: str, sent: int) -> None:
         assert list(journal.check()) == []
 
 
-@pytest.mark.parametrize(("fault", "sent"), [HAPPENED, pytest.param(*DID_NOT.values, marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize(("fault", "sent"), [HAPPENED, DID_NOT])
 def test_a_worker_killed_in_the_middle_of_a_stop_is_recovered_by_its_successor(
     worker: Worker, emulator: Emulator, fault: str, sent: int
 ) -> None:

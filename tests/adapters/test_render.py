@@ -355,6 +355,7 @@ def test_gallery_refuses_a_foreign_link_to_no_file(tmp_path: Path, name: str) ->
     assert not absent.exists()
 
 
+@pytest.mark.heavy
 def test_the_module_writes_the_gallery(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lifecycle_adapters.render", str(tmp_path / "pictures")]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONWARNINGS": "error"})

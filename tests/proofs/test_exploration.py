@@ -48,7 +48,7 @@ def findings(explored: Explored) -> set[tuple[Violation | Unknowable, str]]:
     return set(explored.stories)
 
 
-@pytest.mark.parametrize("second", [None, RECOVER], ids=str)
+@pytest.mark.parametrize("second", [None, pytest.param(RECOVER, marks=pytest.mark.heavy)], ids=str)
 @pytest.mark.parametrize(
     ("name", "command"),
     [("v1-full", "pause"), pytest.param("v3-full", "dispatch", marks=pytest.mark.heavy)],

@@ -311,6 +311,7 @@ def go_and_come_back(
     assert commanding.outcomes["JournalUnavailable"]
 
 
+@pytest.mark.heavy
 def test_the_record_of_a_restarted_database_is_true(
     start_postgres: StartPostgres, emulator: Emulator, seed: int
 ) -> None:

@@ -100,6 +100,7 @@ def test_more_surprises(remote: Declared) -> None:
             explore(partial(died, case, places=[place]), surprises=2)
 
 
+@pytest.mark.heavy
 def test_explorations_reach_every_ending() -> None:
     endings = [ending for case in EVERY for ending in explore(partial(run_with_responses, case, pauses=2), surprises=1)]
 

@@ -326,6 +326,7 @@ def test_diagrams_draws_the_declarations_that_are_given(tmp_path: Path) -> None:
     assert {file.stem for file in (tmp_path / "drawn").iterdir()} == {"README", "mine", "print-job"}
 
 
+@pytest.mark.heavy
 def test_diagrams_leaves_files_alone_that_are_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("mine")
 

@@ -88,6 +88,7 @@ def test_it_says_where_the_pictures_are(printed: str) -> None:
     assert "Every lifecycle is drawn in diagrams/README.md" in printed
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("printed")
 def test_demo_can_be_repeated_as_a_process(tmp_path: Path) -> None:
     run = script("demo", cwd=tmp_path)

@@ -132,9 +132,9 @@ def test_long_work_shows_a_bar_on_a_terminal_and_can_be_interrupted(endless: lis
     ("number", "more"),
     [
         (signal.SIGINT, []),
-        (signal.SIGINT, ["--json", "--findings", "found.parquet"]),
-        (signal.SIGTERM, []),
-        (signal.SIGHUP, []),
+        pytest.param(signal.SIGINT, ["--json", "--findings", "found.parquet"], marks=pytest.mark.heavy),
+        pytest.param(signal.SIGTERM, [], marks=pytest.mark.heavy),
+        pytest.param(signal.SIGHUP, [], marks=pytest.mark.heavy),
     ],
 )
 def test_an_interrupt_in_a_pipe_is_quiet_and_leaves_nothing(
@@ -173,6 +173,7 @@ def bad(tmp_path: Path) -> str:
     return str(file)
 
 
+@pytest.mark.heavy
 def test_a_pipe_that_nobody_reads_ends_it_quietly(bad: str, spill: Path) -> None:
     log = f"v1-full {bad} --in-order --spill {spill}"
     reader, writer = os.pipe()
@@ -184,6 +185,7 @@ def test_a_pipe_that_nobody_reads_ends_it_quietly(bad: str, spill: Path) -> None
     assert list(spill.iterdir()) == []
 
 
+@pytest.mark.heavy
 def test_colours_are_for_terminals(bad: str) -> None:
     with terminal("check", "v1-full", bad, "--in-order", "--show", "1") as coloured:
         assert coloured.end() == 1

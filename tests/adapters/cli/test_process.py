@@ -71,6 +71,7 @@ def test_what_is_not_known_is_bad_input() -> None:
 _NAMED_SHELL = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
 
 
+@pytest.mark.heavy
 def test_a_pipe_that_nobody_reads_ends_the_command_quietly() -> None:
     commands = ["show v3-full", "show v3-full --json", "list", "demo", "--help", "show --help", "journal", "--version"]
     reader, writer = os.pipe()
@@ -81,6 +82,7 @@ def test_a_pipe_that_nobody_reads_ends_the_command_quietly() -> None:
     assert {command: (each.returncode, each.stderr) for command, each in done.items()} == dict.fromkeys(done, (141, ""))
 
 
+@pytest.mark.heavy
 def test_full_disk_is_reported_in_one_line() -> None:
     commands = ["show v1 --json", "show v1", "--help", "show --help", "--version", "journal", "--show-completion bash"]
     with open("/dev/full", "w") as full:  # noqa: PTH123
@@ -91,7 +93,7 @@ def test_full_disk_is_reported_in_one_line() -> None:
 
 
 def test_id_of_a_new_task_is_named_if_it_cannot_be_printed() -> None:
-    with Emulator() as emulator, open("/dev/full", "w") as full:  # noqa: PTH123
+    with Emulator("v1") as emulator, open("/dev/full", "w") as full:  # noqa: PTH123
         reached = {"BROWSER_USE_API_KEY": "k"}
         done = script(
             "create",
@@ -110,6 +112,7 @@ def test_id_of_a_new_task_is_named_if_it_cannot_be_printed() -> None:
     assert f"the task {task.id!r} was created; its id could not be printed" in done.stderr
 
 
+@pytest.mark.heavy
 def test_usage_error_that_cannot_be_written_still_exits_with_2() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = scripts("shw", "check v1", "check v1 x y", stderr=full)
@@ -136,18 +139,25 @@ def test_a_width_that_no_terminal_has_is_none(arguments: str, columns: str) -> N
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full"])
 def test_a_device_is_no_declaration(device: str) -> None:
-    for done in scripts(f"show {device}", f"judge {device} running stop", f"check {device} log.csv").values():
-        assert (done.returncode, done.stdout) == (2, "")
+    for command in (f"show {device}", f"judge {device} running stop", f"check {device} log.csv"):
+        done = call(*command.split())
+        assert (done.exit_code, done.stdout) == (2, "")
         assert done.stderr.startswith(f"lifecycle: {device} is a device")
 
 
 # --- terminals ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
+@pytest.fixture(scope="module")
+def _running() -> Iterator[Emulator]:
     with Emulator(manual=True, api_key=KEY) as emulator:
         yield emulator
+
+
+@pytest.fixture
+def emulator(_running: Emulator) -> Emulator:
+    _running.reset()
+    return _running
 
 
 def test_colours_are_for_terminals_that_want_them() -> None:
@@ -179,6 +189,7 @@ def test_a_wait_is_watched_alive(emulator: Emulator) -> None:
     assert screen.shown.count("\x1b[?25l") == screen.shown.count("\x1b[?25h") == 1, "the cursor is back"
 
 
+@pytest.mark.heavy
 def test_a_wait_can_be_interrupted(emulator: Emulator) -> None:
     with Client("v2", api_key=KEY, base_url=emulator.base_url) as client:
         task = client.create("Buy milk").id
@@ -194,7 +205,7 @@ def test_a_wait_can_be_interrupted(emulator: Emulator) -> None:
     assert screen.shown.count("\x1b[?25l") == screen.shown.count("\x1b[?25h")
 
 
-@pytest.mark.parametrize("is_recorded", [True, False])
+@pytest.mark.parametrize("is_recorded", [True, pytest.param(False, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize(
     ("command", "said", "with_a_journal", "without"),
     [
@@ -204,7 +215,13 @@ def test_a_wait_can_be_interrupted(emulator: Emulator) -> None:
             "; `lifecycle recover` settles the command",
             "; `lifecycle status` reads the state",
         ),
-        ("create", "it is not known whether a task was created", "; run `lifecycle recover` to settle that", ""),
+        pytest.param(
+            "create",
+            "it is not known whether a task was created",
+            "; run `lifecycle recover` to settle that",
+            "",
+            marks=pytest.mark.heavy,
+        ),
     ],
 )
 def test_interruption_of_a_request_says_in_one_line_what_it_leaves(
@@ -252,6 +269,7 @@ def test_a_key_is_asked_for_on_a_terminal_and_not_shown(emulator: Emulator) -> N
     assert KEY not in screen.shown
 
 
+@pytest.mark.heavy
 def test_the_prompt_for_a_key_can_be_interrupted(emulator: Emulator) -> None:
     with terminal("status", "--api", "v1", "x", "--base-url", emulator.base_url) as screen:
         screen.wait_for("API key")
@@ -295,6 +313,7 @@ def test_serve_refuses_lifecycles_that_its_services_cannot_follow(given: list[st
     assert (refused.exit_code, wrong in refused.stderr) == (2, True)
 
 
+@pytest.mark.heavy
 def test_serve_moves_tasks_at_its_pace_and_follows_other_lifecycles_if_asked() -> None:
     with terminal("serve", "--port", "0", "--pace", "0.05", "--lifecycle", "v2=v2") as screen:
         screen.wait_for("Ctrl-C ends it.")
@@ -305,6 +324,7 @@ def test_serve_moves_tasks_at_its_pace_and_follows_other_lifecycles_if_asked() -
         assert screen.end() == 0
 
 
+@pytest.mark.heavy
 def test_serve_serves_services_that_files_declare() -> None:
     services = ROOT / "examples" / "services"
     printer, batch = str(services / "print-job.yaml"), str(services / "openai-batch.yaml")
@@ -412,6 +432,7 @@ from lifecycle_adapters.cli import main
 main()"""
 
 
+@pytest.mark.heavy
 def test_a_missing_extra_is_the_line_to_type() -> None:
     cases = [
         ("rich", "cli", "list"),

@@ -304,7 +304,7 @@ def test_a_key_is_executed_once_across_processes(emulator: Emulator, server: dic
     emulator.fire(session, "ready")
     dispatch = ("send", "--api", "v3", session, "dispatch", "--field", "task=x", "--idempotency-key", "k1")
 
-    first, again = script(*dispatch, env=server), script(*dispatch, env=server)
+    first, again = script(*dispatch, env=server), call(*dispatch, env=server)
     other = call("send", "--api", "v3", session, "stop", "--idempotency-key", "k1", env=server)
 
     assert first.stdout == again.stdout == "running\n"

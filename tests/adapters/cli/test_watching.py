@@ -19,10 +19,16 @@ from lifecycle_adapters.journal import RecordedCommand, SqlJournal
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment
 
 
-@pytest.fixture
-def emulator() -> Generator[Emulator]:
+@pytest.fixture(scope="module")
+def _running() -> Generator[Emulator]:
     with Emulator(manual=True, api_key=KEY) as emulator:
         yield emulator
+
+
+@pytest.fixture
+def emulator(_running: Emulator) -> Emulator:
+    _running.reset()
+    return _running
 
 
 @pytest.fixture
@@ -120,6 +126,7 @@ def test_task_that_does_not_exist_exits_with_1(
     assert len(both.stdout.splitlines()) == 2
 
 
+@pytest.mark.heavy
 def test_task_that_does_not_exist_is_not_forgotten_if_watching_is_interrupted(
     emulator: Emulator, server: dict[str, str]
 ) -> None:
@@ -239,7 +246,7 @@ def test_tasks_that_cannot_be_read_and_an_outage_are_reported(emulator: Emulator
             run.kill()
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("--json",), marks=pytest.mark.heavy)])
 def test_journal_that_cannot_be_written_is_reported_when_that_begins_and_ends(
     emulator: Emulator, server: dict[str, str], options: tuple[str, ...]
 ) -> None:
@@ -280,6 +287,7 @@ def test_journal_that_cannot_be_written_is_reported_when_that_begins_and_ends(
     assert "finished" in change
 
 
+@pytest.mark.heavy
 def test_a_reader_that_goes_away_ends_it_although_tasks_are_not_over(
     emulator: Emulator, server: dict[str, str]
 ) -> None:

@@ -158,6 +158,7 @@ def test_serve_runs_until_interrupted_and_writes_no_file(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.heavy
 def test_only_sockets_are_open() -> None:
     code = """
 import json, os, sys

@@ -104,7 +104,11 @@ def recovered(client: AsyncClient) -> Coroutine[Any, Any, Any]:
 
 @pytest.mark.parametrize(
     "again",
-    [pytest.param(0, id="once"), pytest.param(1, id="twice"), pytest.param(2, id="later", marks=pytest.mark.heavy)],
+    [
+        pytest.param(0, id="once"),
+        pytest.param(1, id="twice", marks=pytest.mark.heavy),
+        pytest.param(2, id="later", marks=pytest.mark.heavy),
+    ],
 )
 @pytest.mark.parametrize("work", [commanded, recovered])
 def test_cancelled_at_any_await_it_leaves_nothing_claimed(
@@ -625,7 +629,7 @@ journal.close()
 
 
 @pytest.mark.skipif(not hasattr(sys, "getwindowsversion") and sys.platform == "win32", reason="Windows has no forks")
-@pytest.mark.parametrize("worker", ["", "mine"])
+@pytest.mark.parametrize("worker", ["", pytest.param("mine", marks=pytest.mark.heavy)])
 def test_the_child_of_a_fork_releases_nothing_of_its_parents(path: Path, worker: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", HALF_RUN, str(path), worker],

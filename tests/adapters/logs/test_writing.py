@@ -187,6 +187,7 @@ def test_what_is_absent_is_not_what_is_empty(bench: DuckDbSession, form: str, tm
         assert [row["text"] for row in read(path)] == [None, ""]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
 def test_a_text_of_ten_megabytes(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     text = 'a, "b"\n' + "x" * 10_000_000

@@ -170,7 +170,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.heavy), signal.SIGTERM])
 def test_a_terminated_process_records_every_response(
     emulator: Emulator, tmp_path: Path, number: signal.Signals
 ) -> None:
