@@ -20,6 +20,7 @@ from lifecycle import CATALOG, Lifecycle
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from lifecycle_adapters.journal import SqlJournal
     from tests.support.postgres import PostgresServer
 
 # A deadline measures the machine, not the code. `make test` is `quick`; `--hypothesis-profile thorough` looks longer.
@@ -123,6 +124,28 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     url = postgres.create_database()
     yield url
     postgres.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def _postgres_journal(postgres: PostgresServer) -> Iterator[SqlJournal]:
+    from lifecycle_adapters.journal import SqlJournal
+
+    url = postgres.create_database()
+    with SqlJournal(url) as journal:
+        yield journal
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+def postgres_journal_url(_postgres_journal: SqlJournal) -> str:
+    """The SQLAlchemy URL of a journal without tasks. To make one takes PostgreSQL longer than most tests."""
+    from lifecycle_adapters.journal.schema import metadata
+
+    with _postgres_journal.database.transaction() as connection:
+        for table in reversed(metadata.sorted_tables):  # faster than to truncate, which makes new files
+            connection.execute(table.delete())
+        connection.exec_driver_sql("SELECT setval(seqrelid::regclass, 1, false) FROM pg_sequence")
+    return _postgres_journal.database.url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")

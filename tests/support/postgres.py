@@ -170,6 +170,7 @@ class PostgresServer:
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "fsync": "on" if self._durable else "off",
+            "scram_iterations": "1",  # each connection would otherwise spend most of its time on the password
         }
         done = self._launch(
             "initdb", "-D", str(self._data), "--username=postgres", f"--pwfile={password}",

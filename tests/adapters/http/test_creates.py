@@ -49,7 +49,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         if request.param == "memory":
             yield MemoryJournal()
             return
-        url = str(tmp_path / "j.db") if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+        url = str(tmp_path / "j.db") if request.param == "sqlite" else request.getfixturevalue("postgres_journal_url")
         yield opened.enter_context(SqlJournal(url))
 
 

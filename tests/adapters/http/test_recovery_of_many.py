@@ -39,7 +39,9 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
         if request.param == "memory":
             journal = MemoryJournal(on_report=fail)
         else:
-            url = str(tmp_path / "j.db") if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+            url = (
+                str(tmp_path / "j.db") if request.param == "sqlite" else request.getfixturevalue("postgres_journal_url")
+            )
             journal = opened.enter_context(SqlJournal(url))
         held = [leave_open(journal, task) for task in TASKS]  # which keeps them in memory
         if isinstance(journal, SqlJournal):

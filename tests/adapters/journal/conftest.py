@@ -10,9 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from lifecycle_adapters.journal import SqlJournal
-from lifecycle_adapters.journal.schema import metadata
 from tests.adapters.journal.acting import Time
-from tests.support.postgres import PostgresServer
 
 
 class OpenJournal(Protocol):
@@ -35,23 +33,11 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return url
 
 
-@pytest.fixture(scope="session")
-def _postgres_journal(postgres: PostgresServer) -> Iterator[SqlJournal]:
-    url = postgres.create_database()
-    with SqlJournal(url) as journal:
-        yield journal
-    postgres.drop_database(url)
-
-
 @pytest.fixture(params=KINDS)
 def journal_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a database of each kind, without tasks. To make one takes PostgreSQL longer than most tests."""
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path)
-    emptied: SqlJournal = request.getfixturevalue("_postgres_journal")
-    with emptied.database.transaction() as connection:
-        connection.exec_driver_sql(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
-    return emptied.database.url.render_as_string(hide_password=False)
+    """The URL of a database of each kind, without tasks."""
+    url: str = sqlite_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_journal_url")
+    return url
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def join(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator
         memory = MemoryJournal(clock=time, lease_s=LEASE_S)
         yield lambda worker: memory.join(worker).creates(V1)
         return
-    url = sqlite_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    url = sqlite_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_journal_url")
     with ExitStack() as opened:
 
         def join(worker: str) -> Creates:
