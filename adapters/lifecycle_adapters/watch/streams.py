@@ -1,9 +1,10 @@
 """The streams of watched tasks: each event that reports a status is a report, as a webhook's would be.
 
-A stream may be late, doubled, out of order, cut, silent or endless, so its task is read all the same. What it reports
-is recorded, believed and judged like a webhook's; a report that time cannot place leads to a read. An event that
-cannot be used ends its stream, and so does a silence for as long as a request may take. A stream that ended is opened
-again after growing pauses, and its task is read meanwhile.
+A stream may be late, doubled, out of order, cut, silent, endless or wrong, so its task is read all the same. What it
+reports is recorded and judged like a webhook's, unless it is that the task is settled: that is not recorded, and the
+task is read instead, because only a read ends a watch. A report that time cannot place leads to a read, too. An event
+that cannot be used ends its stream, and so does a silence for as long as a request may take. A stream that ended is
+opened again after growing pauses, and its task is read meanwhile.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ class Streams:
         limit: the most streams at a time.
         longest_s: the longest pause before a stream is opened again.
         throttle: the rate limit, which the request for a stream counts for, too.
-        put: called with each report.
-        ended: called with the task of each stream that ended.
+        put: called with each report of a state that is not settled.
+        read: called with the task of each stream that ended, or reports that the task is settled: it is to be read.
     """
 
     def __init__(
@@ -54,14 +55,14 @@ class Streams:
         longest_s: float,
         throttle: Throttle,
         put: Callable[[PendingReport], Awaitable[None]],
-        ended: Callable[[WatchedTask], None],
+        read: Callable[[WatchedTask], None],
     ) -> None:
         self._client = client
         self._limit = limit
         self._longest_s = longest_s
         self._throttle = throttle
         self._put = put
-        self._ended = ended
+        self._read_task = read
         self._waiting: deque[WatchedTask] = deque()
         self._followed: dict[WatchedTask, asyncio.Task[None]] = {}
         self._is_open = False
@@ -119,13 +120,14 @@ class Streams:
             except Exception as error:  # noqa: BLE001 (whatever a transport raises; reads go on without the stream)
                 _log_end(watched, error)
                 asked_s = pause_asked_s(error.retry_after_s if isinstance(error, ResponseError) else None)
-            self._ended(watched)
+            self._read_task(watched)
             attempt = 1 if _now_s() - began_s >= _STEADY_S else attempt + 1
             pause_s = retry_pause_s(attempt, first_s=_FIRST_PAUSE_S, longest_s=self._longest_s)
             await asyncio.sleep(max(pause_s, asked_s))
 
     async def _read(self, watched: WatchedTask, stream: StreamBinding) -> None:
         """Pass on the reports of a stream until it ends. Raises HttpError, BadBody and whatever a transport raises."""
+        lifecycle = self._client.lifecycle
         last: object = None
         async with aclosing(self._client.stream(watched.task_id)) as events:
             async for data in events:
@@ -135,6 +137,10 @@ class Streams:
                 if update.task_id != watched.task_id:
                     raise BadBody("the event is about another task")
                 last, now = update, CLOCK.now()
+                state = lifecycle.state_of(update.status, channel=stream.channel)
+                if state is not None and lifecycle.is_settled(state):
+                    self._read_task(watched)
+                    continue
                 as_of = min(update.at or now, now)  # a time in the future means that the clocks differ
                 await self._put(PendingReport(watched, Report(update.status, as_of, stream.channel)))
 

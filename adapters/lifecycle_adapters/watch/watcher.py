@@ -101,7 +101,8 @@ class Watcher:
             block an ExceptionGroup of the first ten errors is raised, unless the block itself raises an error.
             If it is given, events are queued for an iterator only from the first call of `changes` on.
         streams: the number of tasks, 0 to 64, whose streams are followed at a time, if the service has streams. Each
-            takes a connection of the client. Tasks are read all the same, rarely while their stream reports changes.
+            takes a connection of the client. Tasks are read all the same, rarely while their stream reports changes;
+            what ends a task, or settles it, is always a read.
         keep_open: whether `changes` waits for further tasks when none is left to watch.
         closing_s: the longest time in seconds for leaving the block, including requests, asynchronous callbacks and
             the journal. Callbacks have half of it and are then cancelled; the rest is for the journal.
@@ -158,7 +159,7 @@ class Watcher:
             longest_s=self._pace.longest_s,
             throttle=self._throttle,
             put=self._recorder.put,
-            ended=self._on_stream_end,
+            read=self._read_without_stream,
         )
         self._events = EventQueue(room=_ROOM, is_over=self._is_over)
         self._is_read = on_event is None
@@ -662,7 +663,7 @@ class Watcher:
         ):
             self._poll_soon(watched)
 
-    def _on_stream_end(self, watched: WatchedTask) -> None:
+    def _read_without_stream(self, watched: WatchedTask) -> None:
         """Read the task at the pace of one without a stream, beginning at once."""
         watched.interval_s = 0.0
         self._poll_soon(watched)

@@ -25,6 +25,10 @@ from tests.adapters.watch.worlds import KEY, run, unlimited, until
 
 RARE = Pace(working_s=60.0, resting_s=60.0, longest_s=60.0, growth=1.0, jitter=0.0)
 TIMING = Timing(request_timeout_s=5.0, max_response_bytes=1000, attempts=1)
+SETTLED = tuple(
+    A2AState(f"TASK_STATE_{each}")
+    for each in ("INPUT_REQUIRED", "AUTH_REQUIRED", "COMPLETED", "FAILED", "CANCELED", "REJECTED")
+)
 A2A = replace(service("a2a"), authentication=Authentication("Authorization", prefix="Bearer "))
 
 
@@ -72,7 +76,7 @@ def event(state: str, *, task_id: str = "t7", at: str | None = None) -> bytes:
 
 
 async def events_of(
-    agent: Agent, journal: MemoryJournal | None = None, *, for_s: float = 1000.0, streams: int = 1
+    agent: Agent, journal: MemoryJournal | None = None, *, for_s: float = 1000.0, pace: Pace = RARE
 ) -> list[Event]:
     """Watch the agent's task until it is over, at most for these seconds, and return the events."""
     found: list[Event] = []
@@ -85,7 +89,7 @@ async def events_of(
         try:
             async with (
                 asyncio.timeout(for_s),
-                Watcher(client, pace=RARE, throttle=unlimited(), streams=streams) as watcher,
+                Watcher(client, pace=pace, throttle=unlimited(), streams=1) as watcher,
             ):
                 watcher.add("t7")
                 async for each in watcher.changes():  # an ended comprehension would lose what it has
@@ -104,17 +108,55 @@ def states(events: list[Event]) -> list[str]:
 def test_change_in_a_stream_is_seen_at_once_and_recorded_as_pushed() -> None:
     async def pieces(_: Agent) -> AsyncGenerator[bytes]:
         await asyncio.sleep(1)
-        yield event("COMPLETED")
+        yield event("WORKING")
+        await asyncio.Event().wait()
+
+    agent, journal = Agent(pieces), MemoryJournal()
+    agent.state = "TASK_STATE_SUBMITTED"
+
+    found = run(events_of(agent, journal, for_s=2.0))
+
+    assert states(found) == ["SUBMITTED", "WORKING"]
+    assert [each.channel for each in found if isinstance(each, Change)] == ["api", "stream"]
+    assert len(agent.reads_s) == 1
+    assert journal.task(A2A.lifecycle, "t7").load().state == A2AState.WORKING
+
+
+@pytest.mark.parametrize("state", ["COMPLETED", "INPUT_REQUIRED"])
+def test_settled_state_in_a_stream_is_read_at_once_and_recorded_as_read(state: str) -> None:
+    async def pieces(agent: Agent) -> AsyncGenerator[bytes]:
+        await asyncio.sleep(1)
+        agent.state = f"TASK_STATE_{state}"
+        yield event(state)
         await asyncio.Event().wait()
 
     agent, journal = Agent(pieces), MemoryJournal()
 
-    found = run(events_of(agent, journal))
+    found = run(events_of(agent, journal, for_s=2.0))
+
+    assert states(found) == ["WORKING", state]
+    assert [each.channel for each in found if isinstance(each, Change)] == ["api", "api"]
+    assert len(agent.reads_s) == 2
+    assert journal.task(A2A.lifecycle, "t7").load().state == A2AState(f"TASK_STATE_{state}")
+
+
+def test_end_that_a_read_does_not_show_yet_is_polled_for_as_without_a_stream() -> None:
+    """The agent's stream is ahead of its reads, and says nothing more."""
+
+    async def pieces(agent: Agent) -> AsyncGenerator[bytes]:
+        await asyncio.sleep(1)
+        yield event("WORKING")
+        yield event("COMPLETED")
+        await asyncio.sleep(2)
+        agent.state = "TASK_STATE_COMPLETED"
+        await asyncio.Event().wait()
+
+    agent = Agent(pieces)
+
+    found = run(events_of(agent, pace=replace(RARE, working_s=5.0, resting_s=5.0)))
 
     assert states(found) == ["WORKING", "COMPLETED"]
-    assert [each.channel for each in found if isinstance(each, Change)] == ["api", "stream"]
-    assert len(agent.reads_s) == 1
-    assert journal.task(A2A.lifecycle, "t7").load().state == A2AState.COMPLETED
+    assert agent.calls[-1][0] < 7
 
 
 def test_report_inside_a_cycle_is_confirmed_by_a_read() -> None:
@@ -133,9 +175,9 @@ def test_report_inside_a_cycle_is_confirmed_by_a_read() -> None:
 
     found = [each for each in run(events_of(agent)) if isinstance(each, Change)]
 
-    assert states([*found]) == ["WORKING", "WORKING", "INPUT_REQUIRED", "INPUT_REQUIRED", "COMPLETED"]
-    assert [each.channel for each in found] == ["api", "stream", "api", "stream", "api"]
-    assert [each.unconfirmed for each in found] == [False, True, False, True, False]
+    assert states([*found]) == ["WORKING", "INPUT_REQUIRED", "INPUT_REQUIRED", "COMPLETED"]
+    assert [each.channel for each in found] == ["api", "api", "stream", "api"]
+    assert [each.unconfirmed for each in found] == [False, False, True, False]
     assert agent.calls[-1][0] < 3
 
 
@@ -202,24 +244,11 @@ def test_task_whose_stream_lies_is_what_a_read_shows() -> None:
     assert agent.calls[-1][0] <= 63
 
 
-def test_final_state_stays_whatever_a_stream_says_later() -> None:
-    async def pieces(agent: Agent) -> AsyncGenerator[bytes]:
-        for state in ("COMPLETED", "WORKING", "FAILED", "COMPLETED"):
-            yield event(state)
-        await asyncio.Event().wait()
-
-    journal = MemoryJournal()
-    found = run(events_of(Agent(pieces), journal))
-
-    assert states(found)[-1] == "COMPLETED"
-    assert journal.task(A2A.lifecycle, "t7").load().state == A2AState.COMPLETED
-
-
-PAST = ("SUBMITTED", "WORKING", "INPUT_REQUIRED", "AUTH_REQUIRED")
 SENT = st.lists(
     st.tuples(
         st.sampled_from([0.0, 0.5, 20.0]),
-        st.sampled_from(PAST) | st.sampled_from([b": ping\n\n", b"data: {}\n\n", b"data: no JSON\n\n", b"data"]),
+        st.sampled_from([each.removeprefix("TASK_STATE_") for each in A2AState])
+        | st.sampled_from([b": ping\n\n", b"data: {}\n\n", b"data: no JSON\n\n", b"data"]),
         st.sampled_from([None, "2020-01-01T00:00:00Z", "2020-01-01T00:00:01Z", "2999-01-01T00:00:00Z"]),
     ),
     max_size=6,
@@ -227,10 +256,10 @@ SENT = st.lists(
 
 
 @given(sent=st.lists(SENT, min_size=1, max_size=3), ended_s=st.sampled_from([0.0, 10.0, 100.0]))
-def test_no_true_status_however_late_hides_the_end(
+def test_no_status_in_a_stream_however_late_or_false_makes_or_hides_an_end(
     sent: list[list[tuple[float, str | bytes, str | None]]], ended_s: float
 ) -> None:
-    """A task had these states in any order; a read shows its end, whatever its streams repeat before and after that."""
+    """The reads show one end at one time, whatever the streams say before and after that."""
     streams = iter(sent)
 
     async def pieces(_: Agent) -> AsyncGenerator[bytes]:
@@ -241,13 +270,16 @@ def test_no_true_status_however_late_hides_the_end(
     async def work() -> list[Event]:
         agent = Agent(pieces)
         asyncio.get_running_loop().call_later(ended_s, setattr, agent, "state", "TASK_STATE_COMPLETED")
-        return await events_of(agent, journal)
+        found = await events_of(agent, journal)
+        assert agent.reads_s[-1] >= ended_s
+        return found
 
     journal = MemoryJournal()
-    found = run(work())
+    found = [each for each in run(work()) if isinstance(each, Change)]
 
-    assert [each.state for each in found if isinstance(each, Change) and each.is_over] == [A2AState.COMPLETED]
-    assert states(found)[-1] == "COMPLETED"
+    assert [(each.state, each.channel) for each in found if each.is_over] == [(A2AState.COMPLETED, "api")]
+    assert states([*found])[-1] == "COMPLETED"
+    assert all(each.channel == "api" for each in found if each.before != each.state and each.state in SETTLED)
     assert journal.task(A2A.lifecycle, "t7").load().state == A2AState.COMPLETED
 
 
@@ -282,10 +314,12 @@ def test_streams_of_more_tasks_than_allowed_wait_for_their_turn() -> None:
             nonlocal most
             task_id = request.url.path.split("/")[2].partition(":")[0]
             if not request.url.path.endswith(":subscribe"):
-                return httpx2.Response(200, json={"id": task_id, "status": {"state": "TASK_STATE_WORKING"}})
+                state = "COMPLETED" if task_id in completed else "WORKING"
+                return httpx2.Response(200, json={"id": task_id, "status": {"state": f"TASK_STATE_{state}"}})
 
             async def pieces(_: Agent) -> AsyncGenerator[bytes]:
                 await asyncio.sleep(1)
+                completed.add(task_id)
                 yield event("COMPLETED", task_id=task_id)
                 await asyncio.Event().wait()
 
@@ -293,7 +327,7 @@ def test_streams_of_more_tasks_than_allowed_wait_for_their_turn() -> None:
             most = max(most, 1 + sum(each.open for each in agents))
             return httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, stream=agents[-1])
 
-        agents: list[Agent] = []
+        agents, completed = list[Agent](), set[str]()
         async with (
             httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as http,
             AsyncClient(A2A, base_url="http://agent", api_key=KEY, http=http, timing=TIMING) as client,
