@@ -39,6 +39,11 @@ def is_header_value(text: str) -> bool:
     return text.isascii() and text.isprintable() and text == text.strip()
 
 
+def is_visible(text: str) -> bool:
+    """Return whether a text is visible ASCII alone, 0x21 to 0x7E, and not empty."""
+    return text.isascii() and text.isprintable() and text != "" and " " not in text
+
+
 def wrong_headers(where: Path, headers: Mapping[str, str], *, has_body: bool = False) -> Iterator[Mistake]:
     """Yield the mistakes in headers, by their names and values; a Content-Type may be any type of JSON."""
     folded = [name.casefold() for name in headers]

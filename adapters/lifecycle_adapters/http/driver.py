@@ -17,10 +17,11 @@ from pydantic import SecretStr
 from lifecycle.effects import Denied, Failure, Refused, Response
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.http.connections import AsyncConnections, Connections
-from lifecycle_adapters.http.event_stream import EventParser
+from lifecycle_adapters.http.event_stream import EventParser, is_event_stream
 from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.keys import Key, awaited_key, returned_key
+from lifecycle_adapters.http.response_meaning import is_last_event
 from lifecycle_adapters.http.sending import Keyless, RawResponse, Sender, Sending, status_or_error
 from lifecycle_adapters.http.transport_failures import is_transport_failure
 from lifecycle_adapters.procedures.interpreter import Procedure
@@ -81,7 +82,9 @@ class Driver(Sender):
         request = self.request(call, key, sending, sending.trace, http)
         # A redirect is a response. If it were followed, the key would be sent to the host that it names.
         with closing(http.send(request, stream=True, follow_redirects=False)) as response:
-            return RawResponse(response, sending.body.read(response))
+            return RawResponse(
+                response, sending.body.read(response, is_last_event(call.binding, call.request, response.headers))
+            )
 
     def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
@@ -135,7 +138,7 @@ class AsyncDriver(Sender):
         return response
 
     async def _transfer(self, call: HttpCall, sending: Sending) -> RawResponse:
-        return await _read_to_its_end(await self._sent(call, sending), sending)
+        return await _read(call, await self._sent(call, sending), sending)
 
     async def _sent(self, call: HttpCall, sending: Sending) -> httpx2.Response:
         """Send a request, and return the response whose body is still to be read."""
@@ -189,10 +192,10 @@ class AsyncDriver(Sender):
             try:
                 async with asyncio.timeout(sending.until + _GRACE_S):
                     response = await self._sent(call, sending)
-                    if _is_event_stream(response):
+                    if response.status_code == HTTPStatus.OK and is_event_stream(response.headers):
                         on_outcome(response.status_code)
                         return response
-                    outcome: RawResponse | Exception = await _read_to_its_end(response, sending)
+                    outcome: RawResponse | Exception = await _read(call, response, sending)
             except Exception as error:
                 if not is_transport_failure(error):
                     raise
@@ -217,13 +220,10 @@ class AsyncDriver(Sender):
 _GRACE_S = 0.1
 
 
-def _is_event_stream(response: httpx2.Response) -> bool:
-    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return response.status_code == HTTPStatus.OK and kind == "text/event-stream"
-
-
-async def _read_to_its_end(response: httpx2.Response, sending: Sending) -> RawResponse:
+async def _read(call: HttpCall, response: httpx2.Response, sending: Sending) -> RawResponse:
     try:
-        return RawResponse(response, await sending.body.aread(response))
+        return RawResponse(
+            response, await sending.body.aread(response, is_last_event(call.binding, call.request, response.headers))
+        )
     finally:
         await response.aclose()

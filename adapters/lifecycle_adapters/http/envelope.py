@@ -21,12 +21,13 @@ class Envelope(Declared):
     """The object around the result of each call.
 
     A response in an envelope may be a stream of server-sent events. Of its messages, the first one that has a result or
-    an error and repeats the request's fields is the response.
+    an error and repeats the request's fields is the response; the client then closes a stream that is still open.
 
     Attributes:
         result_field: where a 2xx response has the result.
         repeated_fields: the fields of a request's body that its response repeats, such as "id". A response with
-            another value in one of them is invalid, because it responds to another request.
+            another value in one of them is invalid, because it responds to another request. A request that has all of
+            them, unlike a notification of JSON-RPC, must get a response.
 
     Raises:
         DefinitionError: a field is of another type, or `result_field` is no path.
@@ -42,6 +43,10 @@ class Envelope(Declared):
 
     def _mistakes(self) -> Iterator[Mistake]:
         yield from wrong_path(("result_field",), self.result_field)
+
+    def is_awaited(self, body: Mapping[str, Any] | None) -> bool:
+        """Return whether a request with this body gets a response, which repeats its fields: no notification does."""
+        return bool(self.repeated_fields) and set(self.repeated_fields) <= (body or {}).keys()
 
     def is_response(self, document: Any, body: Mapping[str, Any] | None, *, has_error: bool) -> bool:
         """Return whether a document responds to the request with this body.

@@ -7,12 +7,17 @@ and the client decides when it opens a stream again.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from lifecycle_adapters.http.transport_failures import ResponseTooLarge
 
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _MARK = b"\xef\xbb\xbf"  # of the order of bytes, which a stream may begin with
+
+
+def is_event_stream(headers: Mapping[str, str]) -> bool:
+    """Return whether a response's headers, by their names in lower case, say that it is an event stream."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "text/event-stream"
 
 
 class EventParser:

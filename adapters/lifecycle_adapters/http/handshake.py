@@ -24,7 +24,8 @@ class Handshake(Declared):
         begin: the first call.
         expected: what its response must have; an object may have more fields.
         confirm: the call that follows it, None if there is none.
-        header: the header of its response that every later request repeats. If it has none, no request has one.
+        header: the header of its response that every later request repeats. If it has none, no request has one;
+            its value must be visible ASCII, 0x21 to 0x7E, as MCP requires.
         ended_code: the status code of a response to a request whose header is no longer valid. The request was not
             carried out; the client makes the handshake again before it repeats it.
 

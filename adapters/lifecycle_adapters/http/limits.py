@@ -15,11 +15,12 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Self
 
 from lifecycle.errors import MissingExtra
+from lifecycle_adapters.http.event_stream import EventParser
 from lifecycle_adapters.http.transport_failures import ResponseTooLarge, is_transport_failure
 
 try:
@@ -48,6 +49,9 @@ class Until(float):
         return left_s
 
 
+IsLast = Callable[[bytes], bool]
+
+
 class Body:
     """The body of a response while it arrives, decompressed. Raises ResponseTooLarge, or httpx2's ReadTimeout.
 
@@ -61,25 +65,30 @@ class Body:
         self._limit_bytes = limit_bytes
         self._pieces: list[bytes] = []
         self._bytes = 0
+        self._events = EventParser(limit_bytes)
 
-    def read(self, response: httpx2.Response) -> bytes:
-        """Return the whole body."""
+    def read(self, response: httpx2.Response, is_last: IsLast | None = None) -> bytes:
+        """Return the whole body; of an event stream, up to the event whose data `is_last`, if that is given."""
         for piece in response.iter_bytes():
-            self._add(piece)
+            if self._ends_with(piece, is_last):
+                break
         return b"".join(self._pieces)
 
-    async def aread(self, response: httpx2.Response) -> bytes:
-        """Return the whole body of an asynchronous response."""
+    async def aread(self, response: httpx2.Response, is_last: IsLast | None = None) -> bytes:
+        """Return the body of an asynchronous response, like `read`."""
         async for piece in response.aiter_bytes():
-            self._add(piece)
+            if self._ends_with(piece, is_last):
+                break
         return b"".join(self._pieces)
 
-    def _add(self, piece: bytes) -> None:
+    def _ends_with(self, piece: bytes, is_last: IsLast | None) -> bool:
+        """Take the next piece, and return whether no other one is needed."""
         self._bytes += len(piece)
         if self._bytes > self._limit_bytes:
             raise ResponseTooLarge(f"the response has more than {self._limit_bytes} bytes")
         self._until.left_s()
         self._pieces.append(piece)
+        return is_last is not None and any(map(is_last, self._events.feed(piece)))
 
 
 # --- synchronous connections ----------------------------------------------------------------------

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from lifecycle.effects import Accepted, Denied, Lost, NotSent, Response, Throttled
-from lifecycle_adapters.http.authentication import is_header_value
+from lifecycle.errors import shortened
+from lifecycle_adapters.http.authentication import is_header_value, is_visible
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.declared import LONGEST_REASON
-from lifecycle_adapters.http.event_stream import data_of_events
+from lifecycle_adapters.http.event_stream import data_of_events, is_event_stream
 from lifecycle_adapters.http.handshake import Handshake
 from lifecycle_adapters.http.http_errors import HandshakeFailed, InvalidResponse, ResponseError
 from lifecycle_adapters.http.requests import Request
@@ -35,6 +36,26 @@ if TYPE_CHECKING:
     from lifecycle_adapters.http.binding import HttpBinding
 
 
+def is_last_event(
+    binding: HttpBinding[Any, Any], request: Request, headers: Mapping[str, str]
+) -> Callable[[bytes], bool] | None:
+    """Return the function that tells from the data of an event whether it is the last that matters of a response.
+
+    That is the first message that responds to the request, or that is not JSON. Return None if the response is no event
+    stream, or the service has no envelope.
+    """
+    if binding.envelope is None or not is_event_stream(headers):
+        return None
+
+    def is_last(data: bytes) -> bool:
+        try:
+            return _responds(binding, request, parsed(data))
+        except (ValueError, RecursionError):
+            return True
+
+    return is_last
+
+
 def meaning_of(
     binding: HttpBinding[Any, Any],
     call: Call,
@@ -46,6 +67,9 @@ def meaning_of(
     as_of: datetime,
 ) -> Response:
     """Return the meaning of an HTTP response; see `HttpBinding.parse_response`."""
+    is_last = is_last_event(binding, request, headers)
+    if is_last is not None:
+        content = next(filter(is_last, data_of_events(content)), b"")
     if status_code in call.statuses:
         accepted = Accepted(call.statuses[status_code], as_of, None, {})
         return accepted if status_code != 404 else missing(accepted, request, headers, content)
@@ -104,16 +128,24 @@ def _handshake(
         what = f"the service does not offer {json.dumps(handshake.expected)}"
         return Denied(HandshakeFailed(what, method=request.method, path=request.path))
     given = headers.get(handshake.header.lower())
-    return Accepted(None, as_of, given if given and is_header_value(given) else None, document)
+    if given is not None and not is_visible(given):
+        what = f"its header {handshake.header} must be visible ASCII, 0x21 to 0x7E, not {shortened(given)}"
+        return Denied(HandshakeFailed(what, method=request.method, path=request.path))
+    return Accepted(None, as_of, given, document)
 
 
 def _document(
     binding: HttpBinding[Any, Any], call: Call, request: Request, headers: Mapping[str, str], content: bytes
 ) -> Any:
     """Return the JSON of a 2xx response, with its envelope; Lost if it is none, or responds to another request."""
+    envelope = binding.envelope
+    if not content and envelope is not None and envelope.is_awaited(request.body):
+        what = "the event stream has" if is_event_stream(headers) else "the response is empty, and has"
+        what += " neither a result nor an error of this request"
+        return Lost(InvalidResponse(what, method=request.method, path=request.path))
     try:
         # v1 documents an empty body where its example shows `{}`.
-        document: Any = _parsed(binding, request, headers, content) if content or call.status_field is not None else {}
+        document: Any = parsed(content) if content or call.status_field is not None else {}
     except DuplicateKey as error:
         what = f"the response has the key {error.key[:80]!r} twice in one object"
         return Lost(InvalidResponse(what, method=request.method, path=request.path))
@@ -129,17 +161,6 @@ def _document(
         what = "the response has neither a result nor an error of this request"
         return Lost(InvalidResponse(what, method=request.method, path=request.path))
     return document
-
-
-def _parsed(binding: HttpBinding[Any, Any], request: Request, headers: Mapping[str, str], content: bytes) -> Any:
-    """Return the JSON of a response; of a stream of events, the message that responds, None if there is none.
-
-    Raises ValueError or RecursionError as `parsed`.
-    """
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if binding.envelope is None or kind != "text/event-stream":
-        return parsed(content)
-    return next((each for each in map(parsed, data_of_events(content)) if _responds(binding, request, each)), None)
 
 
 def _responds(binding: HttpBinding[Any, Any], request: Request, document: Any) -> bool:

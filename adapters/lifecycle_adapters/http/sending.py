@@ -49,7 +49,7 @@ _log = logging.getLogger("lifecycle_adapters.http")
 
 @dataclass(frozen=True, slots=True)
 class RawResponse:
-    """A response that was read to its end."""
+    """A response that was read, an event stream as far as it matters (`is_last_event`)."""
 
     head: httpx2.Response
     content: bytes

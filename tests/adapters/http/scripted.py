@@ -38,7 +38,8 @@ class Reply:
     """One response. A `body` that is not bytes is sent as JSON; `raw` is sent instead of everything else.
 
     `pieces_s` sends the response byte by byte with that pause between; `drops` closes the connection
-    before a single byte, as a crashed server does; `hangs_up` closes it after the response, unannounced.
+    before a single byte, as a crashed server does; `hangs_up` closes it after the response, unannounced; after a response
+    that `stays_open`, nothing follows until the client closes it.
     """
 
     status: int = 200
@@ -49,6 +50,7 @@ class Reply:
     pieces_s: float = 0.0
     drops: bool = False
     hangs_up: bool = False
+    stays_open: bool = False
 
     def bytes(self) -> bytes:
         if self.raw is not None:
@@ -169,6 +171,10 @@ def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
                 return
             content = reply.bytes()
             self.close_connection = reply.hangs_up or reply.raw is not None
+            if reply.stays_open:
+                self.wfile.write(content)
+                self.rfile.read(1)
+                return
             if self.close_connection and not reply.pieces_s:
                 self.send_with_the_end(content)
                 return

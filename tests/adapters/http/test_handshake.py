@@ -162,6 +162,16 @@ def test_emulator_requires_the_header(headers: dict[str, str], code: int) -> Non
         assert httpx2.post(emulator.base_url, json=body, headers=headers).status_code == code
 
 
+@pytest.mark.parametrize("session", ["", "two words", "caf\u00e9", "tab\there"])
+def test_session_that_is_not_visible_ascii_is_an_error(connect: Connect, serve: Serve, session: str) -> None:
+    """Session Management: "The session ID MUST only contain visible ASCII characters (ranging from 0x21 to 0x7E)"."""
+    script = Server()
+    server = serve(lambda seen: replace(script(seen), headers={"Mcp-Session-Id": session}))
+    with pytest.raises(HandshakeFailed, match="header Mcp-Session-Id must be visible ASCII, 0x21 to 0x7E"):
+        connect(MCP, server.base_url, **OPEN).create(name="add")
+    assert methods(server.seen) == ["initialize"]
+
+
 INITIALIZE = MCP.handshake
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"begin": MCP.status}, "begin: must be about no task"),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+import httpx2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lifecycle import CommandRefused, CreateUncertain, DefinitionError, Event, Lifecycle, Origin, State, Transition
+from lifecycle.effects import Lost
 from lifecycle_adapters.emulator import Emulator, Profile
 from lifecycle_adapters.http import (
     Authentication,
@@ -22,10 +29,12 @@ from lifecycle_adapters.http import (
     ServerError,
     Unauthorized,
 )
-from tests.adapters.http.both import KEY
+from tests.adapters.emulator.requests import until
+from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JOB: Lifecycle[str, str] = Lifecycle(
     name="job",
     citation="none: a job of this test",
@@ -344,6 +353,62 @@ def test_stream_without_the_response_is_invalid(connect: Connect, serve: Serve, 
 
     with pytest.raises(InvalidResponse, match="neither a result nor an error of this request"):
         connect(enclosed(), serve(respond).base_url).task("t7").status()
+
+
+def test_stream_that_stays_open_is_closed_after_the_response(connect: Connect, serve: Serve) -> None:
+    """Streamable HTTP, Sending Messages to the Server: "After the response has been sent, the server SHOULD close"."""
+
+    def respond(seen: Seen) -> Reply:
+        message = json.dumps({"jsonrpc": "2.0", "id": seen.json["id"], "result": RUNNING})
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: hello\n\n"
+        return Reply(raw=head + f"data: {message}\n\n: still here\n\n".encode(), stays_open=True)
+
+    server = serve(respond)
+    assert connect(enclosed(), server.base_url).task("t7").status() == "running"
+    until(lambda: server.connections == 0)
+
+
+EVENTS = st.sampled_from(
+    [b": ping\n\n", b'data: {"jsonrpc": "2.0", "method": "notifications/message"}\n\n', b"data: {}\n\n"]
+)
+
+
+@given(before=st.lists(EVENTS, max_size=3), length=st.integers(1, 40))
+def test_nothing_is_read_behind_the_response(before: list[bytes], length: int) -> None:
+    def pieces(sent: str) -> Iterator[bytes]:
+        message = json.dumps({"jsonrpc": "2.0", "id": sent, "result": RUNNING}).encode()
+        stream = b"".join(before) + b"data: " + message + b"\n\n"
+        for begin in range(0, len(stream), length):
+            yield stream[begin : begin + length]
+        raise AssertionError("the client waits for what never comes")
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        content = pieces(json.loads(request.content)["id"])
+        return httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, content=content)
+
+    with (
+        httpx2.Client(transport=httpx2.MockTransport(respond)) as http,
+        Client(enclosed(), base_url="http://rpc", api_key=KEY, http=http) as client,
+    ):
+        assert client.task("t7").status() == "running"
+
+
+def test_stream_without_end_or_response_has_the_limit_of_a_response(connect: Connect, serve: Serve) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+    server = serve(lambda _: Reply(raw=head + b": ping\n\n" * 200, stays_open=True))
+    client = connect(enclosed(), server.base_url, timing=replace(QUICK, max_response_bytes=1000))
+    with pytest.raises(InvalidResponse, match="more than 1000 bytes"):
+        client.task("t7").status()
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
+def test_request_whose_response_is_empty_is_not_taken_for_done(kind: str) -> None:
+    """Not even if no field of it is read: a notification alone gets no response."""
+    service, stop = enclosed(), rpc("tasks/stop", {"id": "{id}"})
+    facts: dict[str, Any] = {"status_code": 200, "headers": {"content-type": kind}, "content": b"", "as_of": NOW}
+    meaning = service.parse_response(stop, stop.request("", task_id="t7"), **facts)
+    assert isinstance(meaning, Lost)
+    assert "neither a result nor an error of this request" in str(meaning.error)
 
 
 def test_parameters_of_a_list_keep_their_types_in_a_body(connect: Connect, serve: Serve) -> None:
