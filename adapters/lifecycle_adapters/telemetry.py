@@ -290,7 +290,9 @@ OnOutcome = Callable[[int | Exception], None]
 """A callback for a request's outcome: the response's status code, or the exception."""
 
 
-def request(method: str, base_url: str, path: str, *, template: str) -> AbstractContextManager[OnOutcome]:
+def request(
+    method: str, base_url: str, path: str, *, template: str, rpc_method: str | None = None
+) -> AbstractContextManager[OnOutcome]:
     """Open a client span; call the yielded function with the response's status code or the exception.
 
     Args:
@@ -298,16 +300,19 @@ def request(method: str, base_url: str, path: str, *, template: str) -> Abstract
         base_url: the server's URL, without a user and a password.
         path: the requested path.
         template: the path with `{id}` instead of the task's id.
+        rpc_method: the method of JSON-RPC that is called, which then names the span.
     """
     if _instruments is None or not _is_tracing():
         return _UNTRACED
-    return _request(_instruments.tracer, method, base_url, path, template)
+    sent: Attributes = {"http.request.method": method, "url.full": base_url + path, "url.template": template}
+    if rpc_method is not None:
+        sent |= {"rpc.system": "jsonrpc", "rpc.method": rpc_method}
+    return _request(_instruments.tracer, rpc_method or f"{method} {template}", sent | _server(base_url))
 
 
 @contextmanager
-def _request(tracer: Tracer, method: str, base_url: str, path: str, template: str) -> Generator[OnOutcome]:
-    sent: Attributes = {"http.request.method": method, "url.full": base_url + path, "url.template": template}
-    with _span(tracer, f"{method} {template}", sent | _server(base_url), client=True) as span:
+def _request(tracer: Tracer, name: str, attributes: Attributes) -> Generator[OnOutcome]:
+    with _span(tracer, name, attributes, client=True) as span:
 
         def on_outcome(outcome: int | Exception) -> None:
             if isinstance(outcome, int):

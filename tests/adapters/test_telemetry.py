@@ -172,6 +172,14 @@ def test_a_requests_span_follows_the_semantic_conventions(exported: Exported, co
     assert (sent.attributes or {})["error.type"] == "401"
 
 
+def test_a_request_of_json_rpc_is_named_by_its_method(exported: Exported) -> None:
+    with telemetry.request("POST", "https://host", "/rpc", template="/rpc", rpc_method="tasks/get") as on_outcome:
+        on_outcome(200)
+
+    attributes = exported.span("tasks/get").attributes or {}
+    assert (attributes["rpc.system"], attributes["rpc.method"]) == ("jsonrpc", "tasks/get")
+
+
 def test_a_request_without_a_response_has_an_error_type(exported: Exported, connect: Connect) -> None:
     client = connect(statuses("running", pause=Reply(drops=True), stop=OK), timing=replace(QUICK, attempts=1))
 

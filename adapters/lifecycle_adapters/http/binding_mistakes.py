@@ -36,7 +36,7 @@ def wrong_further_calls(calls: Mapping[str, Call]) -> Iterator[Mistake]:
         if call.status_field is not None or call.statuses:
             yield where, "must say nothing of a status: a call that changes one is a command"
         if not call.names_a_task():
-            yield where, f"{call.method} {call.path} does not say what it is about: put {ID!r} where the id stands"
+            yield where, f"{call.name} does not say what it is about: put {ID!r} where the id stands"
         if call.has_idempotency_key():
             yield where, f"must be without {IDEMPOTENCY_KEY!r}: no journal records the call"
         yield from wrong_etag(where, call)
@@ -239,10 +239,10 @@ def _wrong_calls(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
             what = f"{ID!r} quotes the slashes of an id, which other calls keep"
             yield (*path, "path"), f"{what}: use {ID_WITH_SLASHES!r} in all paths"
         if not call.names_a_task():  # it would be sent to all tasks at once
-            yield path, f"{call.method} {call.path} does not name its task: put {ID!r} where the task's id stands"
+            yield path, f"{call.name} does not name its task: put {ID!r} where the task's id stands"
     for path, call in none.items():
         if call.names_a_task():
-            yield path, f"{call.method} {call.path} names a task, and there is none"
+            yield path, f"{call.name} names a task, and there is none"
         if call.id_header is not None and binding.ids_have_slashes:
             yield (
                 (*path, "id_header"),

@@ -41,6 +41,7 @@ from lifecycle_adapters.http.requests import (
     misspelt_placeholders,
     parameters_of,
     quoted_id,
+    rpc_method_in,
     texts_in,
     unsendable,
 )
@@ -248,6 +249,16 @@ class Call(Declared):
         if both := [code for code in self.busy if code in self.statuses or code < 400]:
             yield ("busy",), f"{both[0]} already means a status, or success"
 
+    @property
+    def rpc_method(self) -> str | None:
+        """Return the method of JSON-RPC that it calls, None if it calls none."""
+        return rpc_method_in(self.body)
+
+    @property
+    def name(self) -> str:
+        """Return what messages call it: its method of JSON-RPC, otherwise its HTTP method and path."""
+        return self.rpc_method or f"{self.method} {self.path}"
+
     def __hash__(self) -> int:
         return hash((self.method, self.path))
 
@@ -293,7 +304,7 @@ class Call(Declared):
             raise ValueError(f"{self.method} {path} needs {', '.join(missing)}: fill the binding `with_parameters`")
         path = path.replace(ID_WITH_SLASHES if keeps_slashes else ID, quoted or "")
         if etag is None and self.has_etag():
-            raise ValueError(f"{self.method} {path} needs the etag of a read of its task")
+            raise ValueError(f"{self.rpc_method or f'{self.method} {path}'} needs the etag of a read of its task")
         values = {ID: task_id, ETAG: etag or ""}
         if self.has_idempotency_key():
             values[IDEMPOTENCY_KEY] = idempotency_key or str(uuid4())
@@ -311,12 +322,12 @@ class Call(Declared):
         values: dict[str, str] = {}
         for name in self.path_fields:
             if name not in fields:
-                raise TypeError(f"{self.method} {self.path} needs {name}")
+                raise TypeError(f"{self.name} needs {name}")
             given = fields.pop(name)
             require(given, str, f"{name} must be text")
             quoted = quoted_id(given)
             if quoted is None:
-                raise ValueError(f"{self.method} {self.path}: no path can carry {given!r:.80} as {name}")
+                raise ValueError(f"{self.name}: no path can carry {given!r:.80} as {name}")
             values[f"{{{name}}}"] = quoted
         return values
 
@@ -358,26 +369,27 @@ class Call(Declared):
     def _require_fields(self, fields: Mapping[str, Any]) -> None:
         if not fields and not self.required_fields:
             return
-        call = f"{self.method} {self.path}"
         if missing := [name for name in self.required_fields if name not in fields]:
-            raise WrongType(f"{call} needs {', '.join(missing)}", "fields")
+            raise WrongType(f"{self.name} needs {', '.join(missing)}", "fields")
         if fields and self.body is None:
-            raise WrongType(f"{call} takes no fields, but got {', '.join(fields)}", "fields")
+            raise WrongType(f"{self.name} takes no fields, but got {', '.join(fields)}", "fields")
         # The caller must not change the fields that make the call this command of this task.
         if own := [name for name in fields if name in self.own_fields()]:
-            raise WrongType(f"{call} sets {', '.join(own)} itself", "fields")
+            raise WrongType(f"{self.name} sets {', '.join(own)} itself", "fields")
         for name in fields:
             if name not in (*self.required_fields, *self.optional_fields) and (option := option_meant(name)):
                 what = f"{name!r} is not an option and would be sent as a field; did you mean {option!r}?"
-                raise WrongType(f"{call}: {what} (If not, name the field in the call's `optional_fields`.)", option)
+                raise WrongType(
+                    f"{self.name}: {what} (If not, name the field in the call's `optional_fields`.)", option
+                )
         try:
             json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
             _require_text_keys(fields)
         except UnicodeEncodeError:
-            what = f"{call}: the fields are not JSON: a text cannot be encoded in UTF-8"
+            what = f"{self.name}: the fields are not JSON: a text cannot be encoded in UTF-8"
             raise WrongType(what, "fields") from None
         except (TypeError, ValueError, RecursionError) as error:
-            raise WrongType(f"{call}: the fields are not JSON: {error}", "fields") from None
+            raise WrongType(f"{self.name}: the fields are not JSON: {error}", "fields") from None
 
 
 def _texts(call: Call) -> Iterator[tuple[Path, str]]:

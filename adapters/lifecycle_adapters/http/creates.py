@@ -60,7 +60,7 @@ class CreateProcedures(GovernedCreates[TaskProcedures[Any, Any]]):
         response: Response = yield HttpCall(self.binding, self.binding.create, request, timeout_s=pacer.request_s())
         fault = self._id_fault(response) if isinstance(response, Accepted) else None
         if fault is not None:
-            return Lost(InvalidResponse(fault, method=request.method, path=request.path))
+            return Lost(InvalidResponse(fault, **request.names))
         return response
 
     @property

@@ -207,7 +207,7 @@ class AsyncDriver(Sender):
         if isinstance(meaning, Failure):
             return meaning
         what = "the response is no event stream"
-        return Refused(InvalidResponse(what, method=call.request.method, path=call.request.path))
+        return Refused(InvalidResponse(what, **call.request.names))
 
     async def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""

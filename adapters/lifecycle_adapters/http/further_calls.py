@@ -191,7 +191,7 @@ class SessionProcedures:
         if task_id is None:
             request = self.session_calls.details.request(self.binding.base_path, task_id=self.session_id)
             what = f"the session names no task at {self.session_calls.latest_field!r}"
-            raise InvalidResponse(what, method=request.method, path=request.path)
+            raise InvalidResponse(what, **request.names)
         return self.open_task(task_id)
 
     def _wait(self, until: Until, pacer: Pacer) -> Actions[TaskResult[Any]]:

@@ -80,7 +80,7 @@ def _made(call: HttpCall, handshake: Handshake) -> Actions[Mapping[str, str] | R
         match response:
             case Refused(error, after_s) | Missing(error, after_s):
                 what = f"the service refuses the handshake: {error}"
-                return Denied(HandshakeFailed(what, method=call.request.method, path=call.request.path), after_s)
+                return Denied(HandshakeFailed(what, **call.request.names), after_s)
             case Lost(error, after_s):
                 return NotSent(error, after_s)
             case Accepted():

@@ -2,8 +2,8 @@
 
     AdapterError
     └── CallError                     .may_pass .state
-        └── HttpError                 .method .path
-            ├── ResponseError         no 2xx: .status_code .detail .fields .retry_after_s
+        └── HttpError                 .method .path .rpc_method
+            ├── ResponseError         no 2xx, or an error in one: .status_code .code .detail .fields .retry_after_s
             │   ├── Unauthorized      401
             │   ├── Forbidden         403
             │   ├── NotFound          404
@@ -45,30 +45,46 @@ class FieldError:
 
 
 class HttpError(CallError):
-    """A request without a usable response."""
+    """A request without a usable response.
 
-    def __init__(self, what: str, *, method: str, path: str) -> None:
+    `.rpc_method` is the method of JSON-RPC that the request called, None if it called none: all have one path there.
+    """
+
+    def __init__(self, what: str, *, method: str, path: str, rpc_method: str | None = None) -> None:
         self.method = method
         self.path = path
-        super().__init__(f"{method} {path}: {what}")
+        self.rpc_method = rpc_method
+        super().__init__(f"{rpc_method or f'{method} {path}'}: {what}")
 
 
 class ResponseError(HttpError):
-    """A response other than 2xx. `.fields` lists every field that it named.
+    """A response other than 2xx, or with an error. `.fields` lists every field that it named.
 
-    `.retry_after_s` is the pause that it asked for, in seconds; None if it asked for none.
+    `.code` is the code of an error in the body, such as JSON-RPC's, None if there is none that is an integer; in a 2xx
+    `.status_code` is what it means by the binding. `.retry_after_s` is the pause that the response asked for, in
+    seconds; None if it asked for none.
     """
 
     may_pass = False
     retry_after_s: float | None = None
 
     def __init__(
-        self, *, method: str, path: str, status_code: int, detail: str, fields: Sequence[FieldError] = ()
+        self,
+        *,
+        method: str,
+        path: str,
+        rpc_method: str | None = None,
+        status_code: int,
+        code: int | None = None,
+        detail: str,
+        fields: Sequence[FieldError] = (),
     ) -> None:
         self.status_code = status_code
+        self.code = code
         self.detail = detail
         self.fields = tuple(fields)
-        super().__init__(f"HTTP {status_code}: {detail}", method=method, path=path)
+        kind = f"HTTP {status_code}" if code is None else f"error {code}"
+        super().__init__(f"{kind}: {detail}", method=method, path=path, rpc_method=rpc_method)
 
 
 class Unauthorized(ResponseError):

@@ -82,7 +82,7 @@ class Paginator:
             texts = {name: _as_texts(value) for name, value in self._parameters.items()}
             return replace(template, query={**template.query, **texts})
         if own := [name for name in self._parameters if name in call.own_fields()]:
-            raise ValueError(f"{call.method} {call.path} sets {own[0]!r} itself")
+            raise ValueError(f"{call.name} sets {own[0]!r} itself")
         return call.request(base_path, task_id=self._task_id, fields=self._parameters)
 
     def read(self, timing: Timing) -> Procedure[list[TaskSummary]]:
@@ -181,8 +181,8 @@ class Paginator:
         return _sendable(query, in_body=False)
 
     def _invalid(self, what: str) -> InvalidResponse:
-        call = self._listing.call
-        return InvalidResponse(what, method=call.method, path=self._binding.base_path + call.path)
+        call, path = self._listing.call, self._binding.base_path + self._listing.call.path
+        return InvalidResponse(what, method=call.method, path=path, rpc_method=call.rpc_method)
 
     def _listed(self, document: Any) -> list[TaskSummary]:
         items_field = self._listing.items_field

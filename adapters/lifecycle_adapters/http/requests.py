@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import quote
 from uuid import UUID, uuid5
 
@@ -39,6 +39,20 @@ _ALIKE = 0.88  # similarity of 0 to 1: finds "idempotency", but not "tag" and "r
 _LONGEST_ID = 32_768  # characters, percent-encoded; httpx2 refuses URLs of more than 65,536
 
 
+class Named(TypedDict):
+    """What identifies a request in an error; `rpc_method` is the method of JSON-RPC that it calls, or None."""
+
+    method: str
+    path: str
+    rpc_method: str | None
+
+
+def rpc_method_in(body: Mapping[str, Any] | None) -> str | None:
+    """Return the method that a body of JSON-RPC calls (JSON-RPC 2.0, 4); None if the body is none."""
+    method = None if body is None or "jsonrpc" not in body else body.get("method")
+    return method if isinstance(method, str) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request, ready to send except for the key. `path` is percent-encoded and starts with the base path.
@@ -53,6 +67,16 @@ class Request:
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     task_id: str | None = field(default=None, compare=False)  # the path, the query or the body also has it
+
+    @property
+    def rpc_method(self) -> str | None:
+        """Return the method of JSON-RPC that it calls, None if it calls none."""
+        return rpc_method_in(self.body)
+
+    @property
+    def names(self) -> Named:
+        """Return what identifies it in an error."""
+        return {"method": self.method, "path": self.path, "rpc_method": self.rpc_method}
 
 
 def is_parameter(name: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from lifecycle.effects import Accepted, Denied, Lost, NotSent, Response, Throttled
+from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Response, Throttled
 from lifecycle.errors import shortened
 from lifecycle_adapters.http.authentication import is_header_value, is_visible
 from lifecycle_adapters.http.call import Call
@@ -19,13 +19,13 @@ from lifecycle_adapters.http.http_errors import HandshakeFailed, InvalidResponse
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.responses import (
     DuplicateKey,
+    code_of,
     error_in,
     error_of,
     failure_of,
     id_in,
     is_plain_text,
     is_same_id,
-    missing,
     one_line,
     parsed,
     placed,
@@ -70,11 +70,11 @@ def meaning_of(
     is_last = is_last_event(binding, request, headers)
     if is_last is not None:
         content = next(filter(is_last, data_of_events(content)), b"")
-    if status_code in call.statuses:
-        accepted = Accepted(call.statuses[status_code], as_of, None, {})
-        return accepted if status_code != 404 else missing(accepted, request, headers, content)
+    if status_code in call.statuses and status_code != 404:
+        return Accepted(call.statuses[status_code], as_of, None, {})
     if not 200 <= status_code < 300:
-        return _failure(binding, call, request, error_of(request, status_code, headers, content, as_of))
+        error = error_of(request, status_code, headers, content, as_of, error_field=binding.error_field)
+        return _failure(binding, call, request, error, as_of)
     document = _document(binding, call, request, headers, content)
     if isinstance(document, Lost):
         return document
@@ -83,9 +83,8 @@ def meaning_of(
         document = cast("Any", value_at(document, binding.envelope.result_field) or {})
     document = _with_new_id(binding, document, call, headers)
     if found:  # null, false, 0, "", {} and [] say that there is none
-        code = value_at(found, "code")
-        meaning = binding.error_codes.get(code, status_code) if type(code) is int else status_code
-        hidden = error_in(request, meaning, found)
+        code = code_of(found)
+        hidden = error_in(request, status_code if code is None else binding.error_codes.get(code, status_code), found)
         if call is binding.create and binding.id_in(document) is not None:
             return Lost(hidden)  # it names a new task all the same, so sending it again may make a second one
         return failure_of(hidden, limits_rate=not _limits_tasks(binding, hidden))
@@ -94,27 +93,31 @@ def meaning_of(
     other = None if request.task_id is None or not call.repeats_id else value_at(document, binding.id_field)
     if other is not None and not is_same_id(id_in(document, binding.id_field) or "", request.task_id or ""):
         what = f"the response is about another task, {other!r:.80}"
-        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+        return Lost(InvalidResponse(what, **request.names))
     try:
         status = binding.status_at(document, call.status_field)
     except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
         what = f"`state_of` finds no status in the response: {type(error).__name__}: {error}"
-        return Lost(InvalidResponse(what[:LONGEST_REASON], method=request.method, path=request.path))
+        return Lost(InvalidResponse(what[:LONGEST_REASON], **request.names))
     if call.status_field is not None and not isinstance(status, str):
         what = f"the response has no status at {call.status_field or 'the top level'!r}"
         if binding.state_of is not None:
             what = f"`state_of` returns no text but {status!r:.80}"
-        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+        return Lost(InvalidResponse(what, **request.names))
     etag = _etag_in(binding, document, headers)
     return Accepted(status, as_of, value_at(document, binding.output_field), document, etag)
 
 
-def _failure(binding: HttpBinding[Any, Any], call: Call, request: Request, error: ResponseError) -> Response:
+def _failure(
+    binding: HttpBinding[Any, Any], call: Call, request: Request, error: ResponseError, as_of: datetime
+) -> Response:
     """Return the meaning of a response other than 2xx."""
+    if error.status_code in call.statuses:  # 404: the task is gone, or its id is misspelt
+        return Missing(error, error.retry_after_s, Accepted(call.statuses[404], as_of, None, {}))
     handshake = binding.handshake
     if handshake is not None and handshake.header in request.headers and error.status_code == handshake.ended_code:
         what = f"the service requires a new handshake: {error.detail}"
-        return NotSent(HandshakeFailed(what, method=request.method, path=request.path))
+        return NotSent(HandshakeFailed(what, **request.names))
     if error.status_code in call.busy:
         return Throttled(error, error.retry_after_s, limits_rate=False)
     return failure_of(error, limits_rate=not _limits_tasks(binding, error))
@@ -125,13 +128,19 @@ def _handshake(
 ) -> Response:
     """Return the meaning of the response to a handshake's first call; its output is the value of the header."""
     if not handshake.is_met_by(document):
-        what = f"the service does not offer {json.dumps(handshake.expected)}"
-        return Denied(HandshakeFailed(what, method=request.method, path=request.path))
+        offered = {name: value_at(document, name) for name in handshake.expected}
+        what = f"the service offers {_shown(offered)}, and {_shown(handshake.expected)} is needed"
+        return Denied(HandshakeFailed(what, **request.names))
     given = headers.get(handshake.header.lower())
     if given is not None and not is_visible(given):
         what = f"its header {handshake.header} must be visible ASCII, 0x21 to 0x7E, not {shortened(given)}"
-        return Denied(HandshakeFailed(what, method=request.method, path=request.path))
+        return Denied(HandshakeFailed(what, **request.names))
     return Accepted(None, as_of, given, document)
+
+
+def _shown(fields: Mapping[str, Any]) -> str:
+    """Return the fields of a response that are present as JSON, on one line that is not too long."""
+    return one_line(json.dumps({name: value for name, value in fields.items() if value is not None}))
 
 
 def _document(
@@ -142,24 +151,24 @@ def _document(
     if not content and envelope is not None and envelope.is_awaited(request.body):
         what = "the event stream has" if is_event_stream(headers) else "the response is empty, and has"
         what += " neither a result nor an error of this request"
-        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+        return Lost(InvalidResponse(what, **request.names))
     try:
         # v1 documents an empty body where its example shows `{}`.
         document: Any = parsed(content) if content or call.status_field is not None else {}
     except DuplicateKey as error:
         what = f"the response has the key {error.key[:80]!r} twice in one object"
-        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+        return Lost(InvalidResponse(what, **request.names))
     except (ValueError, RecursionError):
         kind = headers.get("content-type", "")
         if call.status_field is not None or request.method == "GET" or not is_plain_text(content, kind):
             what = "the response is not JSON" + (
                 f" but {one_line(kind)}; is a proxy in between?" if "html" in kind else ""
             )
-            return Lost(InvalidResponse(what, method=request.method, path=request.path))
+            return Lost(InvalidResponse(what, **request.names))
         document = {}  # no field of it is read, and a text such as "OK" means no more than its 2xx
     if content and not _responds(binding, request, document):
         what = "the response has neither a result nor an error of this request"
-        return Lost(InvalidResponse(what, method=request.method, path=request.path))
+        return Lost(InvalidResponse(what, **request.names))
     return document
 
 

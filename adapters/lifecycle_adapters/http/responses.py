@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from uuid import UUID
 
-from lifecycle.effects import Accepted, Denied, Lost, Missing, Refused, Response, Throttled
+from lifecycle.effects import Denied, Lost, Missing, Refused, Response, Throttled
 from lifecycle_adapters.http.http_errors import (
     FieldError,
     Forbidden,
@@ -137,24 +137,52 @@ def _kind_of(status_code: int) -> type[ResponseError]:
 
 
 def error_of(
-    request: Request, status_code: int, headers: Mapping[str, str], content: bytes, as_of: datetime
+    request: Request,
+    status_code: int,
+    headers: Mapping[str, str],
+    content: bytes,
+    as_of: datetime,
+    *,
+    error_field: str | None,
 ) -> ResponseError:
-    """Return the error that a status code other than 2xx means."""
+    """Return the error that a status code other than 2xx means; the error in the body at `error_field` has its code."""
     kind = _kind_of(status_code)
     if status_code in _MAY_BE_DONE and request.method != "GET":
         kind = Redirected
-    detail, fields = _detail(content, headers)
-    error = kind(method=request.method, path=request.path, status_code=status_code, detail=detail, fields=fields)
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    found = value_at(document, error_field)
+    detail, fields = _detail(document, content, headers)
+    detail, code = one_line(detail + _data_of(found)), code_of(found)
+    error = kind(**request.names, status_code=status_code, code=code, detail=detail, fields=fields)
     error.retry_after_s = retry_after_s(headers, as_of=as_of)
     return error
+
+
+def code_of(found: Any) -> int | None:
+    """Return the code of an error in a body, None if it has none that is an integer."""
+    code = value_at(found, "code")
+    return code if type(code) is int else None
+
+
+def _data_of(found: Any) -> str:
+    """Return the `data` of an error in a body, as JSON-RPC has it (5.1), in parentheses; nothing if it has none."""
+    data = value_at(found, "data")
+    return "" if data is None else f" ({_as_text(data)})"
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def error_in(request: Request, status_code: int, found: Any) -> ResponseError:
     """Return the error that a 2xx response holds; `found` is its description, `status_code` the code that it means."""
     text: Any = value_at(found, "message") or value_at(found, "detail") or found
-    detail = one_line(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False)) or "no details given"
+    detail = one_line(_as_text(text) + _data_of(found)) or "no details given"
     kind = _kind_of(status_code)
-    return kind(method=request.method, path=request.path, status_code=status_code, detail=detail, fields=())
+    return kind(**request.names, status_code=status_code, code=code_of(found), detail=detail)
 
 
 def failure_of(error: ResponseError, *, limits_rate: bool) -> Response:
@@ -172,18 +200,8 @@ def failure_of(error: ResponseError, *, limits_rate: bool) -> Response:
             return Refused(error, error.retry_after_s)
 
 
-def missing(gone: Accepted, request: Request, headers: Mapping[str, str], content: bytes) -> Missing:
-    """Return the meaning of a 404 where it is the status of a task that is gone: no task if its id is misspelt."""
-    error = error_of(request, 404, headers, content, gone.as_of)
-    return Missing(error, error.retry_after_s, gone)
-
-
-def _detail(content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[FieldError, ...]]:
+def _detail(document: Any, content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[FieldError, ...]]:
     """Return an error response's text, as one line, and the fields it names (v1's and the later shape alike)."""
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        document = None
     found: Any = value_at(document, "detail") or value_at(document, "message") or value_at(document, "error")
     found = value_at(found, "message") or found  # of a 402 of Browser Use Cloud, beside a `code`
     match found:

@@ -152,7 +152,9 @@ class Sender:
     def span(self, call: HttpCall) -> AbstractContextManager[telemetry.OnOutcome]:
         """Return the span of the request."""
         request, template = call.request, call.binding.base_path + call.call.path
-        return telemetry.request(request.method, self.base_url, request.path, template=template)
+        return telemetry.request(
+            request.method, self.base_url, request.path, template=template, rpc_method=request.rpc_method
+        )
 
     def read_outcome(self, call: HttpCall, outcome: RawResponse | Exception, sending: Sending) -> Response:
         """Return the meaning of a request's outcome, and log it."""
@@ -175,7 +177,7 @@ class Sender:
             if isinstance(self._api_key, KeySource) and sending.key is not None:
                 self._api_key.note_refused(sending.key)
         if _log.isEnabledFor(logging.DEBUG):
-            facts = {"method": request.method, "path": request.path, "response": type(response).__name__}
+            facts = {**request.names, "response": type(response).__name__}
             content = response.error if isinstance(response, Failure) else response.status
             shown = None if content is None else str(content)
             _log.debug("a request was made", extra={**facts, "status_or_error": shown})
@@ -195,14 +197,14 @@ class Sender:
         if self._asks_for_keys and sending.key is None and isinstance(error, TimeoutError):
             error = NoKeyReturned(f"returned none within {float(sending.until):g} s", may_pass=True)
         if isinstance(error, NoKeyReturned):
-            unavailable = KeyUnavailable(str(error), method=request.method, path=request.path)
+            unavailable = KeyUnavailable(str(error), **request.names)
             return NotSent(unavailable) if error.may_pass else Denied(unavailable)
         may_have_arrived = sending.may_have_arrived(error)
         kind: type[HttpError] = NotConnected
         if may_have_arrived:
             kind = InvalidResponse if isinstance(error, ResponseTooLarge) else NoResponse
         what = f"{self._text_of(error)} ({self.base_url})"
-        ours = kind(what, method=request.method, path=request.path)
+        ours = kind(what, **request.names)
         if self.strip(error, call, sys.exception()):
             ours.__cause__ = error
         return Lost(ours) if may_have_arrived else NotSent(ours)

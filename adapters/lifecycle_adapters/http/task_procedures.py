@@ -120,7 +120,7 @@ class TaskProcedures(GovernedTask[S, E]):
         if self._session_id is None:
             request = self._request(self.binding.details)
             what = f"the task names no session at {self.binding.session_field!r}"
-            raise InvalidResponse(what, method=request.method, path=request.path)
+            raise InvalidResponse(what, **request.names)
         return open_session(self._session_id)
 
     # --- carrying them out ---
@@ -167,7 +167,7 @@ class TaskProcedures(GovernedTask[S, E]):
         """Return the failure of a command that was not sent because no response had the etag that it needs."""
         read, place = self._status_request, self.binding.etag_field or self.binding.etag_header
         what = f"the response has no etag at {place!r} that a request can carry; the command was not sent"
-        return Refused(InvalidResponse(what, method=read.method, path=read.path))
+        return Refused(InvalidResponse(what, **read.names))
 
     def _request(self, call: Call) -> Request:
         return call.request(self.binding.base_path, task_id=self.task_id)

@@ -38,8 +38,8 @@ class Reply:
     """One response. A `body` that is not bytes is sent as JSON; `raw` is sent instead of everything else.
 
     `pieces_s` sends the response byte by byte with that pause between; `drops` closes the connection
-    before a single byte, as a crashed server does; `hangs_up` closes it after the response, unannounced; after a response
-    that `stays_open`, nothing follows until the client closes it.
+    before a single byte, as a crashed server does; `hangs_up` closes it after the response, unannounced; after a
+    response that `stays_open`, nothing follows until the client closes it.
     """
 
     status: int = 200

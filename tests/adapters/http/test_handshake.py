@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -107,14 +108,23 @@ def test_service_that_does_not_offer_what_is_needed_gets_no_request(
     script = Server()
     script.made = made
     server = serve(script)
-    with pytest.raises(HandshakeFailed, match="the service does not offer"):
+    with pytest.raises(HandshakeFailed, match=r"^initialize: the service offers .*, and .* is needed$") as failed:
         connect(MCP, server.base_url, **OPEN).create(name="add")
+    offered, _, needed = str(failed.value).partition(", and ")
+    assert json.dumps(made["protocolVersion"]) in offered
+    assert json.dumps(made["capabilities"]) in offered
+    assert '"protocolVersion": "2025-11-25"' in needed
+    assert '"tasks": {"cancel": {}' in needed
     assert methods(server.seen) == ["initialize"]
 
 
 def test_refused_handshake_is_not_repeated(connect: Connect, serve: Serve) -> None:
-    server = serve(lambda _: Reply(status=400, body={"error": {"message": "Unsupported protocol version"}}))
-    with pytest.raises(HandshakeFailed, match="refuses the handshake: POST /: HTTP 400: Unsupported protocol version"):
+    # the example of MCP, Lifecycle, "Error Handling"
+    data = {"supported": ["2024-11-05"], "requested": "1.0.0"}
+    error = {"code": -32602, "message": "Unsupported protocol version", "data": data}
+    server = serve(lambda _: Reply(status=400, body={"jsonrpc": "2.0", "id": 1, "error": error}))
+    said = r'initialize: error -32602: Unsupported protocol version \({"supported": \["2024-11-05"\], "requested"'
+    with pytest.raises(HandshakeFailed, match=f"^tools/call: the service refuses the handshake: {said}"):
         connect(MCP, server.base_url, **OPEN).create(name="add")
     assert methods(server.seen) == ["initialize"]
 

@@ -24,6 +24,7 @@ from lifecycle_adapters.http import (
     HttpBinding,
     InvalidResponse,
     ListCall,
+    NoResponse,
     NotFound,
     RequestRejected,
     ServerError,
@@ -110,11 +111,16 @@ def test_ids_and_fields_are_in_the_places_of_the_template(connect: Connect, serv
 
 
 ERRORS: list[tuple[Any, str]] = [
-    ({"code": -32001, "message": "not in this state"}, "HTTP 200: not in this state"),
-    ("no", "HTTP 200: no"),
-    ({"code": -32000}, r'HTTP 200: {"code": -32000}'),
+    (
+        {"code": -32001, "message": "not in this state"},
+        "'stop' was refused in 'running': tasks/stop: error -32001: not in this state",
+    ),
+    ({"code": -32001, "message": "no", "data": {"why": ["late"]}}, r'error -32001: no \({"why": \["late"\]}\)$'),
+    ({"code": -32001, "message": "no", "data": "late\n"}, r"error -32001: no \(late \)$"),
+    ("no", "tasks/stop: HTTP 200: no"),
+    ({"code": -32000}, r'error -32000: {"code": -32000}'),
     ([1], r"HTTP 200: \[1\]"),
-    ({"code": 0}, r'HTTP 200: {"code": 0}'),
+    ({"code": 0}, r'error 0: {"code": 0}'),
     (True, "HTTP 200: true"),
     (" ", "HTTP 200: no details given"),
 ]
@@ -169,9 +175,30 @@ def test_code_of_an_error_in_a_200_means_a_status_code(
     connect: Connect, serve: Serve, code: int, error: type[Exception]
 ) -> None:
     server = serve(lambda _: Reply(body={"error": {"code": code, "message": "so it is"}}))
-    with pytest.raises(error, match="so it is") as info:
+    with pytest.raises(error, match=f"^tasks/get: error {code}: so it is$") as info:
         connect(bound(error_codes=CODES), server.base_url).task("t7").status()
     assert type(info.value) is error
+    assert (vars(info.value)["rpc_method"], vars(info.value)["code"]) == ("tasks/get", code)
+
+
+@pytest.mark.parametrize("in_stream", [False, True])
+def test_error_of_json_rpc_in_another_response_than_a_200_has_its_code(
+    connect: Connect, serve: Serve, in_stream: bool
+) -> None:
+    def respond(seen: Seen) -> Reply:
+        body = {"jsonrpc": "2.0", "id": seen.json["id"], "error": {"code": -32600, "message": "so it is"}}
+        return replace(stream(f"data: {json.dumps(body)}") if in_stream else Reply(body=body), status=404)
+
+    with pytest.raises(NotFound, match=r"^tasks/get: error -32600: so it is$") as info:
+        connect(enclosed(), serve(respond).base_url).task("t7").status()
+    assert (info.value.status_code, info.value.code) == (404, -32600)
+
+
+def test_request_without_a_response_is_named_by_its_method(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(drops=True))
+    with pytest.raises(NoResponse, match=r"^tasks/get: ") as info:
+        connect(bound(), server.base_url, timing=replace(QUICK, attempts=1)).task("t7").status()
+    assert (info.value.method, info.value.path, info.value.rpc_method) == ("POST", "/rpc", "tasks/get")
 
 
 @pytest.mark.parametrize("code", ["-32001", -32001.0, True, None, [], {}])
@@ -265,7 +292,7 @@ def test_template_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], sai
 
 
 def test_command_that_names_no_task_in_its_structure_is_a_finding() -> None:
-    with pytest.raises(DefinitionError, match=r"commands\.stop: POST /rpc does not name its task"):
+    with pytest.raises(DefinitionError, match=r"commands\.stop: tasks/stop_all does not name its task"):
         bound(commands={"stop": rpc("tasks/stop_all")})
 
 

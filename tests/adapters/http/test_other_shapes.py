@@ -39,7 +39,7 @@ def test_a_command_or_a_create_with_such_a_response_is_lost(connect: Connect, se
 def test_an_error_in_a_200_is_a_refusal(connect: Connect, serve: Serve) -> None:
     body = {**GOOD, "error": {"code": -32602, "message": "no such run"}}
     task = connect(replace(V4, error_field="error"), serve(in_turn(Reply(body=body))).base_url).task("t")
-    with pytest.raises(RequestRejected, match="HTTP 200: no such run"):
+    with pytest.raises(RequestRejected, match="GET /api/v4/runs/t/status: error -32602: no such run"):
         task.status()
 
 
