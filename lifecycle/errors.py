@@ -32,7 +32,7 @@ allowed alternatives; the attributes carry the same facts, typed.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypedDict, Unpack
@@ -54,9 +54,26 @@ def _restore(cls: type[LifecycleError], args: tuple[Any, ...], state: dict[str, 
     return error
 
 
+def text_of(value: object) -> str:
+    """Return the text of a foreign object, such as another library's error; its class if the object has none."""
+    return _by(str, value)
+
+
+def repr_of(value: object) -> str:
+    """Return the repr of a foreign object; its class if the object has none: a message about it must not fail."""
+    return _by(repr, value)
+
+
+def _by(show: Callable[[object], str], value: object) -> str:
+    try:
+        return show(value)
+    except Exception as error:  # noqa: BLE001 (whatever a foreign method raises)
+        return f"<{type(value).__name__}, whose {show.__name__} raises {type(error).__name__}>"
+
+
 def shortened(value: object) -> str:
     """Return the plain text of a name in quotes, cut to at most 80 characters."""
-    text = repr(str.__str__(value) if isinstance(value, str) else value)
+    text = repr_of(str.__str__(value) if isinstance(value, str) else value)
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 

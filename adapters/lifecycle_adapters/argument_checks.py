@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from lifecycle import Lifecycle
+from lifecycle.errors import repr_of
 
 TaskId = str | int | UUID
 
@@ -62,7 +63,9 @@ def path_text(given: Any, name: str) -> str:
 
 def described(given: object) -> str:
     """Return a value with its type, for a message."""
-    return f"the class {given.__name__}" if isinstance(given, type) else f"{given!r:.80} ({type(given).__name__})"
+    return (
+        f"the class {given.__name__}" if isinstance(given, type) else f"{repr_of(given):.80} ({type(given).__name__})"
+    )
 
 
 def require_callback(given: Any, name: str, called_with: str) -> None:

@@ -45,6 +45,7 @@ from lifecycle.errors import (
     LifecycleError,
     UnreadableRecord,
     WaitTimedOut,
+    text_of,
 )
 from lifecycle.journal import Report, TaskJournal, TaskRecord
 from lifecycle.memory import MemoryJournal
@@ -402,7 +403,7 @@ class Supervision(DBOSConfiguredInstance):
             result = await task.send(message["command"], **context, **message["fields"])
         except LifecycleError as error:  # the next poll recovers a command that is left open
             return SentCommand(
-                command=message["command"], state=None, sent=False, error=f"{type(error).__name__}: {error}"
+                command=message["command"], state=None, sent=False, error=f"{type(error).__name__}: {text_of(error)}"
             )
         return SentCommand(command=message["command"], state=str(result.state), sent=result.sent, error=None)
 

@@ -44,7 +44,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from lifecycle.errors import IllegalTransition, MissingExtra
+from lifecycle.errors import IllegalTransition, MissingExtra, text_of
 from lifecycle.lifecycle import Lifecycle, State, Transition
 from lifecycle.table import E, S, quoted
 from lifecycle_adapters.argument_checks import require, require_boolean, require_lifecycle
@@ -509,7 +509,7 @@ def _found(model: object, name: str) -> Any:
             declared = inspect.getattr_static(type(model), name, None)
             if declared is None or inspect.ismemberdescriptor(declared):  # a slot that is empty
                 return None
-        raise TypeError(f"{_kind(model)}: its {name!r} raised {type(error).__name__}: {error}") from error
+        raise TypeError(f"{_kind(model)}: its {name!r} raised {type(error).__name__}: {text_of(error)}") from error
 
 
 def _require_room(model: object) -> None:

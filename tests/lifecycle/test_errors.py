@@ -40,7 +40,9 @@ from lifecycle.errors import (
     UnreadableRecord,
     WaitTimedOut,
     nearest,
+    repr_of,
     shortened,
+    text_of,
 )
 
 # Members of the enumerations, not plain text: that is where a careless message shows `<V1State...>`.
@@ -259,6 +261,19 @@ def test_nearest_gives_the_name_as_it_was_declared() -> None:
 )
 def test_shortened(value: object, shown: str) -> None:
     assert shortened(value) == shown
+
+
+class Silent:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def test_object_that_cannot_be_shown_is_shown_as_its_class() -> None:
+    assert text_of(Silent()) == "<Silent, whose str raises RuntimeError>"
+    assert repr_of(Silent()) == shortened(Silent()) == "<Silent, whose repr raises RuntimeError>"
+    assert (text_of(ValueError("no")), repr_of("no")) == ("no", "'no'")
 
 
 def test_the_error_of_an_unknown_name_has_its_facts_as_attributes() -> None:

@@ -11,6 +11,7 @@ from itertools import dropwhile
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
+from lifecycle.errors import text_of
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import WrongValue
 from lifecycle_adapters.emulator.script import goal_of
@@ -181,7 +182,7 @@ def _require_statuses(binding: HttpBinding[Any, Any], statuses: Mapping[str, Any
         try:
             read: Any = shown if binding.state_of is None else binding.state_of(shown)
         except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this value)
-            what += f", for which `state_of` raises {type(error).__name__}: {error}"
+            what += f", for which `state_of` raises {type(error).__name__}: {text_of(error)}"
             raise WrongValue(what, "profiles") from None
         if not isinstance(read, str) or lifecycle.state_of(read) != state:
             raise WrongValue(f"{what}, which the binding reads as {read!r:.80}", "profiles")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.fields import FieldInfo
 
 from lifecycle.declaration import Path, StrictText
-from lifecycle.errors import DefinitionError, DefinitionFinding
+from lifecycle.errors import DefinitionError, DefinitionFinding, text_of
 from lifecycle.findings import bad_value, name_in
 from lifecycle.validation import limited, path_text
 from lifecycle_adapters.argument_checks import described
@@ -52,7 +52,7 @@ def imported(value: Any) -> Any:
         return getattr(import_module(module), name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a module does when it is imported)
         raise ValueError(
-            f"cannot be imported from {value!r:.80}: {type(error).__name__}: {error}"[:LONGEST_REASON]
+            f"cannot be imported from {value!r:.80}: {type(error).__name__}: {text_of(error)}"[:LONGEST_REASON]
         ) from None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Response, Throttled
-from lifecycle.errors import shortened
+from lifecycle.errors import shortened, text_of
 from lifecycle_adapters.http.authentication import is_header_value, is_visible
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.declared import LONGEST_REASON
@@ -97,7 +97,7 @@ def meaning_of(
     try:
         status = binding.status_at(document, call.status_field)
     except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
-        what = f"`state_of` finds no status in the response: {type(error).__name__}: {error}"
+        what = f"`state_of` finds no status in the response: {type(error).__name__}: {text_of(error)}"
         return Lost(InvalidResponse(what[:LONGEST_REASON], **request.names))
     if call.status_field is not None and not isinstance(status, str):
         what = f"the response has no status at {call.status_field or 'the top level'!r}"

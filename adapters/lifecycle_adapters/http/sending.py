@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from lifecycle.effects import Denied, Failure, Lost, NotSent, Response
-from lifecycle.errors import MissingExtra
+from lifecycle.errors import MissingExtra, repr_of, text_of
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.http.handshakes import Handshakes
 from lifecycle_adapters.http.http_call import HttpCall
@@ -235,7 +235,7 @@ class Sender:
                 continue
             done.add(id(each))
             each.__traceback__ = None
-            text = repr(each.args)  # it may quote the response of a server that speaks no HTTP
+            text = repr_of(each.args)  # it may quote the response of a server that speaks no HTTP
             if isinstance(each, httpx2.RequestError):
                 each.request = request
             elif getattr(each, "__dict__", None):
@@ -271,13 +271,13 @@ def _url(url: str, *query: tuple[str, str | tuple[str, ...]]) -> httpx2.URL:
 def _reason(error: Exception) -> str:
     """Return the text of an error; if it says only that all attempts failed, the text of the first attempt's error."""
     waiting: list[BaseException | None] = [error]
-    while waiting and "attempts failed" in str(error):
+    while waiting and "attempts failed" in text_of(error):
         each = waiting.pop(0)
         if isinstance(each, OSError) and each.errno is not None:
             return f"[Errno {each.errno}] {os.strerror(each.errno)}"
         if each is not None:
             waiting += (*getattr(each, "exceptions", ()), each.__cause__, each.__context__)
-    return str(error)
+    return text_of(error)
 
 
 class Keyless:

@@ -16,7 +16,14 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters.argument_checks import TaskId, id_text, require
 from lifecycle_adapters.objects.object_procedures import ObjectCall, ObjectCreates, ObjectTaskProcedures
-from lifecycle_adapters.objects.object_service import Meaning, Meanings, ObjectError, ObjectService
+from lifecycle_adapters.objects.object_service import (
+    Meaning,
+    Meanings,
+    ObjectError,
+    ObjectService,
+    close_unused,
+    is_coroutine_function,
+)
 from lifecycle_adapters.procedures.arguments import create_name, request_context, usable_journal
 from lifecycle_adapters.procedures.governed_handles import AsyncTaskHandle, TaskHandle
 from lifecycle_adapters.procedures.governed_task import Recovered
@@ -50,8 +57,7 @@ class _ObjectDriver:
         except Exception as error:  # noqa: BLE001 (the user says what it means)
             return self._service.failure(call.name, error)
         if inspect.isawaitable(result):
-            if inspect.iscoroutine(result):
-                result.close()
+            close_unused(result)
             raise TypeError(f"an ObjectClient does not await what {call.name} returns: use an AsyncObjectClient")
         return self._service.response(call.name, result, as_of)
 
@@ -170,7 +176,8 @@ class ObjectClient(_ObjectClient[S, E]):
             command at most once: switch off the retries of the SDK below. If it returns a `Snapshot`, that spares a
             read; whatever else it returns is ignored.
         create: called with the fields as keyword arguments; returns the new task's id as text. It must send the create
-            at most once.
+            at most once. An id with a control character or half of a surrogate pair cannot be used: the create stays
+            uncertain.
         meanings: what the exceptions of these functions mean: a mapping from classes, of which the nearest one counts,
             or a function that returns a `Meaning`, a `Limited` or, for an exception that it does not know, None. Any
             other exception means that the call may have arrived. An exception that the function raises, such as one
@@ -178,7 +185,8 @@ class ObjectClient(_ObjectClient[S, E]):
         timing: the limits of retries and waits. A function cannot be interrupted: it must have a time limit of its own.
         journal: the journal that records the tasks; if omitted, one in memory.
     Raises:
-        TypeError: an argument has a wrong type, or a function is a coroutine function.
+        TypeError: an argument has a wrong type, a function is a coroutine function, or a key of `meanings` is no class
+            of exceptions.
     """
 
     def __init__(
@@ -196,7 +204,7 @@ class ObjectClient(_ObjectClient[S, E]):
             lifecycle, read=read, send=send, create=create, meanings=meanings, timing=timing, journal=journal
         )
         for name, function in {"read": read, "send": send, "create": create}.items():
-            if inspect.iscoroutinefunction(function):
+            if is_coroutine_function(function):
                 raise TypeError(f"an ObjectClient does not await {name}: use an AsyncObjectClient")
         self._driver = _ObjectDriver(self._service)
 

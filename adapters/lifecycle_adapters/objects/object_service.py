@@ -5,6 +5,8 @@ No call is made here: object_client.py has the drivers.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,9 +14,10 @@ from enum import StrEnum
 from typing import Any
 
 from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused, Response, Throttled
-from lifecycle.errors import shortened
+from lifecycle.errors import shortened, text_of
 from lifecycle.journal import name_fault
-from lifecycle_adapters.argument_checks import described, require, require_number
+from lifecycle_adapters.argument_checks import described, is_text, require, require_number
+from lifecycle_adapters.http.responses import one_line
 from lifecycle_adapters.procedures.call_errors import CallError
 
 
@@ -108,18 +111,27 @@ class ObjectService:
             function = getattr(self, name)
             if not callable(function) and not (name == "create" and function is None):
                 raise TypeError(f"{name} must be a function, not {described(function)}")
+        if is_coroutine_function(self.meanings):
+            raise TypeError("meanings must be a function that returns a Meaning, not a coroutine function")
         if not callable(self.meanings):
             require(self.meanings, Mapping, "meanings must be a function, or a mapping from classes of exceptions")
             for kind, meaning in self.meanings.items():
-                require(kind, type, "meanings must have classes of exceptions as its keys")
+                if not (isinstance(kind, type) and issubclass(kind, Exception)):
+                    raise TypeError(f"meanings must have classes of exceptions as its keys, not {described(kind)}")
                 require(meaning, Meaning | Limited, "meanings must have a Meaning or Limited(...) as its values")
 
     def response(self, call: str, result: Any, as_of: datetime) -> Response:
-        """Return the meaning of what a function returned; `as_of` is when it was called."""
+        """Return the meaning of what a function returned; `as_of` is when it was called.
+
+        Raises TypeError if that is a generator, or another awaitable where one was awaited: nothing was done.
+        """
+        if inspect.isawaitable(result) or inspect.isgenerator(result) or inspect.isasyncgen(result):
+            close_unused(result)
+            raise TypeError(f"{call} returned {described(result)}, and has done nothing: it must return a result")
         if call == "create":
-            fault = name_fault("task id", result) if isinstance(result, str) and result else "no id in text"
+            fault = _id_fault(result)
             if fault is not None:
-                return Lost(ObjectError(call, f"{fault}, but {shortened(result)}", Meaning.MAY_HAVE_ARRIVED))
+                return Lost(ObjectError(call, fault, Meaning.MAY_HAVE_ARRIVED))
             return Accepted(None, as_of, document={"id": result})
         if isinstance(result, str) and call == "read":
             result = Snapshot(result)
@@ -137,7 +149,7 @@ class ObjectService:
     def failure(self, call: str, error: Exception) -> _Failure:
         """Return the meaning of what a function raised. An exception of `meanings` itself is raised."""
         meaning = self._meaning_of(error)
-        ours = ObjectError(call, f"{type(error).__name__}: {error}", meaning)
+        ours = ObjectError(call, f"{type(error).__name__}: {one_line(text_of(error))}", meaning)
         ours.__cause__ = error
         if isinstance(meaning, Limited):
             return Throttled(ours, meaning.retry_after_s)
@@ -148,5 +160,32 @@ class ObjectService:
             nearest = (kind for kind in type(error).__mro__ if kind in self.meanings)
             return next((self.meanings[kind] for kind in nearest), Meaning.MAY_HAVE_ARRIVED)
         meaning = self.meanings(error)
+        close_unused(meaning)
         require(meaning, Meaning | Limited | None, "meanings must return a Meaning, Limited(...) or None")
         return Meaning.MAY_HAVE_ARRIVED if meaning is None else meaning
+
+
+def _id_fault(task_id: Any) -> str | None:
+    """Return why what `create` returned is no id that calls and a journal can carry; None if it is one."""
+    if not isinstance(task_id, str) or not task_id:
+        return f"no id in text, but {shortened(task_id)}"
+    fault = name_fault("task id", task_id)
+    if not is_text(task_id) or _CONTROL.search(task_id):
+        fault = "it has a control character, or half of a surrogate pair"
+    return fault and f"the task exists, and its id {shortened(task_id)} cannot be used: {fault}"
+
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def is_coroutine_function(function: Any) -> bool:
+    """Return whether a function, or an object that can be called, returns a coroutine."""
+    if inspect.iscoroutinefunction(function):
+        return True
+    return callable(function) and inspect.iscoroutinefunction(type(function).__call__)
+
+
+def close_unused(result: Any) -> None:
+    """Close a coroutine that is not awaited: otherwise Python would warn that it never was."""
+    if inspect.iscoroutine(result):
+        result.close()

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
+from lifecycle.errors import text_of
 from lifecycle.journal import Report, ReportEntry
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.procedures.timing import retry_pause_s
@@ -91,7 +92,7 @@ def _judged(lifecycle: Lifecycle[Any, Any], foreign: ForeignReport) -> ReportEnt
     try:
         return _entry(lifecycle, foreign)
     except Exception as error:  # noqa: BLE001 (any error here concerns this task alone)
-        _log.warning("a recorded report cannot be judged", extra={"task_id": foreign.task_id, "error": str(error)})
+        _log.warning("a recorded report cannot be judged", extra={"task_id": foreign.task_id, "error": text_of(error)})
         return None
 
 

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
+from lifecycle.errors import text_of
 from lifecycle.journal import Report, ReportEntry, TaskRecord, checked_clock
 from lifecycle_adapters.argument_checks import (
     TaskId,
@@ -498,7 +499,7 @@ class Watcher:
     ) -> ReadFailed:
         name, task_id = self._lifecycle.name, watched.task_id
         facts = {"lifecycle": name, "task_id": task_id, "is_gone": is_gone, "is_refused": is_refused}
-        _log.warning("a task cannot be read", extra={**facts, "error": str(error)})
+        _log.warning("a task cannot be read", extra={**facts, "error": text_of(error)})
         return ReadFailed(lifecycle=name, task_id=task_id, error=error, is_gone=is_gone, is_refused=is_refused)
 
     # --- policies ---------------------------------------------------------------------------------

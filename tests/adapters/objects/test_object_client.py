@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -176,6 +177,40 @@ def test_function_gives_meanings_and_none_means_that_it_may_have_arrived(over: C
         over(agent, meanings=always(None)).task("answer", PARTS)
 
 
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
+def test_exception_without_a_text_is_a_failure_like_any_other(over: Callable[..., Both]) -> None:
+    agent = Agent()
+    agent.after["send"] = [Unprintable()]
+    agent.before["read"] = [None, Unprintable()]
+
+    assert over(agent).task("cancel").state == A2AState.CANCELED
+    agent.before["read"] = [Unprintable()] * 9
+    with pytest.raises(ObjectError, match=r"^read: Unprintable: <Unprintable, whose str raises ValueError>$"):
+        over(agent).task("status")
+
+
+def test_text_of_an_exception_is_one_line_of_limited_length(over: Callable[..., Both]) -> None:
+    agent = Agent()
+    agent.before["send"] = [Refusal("no\nand\x00no" + 1000 * "o")]
+
+    with pytest.raises(CommandRefused, match=r"send: Refusal: no and noo+$") as refused:
+        over(agent).task("cancel")
+    assert len(str(refused.value)) < 700
+
+
+def test_object_without_a_repr_is_no_result_like_any_other(over: Callable[..., Both]) -> None:
+    with pytest.raises(ObjectError, match="not <Unprintable, whose repr raises ValueError>"):
+        over(Agent(), read=always(Unprintable())).task("status")
+    with pytest.raises(CreateUncertain, match="no id in text, but <Unprintable, whose repr raises ValueError>"):
+        over(Agent(), create=always(Unprintable())).call("create")
+
+
 def test_exception_that_meanings_raises_reaches_the_caller_and_leaves_the_command_to_recovery(
     over: Callable[..., Both],
 ) -> None:
@@ -296,6 +331,17 @@ def test_create_without_a_usable_id_is_uncertain(over: Callable[..., Both]) -> N
         client.call("create")
 
 
+@pytest.mark.parametrize("task_id", ["t\x00", "t\ud800", "\n", "\x7f", "\x85", "x" * 1001])
+def test_create_with_an_unusable_id_is_uncertain_and_says_so(over: Callable[..., Both], task_id: Any) -> None:
+    client = over(Agent(), create=always(task_id))
+
+    with pytest.raises(CreateUncertain, match=r"the task exists, and its id .* cannot be used: ") as raised:
+        client.call("create", idempotency_key="order 5")
+    assert str(raised.value).isprintable()
+    [recovered] = client.call("recover")
+    assert "cannot be used" in str(recovered.error)
+
+
 def test_client_without_a_create_creates_nothing(over: Callable[..., Both]) -> None:
     client = over(Agent(), create=None)
 
@@ -381,6 +427,10 @@ async def nothing(*_: Any, **__: Any) -> None:
     """Return nothing."""
 
 
+class Awaited:
+    __call__ = nothing
+
+
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "lifecycle": ({"lifecycle": "a2a"}, "must be a Lifecycle"),
     "read": ({"read": None}, "read must be a function"),
@@ -388,6 +438,13 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "coroutine": ({"create": nothing}, "does not await create: use an AsyncObjectClient"),
     "meanings": ({"meanings": 5}, "meanings must be a function, or a mapping"),
     "key": ({"meanings": {"TimeoutError": Meaning.NOT_SENT}}, "classes of exceptions as its keys"),
+    "other class": ({"meanings": {int: Meaning.NOT_SENT}}, "classes of exceptions as its keys, not the class int"),
+    "no Exception": ({"meanings": {KeyboardInterrupt: Meaning.NOT_SENT}}, "classes of exceptions as its keys"),
+    "coroutine meanings": (
+        {"meanings": nothing},
+        "meanings must be a function that returns a Meaning, not a coroutine",
+    ),
+    "coroutine object": ({"send": Awaited()}, "does not await send: use an AsyncObjectClient"),
     "value": ({"meanings": {TimeoutError: "lost"}}, "a Meaning or Limited"),
     "timing": ({"timing": 5}, "timing must be a Timing"),
     "journal": ({"journal": "journal.db"}, "SqlJournal"),
@@ -473,3 +530,47 @@ def test_cancelled_call_leaves_its_command_to_recovery() -> None:
 
     asyncio.run(use())
     assert agent.sent() == 1
+
+
+def generator(*_: Any, **__: Any) -> Iterator[str]:
+    yield "never run"
+
+
+async def async_generator(*_: Any, **__: Any) -> AsyncIterator[str]:
+    yield "never run"
+
+
+UNRUN: list[tuple[str, Callable[..., Any]]] = [
+    ("sync", generator),
+    ("sync", async_generator),
+    ("sync", lambda *_, **__: nothing()),
+    ("async", generator),
+    ("async", async_generator),
+]
+
+
+@pytest.mark.parametrize(("kind", "function"), UNRUN, ids=lambda each: getattr(each, "__name__", each))
+def test_result_that_has_not_run_is_named(kind: str, function: Callable[..., Any]) -> None:
+    """A warning that a coroutine was never awaited would be an error here."""
+    for call, method in (("read", "status"), ("send", "cancel"), ("create", None)):
+        client = Both(kind, Agent(), **{call: function})
+        with pytest.raises(TypeError, match=f"{call} return"):
+            client.call("create") if method is None else client.task(method)
+    gc.collect()
+
+
+def test_awaitable_that_an_awaitable_returns_is_named() -> None:
+    async def twice(*_: Any) -> Any:
+        return nothing()
+
+    with pytest.raises(TypeError, match=r"read returned .* and has done nothing: it must return a result"):
+        Both("async", Agent(), read=twice).task("status")
+    gc.collect()
+
+
+def test_meanings_that_return_a_coroutine_are_named(over: Callable[..., Both]) -> None:
+    agent = Agent()
+    agent.before["read"] = [Slow()]
+    with pytest.raises(TypeError, match="meanings must return a Meaning"):
+        over(agent, meanings=lambda _: nothing()).task("status")
+    gc.collect()
