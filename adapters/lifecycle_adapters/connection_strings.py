@@ -26,6 +26,10 @@ _POSTGRES = re.compile(r"\s*postgres(?:ql)?(?:\+\w*)?\s*[:/]", re.IGNORECASE)
 _WITH_PASSWORD = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:/)?[^/\\\s]+:[^/\\\s]*@")
 _SECRET_OF_URL = re.compile(r"(?<=:/)(/?(?:[^\s'\":/@]*:)?)[^\s'\"]*@")
 _SECRET_WITHOUT_SCHEME = re.compile(r"(?<![^\s'\"(=])([^\s'\"(=:/@]+:)(?!/)\S*@")
+# A text in quotes that a message has cut off before its "@": with "..." at its end, or without the closing quote.
+_SECRET_CUT = re.compile(
+    r"(?<=['\"])((?:[A-Za-z][A-Za-z0-9+.-]*:/{1,2})?[^\s'\":/@]+:)(?:[^\s'\"]*\.\.\.|[^\s'\"]{40,}(?=\s|$))"
+)
 _KEYWORDS = ("host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode", "sslpassword",
              "options")  # fmt: skip
 _KEYWORD = re.compile(r"(?:^|\s)([A-Za-z_]+)\s*=")
@@ -44,9 +48,10 @@ def may_contain_password(text: str) -> bool:
 def without_passwords(text: str) -> str:
     """Return a message without the passwords of the URLs in it, and without a user that has none: it may be a key.
 
-    `user:password@host` counts as a URL, too.
+    `user:password@host` counts as a URL, too, and so does what may be the beginning of one that was cut off.
     """
-    return _SECRET_WITHOUT_SCHEME.sub(r"\1***@", _SECRET_OF_URL.sub(r"\1***@", text))
+    whole = _SECRET_WITHOUT_SCHEME.sub(r"\1***@", _SECRET_OF_URL.sub(r"\1***@", text))
+    return _SECRET_CUT.sub(r"\1***", whole)
 
 
 def is_dsn(text: str) -> bool:

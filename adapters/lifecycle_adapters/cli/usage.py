@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
 import typer
@@ -16,6 +17,12 @@ from lifecycle_adapters.connection_strings import without_passwords
 
 class Command(TyperCommand):
     """A command whose usage errors propose what was probably meant, and name no library."""
+
+    def __init__(self, *given: Any, **settings: Any) -> None:
+        super().__init__(*given, **settings)
+        parameters: list[Any] = self.params
+        for each in parameters:  # a validator in the annotation would hide Typer's ranges
+            each.process_value = partial(_processed, each, each.process_value)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments. Raises typer.TyperException, as Typer does, with a better message without passwords."""
@@ -47,6 +54,15 @@ class Command(TyperCommand):
         if self.callback is None or parameter is None:
             return ()
         return tuple(_literals(inspect.signature(self.callback, eval_str=True).parameters[parameter.name].annotation))
+
+
+def _processed(parameter: Any, process: Callable[[Any, Any], Any], ctx: Any, given: Any) -> Any:
+    """Return the value of a parameter. Raises typer.BadParameter for a number that Pydantic would read, such as 1_0."""
+    annotation = parameter.type_descriptor.annotation
+    is_number = not {int, float}.isdisjoint((annotation, *get_args(annotation)))
+    if is_number and isinstance(given, str) and ("_" in given or given != given.strip()):
+        raise typer.BadParameter(f"{given!r} is not a number; write it like 10 or 0.5", ctx=ctx, param=parameter)
+    return process(ctx, given)
 
 
 def _literals(annotation: Any) -> Iterator[str]:

@@ -110,6 +110,26 @@ def test_help_of_an_option_begins_with_a_noun_or_a_verb(option: str, text: str) 
     assert re.match(without_subject, text) is None, option
 
 
+def numbers() -> Iterator[tuple[str, str]]:
+    """Every option that takes a number, with its command."""
+    group: Any = typer.main.get_command(app)
+    journal = group.commands["journal"]
+    for name, command in (
+        *group.commands.items(),
+        *((f"journal {name}", each) for name, each in journal.commands.items()),
+    ):
+        for each in command.params:
+            annotation = str(each.type_descriptor.annotation)
+            if each.opts[0].startswith("--") and re.search(r"\b(int|float)\b", annotation):
+                yield name, each.opts[0]
+
+
+@pytest.mark.parametrize(("command", "option"), sorted(numbers()))
+def test_number_is_written_as_people_write_it(command: str, option: str) -> None:
+    for number in ("1_0", " 1", "1 "):
+        assert f"{number!r} is not a number" in refusal(*command.split(), option, number)
+
+
 def test_option_that_is_misspelt_proposes_similar_ones() -> None:
     assert "--journal" in refusal("tasks", "--jurnal", "x")
     assert "Possible options" not in refusal("tasks", "--zzz")
