@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.documents import require_yaml
+from lifecycle_adapters.argument_checks import path_text, require_boolean, require_number
 from lifecycle_adapters.connection_strings import may_contain_password
 from lifecycle_adapters.drift.document import OpenApiDocument
 from lifecycle_adapters.drift.drift_errors import UnusableDocument
@@ -34,8 +35,11 @@ def load(source: str | Path, *, allow_private: bool = False, timeout_s: float = 
             OpenAPI document of version 3.0 or 3.1.
         OSError: the file cannot be read.
         MissingExtra: it is YAML, and the extra `yaml` is not installed.
+        TypeError, ValueError: an argument has another type, or `timeout_s` is not positive.
     """
-    text = str(source)
+    text = path_text(source, "source")
+    require_boolean(allow_private, "allow_private")
+    require_number(timeout_s, "timeout_s", more_than=0)
     if re.match("https?://", text, re.IGNORECASE):
         from lifecycle_adapters.drift.fetching import fetched
 

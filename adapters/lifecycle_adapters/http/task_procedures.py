@@ -210,8 +210,11 @@ class TaskProcedures(GovernedTask[S, E]):
 def cost_usd(document: Any, cost_field: str | None) -> Decimal | None:
     """Return the cost in a response's field of that name; None if there is no number in it."""
     cost = value_at(document, cost_field)
+    text = "" if isinstance(cost, bool) else str(cost)
+    if not text.isascii() or "_" in text:  # Decimal reads "1_0" as 10, and the digits of other scripts
+        return None
     try:
-        number = None if cost is None else Decimal(str(cost))
+        number = Decimal(text)
     except InvalidOperation:
         return None
-    return number if number is not None and number.is_finite() else None
+    return number if number.is_finite() else None

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from lifecycle.errors import shortened
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted, require_iterable
-from lifecycle_adapters.argument_checks import require, require_number
+from lifecycle_adapters.argument_checks import require, require_boolean, require_number
 from lifecycle_adapters.watch.pace import resting_states
 
 
@@ -86,6 +86,8 @@ def require_instances(policies: Iterable[object]) -> None:
         missing = [name for name in ("name", "needs_cost", "decide", "due_at") if not hasattr(each, name)]
         if missing:
             raise TypeError(f"{shortened(each)} is not a policy: it has no {', '.join(missing)}")
+        for name in ("needs_cost", "ends_task"):
+            require_boolean(getattr(each, name, True), f"{name} of the policy {shortened(each)}")
 
 
 def ask(
@@ -127,7 +129,7 @@ class StopAfter:
 
     def __post_init__(self) -> None:
         require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
-        require(self.name, str, "name must be text")
+        _require_common(self)
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
         """Return the reason to end the task; None before the limit is reached."""
@@ -155,7 +157,7 @@ class StopPausedAfter:
 
     def __post_init__(self) -> None:
         require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
-        require(self.name, str, "name must be text")
+        _require_common(self)
         require_iterable(self.states, "states")
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:
@@ -192,8 +194,9 @@ class OverdueAfter:
 
     def __post_init__(self) -> None:
         require_number(self.seconds, "seconds", more_than=0, less_than=float("inf"))
-        require(self.name, str, "name must be text")
+        _require_common(self)
         require(self.state, str, "state must be text, as of the lifecycle's states")
+        require_boolean(self.ends_task, "ends_task")
         if not self.name:
             object.__setattr__(self, "name", f"overdue-after:{self.state}")
 
@@ -214,6 +217,11 @@ class OverdueAfter:
         _require_not_over(self.name, lifecycle, self.state)
 
 
+def _require_common(policy: Policy) -> None:
+    require(policy.name, str, "name must be text")
+    require_boolean(policy.needs_cost, "needs_cost")
+
+
 def _require_not_over(name: str, lifecycle: Lifecycle[Any, Any], state: str) -> None:
     if lifecycle.is_over(state):
         ends = "final" if lifecycle.is_final(state) else "reopenable"
@@ -230,7 +238,7 @@ class StopAtCost:
 
     def __post_init__(self) -> None:
         require_number(self.usd, "usd", kind=int | float | Decimal, more_than=0, less_than=float("inf"))
-        require(self.name, str, "name must be text")
+        _require_common(self)
 
     def decide(self, lifecycle: Lifecycle[Any, Any], facts: Facts, now: datetime) -> str | None:  # noqa: ARG002 (as declared)
         """Return the reason to end the task; None below the limit, or while the cost is not known."""

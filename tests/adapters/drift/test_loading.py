@@ -285,3 +285,16 @@ def test_proxies_of_the_environment_are_not_used(serve: Serve, monkeypatch: pyte
     monkeypatch.setenv("http_proxy", proxy.base_url)
     assert load(server.base_url, allow_private=True).contents == printer()
     assert proxy.seen == []
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"allow_private": "no"}, "allow_private must be True or False"),
+        ({"timeout_s": "1_0"}, "timeout_s must be a number"),
+        ({"source": b"api.json"}, "source must be text or a Path"),
+    ],
+)
+def test_argument_of_another_type_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        load(**{"source": "api.json", **given})

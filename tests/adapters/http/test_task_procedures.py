@@ -377,7 +377,18 @@ def test_misuse_is_refused_before_the_first_action() -> None:
 
 @pytest.mark.parametrize(
     ("told", "cost"),
-    [("0.10", "0.10"), (2, "2"), ("NaN", None), (float("nan"), None), ("Infinity", None), ("free", None), (None, None)],
+    [
+        ("0.10", "0.10"),
+        (2, "2"),
+        ("NaN", None),
+        (float("nan"), None),
+        ("Infinity", None),
+        ("free", None),
+        (None, None),
+        ("1_0", None),
+        ("\u0661", None),
+        (True, None),
+    ],
 )
 def test_a_cost_is_a_number_or_not_known(told: Any, cost: str | None) -> None:
     assert cost_usd({"cost": told}, "cost") == (None if cost is None else Decimal(cost))

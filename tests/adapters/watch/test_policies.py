@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -148,6 +148,20 @@ def test_a_final_state_is_never_overdue() -> None:
     run(everything())
 
 
+@dataclass(frozen=True)
+class Questioned:
+    """A policy of a user's, whose answers may be texts that are all true."""
+
+    needs_cost: Any = False
+    ends_task: Any = True
+    name: str = "questioned"
+
+    def decide(self, *_: Any) -> None:
+        """Never act."""
+
+    due_at = decide
+
+
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
@@ -155,6 +169,8 @@ def test_a_final_state_is_never_overdue() -> None:
         (StopAtCost, "not the class StopAtCost"),
         (3600, "3600 is not a policy: it has no name, needs_cost, decide, due_at"),
         (None, "None is not a policy"),
+        (Questioned(ends_task="no"), r"ends_task of the policy .* must be True or False, not 'no'"),
+        (Questioned(needs_cost="no"), r"needs_cost of the policy .* must be True or False, not 'no'"),
     ],
 )
 def test_an_object_that_is_not_a_policy_is_refused_by_the_constructor(policy: Any, message: str) -> None:
@@ -178,13 +194,18 @@ def test_policies_are_several(policies: Any) -> None:
     "make",
     [
         lambda: StopAfter(5, name=cast("Any", 5)),
+        lambda: StopAfter(5, needs_cost=cast("Any", "no")),
+        lambda: StopPausedAfter(5, needs_cost=cast("Any", "no")),
+        lambda: StopAtCost(5, needs_cost=cast("Any", "no")),
+        lambda: OverdueAfter("running", 5, needs_cost=cast("Any", "no")),
+        lambda: OverdueAfter("running", 5, ends_task=cast("Any", "no")),
         lambda: StopPausedAfter(5, name=cast("Any", None)),
         lambda: StopAtCost(5, name=cast("Any", b"x")),
         lambda: OverdueAfter(cast("Any", 5), 5),
     ],
 )
-def test_names_in_policies_are_texts(make: Callable[[], object]) -> None:
-    with pytest.raises(TypeError, match="must be text"):
+def test_fields_of_policies_are_of_their_types(make: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match=r"must be (text|True or False)"):
         make()
 
 
