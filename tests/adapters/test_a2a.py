@@ -134,7 +134,7 @@ def test_acknowledged_cancel_without_effect_is_no_success() -> None:
 class Official:
     """The official SDK: its types, its errors, and a client of the emulator."""
 
-    def __init__(self, emulator: Emulator, *, streaming: bool = False) -> None:
+    def __init__(self, emulator: Emulator, *, streaming: bool = False, protocol: str = "HTTP+JSON") -> None:
         self.types: Any = import_module("a2a.types.a2a_pb2")
         self.errors: Any = import_module("a2a.utils.errors")
         sdk: Any = import_module("a2a.client")
@@ -143,11 +143,11 @@ class Official:
             name="agent",
             version="1",
             supported_interfaces=[
-                self.types.AgentInterface(url=url, protocol_binding="HTTP+JSON", protocol_version="1.0")
+                self.types.AgentInterface(url=url, protocol_binding=protocol, protocol_version="1.0")
             ],
             capabilities=self.types.AgentCapabilities(streaming=True, push_notifications=True),
         )
-        config = sdk.ClientConfig(streaming=streaming, polling=not streaming, supported_protocol_bindings=["HTTP+JSON"])
+        config = sdk.ClientConfig(streaming=streaming, polling=not streaming, supported_protocol_bindings=[protocol])
         self.client: Any = sdk.ClientFactory(config).create(card)
 
     def send(self, text: str, **more: Any) -> Any:
@@ -207,9 +207,10 @@ def test_official_client_configures_push_notifications(emulator: Emulator) -> No
 
 
 @pytest.mark.heavy
-def test_official_client_follows_streams(emulator: Emulator) -> None:
-    async def use() -> None:
-        official = Official(emulator, streaming=True)
+@pytest.mark.parametrize(("api", "protocol"), [("a2a", "HTTP+JSON"), ("a2a-jsonrpc", "JSONRPC")])
+def test_official_client_follows_streams(api: str, protocol: str) -> None:
+    async def use(emulator: Emulator) -> None:
+        official = Official(emulator, streaming=True, protocol=protocol)
         a2a, errors, client = official.types, official.errors, official.client
 
         updates = official.send("Book a flight")
@@ -233,7 +234,8 @@ def test_official_client_follows_streams(emulator: Emulator) -> None:
                 await anext(refused)
         await client.close()
 
-    asyncio.run(use())
+    with Emulator(api, manual=True) as emulator:
+        asyncio.run(use(emulator))
 
 
 @pytest.fixture(scope="module")

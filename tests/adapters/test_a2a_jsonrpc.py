@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -11,13 +12,17 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle import CommandUncertain, IllegalTransition, TaskEndedFirst
+from lifecycle import CommandUncertain, IllegalTransition, MemoryJournal, TaskEndedFirst
 from lifecycle.catalog import A2AState
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, Client, NotFound, Timing
+from lifecycle_adapters.http import AsyncClient, Client, HttpError, NotFound, Timing
 from lifecycle_adapters.journal import SqlJournal
-from lifecycle_adapters.watch import Pace, Watcher
+from lifecycle_adapters.services import service
+from lifecycle_adapters.watch import Change, Event, Pace, Watcher
+from lifecycle_adapters.webhooks import BadBody, DeliveryOutcome, Received, Webhooks, parse
+from tests.adapters.emulator.requests import settled
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
+from tests.adapters.watch.worlds import until
 from tests.support.sdk_servers import sdk_server
 
 PARTS = [{"text": "Book a flight"}]
@@ -106,6 +111,99 @@ def test_acknowledged_cancel_without_effect_is_no_success() -> None:
     assert [seen.json["method"] for seen in server.seen].count("CancelTask") == 1
 
 
+# --- what an agent pushes -----------------------------------------------------------------------------
+
+CREDENTIALS = {"scheme": "Bearer", "credentials": "a token of my own"}
+
+
+def test_task_is_followed_in_its_stream(emulator: Emulator) -> None:
+    async def work() -> list[Event]:
+        rarely = Pace(working_s=60, resting_s=60, longest_s=60)
+        async with (
+            AsyncClient("a2a-jsonrpc", base_url=emulator.base_url) as client,
+            Watcher(client, pace=rarely, streams=1) as watcher,
+        ):
+            task = await client.create(parts=PARTS)
+            watcher.add(task.id)
+            await until(lambda: "stream" in [call.call for call in emulator.calls()])
+            for event in ("work", "complete"):
+                emulator.fire(task.id, event)
+            return [each async for each in watcher.changes()]
+
+    *_, last = asyncio.run(work())
+
+    assert isinstance(last, Change)
+    assert (last.state, last.channel) == (A2AState.COMPLETED, "stream")
+
+
+def test_each_event_of_a_stream_responds_to_its_request(emulator: Emulator) -> None:
+    """9.4.2: each event is a JSON-RPC response, also of a message that is sent in order to make a task."""
+    message = {"messageId": "m", "role": "ROLE_USER", "parts": PARTS}
+    settings = {"returnImmediately": True}
+    body = {
+        "jsonrpc": "2.0",
+        "id": 7,
+        "method": "SendStreamingMessage",
+        "params": {"message": message, "configuration": settings},
+    }
+
+    with httpx2.stream("POST", emulator.base_url, json=body) as response:
+        lines = (line.removeprefix("data: ") for line in response.iter_lines() if line)
+        first = json.loads(next(lines))
+        task_id = first["result"]["task"]["id"]
+        emulator.fire(task_id, "complete")
+        second = json.loads(next(lines))
+        assert list(lines) == []
+
+    assert {(each["jsonrpc"], each["id"]) for each in (first, second)} == {("2.0", 7)}
+    assert second["result"]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
+    body["params"] = {"message": {**message, "taskId": task_id}, "configuration": settings}
+    refused = httpx2.post(emulator.base_url, json=body)
+    assert refused.json()["error"]["code"] == -32004
+
+
+def test_error_in_a_stream_reports_no_status() -> None:
+    stream = service("a2a-jsonrpc").stream
+    assert stream is not None
+    with pytest.raises(BadBody, match="`update_of` raised KeyError"):
+        parse(b'{"jsonrpc": "2.0", "id": "1", "error": {"code": -32603, "message": "oh"}}', stream)
+
+
+def test_notification_is_that_of_every_transport(emulator: Emulator, client: Client[Any, Any]) -> None:
+    """4.3.3: the payload is a Stream Response, and no JSON-RPC."""
+    received: list[tuple[Seen, Received]] = []
+    webhooks = Webhooks("a2a-jsonrpc", secret=CREDENTIALS["credentials"], journal=MemoryJournal())
+
+    def receive(seen: Seen) -> Reply:
+        received.append((seen, webhooks.receive(seen.body, seen.headers)))
+        return Reply()
+
+    with ScriptedServer(receive).running() as receiver:
+        task = client.create(parts=PARTS)
+        task.call("create_push_config", url=receiver.base_url, authentication=CREDENTIALS, id="mine")
+        emulator.fire(task.id, "complete")
+        settled(emulator)
+
+    ((seen, outcome),) = received
+    assert seen.json.keys() == {"statusUpdate"}
+    assert (outcome.outcome, outcome.task_id) == (DeliveryOutcome.RECORDED, task.id)
+    assert outcome.event is not None
+    assert outcome.event.update is not None
+    assert outcome.event.update.status == A2AState.COMPLETED
+
+
+def test_configuration_is_found_listed_and_deleted_by_its_id(client: Client[Any, Any]) -> None:
+    task = client.create(parts=PARTS)
+    made = task.call("create_push_config", url="http://127.0.0.1:9/", authentication=CREDENTIALS)
+    assert task.call("get_push_config", id=made["id"]) == made
+    assert task.call("list_push_configs") == {"configs": [made]}
+    assert task.call("delete_push_config", id=made["id"]) == {}
+    with pytest.raises(NotFound, match="configuration does not exist"):
+        task.call("get_push_config", id=made["id"])
+    with pytest.raises(HttpError, match="url"):
+        task.call("create_push_config", url="nowhere")
+
+
 # 5.4 and 9.5 of the specification: what an agent returns in a 200
 ERRORS: list[tuple[bytes, Any, int]] = [
     (b"no JSON", None, -32700),
@@ -113,6 +211,14 @@ ERRORS: list[tuple[bytes, Any, int]] = [
     (b'{"jsonrpc": "2.0", "id": 3, "method": "Nothing", "params": {}}', 3, -32601),
     (b'{"jsonrpc": "2.0", "id": 3, "method": "GetTask", "params": {}}', 3, -32602),
     (b'{"jsonrpc": "2.0", "id": 3, "method": "ListTasks", "params": {"pageSize": 0}}', 3, -32602),
+    (
+        (
+            b'{"jsonrpc": "2.0", "id": 3, "method": "SendMessage", "params": {"message": {"messageId": "m", "parts": []'
+            b', "role": "ROLE_USER"}, "configuration": {"returnImmediately": true, "taskPushNotificationConfig": {}}}}'
+        ),
+        3,
+        -32602,
+    ),
     (b'{"jsonrpc": "2.0", "id": "x", "method": "GetTask", "params": {"id": "nobody"}}', "x", -32001),
 ]
 

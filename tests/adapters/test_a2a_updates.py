@@ -264,15 +264,19 @@ def agent() -> Iterator[str]:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("scheme", [BEARER_SCHEME, A2A_TOKEN], ids=["authorization", "token"])
+@pytest.mark.parametrize(
+    ("api", "path", "scheme"),
+    [("a2a", "", BEARER_SCHEME), ("a2a", "", A2A_TOKEN), ("a2a-jsonrpc", "/rpc", BEARER_SCHEME)],
+    ids=["authorization", "token", "json-rpc"],
+)
 def test_notifications_of_an_official_agent_are_received(
-    agent: str, receiver: Receiver, url: str, scheme: TokenScheme
+    agent: str, receiver: Receiver, url: str, *, api: str, path: str, scheme: TokenScheme
 ) -> None:
     """The official SDK can send the token as well as the credentials."""
-    a2a = service("a2a")
+    a2a = service(api)
     assert a2a.webhooks is not None
     receiver.begin(replace(a2a, webhooks=replace(a2a.webhooks, signature=scheme)))
-    with Client("a2a", base_url=agent, timing=QUICK) as client:
+    with Client(api, base_url=agent + path, timing=QUICK) as client:
         task = client.create(parts=[{"text": "long"}])
         task.call("create_push_config", url=url, token=TOKEN, authentication=BEARER)
 
@@ -283,18 +287,19 @@ def test_notifications_of_an_official_agent_are_received(
 
 
 @pytest.mark.heavy
-def test_stream_of_an_official_agent_is_followed(agent: str) -> None:
+@pytest.mark.parametrize(("api", "path"), [("a2a", ""), ("a2a-jsonrpc", "/rpc")])
+def test_stream_of_an_official_agent_is_followed(agent: str, api: str, path: str) -> None:
     async def work() -> list[Event]:
         opened = asyncio.Event()
 
         async def note(response: httpx2.Response) -> None:
-            if response.url.path.endswith(":subscribe"):
+            if "event-stream" in response.headers["content-type"]:
                 opened.set()
 
         rarely = Pace(working_s=60, resting_s=60, longest_s=60)
         async with (
             httpx2.AsyncClient(event_hooks={"response": [note]}) as http,
-            AsyncClient("a2a", base_url=agent, http=http) as client,
+            AsyncClient(api, base_url=agent + path, http=http) as client,
             Watcher(client, pace=rarely, streams=1) as watcher,
         ):
             task = await client.create(parts=[{"text": "long"}])

@@ -93,7 +93,8 @@ def create_app(
     known = _profiles(calls, {} if profiles is None else profiles, followed)
     for binding in calls.bindings:
         streaming, base = known.get(binding.name, Profile()).streaming, binding.base_path
-        calls.streaming.update({base + path: base + sent for path, sent in streaming.items()})
+        for given, sent in streaming.items():
+            calls.streaming |= {base + given: base + sent} if given.startswith("/") else {given: sent}
     services = {
         binding.name: Service(
             binding,

@@ -44,7 +44,7 @@ class Identity:
 
     `api` is the name of a binding; `call` is one of the names of `named_calls`, and None if the API has no such call;
     `task_id` is unchanged from the request, and of a call about a session that one's id. `parameters` are those in the
-    path beside it, by their names.
+    path beside it, by their names. `is_streamed` is whether its response is to be the stream of its task.
     """
 
     api: str
@@ -52,6 +52,7 @@ class Identity:
     command: str | None = None
     task_id: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict[str, str])
+    is_streamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ class _KnownCall:
 class Calls:
     """The calls of several bindings, in the order in which a request is looked up.
 
-    `streaming` maps paths to those whose calls they are, too: their responses are streams.
+    `streaming` maps paths, and texts at the top of a body such as a method of JSON-RPC, to those whose calls they are,
+    too: their responses are streams.
 
     Raises:
         ValueError: two bindings have the same name, or a call of the same method and path; or a call is below the
@@ -126,7 +128,9 @@ class Calls:
         api = self.api_at(path)
         if api is None:
             return None
-        path = self.streaming.get(path, path)
+        sent = path, body
+        path, body = self.streaming.get(path, path), self._unstreamed(body)
+        is_streamed = (path, body) != sent
         parameters: dict[str, str] | None = None
         for known in self._known.get(method, ()):
             at = known.path.fullmatch(path)
@@ -139,8 +143,19 @@ class Calls:
             fits = _fits(known.query, parameters, ids) and _fits(known.headers, headers, ids)
             if fits and (not known.body or _fits(known.body, body, ids)) and len(ids) < 2:
                 command = known.name if known.is_command else None
-                return Identity(known.api, known.name, command, next(iter(ids), None), named)
+                return Identity(known.api, known.name, command, next(iter(ids), None), named, is_streamed)
         return Identity(api)
+
+    def _unstreamed(self, body: Any) -> Any:
+        """Return a body with the texts at its top that `streaming` stands for."""
+        match body:
+            case {**fields} if self.streaming:
+                return {
+                    name: self.streaming.get(text, text) if isinstance(text, str) else text
+                    for name, text in fields.items()
+                }
+            case _:
+                return body
 
     def commands(self, api: str | None = None) -> list[str]:
         """Return the commands of all APIs without duplicates, or those of one API.

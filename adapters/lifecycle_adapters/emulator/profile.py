@@ -186,19 +186,20 @@ class Profile:
         recipients: called with a task; returns who receives its webhooks beside the one webhook of the emulator.
             Default: nobody.
         streaming: by further paths, the paths of creates and commands whose requests they take, too: the response is
-            then the stream of the task.
+            then the stream of the task. So it is by further texts at the top of a body, such as methods of JSON-RPC.
         stream_begin: called with a task and the clock; returns the document of the first event of its stream. Default:
             that of its present status, as `webhook` returns it.
         ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
         operations: the documentation of each call, by its name (create, status, details, list, a command, or one of
             `further`).
         own_calls: calls that are in no binding.
-        new: called with the create's body (as the operation's `body` makes it), all tasks, and the binding's parameters
-            in the path; returns the task.
+        new: called with the create's body (as the operation's `body` makes it, otherwise its JSON), all tasks, and the
+            binding's parameters in the path; returns the task.
         causes: called with a task that was created or has just taken its last transition, and all tasks as they were at
             that time; returns what follows from it elsewhere.
         further: by the name of a call (events, a further call, "session", "session NAME"), called with its task, or
-            with the session's id, all tasks, the clock, and what FastAPI validated by name; returns its outcome.
+            with the session's id, all tasks, the clock, and what FastAPI validated by name (in an envelope the caller's
+            fields by their names, of which a wrong one is a ValueError); returns its outcome.
         created: the response of a create.
         status: the response of a status call.
         details: the response of a details call.

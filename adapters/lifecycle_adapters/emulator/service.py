@@ -7,9 +7,10 @@ call does to a task is a step of the task store; the call's entry in the log is 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from inspect import Parameter, Signature
 from typing import Any, cast
@@ -137,9 +138,8 @@ class Service:
             routes.append(self._route(call, operation, self._respond, is_open=is_open, parameter=parameter))
             for path in [path for path, sent in self.profile.streaming.items() if sent == call.path]:
                 named = replace(operation, name=f"{operation.name}_in_stream")
-                respond = self._respond_in_stream
                 routes.append(
-                    self._route(replace(call, path=path), named, respond, is_open=is_open, parameter=parameter)
+                    self._route(replace(call, path=path), named, self._respond, is_open=is_open, parameter=parameter)
                 )
         return routes
 
@@ -285,16 +285,22 @@ class Service:
 
     def _enclosed(self, response: Response, received: ReceivedCall | None) -> Response:
         """Return the response to a call, with the binding's envelope around its document."""
-        envelope = self.binding.envelope
-        if envelope is None or not response.body or response.status_code >= 400:
+        is_document = not isinstance(response, StreamingResponse) and response.body and response.status_code < 400
+        if self.binding.envelope is None or not is_document:
             return response
-        document: Any = json.loads(bytes(response.body))
+        document = self._in_envelope(json.loads(bytes(response.body)), None if received is None else received.body)
+        headers = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return JSONResponse(document, response.status_code, headers)
+
+    def _in_envelope(self, document: Any, sent: Any) -> Any:
+        """Return a document with the binding's envelope around it, which responds to the request with a body."""
+        envelope = self.binding.envelope
+        if envelope is None:
+            return document
         if not value_at(document, self.binding.error_field):
             document = placed({}, envelope.result_field, document)
-        fields = _fields_of(None if received is None else received.body) | _constants(self.binding.create.body)
-        repeated = {name: fields.get(name) for name in envelope.repeated_fields}
-        headers = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
-        return JSONResponse({**repeated, **document}, response.status_code, headers)
+        fields = _fields_of(sent) | _constants(self.binding.create.body)
+        return {**{name: fields.get(name) for name in envelope.repeated_fields}, **document}
 
     def _has_valid_key(self, headers: Headers) -> bool:
         authentication = self.binding.authentication
@@ -338,10 +344,13 @@ class Service:
         if name in _READS:
             return self._shown(name, self._find(received))
         if name == STREAM:
-            return self._stream(self._find(received))
+            return self._stream(received, self._find(received))
         if name != "create" and name not in self.binding.commands:
             return self._further(received, name, given)
-        return self._once(received, name, given.get("body"), request.headers)
+        response = self._once(received, name, given.get("body", received.body), request.headers)
+        is_done = received.entry.applied or name == "create"
+        task = self._store.find(str(received.entry.task)) if received.identity.is_streamed and is_done else None
+        return response if task is None else self._stream(received, task)
 
     def _begun(self) -> Response:
         handshake = self.binding.handshake
@@ -368,13 +377,6 @@ class Service:
                 return _NO_CALL
         return "value_error"
 
-    async def _respond_in_stream(self, request: Request, **given: Any) -> Response:
-        """Respond to a create or a command with the stream of its task, to a refused one as usual."""
-        response = await self._respond(request, **given)
-        received = cast("ReceivedCall", request.scope[RECEIVED])
-        task = None if response.status_code >= 300 else self._store.find(str(received.entry.task))
-        return response if task is None else self._stream(task)
-
     def _once(self, received: ReceivedCall, name: str, body: Any, headers: Headers) -> Response:
         """Return the response to a create or a command, which is carried out once for each idempotency key."""
         task_id = received.identity.task_id
@@ -394,7 +396,8 @@ class Service:
         fields = self._fields(self.binding.create, received.body)
         script = self._script(fields)
         new, parameters = self.profile.new, received.identity.parameters
-        plan = NewTask(given=fields, parent=self._session()) if new is None else new(body, self._store, parameters)
+        with _refusing("body"):
+            plan = NewTask(given=fields, parent=self._session()) if new is None else new(body, self._store, parameters)
         if isinstance(plan, Refusal):
             return JSONResponse(plan.document, plan.status_code)
         task_id = self.binding.id_in(fields) if self.profile.id_in_create else None
@@ -469,8 +472,11 @@ class Service:
         about = received.identity.task_id if is_about_session else self._find(received)
         given = {key: value for key, value in given.items() if key not in ("session_id", self.profile.parameter)}
         respond = self.profile.further.get(name)
+        if self.binding.envelope is not None:  # all its calls have one route, whose parameters FastAPI validates
+            given = self._fields(self._calls[name], received.body)
         if respond is not None:
-            outcome = respond(about, self._store, self._store.clock, **given)
+            with _refusing("body"):
+                outcome = respond(about, self._store, self._store.clock, **given)
         elif is_about_session:
             outcome = Refusal(404, self._document_of(f"{self.binding.name} has no session {about}", 404))
         else:
@@ -492,7 +498,7 @@ class Service:
         self._let_happen(outcome.consequences, self._store.clock.now_s())
         return Response(status_code=code) if code == HTTPStatus.NO_CONTENT else JSONResponse(outcome.document, code)
 
-    def _stream(self, task: EmulatedTask) -> Response:
+    def _stream(self, received: ReceivedCall, task: EmulatedTask) -> Response:
         """Return the stream of a task that is not over."""
         if task.is_over:
             text = f"the task is over: {task.state}"
@@ -501,7 +507,8 @@ class Service:
             refusal = refusal or Refusal(self._error_code(409), self._document_of(text, 409))
             return JSONResponse(refusal.document, refusal.status_code)
         assert self.events_of is not None, "it is set when the emulator is made"
-        return StreamingResponse(_sent_events(self.events_of(task)), media_type="text/event-stream")
+        enclose = partial(self._in_envelope, sent=received.body)
+        return StreamingResponse(_sent_events(self.events_of(task), enclose), media_type="text/event-stream")
 
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())
@@ -513,12 +520,10 @@ class Service:
             query = {name: str(value) for name, value in given.items()}
         tasks = [task for task in self._store.tasks(self.binding.name) if task.is_at(parameters)]
         clock = self._store.clock
-        try:
+        with _refusing("query" if call.body is None else "body"):
             if self.profile.listed is not None:
                 return JSONResponse(self.profile.listed(tasks, clock, **given))
             return JSONResponse(self._documents.page(tasks, clock, query, self.profile.page_size, parameters))
-        except ValueError as error:
-            raise _invalid("query" if call.body is None else "body", str(error)) from error
 
     def _command(self, received: ReceivedCall, command: str, body: Any, headers: Headers) -> Response:
         call, entry, clock = self._calls[command], received.entry, self._store.clock
@@ -632,11 +637,11 @@ class Service:
             raise _invalid(str(self.binding.task_field), str(error)) from error
 
 
-async def _sent_events(documents: AsyncGenerator[Any]) -> AsyncGenerator[str]:
+async def _sent_events(documents: AsyncGenerator[Any], enclose: Callable[[Any], Any]) -> AsyncGenerator[str]:
     """Yield the lines of an event stream."""
     async with aclosing(documents):
         async for document in documents:
-            yield f"data: {json.dumps(document)}\n\n"
+            yield f"data: {json.dumps(enclose(document))}\n\n"
 
 
 class Reads:
@@ -673,6 +678,15 @@ def _constants(template: Mapping[str, Any] | None) -> dict[str, str]:
 def _body_schema(call: Call) -> dict[str, Any]:
     required = sorted({*(call.body or {}), *(call.required_fields if call.fields_path is None else ())})
     return {"type": "object", "required": required} if required else {"type": "object"}
+
+
+@contextmanager
+def _refusing(part: str) -> Iterator[None]:
+    """Refuse the request, of which a part has a wrong value, after a ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        raise _invalid(part, str(error)) from error
 
 
 def _invalid(field: str, message: str, *, kind: str = "value_error") -> RequestValidationError:

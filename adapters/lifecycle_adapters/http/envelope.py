@@ -24,7 +24,7 @@ class Envelope(Declared):
     an error and repeats the request's fields is the response; the client then closes a stream that is still open.
 
     Attributes:
-        result_field: where a 2xx response has the result.
+        result_field: where a 2xx response has the result, which may be null.
         repeated_fields: the fields of a request's body that its response repeats, such as "id". A response with
             another value in one of them is invalid, because it responds to another request. A request that has all of
             them, unlike a notification of JSON-RPC, must get a response.
@@ -60,7 +60,9 @@ class Envelope(Declared):
         if not isinstance(document, dict):
             return False
         fields = cast("dict[str, Any]", document)
-        if not has_error and value_at(fields, self.result_field) is None:
+        parent, _, name = self.result_field.rpartition(".")
+        holder = value_at(fields, parent)
+        if not has_error and not (isinstance(holder, dict) and name in holder):
             return False
         repeated = {name: value for name, value in (body or {}).items() if name in self.repeated_fields}
         return all(

@@ -35,6 +35,7 @@ _NAMES = {400: "FAILED_PRECONDITION", 401: "UNAUTHENTICATED", 404: "NOT_FOUND"} 
 TASK_NOT_FOUND = "TASK_NOT_FOUND"
 NOT_CANCELABLE = "TASK_NOT_CANCELABLE"
 UNSUPPORTED = "UNSUPPORTED_OPERATION"
+NO_CONFIG = "The push notification configuration does not exist"
 PAGE = 50  # ListTasksRequest: "If unspecified, at most 50 tasks will be returned."
 
 
@@ -108,7 +109,9 @@ class _Authentication(BaseModel):
     credentials: str = ""
 
 
-class _PushConfig(BaseModel):
+class PushConfig(BaseModel):
+    """The receiver of a task's notifications, and what it verifies them by."""
+
     model_config = ConfigDict(alias_generator=to_camel, hide_input_in_errors=True)
 
     id: str = ""
@@ -120,50 +123,53 @@ class _PushConfig(BaseModel):
 class _MessageSettings(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel)
 
-    task_push_notification_config: _PushConfig | None = None
+    task_push_notification_config: PushConfig | None = None
 
 
-class _Sent(BaseModel):
+class SentMessage(BaseModel):
     """What of the body of a message the emulator reads beyond its binding."""
 
     message: dict[str, Any]
     configuration: _MessageSettings = _MessageSettings()
 
 
-def _new(body: _Sent, _: Tasks, __: Mapping[str, str]) -> NewTask:
+def new(body: SentMessage, _: Tasks, __: Mapping[str, str]) -> NewTask:
+    """Return the task that a message makes."""
     config = body.configuration.task_push_notification_config
     configs = {} if config is None else {config.id or "1": config}
     return NewTask(given={**body.message, _CONFIGS: configs})
 
 
-def _configs(task: EmulatedTask) -> dict[str, _PushConfig]:
+def _configs(task: EmulatedTask) -> dict[str, PushConfig]:
     return {**task.given.get(_CONFIGS, {})}
 
 
-def _shown(task: EmulatedTask, config_id: str, config: _PushConfig) -> dict[str, Any]:
+def _shown(task: EmulatedTask, config_id: str, config: PushConfig) -> dict[str, Any]:
     fields = config.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return {**fields, "id": config_id, "taskId": task.id}
 
 
-def _created_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, body: _PushConfig) -> Outcome:
+def created_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, body: PushConfig) -> Outcome:
+    """Add a configuration, or replace the one of its id."""
     config_id = body.id or new_uuid()
     changed = Keeps(task, {_CONFIGS: {**_configs(task), config_id: body}})
     return Outcome(_shown(task, config_id, body), [changed])
 
 
-def _listed_configs(task: EmulatedTask, _: Tasks, __: EmulatedClock) -> Outcome:
+def listed_configs(task: EmulatedTask, _: Tasks, __: EmulatedClock, **_others: Any) -> Outcome:
+    """Return all configurations of a task."""
     return Outcome({"configs": [_shown(task, *each) for each in _configs(task).items()]})
 
 
-def _found_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, config_id: str) -> Outcome | Refusal:
+def found_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, config_id: str) -> Outcome | Refusal:
     """Return a configuration: "The operation MUST fail if the configuration does not exist" (3.1.8)."""
     found = _configs(task).get(config_id)
     if found is None:
-        return Refusal(404, _error("The push notification configuration does not exist", 404))
+        return Refusal(404, _error(NO_CONFIG, 404))
     return Outcome(_shown(task, config_id, found))
 
 
-def _deleted_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, config_id: str) -> Outcome:
+def deleted_config(task: EmulatedTask, _: Tasks, __: EmulatedClock, *, config_id: str) -> Outcome:
     """Remove a configuration: "multiple deletions of the same config have the same effect" (3.1.10)."""
     left = {name: each for name, each in _configs(task).items() if name != config_id}
     return Outcome({}, [Keeps(task, {_CONFIGS: left})])
@@ -173,7 +179,7 @@ def _recipients(task: EmulatedTask) -> list[Recipient]:
     return [_recipient(each) for each in _configs(task).values()]
 
 
-def _recipient(config: _PushConfig) -> Recipient:
+def _recipient(config: PushConfig) -> Recipient:
     headers = {"Content-Type": "application/a2a+json"}
     if config.token:
         headers[A2A_TOKEN.token_header] = config.token
@@ -191,7 +197,7 @@ def _status_update(task: EmulatedTask, status: str, at: str) -> dict[str, Any]:
 PROFILE = Profile(
     not_found="The specified task ID does not exist or is not accessible",
     operations={
-        "create": Operation(name="send_message", about="Send a message, which makes a task.", body=_Sent),
+        "create": Operation(name="send_message", about="Send a message, which makes a task.", body=SentMessage),
         "list": Operation(
             name="list_tasks", about="Return a page of tasks, the most recently changed first.",
             query={
@@ -204,7 +210,7 @@ PROFILE = Profile(
             name="subscribe_to_task", about="Return a stream of a task's updates.", errors=(404,)),
         "create_push_config": Operation(
             name="create_push_config", about="Let an agent push a task's updates to a URL.", errors=(404,),
-            body=_PushConfig),
+            body=PushConfig),
         "list_push_configs": Operation(
             name="list_push_configs", about="Return where a task's updates are pushed to.", errors=(404,)),
         "get_push_config": Operation(
@@ -212,16 +218,16 @@ PROFILE = Profile(
         "delete_push_config": Operation(
             name="delete_push_config", about="Push a task's updates to a URL no more.", errors=(404,)),
     },
-    new=_new,
+    new=new,
     webhook=_status_update,
     recipients=_recipients,
     stream_begin=_in_a_response,
     streaming={"/message:stream": "/message:send"},
     further={
-        "create_push_config": _created_config,
-        "list_push_configs": _listed_configs,
-        "get_push_config": _found_config,
-        "delete_push_config": _deleted_config,
+        "create_push_config": created_config,
+        "list_push_configs": listed_configs,
+        "get_push_config": found_config,
+        "delete_push_config": deleted_config,
     },
     created=_in_a_response,
     status=_task,

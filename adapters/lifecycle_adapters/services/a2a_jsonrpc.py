@@ -1,23 +1,30 @@
 """Agents that speak A2A 1.0 over JSON-RPC. Tables only.
 
-Source: A2A specification 1.0, 5.3 (methods), 5.4 (error codes), 9 (JSON-RPC).
+Source: A2A specification 1.0, 4.3.3 (push notifications, whose payload is that of every transport), 5.3 (methods), 5.4
+(error codes), 9 (JSON-RPC), and specification/a2a.proto.
 
-A method's parameters are those of HTTP and JSON (a2a.py). `base_url` is the URL that the Agent Card names, such as
+A method's parameters are those of HTTP and JSON (a2a.py); a configuration of pushes has its id in the field `id`.
+`base_url` is the URL that the Agent Card names, such as
 "https://agent.example/rpc".
 """
 
 from __future__ import annotations
 
+from pydantic import JsonValue
+
 from lifecycle.catalog import A2A as TASK
 from lifecycle.catalog import A2AEvent, A2AState
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import ListCall
+from lifecycle_adapters.http.stream_binding import StreamBinding
 from lifecycle_adapters.services.a2a import A2A
+from lifecycle_adapters.services.a2a_updates import update_in_result
 from lifecycle_adapters.services.json_rpc import ERROR_CODES, JSON_RPC, rpc
 
 # fmt: off
 _CREATED = {"status_field": "task.status.state", "id_field": "task.id", "required_fields": ("parts",)}
 _MESSAGE = "params.message"
+_TASK: dict[str, JsonValue] = {"taskId": "{id}"}
 
 A2A_JSONRPC: HttpBinding[A2AState, A2AEvent] = HttpBinding(
     name="a2a-jsonrpc",
@@ -42,6 +49,23 @@ A2A_JSONRPC: HttpBinding[A2AState, A2AEvent] = HttpBinding(
             "SendMessage", A2A.commands[A2AEvent.ANSWER].body or {}, fields_path=_MESSAGE, **_CREATED,
         ),
     },
+    further_calls={
+        "create_push_config": rpc(
+            "CreateTaskPushNotificationConfig", _TASK, required_fields=("url",), repeats_id=False,
+        ),
+        "list_push_configs": rpc("ListTaskPushNotificationConfigs", _TASK, repeats_id=False),
+        "get_push_config": rpc(
+            "GetTaskPushNotificationConfig", _TASK, required_fields=("id",), repeats_id=False,
+        ),
+        "delete_push_config": rpc(
+            "DeleteTaskPushNotificationConfig", _TASK, required_fields=("id",), repeats_id=False,
+        ),
+    },
+    webhooks=A2A.webhooks,
+    stream=StreamBinding(
+        call=rpc("SubscribeToTask", {"id": "{id}"}, headers={"Accept": "text/event-stream"}),
+        update_of=update_in_result,
+    ),
     output_field="artifacts",
     changed_field="status.timestamp",
     task_field=None,

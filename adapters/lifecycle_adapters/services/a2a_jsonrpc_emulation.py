@@ -1,19 +1,19 @@
 """The emulation of an A2A agent over JSON-RPC: what it shows of its tasks over HTTP and JSON, with JSON-RPC's errors.
 
-Source: A2A specification 1.0, 5.4 (error codes) and 9.5 (errors).
+Source: A2A specification 1.0, 5.4 (error codes), 9.4 (methods) and 9.5 (errors).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, Field, StrictInt, StrictStr, ValidationError
 
 from lifecycle.catalog import A2AEvent
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.emulator.profile import Operation, Refusal
+from lifecycle_adapters.emulator.profile import NewTask, Operation, Outcome, Refusal, Tasks
 from lifecycle_adapters.emulator.shapes import RequestModel
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services import a2a_emulation
@@ -51,10 +51,7 @@ class _ListTasks(RequestModel):
 
 
 def _listed(tasks: Sequence[EmulatedTask], clock: EmulatedClock, **params: Any) -> dict[str, Any]:
-    try:
-        asked = _ListTasks.model_validate(params)
-    except ValidationError as error:
-        raise ValueError("; ".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors())) from None
+    asked = _validated(_ListTasks, params)
     return a2a_emulation.listed(
         tasks,
         clock,
@@ -65,11 +62,46 @@ def _listed(tasks: Sequence[EmulatedTask], clock: EmulatedClock, **params: Any) 
     )
 
 
+def _new(body: Any, tasks: Tasks, parameters: Mapping[str, str]) -> NewTask:
+    return a2a_emulation.new(_validated(a2a_emulation.SentMessage, body["params"]), tasks, parameters)
+
+
+def _created_config(task: EmulatedTask, tasks: Tasks, clock: EmulatedClock, **params: Any) -> Outcome:
+    return a2a_emulation.created_config(task, tasks, clock, body=_validated(a2a_emulation.PushConfig, params))
+
+
+def _found_config(task: EmulatedTask, tasks: Tasks, clock: EmulatedClock, **params: Any) -> Outcome | Refusal:
+    found = a2a_emulation.found_config(task, tasks, clock, config_id=params["id"])
+    return Refusal(200, _error(a2a_emulation.NO_CONFIG, 404)) if isinstance(found, Refusal) else found
+
+
+def _deleted_config(task: EmulatedTask, tasks: Tasks, clock: EmulatedClock, **params: Any) -> Outcome:
+    left = a2a_emulation.deleted_config(task, tasks, clock, config_id=params["id"])
+    return replace(left, document=None)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _validated(model: type[M], params: Any) -> M:
+    """Return parameters as a model. Raises ValueError, whose text names the wrong ones."""
+    try:
+        return model.model_validate(params)
+    except ValidationError as error:
+        what = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError("; ".join(what)) from None
+
+
 PROFILE = replace(
     a2a_emulation.PROFILE,
-    new=None,
-    recipients=None,
-    further={},
+    new=_new,
+    streaming={"SendStreamingMessage": "SendMessage"},
+    further={
+        "create_push_config": _created_config,
+        "list_push_configs": a2a_emulation.listed_configs,
+        "get_push_config": _found_config,
+        "delete_push_config": _deleted_config,
+    },
     operations={"create": Operation(name="call", about="Call a method that concerns tasks.")},
     listed=_listed,
     refused=_refused,

@@ -1,6 +1,6 @@
 """The updates that A2A agents push, by webhooks and in streams: which status of which task they report.
 
-Source: A2A specification 1.0, 3.2.3 (Stream Response) and 4.3.3 (Push Notification Payload), and
+Source: A2A specification 1.0, 3.2.3 (Stream Response), 4.3.3 (Push Notification Payload) and 9.4.2 (over JSON-RPC), and
 specification/a2a.proto: an update is a task, a status, an artifact or a message; the first two have a status.
 """
 
@@ -26,3 +26,11 @@ def update_in(document: Mapping[str, Any]) -> StatusUpdate | None:
             since = None if at is None else datetime.fromisoformat(at)
             return StatusUpdate(value_at(update, id_field), value_at(update, "status.state"), since)
     return None
+
+
+def update_in_result(message: Mapping[str, Any]) -> StatusUpdate | None:
+    """Return the status that a Stream Response over JSON-RPC reports, None for an artifact or a message.
+
+    Raises KeyError: the message is an error. Raises ValueError and TypeError as `update_in`.
+    """
+    return update_in(message["result"])

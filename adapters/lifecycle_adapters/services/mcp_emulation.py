@@ -37,7 +37,7 @@ def _in_a_response(task: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
     return {"task": _task(task, clock)}
 
 
-def _result(task: EmulatedTask, _tasks: Tasks, _clock: EmulatedClock) -> Outcome | Refusal:
+def _result(task: EmulatedTask, _tasks: Tasks, _clock: EmulatedClock, **_others: Any) -> Outcome | Refusal:
     """Return what the tool returned; a call that would have to wait for it is refused (assumed)."""
     if not task.is_over:
         return Refusal(200, _error(f"the task is {task.state}; the emulator does not wait for its result", 500))
