@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,10 @@ import pytest
 from lifecycle import CreateUncertain, IllegalTransition, TaskEndedFirst
 from lifecycle.catalog import MCPState
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, Client, NotFound, ServerError, Timing
+from lifecycle_adapters.http import AsyncClient, Client, HandshakeFailed, NotFound, ServerError, Timing
 from lifecycle_adapters.journal import SqlJournal
-from lifecycle_adapters.watch import Pace, Watcher
+from lifecycle_adapters.watch import Change, Event, Pace, Watcher
+from tests.adapters.watch.worlds import unlimited, until
 from tests.support.sdk_servers import sdk_server
 
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.3)
@@ -82,6 +86,76 @@ def test_cancel_of_a_task_that_ended_meanwhile_is_no_success(emulator: Emulator,
         task.cancel()
 
 
+# --- notifications ------------------------------------------------------------------------------------
+
+RARE = Pace(working_s=60, resting_s=60, longest_s=60)
+
+
+def opened(emulator: Emulator) -> int:
+    return [(call.call, call.status_code) for call in emulator.calls()].count(("stream", 200))
+
+
+async def watched_until_over(emulator: Emulator, *, pace: Pace = RARE, fault: str | None = None) -> list[Event]:
+    """Watch two tasks of one session, while a third one changes, too; return the events."""
+    async with (
+        AsyncClient("mcp", base_url=emulator.base_url, timing=QUICK) as client,
+        Watcher(client, pace=pace, throttle=unlimited(), streams=1) as watcher,
+    ):
+        first, second, other = [await client.create(name="add") for _ in range(3)]
+        watcher.add(first.id, second.id)
+        await until(lambda: opened(emulator) == 1)
+        if fault is not None:
+            emulator.webhook_fault(fault, channel="stream", task=first.id, seconds=0.1)
+        for task, event in ((other, "ask"), (first, "ask"), (second, "fail"), (first, "work"), (first, "complete")):
+            emulator.fire(task.id, event)
+        return [each async for each in watcher.changes()]
+
+
+def ends(events: list[Event]) -> list[tuple[str, str]]:
+    return sorted((str(each.state), each.channel) for each in events if isinstance(each, Change) and each.is_over)
+
+
+def test_one_stream_of_a_session_reports_all_its_tasks(emulator: Emulator) -> None:
+    events = asyncio.run(watched_until_over(emulator))
+    assert ends(events) == [("completed", "stream"), ("failed", "stream")]
+    assert opened(emulator) == 1
+
+
+@pytest.mark.parametrize("fault", ["late", "doubled", "out_of_order", "lost", "cut"])
+def test_no_disturbed_notification_changes_the_outcome(emulator: Emulator, fault: str) -> None:
+    events = asyncio.run(watched_until_over(emulator, pace=replace(RARE, longest_s=0.5), fault=fault))
+    assert [state for state, _ in ends(events)] == ["completed", "failed"]
+
+
+def test_stream_is_opened_in_a_session_of_its_client(emulator: Emulator) -> None:
+    """The handshake comes before a stream, too, and is made again if the session has ended."""
+
+    async def use() -> bytes:
+        async with AsyncClient("mcp", base_url=emulator.base_url, timing=QUICK) as client:
+            with pytest.raises(HandshakeFailed, match="requires a new handshake"):
+                await anext(client.stream())
+            async with aclosing(client.stream()) as events:
+                first = asyncio.ensure_future(anext(events))
+                await until(lambda: opened(emulator) == 1)
+                emulator.fire((await client.create(name="add")).id, "complete")
+                return await first
+
+    emulator.fault("status", call="stream", status_code=404)
+
+    assert json.loads(asyncio.run(use()))["params"]["status"] == MCPState.COMPLETED
+    assert [call.call for call in emulator.calls()].count("handshake") == 2
+
+
+@pytest.mark.parametrize(("api", "task_id", "expected"), [("mcp", "t7", "leave out"), ("a2a", None, "give")])
+def test_stream_names_its_task_only_if_it_is_of_one(api: str, task_id: str | None, expected: str) -> None:
+    async def use() -> None:
+        async with AsyncClient(api, base_url="http://127.0.0.1:9") as client:
+            await anext(client.stream(task_id))
+
+    with pytest.raises(TypeError, match=f"{expected} the id"):
+        asyncio.run(use())
+
+
 # --- the official SDK ---------------------------------------------------------------------------------
 
 
@@ -93,12 +167,19 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
     types: Any = import_module("mcp.types")
     errors: Any = import_module("mcp.shared.exceptions")
 
+    noted: list[Any] = []
+
+    async def note(message: Any) -> None:
+        assert isinstance(message, types.ServerNotification), "anything else would be an error of the transport"
+        noted.append(message)
+
     async def use() -> None:
         async with (
             http.streamable_http_client(emulator.base_url) as (read, write, _),
-            sessions.ClientSession(read, write) as session,
+            sessions.ClientSession(read, write, message_handler=note) as session,
         ):
             made = await session.initialize()
+            await until(lambda: opened(emulator) == 1)
             assert made.capabilities.tasks.requests.tools.call is not None
             tasks = session.experimental
             created = (await tasks.call_tool_as_task("add", {"a": 1})).task
@@ -116,6 +197,9 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
                     await refused
                 assert info.value.error.code == -32602
             assert [task.taskId for task in (await tasks.list_tasks()).tasks] == [other.taskId, created.taskId]
+            await until(lambda: len(noted) == 3)
+            assert [str(each.root.params.status) for each in noted] == ["input_required", "completed", "cancelled"]
+            assert noted[0].root.params.createdAt == created.createdAt
 
     asyncio.run(use())
 
@@ -207,3 +291,26 @@ def test_tasks_of_an_official_server_are_watched(server: str) -> None:
             return [await task.status() for task in made]
 
     assert asyncio.run(watch()) == [MCPState.COMPLETED, MCPState.CANCELLED]
+
+
+@pytest.mark.heavy
+def test_notifications_of_an_official_server_are_followed(server: str) -> None:
+    async def work() -> list[Event]:
+        listening = asyncio.Event()
+
+        async def note(response: httpx2.Response) -> None:
+            if response.request.method == "GET":
+                listening.set()
+
+        async with (
+            httpx2.AsyncClient(event_hooks={"response": [note]}) as http,
+            AsyncClient("mcp", base_url=server, timing=QUICK, http=http) as client,
+            Watcher(client, pace=RARE, streams=1) as watcher,
+        ):
+            task = await client.create(name="slow")
+            watcher.add(task.id)
+            await listening.wait()
+            await client.create(name="go")
+            return [each async for each in watcher.changes()]
+
+    assert ends(asyncio.run(work())) == [("completed", "stream")]

@@ -1,8 +1,8 @@
 """A server made with the official MCP SDK, to be run as a process: `python -m tests.support.mcp_server PORT`.
 
-Its tools run as tasks: "quick" is done at once, "ask" needs input until "say" is called, "long" works until it is
-cancelled, and so does "deaf", whose cancel is acknowledged without effect and completes it. The SDK is imported by
-name: only `make test-all` installs it.
+Its tools run as tasks: "quick" is done at once, "slow" once "go" is called, "ask" needs input until "say" is called,
+"long" works until it is cancelled, and so does "deaf", whose cancel is acknowledged without effect and completes it.
+The SDK is imported by name: only `make test-all` installs it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(port: int) -> None:
     """Serve the tools at /mcp on a port of this machine until the process ends."""
     server: Any = LOWLEVEL.Server("tools")
     support = server.experimental.enable_tasks()
-    said = anyio.Event()
+    said, gone = anyio.Event(), anyio.Event()
     deaf: set[str] = set()
 
     async def work(name: str, task: Any) -> Any:
@@ -49,6 +49,8 @@ def main(port: int) -> None:
             await support.store.update_task(task.task_id, status="input_required")
             await said.wait()
             await support.store.update_task(task.task_id, status="working")
+        if name == "slow":
+            await gone.wait()
         if name in ("long", "deaf"):
             await anyio.sleep_forever()
         return TYPES.CallToolResult(content=[TYPES.TextContent(type="text", text="done")])
@@ -56,6 +58,8 @@ def main(port: int) -> None:
     async def call_tool(name: str, _arguments: dict[str, Any]) -> Any:
         if name == "say":
             said.set()
+        if name == "go":
+            gone.set()
         # Any session may use a task whose id is given: by default the SDK shows a task to its own session only.
         task_id = str(uuid4())
         if name == "deaf":

@@ -64,7 +64,7 @@ def watch(
         int,
         typer.Option(
             metavar="NUMBER",
-            help="Follow the streams of at most this many tasks, 0 to 64. Needs a service with streams.",
+            help="Follow at most this many streams of tasks, 0 to 64. Needs a service with streams.",
         ),
     ] = 0,
     journal: Journal = None,

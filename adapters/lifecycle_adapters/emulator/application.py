@@ -110,7 +110,7 @@ def create_app(
         each.companion = None if session is None else services[session.name]
         each.others = services
     store.react = lambda task, at_s: services[task.api].react(task, at_s)
-    webhooks = WebhookSender(store, services=_messages(services.values()), initial=webhook)
+    webhooks = WebhookSender(store, services=_messages(services.values(), clock), initial=webhook)
     for each in services.values():
         each.events_of = webhooks.events_of
     faults: Faults[CallFault] = Faults(lambda fault: require_call(calls, fault))
@@ -124,7 +124,7 @@ def create_app(
     return EmulatorApp(middleware, control)
 
 
-def _messages(services: Iterable[Service]) -> dict[str, Messages]:
+def _messages(services: Iterable[Service], clock: EmulatedClock) -> dict[str, Messages]:
     """Return what the services that push updates send, by their names."""
     sent: dict[str, Messages] = {}
     for each in services:
@@ -136,7 +136,7 @@ def _messages(services: Iterable[Service]) -> dict[str, Messages]:
                 lifecycle=binding.lifecycle,
                 webhooks=webhooks,
                 stream=stream,
-                document=document_of if profile.webhook is None else partial(_document, profile.webhook),
+                document=document_of if profile.webhook is None else partial(_document, profile.webhook, clock),
                 stream_begin=profile.stream_begin,
                 ping=profile.ping,
                 recipients=profile.recipients,
@@ -149,9 +149,14 @@ def _has_documents(updates: Updates | None, profile: Profile) -> bool:
 
 
 def _document(
-    made: Callable[[EmulatedTask, str, str], Any], _: Updates, task: EmulatedTask, status: str, at: str
+    made: Callable[[EmulatedTask, str, EmulatedClock], Any],
+    clock: EmulatedClock,
+    _: Updates,
+    task: EmulatedTask,
+    status: str,
+    _at: str,
 ) -> Any:
-    return made(task, status, at)
+    return made(task, status, clock)
 
 
 def _bindings(apis: Sequence[str | HttpBinding[Any, Any]]) -> list[HttpBinding[Any, Any]]:

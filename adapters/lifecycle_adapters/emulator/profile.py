@@ -180,7 +180,7 @@ class Profile:
             task has is a 409.
         not_found: the text of a 404.
         handshake: fields of the response to a handshake beside those that the binding expects, or instead of them.
-        webhook: called with a task, its status and the time of its change; returns the document of the webhook, and of
+        webhook: called with a task, its status and the clock; returns the document of the webhook, and of
             the event in its stream. Default: the fields that the binding's `webhooks` or `stream` names; with an
             `update_of`, which cannot be inverted, nothing is sent.
         recipients: called with a task; returns who receives its webhooks beside the one webhook of the emulator.
@@ -224,7 +224,7 @@ class Profile:
     id_in_create: bool = False
     not_found: str = "Task not found"
     handshake: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    webhook: Callable[[EmulatedTask, str, str], Any] | None = None
+    webhook: Callable[[EmulatedTask, str, EmulatedClock], Any] | None = None
     recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
     streaming: Mapping[str, str] = field(default_factory=dict[str, str])
     stream_begin: View | None = None

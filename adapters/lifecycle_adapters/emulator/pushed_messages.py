@@ -104,9 +104,13 @@ class Attempt:
 
 
 class OpenStream:
-    """One open stream of a task: the documents of the events that its reader has not got yet, until it ends."""
+    """One open stream: the documents of the events that its reader has not got yet, until it ends.
 
-    def __init__(self) -> None:
+    `task` is the task that it is about, None if it is about all tasks of its service.
+    """
+
+    def __init__(self, task: EmulatedTask | None) -> None:
+        self.task = task
         self.is_over = False
         self.unsent = 0  # messages that are on their way
         self._documents: asyncio.Queue[Any] = asyncio.Queue()

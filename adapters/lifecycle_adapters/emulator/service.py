@@ -86,7 +86,7 @@ class Service:
 
     `lifecycle` governs its tasks. `api_key` is the only valid key; None accepts every key. `companion` is the
     service of the sessions that its tasks run in, None if they run in none. `others` are all services by their names.
-    `events_of` yields the documents of the events in a task's stream.
+    `events_of` yields the documents of the events in the stream of a task, or of all tasks of a service.
 
     Raises:
         ValueError: the binding has a `state_of`, and the profile's `statuses` lack a state; or they show one as a value
@@ -107,7 +107,7 @@ class Service:
         self.lifecycle = lifecycle
         self.companion: Service | None = None
         self.others: Mapping[str, Service] = {}
-        self.events_of: Callable[[EmulatedTask], AsyncGenerator[Any]] | None = None
+        self.events_of: Callable[[str, EmulatedTask | None], AsyncGenerator[Any]] | None = None
         self._store = store
         self._handshakes: set[str] = set()
         self._api_key = api_key
@@ -344,7 +344,7 @@ class Service:
         if name in _READS:
             return self._shown(name, self._find(received))
         if name == STREAM:
-            return self._stream(received, self._find(received))
+            return self._stream(received, self._find(received) if self._calls[STREAM].names_a_task() else None)
         if name != "create" and name not in self.binding.commands:
             return self._further(received, name, given)
         response = self._once(received, name, given.get("body", received.body), request.headers)
@@ -498,17 +498,19 @@ class Service:
         self._let_happen(outcome.consequences, self._store.clock.now_s())
         return Response(status_code=code) if code == HTTPStatus.NO_CONTENT else JSONResponse(outcome.document, code)
 
-    def _stream(self, received: ReceivedCall, task: EmulatedTask) -> Response:
-        """Return the stream of a task that is not over."""
-        if task.is_over:
+    def _stream(self, received: ReceivedCall, task: EmulatedTask | None) -> Response:
+        """Return the stream of a task that is not over, or that of all tasks."""
+        if task is not None and task.is_over:
             text = f"the task is over: {task.state}"
             refused = self.profile.refused
             refusal = None if refused is None else refused(self.lifecycle, task, STREAM)
             refusal = refusal or Refusal(self._error_code(409), self._document_of(text, 409))
             return JSONResponse(refusal.document, refusal.status_code)
         assert self.events_of is not None, "it is set when the emulator is made"
-        enclose = partial(self._in_envelope, sent=received.body)
-        return StreamingResponse(_sent_events(self.events_of(task), enclose), media_type="text/event-stream")
+        documents = self.events_of(self.binding.name, task)
+        sent = received.body  # without one the events respond to no request, and need no envelope
+        enclose = partial(self._in_envelope, sent=sent) if sent is not None else lambda document: document
+        return StreamingResponse(_sent_events(documents, enclose), media_type="text/event-stream")
 
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())

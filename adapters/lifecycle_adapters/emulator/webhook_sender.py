@@ -70,7 +70,7 @@ class WebhookSender:
         self._messages: deque[SentWebhook] = deque(maxlen=MAX_RECORDED)
         self._numbers = count(1)
         self._run = uuid4().hex  # a journal outlives the emulator, and must not take its next ids for replays
-        self._streams: dict[str, list[OpenStream]] = {}  # by task
+        self._streams: dict[str, list[OpenStream]] = {}  # by service
         self._delayed: dict[Queue, SentWebhook] = {}  # the message that waits for the next one
         self._last: dict[Queue, asyncio.Task[None]] = {}  # the sending that the next one waits for
         self._sending: set[asyncio.Task[None]] = set()
@@ -102,7 +102,7 @@ class WebhookSender:
 
     def scheduled(self, task: EmulatedTask) -> None:
         """Update the task at its due time, so that its change is pushed even if no client reads the task."""
-        is_pushed = self._webhook is not None or task.id in self._streams or self._recipients(task)
+        is_pushed = self._webhook is not None or self._streams_about(task) or self._recipients(task)
         if task.due_s < inf and is_pushed:
             due_in_s = max(task.due_s - self._store.clock.now_s(), 0.0)
             asyncio.get_running_loop().call_later(due_in_s + _TICK_S, self._store.find, task.id)
@@ -116,7 +116,10 @@ class WebhookSender:
         if self._webhook is not None:
             recipients.append(None)
         self._push(task, service, service.webhooks, recipients)
-        self._push(task, service, service.stream, self._streams.get(task.id, ()))
+        self._push(task, service, service.stream, self._streams_about(task))
+
+    def _streams_about(self, task: EmulatedTask) -> list[OpenStream]:
+        return [each for each in self._streams.get(task.api, ()) if each.task is None or each.task is task]
 
     def _push(
         self,
@@ -136,22 +139,26 @@ class WebhookSender:
                 recipient.unsent += 1
             self._dispatch(self._open(body, updates, task, status, recipient))
 
-    async def events_of(self, task: EmulatedTask) -> AsyncGenerator[Any]:
-        """Open a stream of a task, and yield the documents of its events; the first shows the task as it is."""
-        service, stream = self._services.get(task.api), OpenStream()
-        if service is not None and service.stream is not None:
+    async def events_of(self, api: str, task: EmulatedTask | None) -> AsyncGenerator[Any]:
+        """Open a stream of a task, or of all tasks of a service (None), and yield the documents of its events.
+
+        The first event of a task's stream shows the task as it is.
+        """
+        service, stream = self._services.get(api), OpenStream(task)
+        if task is not None and service is not None and service.stream is not None:
             stream.put(self._first_event(task, service, service.stream))
-        streams = self._streams.setdefault(task.id, [])
+        streams = self._streams.setdefault(api, [])
         streams.append(stream)
-        self.scheduled(task)
+        if task is None:
+            self.schedule_all()
+        else:
+            self.scheduled(task)
         try:
             async for document in stream.documents():
                 yield document
         finally:
             stream.is_over = True
             streams.remove(stream)
-            if not streams and self._streams.get(task.id) is streams:
-                del self._streams[task.id]
 
     def _first_event(self, task: EmulatedTask, service: Messages, updates: Updates) -> Any:
         if service.stream_begin is not None:
@@ -284,13 +291,13 @@ class WebhookSender:
         self._finish(message)
 
     def _finish(self, message: SentWebhook, *, is_lost: bool = False) -> None:
-        """Note that a message will not be sent again; end its stream behind the last one of a task at rest."""
+        """Note that a message will not be sent again; end a task's stream behind the last one, if it is at rest."""
         message.is_over = True
         stream, task = message.recipient, self._store.find(str(message.task))
         if isinstance(stream, OpenStream):
             stream.unsent -= 1
             is_at_rest = task is None or task.lifecycle.is_settled(task.state)
-            if is_at_rest and not is_lost and not stream.unsent:
+            if stream.task is not None and is_at_rest and not is_lost and not stream.unsent:
                 stream.end()
 
     async def _try(self, message: SentWebhook) -> None:

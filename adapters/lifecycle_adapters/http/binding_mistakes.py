@@ -238,7 +238,7 @@ def _wrong_calls(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
         if ID in call.path and any(each.keeps_slashes() for each in about_one.values()):
             what = f"{ID!r} quotes the slashes of an id, which other calls keep"
             yield (*path, "path"), f"{what}: use {ID_WITH_SLASHES!r} in all paths"
-        if not call.names_a_task():  # it would be sent to all tasks at once
+        if not call.names_a_task() and path != ("stream", "call"):  # it would be sent to all tasks at once
             yield path, f"{call.name} does not name its task: put {ID!r} where the task's id stands"
     for path, call in none.items():
         if call.names_a_task():

@@ -684,22 +684,27 @@ class AsyncClient(_Configured[S, E]):
         """Read the task's status (or its details) in one request, and return the response as a value."""
         return await self._driver.run(self._reading(task_id, details=details))
 
-    async def stream(self, task_id: TaskId) -> AsyncGenerator[bytes]:
+    async def stream(self, task_id: TaskId | None = None) -> AsyncGenerator[bytes]:
         """Open the stream of a task, and yield the data of its events until the service ends it.
+
+        The id is omitted if one stream has the events of all tasks, as that of `mcp`.
 
         It is for callers that interpret and record the events: a `Watcher` does so. An event may be as large as a
         response, and the stream silent for as long as a request may take. Close it with `contextlib.aclosing`.
 
         Raises:
             ValueError: the service has no streams, or no request can carry this id.
-            TypeError: the id is not text, an integer or a UUID.
+            TypeError: the id is not text, an integer or a UUID, or is missing, or is given for a stream of all tasks.
             HttpError: the stream was refused, the response is none, or it was broken off.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process or loop.
         """
         if self.binding.stream is None:
             raise ValueError(f"{self.binding.name} has no streams: its binding declares no `stream`")
         call = self.binding.stream.call
-        request = call.request(self.binding.base_path, task_id=id_text(task_id))
+        if self.binding.stream.is_of_all_tasks is (task_id is not None):
+            has = "one stream of all tasks: leave out" if task_id is not None else "a stream of each task: give"
+            raise TypeError(f"{self.binding.name} has {has} the id")
+        request = call.request(self.binding.base_path, task_id="" if task_id is None else id_text(task_id))
         async with aclosing(self._driver.events(HttpCall(self.binding, call, request))) as events:
             async for data in events:
                 yield data

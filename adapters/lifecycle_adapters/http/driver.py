@@ -157,6 +157,11 @@ class AsyncDriver(Sender):
             HttpError: the stream was refused, is none, or was broken off; or an event is larger than a response may be.
         """
         self._connections.usable()
+        ready = await run_procedure_async(Procedure(self._handshakes.before(call)), self._send, None)
+        if isinstance(ready, Failure):
+            raise ready.error
+        assert isinstance(ready, HttpCall), "a handshake ends with the call or a failure"
+        call = ready
         with Keyless(self, call):
             sending = self.sending(call)
             opened = await self._opened(call, sending)
@@ -202,6 +207,7 @@ class AsyncDriver(Sender):
                 outcome = error
             on_outcome(status_or_error(outcome))
         meaning = self.read_outcome(call, outcome, sending)
+        self._handshakes.observe(call, meaning)
         if self._limiter is not None:
             self._limiter.observe(meaning)
         if isinstance(meaning, Failure):

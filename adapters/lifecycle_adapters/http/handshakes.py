@@ -35,8 +35,8 @@ class Handshakes:
         try:
             action = next(actions)
             while True:
-                if isinstance(action, HttpCall) and action.binding.handshake is not None:
-                    result = yield from self._sent(action, action.binding.handshake)
+                if isinstance(action, HttpCall):
+                    result = yield from self._sent(action)
                 else:
                     result = yield action
                 action = actions.send(result)
@@ -46,7 +46,19 @@ class Handshakes:
         finally:
             actions.close()
 
-    def _sent(self, call: HttpCall, handshake: Handshake) -> Actions[Response]:
+    def _sent(self, call: HttpCall) -> Actions[Response]:
+        ready = yield from self.before(call)
+        if not isinstance(ready, HttpCall):
+            return ready
+        response: Response = yield ready
+        self.observe(ready, response)
+        return response
+
+    def before(self, call: HttpCall) -> Actions[HttpCall | Response]:
+        """Make the handshake that a call needs, and return the call with its headers; or the handshake's failure."""
+        handshake = call.binding.handshake
+        if handshake is None:
+            return call
         name = call.binding.name
         headers = self._headers.get(name)
         while headers is None:
@@ -62,12 +74,15 @@ class Handshakes:
                 finally:
                     self._turn.release()
             headers = self._headers.get(name)
-        request = replace(call.request, headers={**call.request.headers, **headers})
-        response: Response = yield replace(call, request=request)
+        return replace(call, request=replace(call.request, headers={**call.request.headers, **headers}))
+
+    def observe(self, call: HttpCall, response: Response) -> None:
+        """Forget a handshake that the response to a call with its headers says is no longer valid."""
+        headers = self._headers.get(call.binding.name)
         is_over = isinstance(response, NotSent) and isinstance(response.error, HandshakeFailed)
-        if is_over and self._headers.get(name) is headers:  # otherwise another procedure has made a new one
-            self._headers.pop(name, None)
-        return response
+        # Otherwise another procedure has made a new one.
+        if is_over and headers is not None and headers.items() <= call.request.headers.items():
+            self._headers.pop(call.binding.name, None)
 
 
 def _made(call: HttpCall, handshake: Handshake) -> Actions[Mapping[str, str] | Response]:

@@ -23,6 +23,7 @@ class StreamBinding(Updates):
     """The streams of one service: the call that opens the stream of a task, and the fields of its events (`Updates`).
 
     `call` is repeated after each end of a stream, until the task is over. Events that arrived in between are lost.
+    A call that names no task opens one stream with the events of all tasks.
 
     Raises:
         DefinitionError: as `Updates`; or the call is no read, or says where a status is.
@@ -35,6 +36,11 @@ class StreamBinding(Updates):
 
     def __post_init__(self) -> None:
         examine(self, "stream", str(getattr(self.call, "path", self.call)), self.mistakes)
+
+    @property
+    def is_of_all_tasks(self) -> bool:
+        """Return whether one stream has the events of all tasks."""
+        return not self.call.names_a_task()
 
     def mistakes(self) -> Iterator[Mistake]:
         """Yield the mistakes in fields that are of the right types."""

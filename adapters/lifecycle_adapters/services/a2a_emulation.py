@@ -188,7 +188,8 @@ def _recipient(config: PushConfig) -> Recipient:
     return Recipient(str(config.url), headers)
 
 
-def _status_update(task: EmulatedTask, status: str, at: str) -> dict[str, Any]:
+def _status_update(task: EmulatedTask, status: str, clock: EmulatedClock) -> dict[str, Any]:
+    at = moment(clock.at(task.state_since_s))
     update = {"taskId": task.id, "contextId": _context(task), "status": {"state": status, "timestamp": at}}
     return {"statusUpdate": update}
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle_adapters.emulator.task_store import EmulatedTask
+from lifecycle_adapters.emulator.shapes import moment
+from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.services.browser_use import SESSION_UPDATE, STATUS_UPDATE
 
 
-def status_update(task: EmulatedTask, status: str, at: str) -> dict[str, Any]:
+def status_update(task: EmulatedTask, status: str, clock: EmulatedClock) -> dict[str, Any]:
     """Return the document of a task's change."""
     payload = {
         "task_id": task.id,
@@ -19,7 +20,7 @@ def status_update(task: EmulatedTask, status: str, at: str) -> dict[str, Any]:
         "status": status,
         "metadata": task.given.get("metadata", {}),
     }
-    return {"type": STATUS_UPDATE, "timestamp": at, "payload": payload}
+    return {"type": STATUS_UPDATE, "timestamp": moment(clock.at(task.state_since_s)), "payload": payload}
 
 
 def session_update(

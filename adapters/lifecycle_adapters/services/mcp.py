@@ -1,11 +1,13 @@
 """MCP servers whose requests can be tasks, over Streamable HTTP. Tables only.
 
-Source: MCP specification, revision 2025-11-25: Transports ("Streamable HTTP"), Lifecycle ("Initialization"), Tasks.
+Source: MCP specification, revision 2025-11-25: Transports ("Streamable HTTP"; "Listening for Messages from the
+Server"), Lifecycle ("Initialization"), Tasks ("Task Status Notification").
 
 `base_url` is the URL of the server's MCP endpoint, such as "https://host/mcp". A create calls a tool, and takes what
 `tools/call` does: `client.create(name="get_weather", arguments={"city": "Lisbon"})`. The call "result" returns what the
-tool returned; before the task is over it waits for that. A server says its questions (`input_required`) to the MCP
-client that has opened a stream for them, which is another one.
+tool returned; before the task is over it waits for that. A server may notify a session of the changes of its tasks, in
+the one stream of that session. It asks its questions (`input_required`) of an MCP client that can answer them, which
+is another one.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from lifecycle.catalog import MCPEvent, MCPState
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call, ListCall
 from lifecycle_adapters.http.handshake import Handshake
+from lifecycle_adapters.http.stream_binding import StreamBinding
 from lifecycle_adapters.services.json_rpc import ERROR_CODES, JSON_RPC, rpc
 
 _VERSION = "2025-11-25"
@@ -52,6 +55,14 @@ MCP: HttpBinding[MCPState, MCPEvent] = HttpBinding(
         next_field="nextCursor",
     ),
     commands={MCPEvent.CANCEL: rpc("tasks/cancel", {"taskId": "{id}"}, status_field="status")},
+    stream=StreamBinding(
+        call=Call(method="GET", path="/"),
+        kind_field="method",
+        kinds=("notifications/tasks/status",),
+        task_field="params.taskId",
+        status_field="params.status",
+        time_field="params.lastUpdatedAt",
+    ),
     further_calls={"result": rpc("tasks/result", {"taskId": "{id}"})},
     id_field="taskId",
     created_field="createdAt",

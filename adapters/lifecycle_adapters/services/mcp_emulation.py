@@ -33,6 +33,10 @@ def _task(task: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
     }
 
 
+def _notification(task: EmulatedTask, _: str, clock: EmulatedClock) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "method": "notifications/tasks/status", "params": _task(task, clock)}
+
+
 def _in_a_response(task: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
     return {"task": _task(task, clock)}
 
@@ -72,6 +76,7 @@ PROFILE = Profile(
         "serverInfo": {"name": "emulator", "version": "1"},
     },
     operations={"create": Operation(name="call", about="Call a method that concerns tasks.")},
+    webhook=_notification,
     further={"result": _result},
     created=_in_a_response,
     status=_task,

@@ -122,8 +122,9 @@ def _first_view(session: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
     return {name: value for name, value in _view(session, clock).items() if name in FirstSession.__annotations__}
 
 
-def _update(session: EmulatedTask, status: str, at: str) -> dict[str, Any]:
+def _update(session: EmulatedTask, status: str, clock: EmulatedClock) -> dict[str, Any]:
     done = sum(each.event in _DONE for each in session.transitions)
+    at = moment(clock.at(session.state_since_s))
     return session_update(session.id, status, at, output=_output(session, done), metadata=session.given.get("metadata"))
 
 

@@ -155,8 +155,9 @@ def _result(run: EmulatedTask) -> str | None:
     return f"Done: {run.given['task']}" if run.last(V4Event.COMPLETE) else None
 
 
-def _session_webhook(run: EmulatedTask, status: str, at: str) -> dict[str, Any]:
+def _session_webhook(run: EmulatedTask, status: str, clock: EmulatedClock) -> dict[str, Any]:
     """Return the update of the run's session, whose status is that of its latest run: this one, which has changed."""
+    at = moment(clock.at(run.state_since_s))
     return session_update(run.given["session_id"], status, at, output=_result(run))
 
 

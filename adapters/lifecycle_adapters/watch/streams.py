@@ -1,5 +1,7 @@
 """The streams of watched tasks: each event that reports a status is a report, as a webhook's would be.
 
+Some services have a stream of each task, others one of all tasks.
+
 A stream may be late, doubled, out of order, cut, silent, endless or wrong, so its task is read all the same. What it
 reports is recorded and judged like a webhook's, unless it is that the task is settled: that is not recorded, and the
 task is read instead, because only a read ends a watch. A report that time cannot place leads to a read, too. An event
@@ -14,13 +16,13 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from lifecycle.errors import LifecycleError
 from lifecycle.journal import Report
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError
-from lifecycle_adapters.http.stream_binding import StreamBinding
 from lifecycle_adapters.procedures.timing import CLOCK, retry_pause_s
 from lifecycle_adapters.watch.recorder import PendingReport
 from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
@@ -32,11 +34,19 @@ _log = logging.getLogger("lifecycle_adapters.watch")
 MOST = 64
 """The most streams at a time: each holds one of the client's connections, of which reads need some, too."""
 _FIRST_PAUSE_S = 0.5
+_SHOWN = 10  # the most tasks of a stream that a log names
 _STEADY_S = 10.0  # a stream that was open for so long is opened again after a short pause
 
 
+@dataclass(eq=False, slots=True)
+class _Stream:
+    """One stream and the watched tasks that it is about, by their ids; over when it has none."""
+
+    tasks: dict[str, WatchedTask] = field(default_factory=dict[str, WatchedTask])
+
+
 class Streams:
-    """Follows the streams of up to `limit` tasks at a time; the others wait for their turn.
+    """Follows up to `limit` streams at a time; the others wait for their turn.
 
     Args:
         client: the client whose service has streams.
@@ -63,8 +73,11 @@ class Streams:
         self._throttle = throttle
         self._put = put
         self._read_task = read
-        self._waiting: deque[WatchedTask] = deque()
-        self._followed: dict[WatchedTask, asyncio.Task[None]] = {}
+        self._streams: dict[WatchedTask, _Stream] = {}
+        self._waiting: deque[_Stream] = deque()
+        self._followed: dict[_Stream, asyncio.Task[None]] = {}
+        binding = client.binding.stream
+        self._of_all = _Stream() if binding is not None and binding.is_of_all_tasks else None
         self._is_open = False
 
     def open(self) -> None:
@@ -75,14 +88,21 @@ class Streams:
     def add(self, watched: WatchedTask) -> None:
         """Follow the stream of a task, once there is room."""
         if self._limit:
-            self._waiting.append(watched)
-            self._fill()
+            stream = self._streams[watched] = self._of_all or _Stream()
+            is_new = not stream.tasks and stream not in self._followed
+            stream.tasks[watched.task_id] = watched
+            if is_new:
+                self._waiting.append(stream)
+                self._fill()
 
     def drop(self, watched: WatchedTask) -> None:
-        """Stop following the stream of a task that was dropped."""
-        following = self._followed.get(watched)
-        if following is not None:
-            following.cancel()
+        """Stop following a task that was dropped, and the stream that was about no other task."""
+        stream = self._streams.pop(watched, None)
+        if stream is not None and stream.tasks.get(watched.task_id) is watched:
+            del stream.tasks[watched.task_id]
+            following = None if stream.tasks else self._followed.get(stream)
+            if following is not None:
+                following.cancel()
 
     def close(self) -> list[asyncio.Task[None]]:
         """Stop following all streams, and return the work that still ends."""
@@ -93,61 +113,70 @@ class Streams:
 
     def _fill(self) -> None:
         while self._is_open and self._waiting and len(self._followed) < self._limit:
-            watched = self._waiting.popleft()
-            if not watched.is_dropped:
-                self._followed[watched] = following = asyncio.create_task(self._follow(watched))
-                following.add_done_callback(partial(self._leave, watched))
+            stream = self._waiting.popleft()
+            if stream.tasks and stream not in self._followed:
+                self._followed[stream] = following = asyncio.create_task(self._follow(stream))
+                following.add_done_callback(partial(self._leave, stream))
 
-    def _leave(self, watched: WatchedTask, following: asyncio.Task[None]) -> None:
-        del self._followed[watched]
+    def _leave(self, stream: _Stream, following: asyncio.Task[None]) -> None:
+        del self._followed[stream]
+        if stream.tasks and following.cancelled():  # tasks were added while it ended
+            self._waiting.append(stream)
         error = None if following.cancelled() else following.exception()
         if error is not None:
             _log.error("following a stream failed; the task is read without it", exc_info=error)
         self._fill()
 
-    async def _follow(self, watched: WatchedTask) -> None:
-        """Open the stream of a task again and again, until the task is dropped, which cancels this."""
-        stream = self._client.binding.stream
-        assert stream is not None, "the watcher has checked it"
+    async def _follow(self, stream: _Stream) -> None:
+        """Open a stream again and again, until its tasks are dropped, which cancels this."""
         attempt = 0
-        while not watched.is_dropped:
+        while stream.tasks:
             await self._throttle.acquire()
             began_s, asked_s = _now_s(), 0.0
             try:
-                await self._read(watched, stream)
+                await self._read(stream)
             except ClientUnusable:
                 return  # the next read of a task ends the watching
             except Exception as error:  # noqa: BLE001 (whatever a transport raises; reads go on without the stream)
-                _log_end(watched, error)
+                _log_end(stream, error)
                 asked_s = pause_asked_s(error.retry_after_s if isinstance(error, ResponseError) else None)
-            self._read_task(watched)
+            for watched in [*stream.tasks.values()]:
+                self._read_task(watched)
             attempt = 1 if _now_s() - began_s >= _STEADY_S else attempt + 1
             pause_s = retry_pause_s(attempt, first_s=_FIRST_PAUSE_S, longest_s=self._longest_s)
             await asyncio.sleep(max(pause_s, asked_s))
 
-    async def _read(self, watched: WatchedTask, stream: StreamBinding) -> None:
+    async def _read(self, stream: _Stream) -> None:
         """Pass on the reports of a stream until it ends. Raises HttpError, BadBody and whatever a transport raises."""
-        lifecycle = self._client.lifecycle
+        binding, lifecycle = self._client.binding.stream, self._client.lifecycle
+        assert binding is not None, "the watcher has checked it"
+        task_id = None if stream is self._of_all else next(iter(stream.tasks))
         last: object = None
-        async with aclosing(self._client.stream(watched.task_id)) as events:
+        async with aclosing(self._client.stream(task_id)) as events:
             async for data in events:
-                update = parse(data, stream).update
+                update = parse(data, binding).update
                 if update is None or update == last:
                     continue
-                if update.task_id != watched.task_id:
-                    raise BadBody("the event is about another task")
+                watched = stream.tasks.get(update.task_id)
+                if watched is None:
+                    if task_id is not None:
+                        raise BadBody("the event is about another task")
+                    continue
                 last, now = update, CLOCK.now()
-                state = lifecycle.state_of(update.status, channel=stream.channel)
+                state = lifecycle.state_of(update.status, channel=binding.channel)
                 if state is not None and lifecycle.is_settled(state):
                     self._read_task(watched)
                     continue
                 as_of = min(update.at or now, now)  # a time in the future means that the clocks differ
-                await self._put(PendingReport(watched, Report(update.status, as_of, stream.channel)))
+                await self._put(PendingReport(watched, Report(update.status, as_of, binding.channel)))
 
 
-def _log_end(watched: WatchedTask, error: Exception) -> None:
+def _log_end(stream: _Stream, error: Exception) -> None:
     is_ours = isinstance(error, LifecycleError)  # the text of any other error may hold a part of the stream
-    facts: dict[str, Any] = {"task_id": watched.task_id, "error": str(error) if is_ours else type(error).__name__}
+    facts: dict[str, Any] = {
+        "tasks": [*stream.tasks][:_SHOWN],
+        "error": str(error) if is_ours else type(error).__name__,
+    }
     _log.info("a stream was broken off", extra=facts)
 
 

@@ -101,9 +101,9 @@ class Watcher:
             awaited. If it raises an error, that is logged with its traceback and watching continues; at the end of the
             block an ExceptionGroup of the first ten errors is raised, unless the block itself raises an error.
             If it is given, events are queued for an iterator only from the first call of `changes` on.
-        streams: the number of tasks, 0 to 64, whose streams are followed at a time, if the service has streams. Each
-            takes a connection of the client. Tasks are read all the same, rarely while their stream reports changes;
-            what ends a task, or settles it, is always a read.
+        streams: the number of streams, 0 to 64, that are followed at a time, if the service has streams: one of each
+            task, or one of all tasks (`mcp`). Each takes a connection of the client. Tasks are read all the same,
+            rarely while their stream reports changes; what ends a task, or settles it, is always a read.
         keep_open: whether `changes` waits for further tasks when none is left to watch.
         closing_s: the longest time in seconds for leaving the block, including requests, asynchronous callbacks and
             the journal. Callbacks have half of it and are then cancelled; the rest is for the journal.
@@ -718,7 +718,7 @@ async def watch(
         policies: the rules by which tasks are ended, or reported as overdue.
         pace: the polling intervals.
         throttle: the rate limit of the key, to be shared by all watchers of the key.
-        streams: the number of tasks, 0 to 64, whose streams are followed at a time, if the service has streams.
+        streams: the number of streams, 0 to 64, that are followed at a time, if the service has streams.
     Raises:
         UnknownName: a policy names a state that the lifecycle does not declare.
         ValueError: two policies have the same name, a policy needs costs that the service does not report, or names
