@@ -38,9 +38,9 @@ ONE_WAY = {
         webhooks.* <- watch.*
         http.webhook_binding, http.responses <- services.a2a_updates
         http.binding, services.a2a_updates <- services.a2a
-        http.binding <- services.a2a, services.json_rpc <- services.a2a_jsonrpc, services.mcp
+        http.binding <- services.a2a, services.json_rpc <- services.a2a_jsonrpc, services.mcp, services.mcp_extension
         services.a2a <- services.a2a_jsonrpc
-        services.a2a_jsonrpc, services.mcp <- services.registry, services.profiles
+        services.a2a_jsonrpc, services.mcp, services.mcp_extension <- services.registry, services.profiles
         services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
         argument_checks <- procedures.arguments, procedures.timing
         telemetry, procedures.call_errors <- procedures.governed_task
@@ -96,13 +96,14 @@ ONE_WAY = {
         services.assumptions, services.v3_shapes, emulator.profile, emulator.documents <- services.v3_emulation
         services.assumptions, services.v4_shapes, emulator.profile, emulator.documents <- services.v4_session_emulation
         services.v4_session_emulation <- services.v4_emulation
-        emulator.task_store, services.browser_use <- services.browser_use_webhooks
+        emulator.shapes, emulator.task_store, services.browser_use <- services.browser_use_webhooks
         services.browser_use_webhooks <- services.v1_emulation, services.v2_emulation
         services.browser_use_webhooks <- services.v3_emulation, services.v4_emulation
         services.v1_emulation, services.v2_emulation, services.v3_emulation, services.v4_emulation <- services.profiles
         emulator.profile, emulator.shapes, services.a2a <- services.a2a_emulation <- services.profiles
         services.a2a_emulation, services.json_rpc <- services.a2a_jsonrpc_emulation <- services.profiles
         emulator.profile, emulator.shapes, services.json_rpc <- services.mcp_emulation <- services.profiles
+        emulator.profile, emulator.shapes, services.json_rpc <- services.mcp_extension_emulation <- services.profiles
         services.profiles <- emulator.application
         telemetry <- http.sending, journal.*
         render <- logs.* <- cli.*
@@ -128,6 +129,7 @@ PROFILES = [
     "lifecycle_adapters.services.a2a_emulation",
     "lifecycle_adapters.services.a2a_jsonrpc_emulation",
     "lifecycle_adapters.services.mcp_emulation",
+    "lifecycle_adapters.services.mcp_extension_emulation",
     "lifecycle_adapters.services.browser_use_webhooks",
     *(f"lifecycle_adapters.services.v{version}_emulation" for version in (1, 2, 3, 4)),
     "lifecycle_adapters.services.v4_session_emulation",

@@ -77,7 +77,7 @@ class Stage:
                 return client.create()
             case "a2a" | "a2a-jsonrpc":
                 return client.create(parts=PARTS)
-            case "mcp":
+            case "mcp" | "mcp-extension":
                 return client.create(name="buy")
             case _:
                 return client.create("buy milk")
@@ -102,7 +102,7 @@ class Stage:
         binding = cast("Client", self.clients["sync"]).binding
         request = binding.command_request(command, task_id, fields(command))
         url = self.emulator.base_url + request.path
-        headers = binding.request_headers(KEY)
+        headers = binding.request_headers(KEY) | {**request.headers}
         if binding.handshake is not None:
             begin = binding.handshake.begin.request(binding.base_path)
             begun = self.http.request(begin.method, url, json=begin.body, headers=headers)
@@ -111,7 +111,10 @@ class Stage:
 
 
 def fields(command: str) -> dict[str, Any]:
-    given: dict[str, dict[str, Any]] = {"dispatch": {"task": "buy bread"}, "answer": {"parts": PARTS}}
+    given: dict[str, dict[str, Any]] = {
+        "dispatch": {"task": "buy bread"},
+        "answer": {"parts": PARTS, "inputResponses": {}},
+    }
     return given.get(command, {})
 
 

@@ -297,7 +297,8 @@ class Service:
         envelope = self.binding.envelope
         if envelope is None:
             return document
-        if not value_at(document, self.binding.error_field):
+        # A task can have an error of its own, among its other fields.
+        if not (value_at(document, self.binding.error_field) and len(document) == 1):
             document = placed({}, envelope.result_field, document)
         fields = _fields_of(sent) | _constants(self.binding.create.body)
         return {**{name: fields.get(name) for name in envelope.repeated_fields}, **document}

@@ -240,6 +240,8 @@ def _wrong_calls(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
             yield (*path, "path"), f"{what}: use {ID_WITH_SLASHES!r} in all paths"
         if not call.names_a_task() and path != ("stream", "call"):  # it would be sent to all tasks at once
             yield path, f"{call.name} does not name its task: put {ID!r} where the task's id stands"
+    wrong = [path for path, call in binding.calls().items() if call.task_if and path != ("create",)]
+    yield from (((*path, "task_if"), "must be empty: only a create makes a task") for path in wrong)
     for path, call in none.items():
         if call.names_a_task():
             yield path, f"{call.name} names a task, and there is none"

@@ -109,6 +109,7 @@ class Call(Declared):
       from a new one if the caller gives none. A create that has it is sent again if its response is lost. So is a
       command, also one that is not idempotent, while the task's state still accepts it. The service must carry out all
       requests with that UUID once, for as long as the command may be open.
+    - `{name}` of a required field, in a header, is that field's text, which the body has, too.
     - `{etag}`, in the headers and the body of a command, is the version of the task that was read just before, as in
       {"If-Match": "{etag}"}; the binding says where responses have it. If the task has changed since, the service
       refuses the command, for example with 412.
@@ -140,6 +141,8 @@ class Call(Declared):
             is known to have existed, from a report, its create or a command; otherwise a 404 is `NotFound`.
         busy: the codes of 400 to 599 that mean that nothing happened and that the same request may succeed later; it
             is then sent again, as after a 429.
+        task_if: what a create's response has, by paths, if the service made a task, such as {"resultType": "task"}. Any
+            other usable response is a `NoTaskMade`.
         id_field: where this call's response has the task's id, if not at the binding's `id_field`.
         id_header: the header of a create's response whose URL ends with the new task's id, if the body lacks it.
 
@@ -176,6 +179,9 @@ class Call(Declared):
         Field(description="a mapping of status codes to statuses, such as {404: 'deleted'}"),
     ] = field(default_factory=dict[int, str])
     busy: Annotated[tuple[Code, ...], Field(description="several status codes, in a tuple such as (409,)")] = ()
+    task_if: Annotated[Texts, Field(description="a mapping of paths to text, such as {'resultType': 'task'}")] = field(
+        default_factory=dict[str, str]
+    )
     id_field: OptionalPath = None
     id_header: Annotated[StrictText | None, Field(description="the name of a header, such as 'Location', or None")] = (
         None
@@ -210,6 +216,8 @@ class Call(Declared):
         yield from wrong_path(("status_field",), self.status_field, may_be_whole=True)
         yield from wrong_path(("fields_path",), self.fields_path)
         yield from wrong_path(("id_field",), self.id_field)
+        for each in self.task_if:
+            yield from wrong_path(("task_if", each), each)
         yield from self._wrong_fields()
         yield from self._wrong_codes()
         if self.id_header is not None and not HEADER_NAME.fullmatch(self.id_header):
@@ -218,6 +226,8 @@ class Call(Declared):
     def _wrong_placeholders(self) -> Iterator[Mistake]:
         for path, template in _texts(self):
             allowed = _PLACEHOLDERS[str(path[0])]
+            if path[0] == "headers":
+                allowed = (*allowed, *(f"{{{name}}}" for name in self.required_fields))
             use = f"use {' or '.join(map(repr, allowed))}"
             strange = set(PLACEHOLDER.findall(template)).difference(allowed)
             if path == ("path",):  # the others may be parameters, which the binding knows
@@ -311,7 +321,8 @@ class Call(Declared):
         if self.has_request_id():
             values[REQUEST_ID] = str(uuid4())
         query = {name: filled_text(value, values) for name, value in self.query.items()}
-        headers = {name: filled_text(value, values) for name, value in self.headers.items()}
+        in_headers = self._texts_of_fields(fields)
+        headers = {name: filled_text(value, {**values, **in_headers}) for name, value in self.headers.items()}
         if unfit := [name for name, value in headers.items() if not is_header_value(value)]:
             raise ValueError(f"the header {unfit[0]} cannot carry {headers[unfit[0]]!r:.80}")
         body = self._body(values, fields)
@@ -330,6 +341,14 @@ class Call(Declared):
                 raise ValueError(f"{self.name}: no path can carry {given!r:.80} as {name}")
             values[f"{{{name}}}"] = quoted
         return values
+
+    def _texts_of_fields(self, fields: Mapping[str, Any]) -> dict[str, str]:
+        """Return the required fields that stand in headers, by their placeholders."""
+        used = {place for value in self.headers.values() for place in PLACEHOLDER.findall(value)}
+        named = {place: fields[name] for name in self.required_fields if (place := f"{{{name}}}") in used}
+        for place, text in named.items():
+            require(text, str, f"{place[1:-1]} must be text")
+        return named
 
     def _body(self, values: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any] | None:
         if self.body is None:

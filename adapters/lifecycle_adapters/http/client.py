@@ -251,8 +251,8 @@ class Client(_Configured[S, E]):
     With an `http` of the caller's, it raises ClientUnusable in the children of a fork.
 
     Args:
-        api: the service's name ("v1" to "v4", "v2-session", "v4-message", "a2a", "a2a-jsonrpc", "mcp", or a registered
-            one) or its binding.
+        api: the service's name ("v1" to "v4", "v2-session", "v4-message", "a2a", "a2a-jsonrpc", "mcp",
+            "mcp-extension", or a registered one) or its binding.
         api_key: the key, or a function that returns it. If omitted, it is the one in the environment variable that the
             service names (BROWSER_USE_API_KEY for the built-in ones), which is sent only to the service's own server
             and to this machine.
@@ -320,7 +320,7 @@ class Client(_Configured[S, E]):
 
     @overload
     def __init__(
-        self: Client[MCPState, MCPEvent], api: Literal["mcp"], **settings: Unpack[_ClientSettings]
+        self: Client[MCPState, MCPEvent], api: Literal["mcp", "mcp-extension"], **settings: Unpack[_ClientSettings]
     ) -> None: ...
 
     @overload
@@ -580,7 +580,9 @@ class AsyncClient(_Configured[S, E]):
 
     @overload
     def __init__(
-        self: AsyncClient[MCPState, MCPEvent], api: Literal["mcp"], **settings: Unpack[_AsyncClientSettings]
+        self: AsyncClient[MCPState, MCPEvent],
+        api: Literal["mcp", "mcp-extension"],
+        **settings: Unpack[_AsyncClientSettings],
     ) -> None: ...
 
     @overload

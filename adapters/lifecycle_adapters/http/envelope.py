@@ -61,8 +61,8 @@ class Envelope(Declared):
             return False
         fields = cast("dict[str, Any]", document)
         parent, _, name = self.result_field.rpartition(".")
-        holder = value_at(fields, parent)
-        if not has_error and not (isinstance(holder, dict) and name in holder):
+        found = value_at(fields, parent)
+        if not has_error and not (isinstance(found, dict) and name in found):
             return False
         repeated = {name: value for name, value in (body or {}).items() if name in self.repeated_fields}
         return all(

@@ -25,8 +25,9 @@ No message and no attribute ever holds an API key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lifecycle.errors import AdapterError
 from lifecycle_adapters.procedures.call_errors import CallError
@@ -121,6 +122,19 @@ class ServerError(ResponseError):
 
 class InvalidResponse(HttpError):
     """A response that cannot be used: not JSON, a key twice, a field missing, too large, or about another task."""
+
+
+class NoTaskMade(HttpError):
+    """The service responded to a create without making a task: it did the work at once, or needs something first.
+
+    `.response` is its response. The create is over, and another one with its idempotency key is sent again.
+    """
+
+    may_pass = False
+
+    def __init__(self, response: Mapping[str, Any], *, method: str, path: str) -> None:
+        self.response = response
+        super().__init__("the service made no task: `.response` says what it did", method=method, path=path)
 
 
 class NoResponse(HttpError):

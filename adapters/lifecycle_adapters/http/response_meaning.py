@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
-from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Response, Throttled
+from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused, Response, Throttled
 from lifecycle.errors import shortened, text_of
 from lifecycle_adapters.http.authentication import is_header_value, is_visible
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.declared import LONGEST_REASON
 from lifecycle_adapters.http.event_stream import data_of_events, is_event_stream
 from lifecycle_adapters.http.handshake import Handshake
-from lifecycle_adapters.http.http_errors import HandshakeFailed, InvalidResponse, ResponseError
+from lifecycle_adapters.http.http_errors import HandshakeFailed, InvalidResponse, NoTaskMade, ResponseError
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.responses import (
     DuplicateKey,
@@ -73,6 +73,7 @@ def meaning_of(
     if status_code in call.statuses and status_code != 404:
         return Accepted(call.statuses[status_code], as_of, None, {})
     if not 200 <= status_code < 300:
+        status_code = _meant_code(binding, status_code, content)
         error = error_of(request, status_code, headers, content, as_of, error_field=binding.error_field)
         return _failure(binding, call, request, error, as_of)
     document = _document(binding, call, request, headers, content)
@@ -81,6 +82,8 @@ def meaning_of(
     found = value_at(document, binding.error_field)
     if binding.envelope is not None:
         document = cast("Any", value_at(document, binding.envelope.result_field) or {})
+    if not found and any(value_at(document, path) != text for path, text in call.task_if.items()):
+        return Refused(NoTaskMade(document, **request.names))
     document = _with_new_id(binding, document, call, headers)
     if found:  # null, false, 0, "", {} and [] say that there is none
         code = code_of(found)
@@ -121,6 +124,20 @@ def _failure(
     if error.status_code in call.busy:
         return Throttled(error, error.retry_after_s, limits_rate=False)
     return failure_of(error, limits_rate=not _limits_tasks(binding, error))
+
+
+def _meant_code(binding: HttpBinding[Any, Any], status_code: int, content: bytes) -> int:
+    """Return what an error's own code means if it has a known one, as JSON-RPC's: it says more than a 400 or a 404."""
+    if status_code not in _VAGUE or binding.handshake is not None:  # where a 404 can mean that the handshake has ended
+        return status_code
+    try:
+        code = code_of(value_at(parsed(content), binding.error_field))
+    except (ValueError, RecursionError):
+        return status_code
+    return status_code if code is None else binding.error_codes.get(code, status_code)
+
+
+_VAGUE = (400, 404)
 
 
 def _handshake(

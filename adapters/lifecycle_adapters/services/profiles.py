@@ -10,6 +10,7 @@ from lifecycle_adapters.services import (
     a2a_emulation,
     a2a_jsonrpc_emulation,
     mcp_emulation,
+    mcp_extension_emulation,
     v1_emulation,
     v2_emulation,
     v3_emulation,
@@ -18,6 +19,7 @@ from lifecycle_adapters.services import (
 from lifecycle_adapters.services.a2a import A2A
 from lifecycle_adapters.services.a2a_jsonrpc import A2A_JSONRPC
 from lifecycle_adapters.services.mcp import MCP
+from lifecycle_adapters.services.mcp_extension import MCP_EXTENSION
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
@@ -34,6 +36,7 @@ PROFILES: Mapping[str, Profile] = {
     A2A.name: a2a_emulation.PROFILE,
     A2A_JSONRPC.name: a2a_jsonrpc_emulation.PROFILE,
     MCP.name: mcp_emulation.PROFILE,
+    MCP_EXTENSION.name: mcp_extension_emulation.PROFILE,
 }
 
 EARLIER_PROFILES: Mapping[str, Profile] = {FIRST_V3.name: v3_emulation.FIRST_PROFILE}

@@ -15,13 +15,14 @@ from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.services.a2a import A2A
 from lifecycle_adapters.services.a2a_jsonrpc import A2A_JSONRPC
 from lifecycle_adapters.services.mcp import MCP
+from lifecycle_adapters.services.mcp_extension import MCP_EXTENSION
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v3 import V3
 from lifecycle_adapters.services.v4 import V4, V4_MESSAGE
 
 BUILT_IN: tuple[HttpBinding[Any, Any], ...] = (V1, V2, V2_SESSION, V3, V4, V4_MESSAGE)
-FURTHER: tuple[HttpBinding[Any, Any], ...] = (V2_2025, A2A, A2A_JSONRPC, MCP)
+FURTHER: tuple[HttpBinding[Any, Any], ...] = (V2_2025, A2A, A2A_JSONRPC, MCP, MCP_EXTENSION)
 
 _SERVICES = {binding.name: binding for binding in (*BUILT_IN, *FURTHER)}
 
