@@ -23,6 +23,9 @@ PARTS = [{"text": "Book a flight"}]
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.3)
 
 
+VERSION = {"A2A-Version": "1.0"}
+
+
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
     with Emulator("a2a", manual=True) as emulator:
@@ -107,7 +110,7 @@ def test_pages_hold_what_the_filters_leave(emulator: Emulator, client: Client[An
 
     assert [task.id for task in client.list(contextId="odd", pageSize=1)] == [made[1].id, made[3].id]
     assert [task.id for task in client.list(status="TASK_STATE_COMPLETED")] == [made[1].id]
-    page = httpx2.get(f"{emulator.base_url}/tasks", params={"pageSize": 5}).json()
+    page = httpx2.get(f"{emulator.base_url}/tasks", params={"pageSize": 5}, headers=VERSION).json()
     assert (page["nextPageToken"], page["totalSize"]) == ("", 5)
 
 
@@ -126,6 +129,36 @@ def test_acknowledged_cancel_without_effect_is_no_success() -> None:
         client.task("t7").cancel()
 
     assert [call for call in server.calls if call.startswith("POST")] == ["POST /tasks/t7:cancel"]
+
+
+MESSAGE = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "Book a flight"}]}
+
+
+def test_message_waits_until_its_task_rests_unless_it_says_otherwise() -> None:
+    """3.2.2: "Operations are blocking by default"."""
+    with Emulator("a2a", pace_s=0.1) as emulator:
+        url = f"{emulator.base_url}/message:send"
+        states = [
+            httpx2.post(url, json={"message": MESSAGE, **more}, headers=VERSION).json()["task"]["status"]["state"]
+            for more in ({}, {"configuration": {"returnImmediately": True}})
+        ]
+    assert states == ["TASK_STATE_COMPLETED", "TASK_STATE_SUBMITTED"]
+
+
+def test_caller_that_goes_away_is_not_waited_for(emulator: Emulator) -> None:
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"{emulator.base_url}/message:send", json={"message": MESSAGE}, headers=VERSION, timeout=0.2)
+    (task,) = emulator.tasks()
+    assert task.state == A2AState.SUBMITTED
+
+
+@pytest.mark.parametrize("headers", [{}, {"A2A-Version": ""}, {"A2A-Version": "0.3"}])
+def test_other_version_is_refused(emulator: Emulator, headers: dict[str, str]) -> None:
+    """3.6.2: "Agents MUST interpret empty value as 0.3 version"."""
+    for path in ("/tasks", "/tasks/t7"):
+        response = httpx2.get(f"{emulator.base_url}{path}", headers=headers)
+        assert response.status_code == 400
+        assert [each["reason"] for each in response.json()["error"]["details"]] == ["VERSION_NOT_SUPPORTED"]
 
 
 # --- the official SDK ---------------------------------------------------------------------------------

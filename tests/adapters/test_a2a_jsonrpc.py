@@ -26,6 +26,7 @@ from tests.adapters.watch.worlds import until
 from tests.support.sdk_servers import sdk_server
 
 PARTS = [{"text": "Book a flight"}]
+VERSION = {"A2A-Version": "1.0"}
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.3)
 
 
@@ -147,7 +148,7 @@ def test_each_event_of_a_stream_responds_to_its_request(emulator: Emulator) -> N
         "params": {"message": message, "configuration": settings},
     }
 
-    with httpx2.stream("POST", emulator.base_url, json=body) as response:
+    with httpx2.stream("POST", emulator.base_url, json=body, headers=VERSION) as response:
         lines = (line.removeprefix("data: ") for line in response.iter_lines() if line)
         first = json.loads(next(lines))
         task_id = first["result"]["task"]["id"]
@@ -158,7 +159,7 @@ def test_each_event_of_a_stream_responds_to_its_request(emulator: Emulator) -> N
     assert {(each["jsonrpc"], each["id"]) for each in (first, second)} == {("2.0", 7)}
     assert second["result"]["statusUpdate"]["status"]["state"] == "TASK_STATE_COMPLETED"
     body["params"] = {"message": {**message, "taskId": task_id}, "configuration": settings}
-    refused = httpx2.post(emulator.base_url, json=body)
+    refused = httpx2.post(emulator.base_url, json=body, headers=VERSION)
     assert refused.json()["error"]["code"] == -32004
 
 
@@ -227,12 +228,26 @@ ERRORS: list[tuple[bytes, Any, int]] = [
 def test_emulator_responds_with_the_codes_of_json_rpc(
     emulator: Emulator, content: bytes, request_id: Any, code: int
 ) -> None:
-    response = httpx2.post(emulator.base_url, content=content, headers={"Content-Type": "application/json"})
+    response = httpx2.post(emulator.base_url, content=content, headers={**VERSION, "Content-Type": "application/json"})
     document = response.json()
     assert (response.status_code, document["jsonrpc"], document["id"]) == (200, "2.0", request_id)
     assert document["error"]["code"] == code
     reasons = [each["reason"] for each in document["error"].get("data", ())]
     assert reasons == (["TASK_NOT_FOUND"] if code == -32001 else [])
+
+
+def test_other_version_is_refused(emulator: Emulator) -> None:
+    body = {"jsonrpc": "2.0", "id": 3, "method": "GetTask", "params": {"id": "t7"}}
+    error = httpx2.post(emulator.base_url, json=body, headers={"A2A-Version": "0.3"}).json()["error"]
+    assert (error["code"], error["data"][0]["reason"]) == (-32009, "VERSION_NOT_SUPPORTED")
+
+
+def test_message_waits_until_its_task_rests() -> None:
+    message = {"messageId": "m", "role": "ROLE_USER", "parts": PARTS}
+    body = {"jsonrpc": "2.0", "id": 7, "method": "SendMessage", "params": {"message": message}}
+    with Emulator("a2a-jsonrpc", pace_s=0.05) as emulator:
+        document = httpx2.post(emulator.base_url, json=body, headers=VERSION).json()
+    assert (document["id"], document["result"]["task"]["status"]["state"]) == (7, "TASK_STATE_COMPLETED")
 
 
 # --- the official SDK ---------------------------------------------------------------------------------

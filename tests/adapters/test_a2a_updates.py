@@ -207,7 +207,7 @@ def test_message_can_bring_its_configuration(emulator: Emulator, receiver: Recei
         "message": message,
         "configuration": {"returnImmediately": True, "taskPushNotificationConfig": config},
     }
-    task = httpx2.post(f"{emulator.base_url}/message:send", json=body).json()["task"]
+    task = httpx2.post(f"{emulator.base_url}/message:send", json=body, headers={"A2A-Version": "1.0"}).json()["task"]
 
     emulator.fire(task["id"], "complete")
     (sent,) = settled(emulator)

@@ -92,6 +92,7 @@ def create_app(
     followed = _lifecycles(calls, {} if lifecycles is None else lifecycles)
     known = _profiles(calls, {} if profiles is None else profiles, followed)
     for binding in calls.bindings:
+        calls.make_optional(binding.name, known.get(binding.name, Profile()).optional)
         streaming, base = known.get(binding.name, Profile()).streaming, binding.base_path
         for given, sent in streaming.items():
             calls.streaming |= {base + given: base + sent} if given.startswith("/") else {given: sent}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -97,6 +97,13 @@ class Calls:
         self._known: dict[str, list[_KnownCall]] = {}
         for each in sorted(known, key=lambda each: each.rank, reverse=True):
             self._known.setdefault(each.call.method, []).append(each)
+
+    def make_optional(self, api: str, paths: Sequence[str]) -> None:
+        """Identify requests of an API also without the parts of their bodies at these paths."""
+        for method, calls in self._known.items():
+            self._known[method] = [
+                replace(each, body=_without(each.body, paths)) if each.api == api else each for each in calls
+            ]
 
     def binding(self, api: str) -> HttpBinding[Any, Any]:
         """Return the binding of an API. Raises UnknownName if the emulator has no API with this name."""
@@ -242,6 +249,17 @@ def _calls_of(binding: HttpBinding[Any, Any]) -> Iterator[_KnownCall]:
         rank = len(query) + len(headers) + sum(1 for _ in _values(body)), len(_PLACEHOLDER.sub("", call.path))
         path = _path_pattern(binding.base_path + call.path)
         yield _KnownCall(binding.name, name, call, name in binding.commands, path, query, headers, body, rank)
+
+
+def _without(body: dict[str, Any], paths: Sequence[str]) -> dict[str, Any]:
+    """Return a body without the values at these paths, whose objects are then not empty."""
+    for path in paths:
+        first, _, rest = path.partition(".")
+        if rest and isinstance(body.get(first), dict):
+            body = {**body, first: _without(body[first], [rest])}
+        elif not rest:
+            body = {name: value for name, value in body.items() if name != first}
+    return body
 
 
 def _require_distinct(known: Iterable[_KnownCall]) -> None:

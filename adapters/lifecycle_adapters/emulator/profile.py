@@ -183,6 +183,11 @@ class Profile:
         webhook: called with a task, its status and the clock; returns the document of the webhook, and of
             the event in its stream. Default: the fields that the binding's `webhooks` or `stream` names; with an
             `update_of`, which cannot be inverted, nothing is sent.
+        optional: paths to parts of the binding's bodies that a request may leave out, such as "configuration".
+        waits: called with the JSON of a create's or a command's body; returns whether the response waits until the task
+            is settled. Default: it does not.
+        unsupported: called with the headers of a request; returns the refusal of one that the service does not support,
+            such as one of another version. Default: there is none.
         recipients: called with a task; returns who receives its webhooks beside the one webhook of the emulator.
             Default: nobody.
         streaming: by further paths, the paths of creates and commands whose requests they take, too: the response is
@@ -225,6 +230,9 @@ class Profile:
     not_found: str = "Task not found"
     handshake: Mapping[str, Any] = field(default_factory=dict[str, Any])
     webhook: Callable[[EmulatedTask, str, EmulatedClock], Any] | None = None
+    optional: Sequence[str] = ()
+    waits: Callable[[Any], bool] | None = None
+    unsupported: Callable[[Mapping[str, str]], Refusal | None] | None = None
     recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
     streaming: Mapping[str, str] = field(default_factory=dict[str, str])
     stream_begin: View | None = None

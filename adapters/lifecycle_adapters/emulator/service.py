@@ -6,6 +6,7 @@ call does to a task is a step of the task store; the call's entry in the log is 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
@@ -41,6 +42,7 @@ from lifecycle_adapters.emulator.profile import (
     Refusal,
     Starts,
     Vanishes,
+    View,
 )
 from lifecycle_adapters.emulator.routing import SlashRoute
 from lifecycle_adapters.emulator.script import parse_script
@@ -322,12 +324,16 @@ class Service:
         identity = received.identity
         if identity.call not in _READS or not self._has_valid_key(headers) or self._needs_handshake(headers):
             return None
+        if self._unsupported(headers) is not None:
+            return None
         task = self._look_up(received, str(identity.task_id))
         return None if task is None else self._enclosed(self._shown(identity.call, task), received)
 
     async def _respond(self, request: Request, **given: Any) -> Response:
         """Return the response to any call of the binding; FastAPI has validated `given`."""
         received = cast("ReceivedCall", request.scope[RECEIVED])
+        if (unsupported := self._unsupported(request.headers)) is not None:
+            return JSONResponse(unsupported.document, unsupported.status_code)
         name = received.identity.call
         if name is None:
             what = f"{self.binding.name} has no call with such a query or body"
@@ -350,8 +356,24 @@ class Service:
             return self._further(received, name, given)
         response = self._once(received, name, given.get("body", received.body), request.headers)
         is_done = received.entry.applied or name == "create"
-        task = self._store.find(str(received.entry.task)) if received.identity.is_streamed and is_done else None
-        return response if task is None else self._stream(received, task)
+        task = self._store.find(str(received.entry.task)) if is_done else None
+        if task is not None and received.identity.is_streamed:
+            return self._stream(received, task)
+        if task is not None and self.profile.waits is not None and self.profile.waits(received.body):
+            view = self.profile.created if name == "create" else self._view_after(name)
+            assert view is not None, "a service that waits has views"
+            return JSONResponse(view(await self._settled(task, request), self._store.clock))
+        return response
+
+    async def _settled(self, task: EmulatedTask, request: Request) -> EmulatedTask:
+        """Return a task once it is settled, or its caller has gone."""
+        while not task.lifecycle.is_settled(task.state) and not await request.is_disconnected():
+            await asyncio.sleep(_LOOK_S)
+            task = self._store.find(task.id) or task
+        return task
+
+    def _unsupported(self, headers: Headers) -> Refusal | None:
+        return None if self.profile.unsupported is None else self.profile.unsupported(headers)
 
     def _begun(self) -> Response:
         handshake = self.binding.handshake
@@ -544,13 +566,17 @@ class Service:
             self._change(task, command, body, script)
         elif (refusal := self._refusal(task, command)) is not None:
             return JSONResponse(refusal.document, refusal.status_code)
-        commanded = self.profile.commanded
-        view = commanded if commanded is None or callable(commanded) else commanded.get(command)
-        view = view or self.profile.details
+        view = self._view_after(command)
         if view is not None:
             return self._versioned(task, JSONResponse(view(task, clock)))
         document: Any = {} if call.status_field is None else self._documents.task(task, clock, call)
         return self._coded(call, task, document)
+
+    def _view_after(self, command: str) -> View | None:
+        """Return the view of a task in the response to a command."""
+        commanded = self.profile.commanded
+        view = commanded if commanded is None or callable(commanded) else commanded.get(command)
+        return view or self.profile.details
 
     def _change(self, task: EmulatedTask, command: str, body: Any, script: Sequence[str] | None) -> None:
         proof = self.binding.proofs.get(command)
@@ -664,6 +690,7 @@ class Reads:
 
 
 _READS = ("status", "details")
+_LOOK_S = 0.02  # between two looks at whether a task is settled
 _NO_OBJECT = "no_object"
 _NO_CALL = "no_call"  # what is fixed at the top of a body, such as the method of JSON-RPC, is that of no call
 

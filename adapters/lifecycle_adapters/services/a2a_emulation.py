@@ -29,12 +29,15 @@ from lifecycle_adapters.emulator.profile import (
 )
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
+from lifecycle_adapters.http.responses import value_at
 from lifecycle_adapters.http.webhook_binding import A2A_TOKEN
 
 _NAMES = {400: "FAILED_PRECONDITION", 401: "UNAUTHENTICATED", 404: "NOT_FOUND"}  # of google.rpc.Code
 TASK_NOT_FOUND = "TASK_NOT_FOUND"
 NOT_CANCELABLE = "TASK_NOT_CANCELABLE"
 UNSUPPORTED = "UNSUPPORTED_OPERATION"
+VERSION_NOT_SUPPORTED = "VERSION_NOT_SUPPORTED"
+NOT_SUPPORTED = "This version of the protocol is not supported: send A2A-Version: 1.0"
 NO_CONFIG = "The push notification configuration does not exist"
 PAGE = 50  # ListTasksRequest: "If unspecified, at most 50 tasks will be returned."
 
@@ -66,6 +69,20 @@ def _task(task: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
 
 def _in_a_response(task: EmulatedTask, clock: EmulatedClock) -> dict[str, Any]:
     return {"task": _task(task, clock)}
+
+
+def waits(sent: Mapping[str, Any]) -> bool:
+    """Return whether the operation waits: "Operations are blocking by default" (3.2.2)."""
+    return not value_at(sent, "configuration.returnImmediately")
+
+
+def is_supported(headers: Mapping[str, str]) -> bool:
+    """Return whether a request is of version 1.0: "Agents MUST interpret empty value as 0.3 version" (3.6.2)."""
+    return headers.get("a2a-version") == "1.0"
+
+
+def _unsupported(headers: Mapping[str, str]) -> Refusal | None:
+    return None if is_supported(headers) else Refusal(400, _error(NOT_SUPPORTED, 400, VERSION_NOT_SUPPORTED))
 
 
 def _refused(_lifecycle: Lifecycle[Any, Any], task: EmulatedTask, command: str) -> Refusal:
@@ -221,6 +238,9 @@ PROFILE = Profile(
     },
     new=new,
     webhook=_status_update,
+    optional=("configuration",),
+    waits=waits,
+    unsupported=_unsupported,
     recipients=_recipients,
     stream_begin=_in_a_response,
     streaming={"/message:stream": "/message:send"},

@@ -23,6 +23,7 @@ _REASONS = {
     -32001: a2a_emulation.TASK_NOT_FOUND,
     -32002: a2a_emulation.NOT_CANCELABLE,
     -32004: a2a_emulation.UNSUPPORTED,
+    -32009: a2a_emulation.VERSION_NOT_SUPPORTED,
 }
 _standard_error = error_of({400: -32700, 404: -32001, 405: -32601, 409: -32600, 422: -32602})
 
@@ -34,6 +35,15 @@ def _error(text: str, status_code: int) -> Any:
 def _explained(error: dict[str, Any]) -> Any:
     reason = _REASONS.get(error["code"])
     return {"error": error if reason is None else {**error, "data": [a2a_emulation.info(reason)]}}
+
+
+def _unsupported(headers: Mapping[str, str]) -> Refusal | None:
+    error = {"code": -32009, "message": a2a_emulation.NOT_SUPPORTED}
+    return None if a2a_emulation.is_supported(headers) else Refusal(200, _explained(error))
+
+
+def _waits(sent: Mapping[str, Any]) -> bool:
+    return a2a_emulation.waits(sent["params"]) and sent["method"] == "SendMessage"
 
 
 def _refused(_lifecycle: Lifecycle[Any, Any], task: EmulatedTask, command: str) -> Refusal:
@@ -95,6 +105,9 @@ def _validated(model: type[M], params: Any) -> M:
 PROFILE = replace(
     a2a_emulation.PROFILE,
     new=_new,
+    optional=("params.configuration",),
+    waits=_waits,
+    unsupported=_unsupported,
     streaming={"SendStreamingMessage": "SendMessage"},
     further={
         "create_push_config": _created_config,
