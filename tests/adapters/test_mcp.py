@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -19,6 +20,7 @@ from lifecycle.catalog import MCPState
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, HandshakeFailed, NotFound, ServerError, Timing
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.services import service
 from lifecycle_adapters.watch import Change, Event, Pace, Watcher
 from tests.adapters.watch.worlds import unlimited, until
 from tests.support.sdk_servers import sdk_server
@@ -234,6 +236,19 @@ def test_official_server_is_governed(server: str, tmp_path: Path) -> None:
         assert {task.id for task in client.list()} >= {done.id, asked.id, long.id}
         with pytest.raises(NotFound):
             client.task("nobody").status()
+
+
+@pytest.mark.heavy
+def test_task_of_an_official_server_is_not_found_once_its_time_to_live_is_over(server: str) -> None:
+    mcp = service("mcp")
+    body = {**(mcp.create.body or {}), "params": {"task": {"ttl": 300}}}
+    brief = replace(mcp, create=replace(mcp.create, body=body))
+    with Client(brief, base_url=server, timing=QUICK) as client:
+        task = client.create(name="quick")
+        assert task.details()["ttl"] == 300
+        time.sleep(0.5)
+        with pytest.raises(NotFound):
+            task.status()
 
 
 class Killed(BaseException):

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import A2A, A2AState, CommandRefused, CommandUncertain, TaskEndedFirst
+from lifecycle import A2A, A2AState, CommandRefused, CommandUncertain, MemoryJournal, TaskEndedFirst
 from lifecycle_adapters.objects import AsyncObjectClient, Meaning, ObjectClient, ObjectError
 from tests.adapters.objects.worlds import QUICK
 from tests.support.pages import examples
@@ -52,12 +52,28 @@ class Workflows:
         return SimpleNamespace(describe=describe, cancel=cancel)
 
 
+def page() -> dict[str, Any]:
+    """Return what the page's program about Temporal defines."""
+    [program] = [each.text for each in examples("docs/how-to/govern-without-http.md") if "def over(" in each.text]
+    names: dict[str, Any] = {}
+    exec(program, names)
+    return names
+
+
 def cancel(workflows: Workflows, cancel_of: Any = None) -> Any:
     """Cancel the workflow by the client that the page makes."""
-    [program] = [each.text for each in examples("docs/how-to/govern-without-http.md") if "def over(" in each.text]
-    page: dict[str, Any] = {}
-    exec(program, page)
-    return asyncio.run(page["over"](workflows, timing=QUICK).task(cancel_of or "order-5").cancel())
+    return asyncio.run(page()["over"](workflows, timing=QUICK).task(cancel_of or "order-5").cancel())
+
+
+def test_command_in_an_activity_that_runs_again_is_sent_once() -> None:
+    def end(workflows: Workflows) -> None:
+        workflows.status = "CANCELED"
+
+    workflows, journal = Workflows(end), MemoryJournal()
+
+    states = [asyncio.run(page()["command"](workflows, journal, "order-5", "cancel", "activity-1")) for _ in range(2)]
+
+    assert (states, workflows.cancels) == (["CANCELED", "CANCELED"], 1)
 
 
 def test_cancel_of_a_workflow_that_is_carried_out_without_a_response_succeeds() -> None:
