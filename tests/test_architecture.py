@@ -34,7 +34,7 @@ ONE_WAY = {
         http.authentication <- http.webhook_binding <- http.binding, services.browser_use
         http.http_errors <- http.binding, services.browser_use <- services.v1, services.v2, services.v3, services.v4
         http.call, http.webhook_binding <- http.stream_binding <- http.binding
-        http.transport_failures <- http.event_stream <- http.driver, http.response_meaning
+        http.transport_failures <- http.event_stream <- http.limits, http.driver, http.response_meaning
         webhooks.* <- watch.*
         http.webhook_binding, http.responses <- services.a2a_updates
         http.binding, services.a2a_updates <- services.a2a
@@ -61,6 +61,7 @@ ONE_WAY = {
         procedures.governed_handles <- http.task_handles
         procedures.recovery <- http.client
         http.sending <- http.driver
+        foreign_text <- http.responses, objects.*, drift.fetching
         argument_checks <- http.requests, watch.*, journal.*, machine, webhooks.*, arrays
         http.requests <- http.base_url
         http.http_errors, http.requests <- http.responses <- http.response_meaning <- http.binding

@@ -7,8 +7,8 @@ from typing import Any
 
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.drift.drift_errors import UnusableDocument
+from lifecycle_adapters.foreign_text import one_line
 from lifecycle_adapters.http.limits import Body, Until, keep_deadlines
-from lifecycle_adapters.http.responses import one_line
 from lifecycle_adapters.http.transport_failures import ResponseTooLarge, is_transport_failure
 
 try:

@@ -12,6 +12,7 @@
             │   ├── RequestRejected   any other 3xx or 4xx
             │   └── ServerError       408, 5xx
             ├── InvalidResponse       a 2xx that is not JSON, lacks a field, is too large or about another task
+            ├── NoTaskMade            a create, after which there is no task: .response
             ├── NoResponse            sent, and no response came: time-out, connection lost
             ├── NotConnected          no connection was made; nothing was sent
             ├── HandshakeFailed       the service refused the handshake, or requires a new one; the request did nothing
@@ -132,9 +133,10 @@ class NoTaskMade(HttpError):
 
     may_pass = False
 
-    def __init__(self, response: Mapping[str, Any], *, method: str, path: str) -> None:
+    def __init__(self, response: Mapping[str, Any], *, method: str, path: str, rpc_method: str | None = None) -> None:
         self.response = response
-        super().__init__("the service made no task: `.response` says what it did", method=method, path=path)
+        what = "the service made no task: `.response` says what it did"
+        super().__init__(what, method=method, path=path, rpc_method=rpc_method)
 
 
 class NoResponse(HttpError):

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused, Response, Throttled
 from lifecycle.errors import shortened, text_of
+from lifecycle_adapters.foreign_text import one_line
 from lifecycle_adapters.http.authentication import is_header_value, is_visible
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.declared import LONGEST_REASON
@@ -26,7 +27,6 @@ from lifecycle_adapters.http.responses import (
     id_in,
     is_plain_text,
     is_same_id,
-    one_line,
     parsed,
     placed,
     value_at,
@@ -86,11 +86,8 @@ def meaning_of(
         return Refused(NoTaskMade(document, **request.names))
     document = _with_new_id(binding, document, call, headers)
     if found:  # null, false, 0, "", {} and [] say that there is none
-        code = code_of(found)
-        hidden = error_in(request, status_code if code is None else binding.error_codes.get(code, status_code), found)
-        if call is binding.create and binding.id_in(document) is not None:
-            return Lost(hidden)  # it names a new task all the same, so sending it again may make a second one
-        return failure_of(hidden, limits_rate=not _limits_tasks(binding, hidden))
+        hidden = error_in(request, _meant_by(binding, code_of(found), status_code), found)
+        return _hidden_failure(binding, call, hidden, document)
     if binding.handshake is not None and call is binding.handshake.begin:
         return _handshake(binding.handshake, request, document, headers, as_of)
     other = None if request.task_id is None or not call.repeats_id else value_at(document, binding.id_field)
@@ -126,6 +123,13 @@ def _failure(
     return failure_of(error, limits_rate=not _limits_tasks(binding, error))
 
 
+def _hidden_failure(binding: HttpBinding[Any, Any], call: Call, error: ResponseError, document: Any) -> Response:
+    """Return the meaning of an error in a 2xx response."""
+    if call is binding.create and binding.id_in(document) is not None:
+        return Lost(error)  # it names a new task all the same, so sending it again may make a second one
+    return failure_of(error, limits_rate=not _limits_tasks(binding, error))
+
+
 def _meant_code(binding: HttpBinding[Any, Any], status_code: int, content: bytes) -> int:
     """Return what an error's own code means if it has a known one, as JSON-RPC's: it says more than a 400 or a 404."""
     if status_code not in _VAGUE or binding.handshake is not None:  # where a 404 can mean that the handshake has ended
@@ -134,6 +138,10 @@ def _meant_code(binding: HttpBinding[Any, Any], status_code: int, content: bytes
         code = code_of(value_at(parsed(content), binding.error_field))
     except (ValueError, RecursionError):
         return status_code
+    return _meant_by(binding, code, status_code)
+
+
+def _meant_by(binding: HttpBinding[Any, Any], code: int | None, status_code: int) -> int:
     return status_code if code is None else binding.error_codes.get(code, status_code)
 
 

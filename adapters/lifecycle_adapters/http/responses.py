@@ -16,6 +16,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from lifecycle.effects import Denied, Lost, Missing, Refused, Response, Throttled
+from lifecycle_adapters.foreign_text import one_line
 from lifecycle_adapters.http.http_errors import (
     FieldError,
     Forbidden,
@@ -129,7 +130,6 @@ _ERRORS: dict[int, type[ResponseError]] = {
     429: RateLimited,
     499: ServerError,  # of a proxy: its caller went away while the service may have worked
 }
-_LONGEST_DETAIL = 500  # characters of foreign text in a message
 
 
 def _kind_of(status_code: int) -> type[ResponseError]:
@@ -214,12 +214,6 @@ def _detail(document: Any, content: bytes, headers: Mapping[str, str]) -> tuple[
         case _:
             text = str(found)
     return one_line(text) or "no details given", ()
-
-
-def one_line(text: str) -> str:
-    """Return foreign text on one line, without characters that break a log's line or control a terminal."""
-    printable = "".join(each if each.isprintable() else " " for each in text[: 2 * _LONGEST_DETAIL])
-    return " ".join(printable.split())[:_LONGEST_DETAIL]
 
 
 def _field_error(item: Any) -> FieldError:

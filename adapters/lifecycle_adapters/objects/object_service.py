@@ -17,7 +17,7 @@ from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused,
 from lifecycle.errors import shortened, text_of
 from lifecycle.journal import name_fault
 from lifecycle_adapters.argument_checks import described, is_text, require, require_number
-from lifecycle_adapters.http.responses import one_line
+from lifecycle_adapters.foreign_text import one_line
 from lifecycle_adapters.procedures.call_errors import CallError
 
 
