@@ -17,7 +17,7 @@ from lifecycle_adapters.services import service
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.2)
-META = {
+META: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -531,9 +531,12 @@ class Service:
             return JSONResponse(refusal.document, refusal.status_code)
         assert self.events_of is not None, "it is set when the emulator is made"
         documents = self.events_of(self.binding.name, task)
-        sent = received.body  # without one the events respond to no request, and need no envelope
-        enclose = partial(self._in_envelope, sent=sent) if sent is not None else lambda document: document
+        enclose = partial(self._in_stream, sent=received.body)
         return StreamingResponse(_sent_events(documents, enclose), media_type="text/event-stream")
+
+    def _in_stream(self, document: Any, sent: Any) -> Any:
+        """Return an event's document; it responds to the request that opened the stream, if that had a body."""
+        return document if sent is None else self._in_envelope(document, sent)
 
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())
@@ -711,7 +714,7 @@ def _body_schema(call: Call) -> dict[str, Any]:
 
 
 @contextmanager
-def _refusing(part: str) -> Iterator[None]:
+def _refusing(part: str) -> Generator[None]:
     """Refuse the request, of which a part has a wrong value, after a ValueError."""
     try:
         yield

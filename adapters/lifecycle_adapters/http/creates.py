@@ -74,8 +74,7 @@ class CreateProcedures(GovernedCreates[TaskProcedures[Any, Any]]):
     def _with_candidates(self, records: list[CreateRecord]) -> Actions[list[RecoveredCreate]]:
         recovered = [self._recovered(each) for each in records]
         if self.binding.listing is None:
-            # Without arguments, super() would look in the class before `slots` made another one of it.
-            return (yield from GovernedCreates._with_candidates(self, records))
+            return self._without_candidates(records)
         if not any(isinstance(each.error, CreateUncertain) for each in recovered):
             return recovered
         try:

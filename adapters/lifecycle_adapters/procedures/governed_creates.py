@@ -152,8 +152,11 @@ class GovernedCreates(ABC, Generic[T]):
 
     def _with_candidates(self, records: list[CreateRecord]) -> Actions[list[RecoveredCreate]]:
         """Return the results of a recovery, with the tasks that each create may have made."""
-        return [self._recovered(each, "; the service has no list of tasks") for each in records]
+        return self._without_candidates(records)
         yield  # it is a generator, as those that read a list
+
+    def _without_candidates(self, records: list[CreateRecord]) -> list[RecoveredCreate]:
+        return [self._recovered(each, "; the service has no list of tasks") for each in records]
 
     # --- carrying them out ---
 
