@@ -241,7 +241,7 @@ def test_official_server_is_governed(server: str, tmp_path: Path) -> None:
 @pytest.mark.heavy
 def test_task_of_an_official_server_is_not_found_once_its_time_to_live_is_over(server: str) -> None:
     mcp = service("mcp")
-    body = {**(mcp.create.body or {}), "params": {"task": {"ttl": 300}}}
+    body: dict[str, Any] = {**(mcp.create.body or {}), "params": {"task": {"ttl": 300}}}
     brief = replace(mcp, create=replace(mcp.create, body=body))
     with Client(brief, base_url=server, timing=QUICK) as client:
         task = client.create(name="quick")
