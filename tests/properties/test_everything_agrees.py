@@ -215,7 +215,7 @@ def executors(stage: Stage) -> dict[str, Callable[[], Executor[str, str]]]:
     }
 
 
-@pytest.mark.parametrize("name", ["client", "asynchronous client", "emulator"])
+@pytest.mark.parametrize("name", ["client", pytest.param("asynchronous client", marks=pytest.mark.heavy), "emulator"])
 def test_every_pair_and_every_invariant_over_http(stage: Stage, name: str) -> None:
     check_executor(stage.lifecycle, executors(stage)[name])
 
