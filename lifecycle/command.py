@@ -8,8 +8,9 @@ every effect.
 
 The steps of a command, numbered as in the code:
 
-1. Know the state: from the journal, or by one read. A stop that every state accepts needs no read; a
-   command whose request names the version of the task (If-Match) always does.
+1. Know the state: from the journal, or by one read. A stop that every state accepts needs no read, and
+   is sent if that fails, also to a task that was created just now and is not found yet. A command whose
+   request names the version of the task (If-Match) always needs one.
 2. Judge. A refusal or a redundancy is confirmed by one read if it rests on a recorded state that is
    not final, or that a later report contradicts. An illegal command raises, a redundant one returns;
    neither is sent.
@@ -406,12 +407,16 @@ class _Execution(Generic[S, E]):
         return not (is_legal or self.lifecycle.is_final(known))
 
     def _read_first(self) -> Steps[None]:
-        """Read the state. Raises if that fails, unless the command is an emergency stop."""
+        """Read the state. Raises if that fails, unless the command is an emergency stop.
+
+        Even that is not sent to a task that is not found, unless it was created just now: the stop may find it.
+        """
         is_single = self.proof.needs_no_state
         response = (yield from if_gone((yield Read()))) if is_single else (yield from read_with_retries())
         yield from self._report(response)
-        if not self.proof.needs_no_state or isinstance(response, Missing):
-            self._require_state(response)
+        if is_single and (not isinstance(response, Missing) or (yield from self._may_appear())):
+            return
+        self._require_state(response)
 
     def _require_state(self, response: Response) -> None:
         """Raise the error of the response to a read, or UnknownStatus, if it contains no declared state."""

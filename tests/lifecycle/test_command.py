@@ -345,6 +345,23 @@ def test_a_command_may_not_find_a_task_yet_that_was_created_just_now() -> None:
     assert (seen.record().attempts, seen.record().why) == (3, "the service accepted it")
 
 
+def test_a_stop_is_sent_to_a_task_that_was_created_just_now_and_is_not_found_yet() -> None:
+    """A service may find it for a command before it does for a read."""
+    seen = created("v1", reads=[MISSING, "stopped"], sends=[MISSING, None])
+
+    assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
+    assert {(wait.reason, wait.since) for wait in seen.driver.waits()} == {(WaitReason.APPEAR, seen.time.now)}
+
+
+def test_a_stop_is_not_sent_to_a_task_that_is_not_found_in_time() -> None:
+    seen = created("v1", reads=[MISSING], patience=0)
+
+    with pytest.raises(Mishap, match="404"):
+        seen.execute("stop")
+
+    assert last_command(seen.log) is None
+
+
 def test_a_task_that_does_not_appear_in_time_is_not_there() -> None:
     seen = created("v1", reads=[MISSING] * 3, patience=2)
 
