@@ -115,7 +115,8 @@ class ObjectService:
             raise TypeError("meanings must be a function that returns a Meaning, not a coroutine function")
         if not callable(self.meanings):
             require(self.meanings, Mapping, "meanings must be a function, or a mapping from classes of exceptions")
-            for kind, meaning in self.meanings.items():
+            given: Mapping[Any, Any] = self.meanings
+            for kind, meaning in given.items():
                 if not (isinstance(kind, type) and issubclass(kind, Exception)):
                     raise TypeError(f"meanings must have classes of exceptions as its keys, not {described(kind)}")
                 require(meaning, Meaning | Limited, "meanings must have a Meaning or Limited(...) as its values")

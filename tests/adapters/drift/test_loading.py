@@ -296,5 +296,6 @@ def test_proxies_of_the_environment_are_not_used(serve: Serve, monkeypatch: pyte
     ],
 )
 def test_argument_of_another_type_is_refused(given: dict[str, Any], message: str) -> None:
+    arguments: dict[str, Any] = {"source": "api.json", **given}
     with pytest.raises(TypeError, match=message):
-        load(**{"source": "api.json", **given})
+        load(**arguments)

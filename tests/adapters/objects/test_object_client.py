@@ -569,8 +569,11 @@ def test_awaitable_that_an_awaitable_returns_is_named() -> None:
 
 
 def test_meanings_that_return_a_coroutine_are_named(over: Callable[..., Both]) -> None:
+    def started(_: Exception) -> Any:
+        return nothing()
+
     agent = Agent()
     agent.before["read"] = [Slow()]
     with pytest.raises(TypeError, match="meanings must return a Meaning"):
-        over(agent, meanings=lambda _: nothing()).task("status")
+        over(agent, meanings=started).task("status")
     gc.collect()
