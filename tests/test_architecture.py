@@ -371,3 +371,21 @@ for name in {["lifecycle.testing", *ADAPTERS]!r}:
     except MissingExtra as error:
         assert "pip install" in str(error)
 """)
+
+
+def is_dataclass_with_slots(made: ast.ClassDef) -> bool:
+    return any(
+        isinstance(each, ast.Call)
+        and ast.unparse(each.func) == "dataclass"
+        and any(option.arg == "slots" and ast.unparse(option.value) == "True" for option in each.keywords)
+        for each in made.decorator_list
+    )
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_dataclass_with_slots_names_the_class_that_it_calls(module: str) -> None:
+    """`slots` makes another class of it, and `super()` without arguments raises TypeError there."""
+    made = [each for each in ast.walk(tree(module)) if isinstance(each, ast.ClassDef) and is_dataclass_with_slots(each)]
+    calls = [ast.unparse(each) for one in made for each in ast.walk(one) if isinstance(each, ast.Call)]
+
+    assert "super()" not in calls

@@ -31,6 +31,7 @@ from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRejected, creates
 from lifecycle_adapters.journal import RecordedCreate, SqlJournal
+from lifecycle_adapters.services.v1 import V1
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen, by_path
@@ -334,6 +335,17 @@ def test_a_lost_create_is_reported_with_exactly_its_task(connect: Connect, emula
 
 def client_lifecycle(api: str) -> str:
     return api if api == "v2-session" else f"{api}-full" if api != "v4" else api
+
+
+def test_a_service_without_a_list_has_no_candidates(connect: Connect, emulator: Emulator) -> None:
+    client = connect(replace(V1, listing=None), emulator.base_url)
+    assert client.recover() == []
+    create_id = lose(client, emulator, "v1")
+
+    found = only(client.recover())
+
+    assert (found.create.id, found.candidates) == (create_id, ())
+    assert "the service has no list of tasks" in str(found.error)
 
 
 def test_a_client_of_tasks_recovers_the_creates_of_their_sessions(connect: Connect, emulator: Emulator) -> None:
