@@ -5,7 +5,7 @@ They yield effects (effects.py), as the procedure of a command does.
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, get_args
 
 from lifecycle.effects import (
     Failure,
@@ -44,6 +44,13 @@ def read_state(lifecycle: Lifecycle[S, E]) -> Steps[S]:
 
 Until = Literal["settled", "final"]
 
+
+def require_until(until: object) -> None:
+    """Raise ValueError unless it is a value of `Until`."""
+    if until not in get_args(Until):
+        raise ValueError(f"until must be 'settled' or 'final', not {until!r}")
+
+
 _NOT_SEEN = object()
 
 
@@ -51,7 +58,8 @@ class WorkTracker(Generic[S, E]):
     """Tracks whether a task has begun the work that it was given.
 
     Until then a settled state (`idle`) may still be the state before that work, and does not end a wait. In a new task
-    a reopenable or an interrupted state does: there has been work before it.
+    a reopenable or an interrupted state does: there has been work before it. So does a settled state from which only a
+    command leads to work: the work that the task was created with would begin by itself.
     Work has begun when a state is observed that is neither settled nor initial, or when the output has
     changed; after a command also when another state is observed than the one before it. The initial state counts after
     a command that leads to it (a re-run). The first output observed does not
@@ -103,8 +111,17 @@ class WorkTracker(Generic[S, E]):
         """Return whether `state` ends a wait."""
         if self._lifecycle.is_over(state):
             return self._has_begun or self._is_new or self._lifecycle.is_final(state)
-        has_begun = self._has_begun or (self._is_new and self._lifecycle.is_interrupted(state))
-        return until == "settled" and has_begun and self._lifecycle.is_settled(state)
+        if until == "final" or not self._lifecycle.is_settled(state):
+            return False
+        return self._has_begun or (self._is_new and not self._may_begin_in(state))
+
+    def _may_begin_in(self, state: S) -> bool:
+        """Return whether remote events alone lead from a settled state to work."""
+        lifecycle = self._lifecycle
+        return not lifecycle.is_interrupted(state) and any(
+            not lifecycle.is_settled(each) and each != lifecycle.initial
+            for each in lifecycle.reachable_by_remote(state)
+        )
 
 
 def follow(
@@ -122,8 +139,7 @@ def follow(
         The adapter's error: the status cannot be read.
         ValueError: `until` is neither "settled" nor "final".
     """
-    if until not in ("settled", "final"):
-        raise ValueError(f"until must be 'settled' or 'final', not {until!r}")
+    require_until(until)
     record: TaskRecord[S, E] = yield Load()
     if record.current is not None and lifecycle.is_final(record.current):
         return record.current

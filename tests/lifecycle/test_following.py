@@ -453,3 +453,40 @@ def test_every_path_of_a_task_is_followed_to_its_end(name: str) -> None:
         states = [lifecycle.replay(path[:length]) for length in range(len(path) + 1)]
         if lifecycle.is_final(states[-1]):
             assert following(driver(name, None, reads=[*states]), name, until="final") == states[-1]
+
+
+LETTER: Lifecycle[str, str] = Lifecycle(
+    name="letter",
+    citation="",
+    states=[
+        State("draft", initial=True, settled=True),
+        State("queued", settled=True),
+        State("printing"),
+        State("printed", final=True),
+    ],
+    events=[Event("submit", Origin.CALLER), *(Event(each, Origin.REMOTE) for each in ("begin", "end", "lose"))],
+    transitions=[
+        Transition("draft", "submit", "queued"),
+        Transition("draft", "lose", "printed"),
+        Transition("queued", "begin", "printing"),
+        Transition("printing", "end", "printed"),
+    ],
+)
+
+
+def test_a_state_that_only_a_command_leaves_for_work_ends_the_wait_for_a_new_task() -> None:
+    work = WorkTracker(LETTER)
+    work.mark_given()
+    work.observe("draft", None)
+
+    assert work.is_done("draft", "settled")
+    assert not work.is_done("draft", "final")
+    assert not work.is_done("queued", "settled"), "its work begins by itself"
+
+
+def test_after_the_command_the_state_before_it_ends_no_wait() -> None:
+    work = WorkTracker(LETTER)
+    work.mark_given("submit", "draft")
+    work.observe("draft", None)
+
+    assert not work.is_done("draft", "settled")

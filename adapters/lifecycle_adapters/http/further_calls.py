@@ -23,7 +23,7 @@ from lifecycle.effects import (
     WaitReason,
 )
 from lifecycle.errors import UnknownName
-from lifecycle.following import Until
+from lifecycle.following import Until, require_until
 from lifecycle_adapters.http.binding import HttpBinding, SessionCalls
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.creates import CreateProcedures
@@ -182,7 +182,11 @@ class SessionProcedures:
         return Paginator(messages.binding, messages.lifecycle, {}, base_url=messages.base_url)
 
     def wait(self, until: Until, timeout_s: float | None) -> Procedure[TaskResult[Any]]:
-        """Follow the messages that wait, then the latest task, until there is no later one."""
+        """Follow the messages that wait, then the latest task, until there is no later one.
+
+        Raises ValueError at once unless `until` is "settled" or "final".
+        """
+        require_until(until)
         return Procedure(self._wait(until, Pacer(self.timing, deadline_s=timeout_s)))
 
     def _latest(self) -> Actions[TaskProcedures[Any, Any]]:

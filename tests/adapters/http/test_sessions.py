@@ -132,6 +132,12 @@ def test_a_wait_for_a_session_that_stays_busy_ends_in_time(connect: Any, emulato
         session.wait(timeout_s=0.05)
 
 
+@pytest.mark.parametrize("until", ["finall", 5, None])
+def test_a_wait_for_another_end_is_refused_at_once(connect: Any, until: Any) -> None:
+    with pytest.raises(ValueError, match="until must be 'settled' or 'final'"):
+        connect("v4", "http://127.0.0.1:1").session("s").wait(until=until)
+
+
 # --- events ------------------------------------------------------------------------------------
 
 
