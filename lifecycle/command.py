@@ -394,9 +394,13 @@ class _Execution(Generic[S, E]):
         state = self.record.current
         if state is not None and self.lifecycle.target(state, self.command) is None:
             verdict = self.lifecycle.judge(state, self.command)
-            if verdict.kind is not VerdictKind.REDUNDANT:
+            if verdict.kind is not VerdictKind.REDUNDANT or self._adds_something():
                 self.lifecycle.step(state, self.command)
         return state
+
+    def _adds_something(self) -> bool:
+        """Return whether the command says more than its target: it has fields, and twice is not the same as once."""
+        return bool(self.fields) and not self.event.idempotent
 
     def _must_read_first(self) -> bool:
         """Return whether the recorded state does not suffice to judge and to send the command."""
@@ -592,9 +596,11 @@ class _Execution(Generic[S, E]):
         return denied.is_renewable and is_first
 
     def _may_appear(self) -> Steps[bool]:
-        self.retries += 1
         since = self.record.created_at
-        return since is not None and bool((yield Wait(WaitReason.APPEAR, self.retries, since=since)))
+        if since is None or isinstance((yield Read()), Accepted):  # a task that can be read is there: it is a refusal
+            return False
+        self.retries += 1
+        return bool((yield Wait(WaitReason.APPEAR, self.retries, since=since)))
 
     def _read(self) -> Steps[Response]:
         """Read the state once. If the command may have arrived, a task that is not found is gone."""
@@ -622,6 +628,8 @@ class _Execution(Generic[S, E]):
     def _is_proved(self, state: S) -> Steps[bool]:
         """Return whether the command is proved by `state` (target, past it, another outcome), alone or with a read."""
         source, proof = self.opened.source, self.proof
+        if self._adds_something() and not self.opened.may_have_arrived:
+            return False  # the task came to the target without it
         is_proof = proof.is_target(state, source) or (
             self.opened.may_have_arrived
             and (

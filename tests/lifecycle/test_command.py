@@ -338,7 +338,7 @@ def test_a_task_created_just_now_may_not_be_found_yet() -> None:
 
 def test_a_command_may_not_find_a_task_yet_that_was_created_just_now() -> None:
     """Nothing has happened: also what must not be repeated is sent again."""
-    seen = created("v3", reads=["idle"], sends=[MISSING, MISSING, "running"])
+    seen = created("v3", reads=["idle", MISSING, MISSING], sends=[MISSING, MISSING, "running"])
 
     assert seen.execute("dispatch") == CommandResult("dispatch", "running", sent=True)
     assert {(wait.reason, wait.since) for wait in seen.driver.waits()} == {(WaitReason.APPEAR, seen.time.now)}
@@ -360,6 +360,16 @@ def test_a_stop_is_not_sent_to_a_task_that_is_not_found_in_time() -> None:
         seen.execute("stop")
 
     assert last_command(seen.log) is None
+
+
+def test_a_new_task_that_can_be_read_has_refused_its_command() -> None:
+    """A service may say 404 for a command that the task's state refuses: the task ended meanwhile."""
+    seen = created("v1", reads=["running", "stopped", "stopped"], sends=[MISSING])
+
+    with pytest.raises(TaskEndedFirst):
+        seen.execute("pause")
+
+    assert not seen.driver.waits()
 
 
 def test_a_task_that_does_not_appear_in_time_is_not_there() -> None:
@@ -1879,6 +1889,50 @@ def test_a_redundant_command_is_recorded_so_that_its_key_keeps_its_outcome() -> 
     assert needless == CommandResult("pause", "paused", sent=False)
     assert again == CommandResult("pause", "running", sent=False)
     assert (seen.record().state, seen.record().attempts) == (CommandState.DONE, 0)
+
+
+ANSWERING: Declared = Lifecycle(
+    name="answering",
+    citation="none: a task of this test, whose answers are declared as if a state proved them",
+    states=[State("asking", initial=True), State("working"), State("done", final=True)],
+    events=[
+        Event("answer", Origin.CALLER, idempotent=False),
+        Event("go_on", Origin.REMOTE),
+        Event("end", Origin.REMOTE),
+    ],
+    transitions=[
+        Transition("asking", "answer", "working"),
+        Transition("asking", "go_on", "working"),
+        Transition("working", "end", "done"),
+    ],
+)
+FIELDS = {"text": "Lisbon"}
+
+
+@pytest.mark.parametrize("context", [NO_CONTEXT, KEYED])
+def test_a_command_with_fields_that_twice_is_not_once_is_never_redundant(context: RequestContext) -> None:
+    """Otherwise its fields would be dropped, and nobody would know."""
+    seen = case(ANSWERING, "working", reads=["working", "working"])
+
+    with pytest.raises(IllegalTransition):
+        seen.execute("answer", FIELDS, context)
+
+    assert not seen.driver.sends()
+    assert seen.execute("answer", context=context).sent is False, "without fields there is nothing to drop"
+
+
+def test_a_refusal_of_its_fields_at_its_target_is_a_refusal() -> None:
+    seen = case(ANSWERING, "asking", sends=[REFUSED], reads=["working"])
+
+    with pytest.raises(CommandRefused):
+        seen.execute("answer", FIELDS)
+
+
+def test_its_fields_that_were_never_sent_are_not_taken_for_sent() -> None:
+    dead = left_open(ANSWERING, "asking", "answer", attempts=0, reads=["working"])
+
+    with pytest.raises(IllegalTransition):
+        dead.recover()
 
 
 @pytest.mark.parametrize(
