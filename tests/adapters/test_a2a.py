@@ -104,6 +104,25 @@ def test_response_about_another_task_changes_nothing(state: str) -> None:
         assert task.known_state() == A2AState.INPUT_REQUIRED
 
 
+@pytest.mark.parametrize("api", ["a2a", "a2a-jsonrpc"])
+@pytest.mark.parametrize("end", ["COMPLETED", "FAILED", "CANCELED", "REJECTED"])
+def test_answer_that_an_agent_works_off_before_it_responds_was_taken(api: str, end: str) -> None:
+    states = ["INPUT_REQUIRED", end]
+
+    def agent(seen: Seen) -> Reply:
+        document = seen.json or {}
+        message = (document.get("params") or document).get("message")
+        shown = {"id": "t7", "status": {"state": f"TASK_STATE_{states[message is not None]}"}}
+        result = shown if message is None else {"task": shown}
+        is_rpc = "jsonrpc" in document
+        return Reply(body={"jsonrpc": "2.0", "id": document["id"], "result": result} if is_rpc else result)
+
+    with ScriptedServer(agent).running() as server, Client(api, base_url=server.base_url, timing=QUICK) as client:
+        result = client.task("t7").answer(PARTS)
+
+    assert (result.state, result.sent) == (f"TASK_STATE_{end}", True)
+
+
 def test_pages_hold_what_the_filters_leave(emulator: Emulator, client: Client[Any, Any]) -> None:
     made = [client.create(parts=PARTS, contextId="odd" if number % 2 else "even") for number in range(5)]
     emulator.fire(made[1].id, "complete")

@@ -25,6 +25,9 @@ from lifecycle_adapters.services.a2a_updates import update_in
 _MESSAGE: dict[str, JsonValue] = {"messageId": "{request_id}", "role": "ROLE_USER"}
 # Otherwise the response arrives once the task is over, or interrupted.
 _AT_ONCE: JsonValue = {"returnImmediately": True}
+# An agent may have worked off an answer before it responds. A task that is over takes no message (3.1.1), so a response
+# with one of these shows that the agent took the answer.
+AT_THE_END = (A2AState.COMPLETED, A2AState.FAILED, A2AState.CANCELED, A2AState.REJECTED)
 _CONFIGS = "/tasks/{id}/pushNotificationConfigs"  # each has an id of its own in the field `id`
 
 A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
@@ -53,7 +56,7 @@ A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
         A2AEvent.ANSWER: Call(
             method="POST", path="/message:send", fields_path="message", required_fields=("parts",),
             body={"message": {**_MESSAGE, "taskId": "{id}"}, "configuration": _AT_ONCE},
-            status_field="task.status.state", id_field="task.id",
+            status_field="task.status.state", id_field="task.id", may_report=AT_THE_END,
         ),
     },
     further_calls={

@@ -17,7 +17,7 @@ from lifecycle.catalog import A2AEvent, A2AState
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import ListCall
 from lifecycle_adapters.http.stream_binding import StreamBinding
-from lifecycle_adapters.services.a2a import A2A
+from lifecycle_adapters.services.a2a import A2A, AT_THE_END
 from lifecycle_adapters.services.a2a_updates import update_in_result
 from lifecycle_adapters.services.json_rpc import ERROR_CODES, JSON_RPC, rpc
 
@@ -47,6 +47,7 @@ A2A_JSONRPC: HttpBinding[A2AState, A2AEvent] = HttpBinding(
         A2AEvent.CANCEL: rpc("CancelTask", {"id": "{id}"}, status_field="status.state"),
         A2AEvent.ANSWER: rpc(
             "SendMessage", A2A.commands[A2AEvent.ANSWER].body or {}, fields_path=_MESSAGE, **_CREATED,
+            may_report=AT_THE_END,
         ),
     },
     further_calls={
