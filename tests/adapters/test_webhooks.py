@@ -508,6 +508,16 @@ def test_a_lifecycle_of_another_service_is_refused() -> None:
         Webhooks("v1", secret=SECRET, journal=MemoryJournal(), lifecycle=other)
 
 
+@pytest.mark.parametrize("session_id", ["..", ".", "s" * 5_000])
+def test_a_session_that_no_request_can_name_is_refused(session_id: str) -> None:
+    named = list[str]()
+    of_sessions = Receiver(webhooks=RUN_WEBHOOKS, on_session=named.append)
+    body = {"type": "session.status.update", "timestamp": "2026-10-01T10:30:00Z", "payload": {"session_id": session_id}}
+
+    assert of_sessions.receive(json.dumps(body).encode()) is DeliveryOutcome.REFUSED
+    assert not named
+
+
 def test_a_callback_that_raises_is_logged_and_the_delivery_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no idea")

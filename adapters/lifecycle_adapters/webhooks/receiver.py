@@ -18,7 +18,7 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from lifecycle.errors import AdapterError, UnknownName, UnreadableRecord, shortened
-from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport, checked_clock
+from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport, checked_clock, name_fault
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import require, require_callback, require_number
 from lifecycle_adapters.http.binding import HttpBinding
@@ -178,6 +178,9 @@ class Webhooks:
             task_id = None if event.update is None else event.update.task_id
             if task_id is not None and quoted_id(task_id, keeps_slashes=self._keeps_slashes) is None:
                 raise BadBody("the task's id is one that no request can carry")
+            session_id = event.session_id
+            if session_id is not None and (quoted_id(session_id) is None or name_fault("session id", session_id)):
+                raise BadBody("the session's id is one that no request can carry")
             reports = [] if event.update is None else [self._report(event.update, sent_at, now)]
         except WebhookError as error:
             return _refusal(error)
