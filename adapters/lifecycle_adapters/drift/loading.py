@@ -11,7 +11,7 @@ from lifecycle_adapters.argument_checks import path_text, require_boolean, requi
 from lifecycle_adapters.connection_strings import may_contain_password
 from lifecycle_adapters.drift.document import OpenApiDocument
 from lifecycle_adapters.drift.drift_errors import UnusableDocument
-from lifecycle_adapters.http.responses import DuplicateKey, parsed_strictly
+from lifecycle_adapters.http.responses import DuplicateKey, parsed
 
 LIMIT_BYTES = 16 * 1024 * 1024
 """The most bytes of a document. Its values take about twenty times as much memory."""
@@ -59,7 +59,7 @@ def contents_of(content: bytes, *, source: str) -> Any:
         raise UnusableDocument(f"{source}: has more than {LIMIT_BYTES // 1024**2} MB; cut it down to what is compared")
     if start.startswith(b"<"):
         raise UnusableDocument(f"{source}: is HTML or XML, not JSON or YAML; is this the address of a page about it?")
-    language, read = ("JSON", parsed_strictly) if start.startswith((b"{", b"[")) else ("YAML", _read_yaml)
+    language, read = ("JSON", parsed) if start.startswith((b"{", b"[")) else ("YAML", _read_yaml)
     try:
         return read(content)
     except DuplicateKey as error:

@@ -144,7 +144,8 @@ class Call(Declared):
         task_if: what a create's response has, by paths, if the service made a task, such as {"resultType": "task"}. Any
             other usable response is a `NoTaskMade`.
         id_field: where this call's response has the task's id, if not at the binding's `id_field`.
-        id_header: the header of a create's response whose URL ends with the new task's id, if the body lacks it.
+        id_header: the header of a create's response whose URL ends with the new task's id, if the body lacks it. The
+            response may then also lack the status, and the body.
 
     Raises:
         DefinitionError: the call is not sound. It has all findings: a field has a wrong type; the method is another
@@ -240,7 +241,7 @@ class Call(Declared):
                     yield path, f"unknown placeholder {wrong!r:.80}: {hint}"
 
     def _wrong_fields(self) -> Iterator[Mistake]:
-        if self.fields_path is not None and not isinstance(value_at(self.body or {}, self.fields_path) or {}, dict):
+        if self.fields_path is not None and not _may_hold_fields(self.body or {}, self.fields_path):
             yield ("fields_path",), f"the body has a value that is not an object at {self.fields_path!r}"
             return
         for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
@@ -409,6 +410,15 @@ class Call(Declared):
             raise WrongType(what, "fields") from None
         except (TypeError, ValueError, RecursionError) as error:
             raise WrongType(f"{self.name}: the fields are not JSON: {error}", "fields") from None
+
+
+def _may_hold_fields(body: Any, path: str) -> bool:
+    """Return whether each value of `body` on a path is an object; those that are missing will be made."""
+    if not isinstance(body, dict):
+        return False
+    name, _, rest = path.partition(".")
+    fields = cast("dict[str, Any]", body)
+    return name not in fields or _may_hold_fields(fields[name], rest) if path else True
 
 
 def _texts(call: Call) -> Iterator[tuple[Path, str]]:

@@ -68,6 +68,7 @@ class Handshake(Declared):
 
 def _has(value: Any, expected: Any) -> bool:
     if not isinstance(expected, dict):
-        return type(value) is type(expected) and bool(value == expected)
+        is_boolean = isinstance(value, bool) is isinstance(expected, bool)  # True equals 1, and is not the same
+        return is_boolean and bool(value == expected)
     fields = cast("dict[str, Any]", expected)
     return isinstance(value, dict) and all(name in value and _has(value[name], each) for name, each in fields.items())

@@ -27,6 +27,7 @@ from lifecycle_adapters.http.responses import (
     id_in,
     is_plain_text,
     is_same_id,
+    meant_by,
     parsed,
     placed,
     value_at,
@@ -86,7 +87,7 @@ def meaning_of(
         return Refused(NoTaskMade(document, **request.names))
     document = _with_new_id(binding, document, call, headers)
     if found:  # null, false, 0, "", {} and [] say that there is none
-        hidden = error_in(request, _meant_by(binding, code_of(found), status_code), found)
+        hidden = error_in(request, meant_by(code_of(found), binding.error_codes, status_code), found)
         return _hidden_failure(binding, call, hidden, document)
     if binding.handshake is not None and call is binding.handshake.begin:
         return _handshake(binding.handshake, request, document, headers, as_of)
@@ -99,7 +100,8 @@ def meaning_of(
     except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
         what = f"`state_of` finds no status in the response: {type(error).__name__}: {text_of(error)}"
         return Lost(InvalidResponse(what[:LONGEST_REASON], **request.names))
-    if call.status_field is not None and not isinstance(status, str):
+    is_named = status is None and call.id_header is not None and binding.id_in(document) is not None
+    if call.status_field is not None and not isinstance(status, str) and not is_named:
         what = f"the response has no status at {call.status_field or 'the top level'!r}"
         if binding.state_of is not None:
             what = f"`state_of` returns no text but {status!r:.80}"
@@ -138,10 +140,6 @@ def _meant_code(binding: HttpBinding[Any, Any], status_code: int, content: bytes
         code = code_of(value_at(parsed(content), binding.error_field))
     except (ValueError, RecursionError):
         return status_code
-    return _meant_by(binding, code, status_code)
-
-
-def _meant_by(binding: HttpBinding[Any, Any], code: int | None, status_code: int) -> int:
     return status_code if code is None else binding.error_codes.get(code, status_code)
 
 
@@ -177,15 +175,16 @@ def _document(
         what = "the event stream has" if is_event_stream(headers) else "the response is empty, and has"
         what += " neither a result nor an error of this request"
         return Lost(InvalidResponse(what, **request.names))
+    # v1 documents an empty body where its example shows `{}`.
+    needs_body = call.status_field is not None and (call.id_header or "").lower() not in headers
     try:
-        # v1 documents an empty body where its example shows `{}`.
-        document: Any = parsed(content) if content or call.status_field is not None else {}
+        document: Any = parsed(content) if content or needs_body else {}
     except DuplicateKey as error:
         what = f"the response has the key {error.key[:80]!r} twice in one object"
         return Lost(InvalidResponse(what, **request.names))
     except (ValueError, RecursionError):
         kind = headers.get("content-type", "")
-        if call.status_field is not None or request.method == "GET" or not is_plain_text(content, kind):
+        if needs_body or request.method == "GET" or not is_plain_text(content, kind):
             what = "the response is not JSON" + (
                 f" but {one_line(kind)}; is a proxy in between?" if "html" in kind else ""
             )

@@ -118,6 +118,16 @@ def test_service_that_does_not_offer_what_is_needed_gets_no_request(
     assert methods(server.seen) == ["initialize"]
 
 
+@pytest.mark.parametrize(
+    ("expected", "offered", "is_met"),
+    [(1, 1.0, True), (1.0, 1, True), (1, True, False), (False, 0, False), (1, "1", False)],
+)
+def test_equal_numbers_are_the_same_version(expected: Any, offered: Any, is_met: bool) -> None:
+    begin = Call(method="POST", path="/", body={})
+    handshake = Handshake(begin=begin, expected={"version": expected}, header="Session")
+    assert handshake.is_met_by({"version": offered, "more": None}) is is_met
+
+
 def test_refused_handshake_is_not_repeated(connect: Connect, serve: Serve) -> None:
     # the example of MCP, Lifecycle, "Error Handling"
     data = {"supported": ["2024-11-05"], "requested": "1.0.0"}

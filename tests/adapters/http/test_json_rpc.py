@@ -112,13 +112,13 @@ def test_ids_and_fields_are_in_the_places_of_the_template(connect: Connect, serv
 
 ERRORS: list[tuple[Any, str]] = [
     (
-        {"code": -32001, "message": "not in this state"},
-        "'stop' was refused in 'running': tasks/stop: error -32001: not in this state",
+        {"code": -31999, "message": "not in this state"},
+        "'stop' was refused in 'running': tasks/stop: error -31999: not in this state",
     ),
-    ({"code": -32001, "message": "no", "data": {"why": ["late"]}}, r'error -32001: no \({"why": \["late"\]}\)$'),
-    ({"code": -32001, "message": "no", "data": "late\n"}, r"error -32001: no \(late \)$"),
+    ({"code": -31999, "message": "no", "data": {"why": ["late"]}}, r'error -31999: no \({"why": \["late"\]}\)$'),
+    ({"code": -31999, "message": "no", "data": "late\n"}, r"error -31999: no \(late \)$"),
     ("no", "tasks/stop: HTTP 200: no"),
-    ({"code": -32000}, r'error -32000: {"code": -32000}'),
+    ({"code": -32602}, r'error -32602: {"code": -32602}'),
     ([1], r"HTTP 200: \[1\]"),
     ({"code": 0}, r'error 0: {"code": 0}'),
     (True, "HTTP 200: true"),
@@ -150,6 +150,13 @@ def test_error_of_a_create_that_names_a_task_is_uncertain(connect: Connect, serv
         with pytest.raises(CreateUncertain, match="HTTP 200: no"):
             client.create("a letter", idempotency_key="order-5")
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])
+def test_what_is_no_number_in_json_is_invalid(connect: Connect, serve: Serve, number: bytes) -> None:
+    server = serve(lambda _: Reply(body=b'{"result": {"task": "t7", "state": "running", "cost": ' + number + b"}}"))
+    with pytest.raises(InvalidResponse, match="is not JSON"):
+        connect(bound(), server.base_url).task("t7").status()
 
 
 def test_error_in_a_read_is_raised(connect: Connect, serve: Serve) -> None:
@@ -201,17 +208,66 @@ def test_request_without_a_response_is_named_by_its_method(connect: Connect, ser
     assert (info.value.method, info.value.path, info.value.rpc_method) == ("POST", "/rpc", "tasks/get")
 
 
-@pytest.mark.parametrize("code", ["-32001", -32001.0, True, None, [], {}])
-def test_code_that_is_no_integer_means_nothing(connect: Connect, serve: Serve, code: Any) -> None:
+@pytest.mark.parametrize("code", ["-32001", -32001.0])
+def test_code_that_equals_a_number_is_that_number(connect: Connect, serve: Serve, code: Any) -> None:
     server = serve(lambda _: Reply(body={"error": {"code": code, "message": "no"}}))
-    with pytest.raises(RequestRejected, match="HTTP 200: no"):
-        connect(bound(error_codes={**CODES, 1: 404}), server.base_url).task("t7").status()
+    with pytest.raises(NotFound, match="no"):
+        connect(bound(error_codes=CODES), server.base_url).task("t7").status()
 
 
-def test_internal_error_in_a_200_leaves_a_create_uncertain(connect: Connect, serve: Serve) -> None:
-    server = serve(lambda _: Reply(body={"error": {"code": -32603, "message": "internal"}}))
+OF_THE_SERVER = [-32768, -32603, -32603.0, "-32603", -32099, -32050, -32000, 500, 503]
+NOT_INTEGERS = [True, None, [], {}, "", "E_TIMEOUT", 0.5]
+
+
+@pytest.mark.parametrize("code", OF_THE_SERVER)
+def test_number_of_a_failing_server_leaves_a_create_uncertain(connect: Connect, serve: Serve, code: Any) -> None:
+    """JSON-RPC 2.0, 5.1, reserves those below -31999. Such an error may come from a gateway, after a time-out."""
+    server = serve(lambda _: Reply(body={"error": {"code": code, "message": "internal"}}))
     with pytest.raises(CreateUncertain, match="internal"):
+        connect(bound(), server.base_url).create("a letter")
+
+
+@pytest.mark.parametrize("code", NOT_INTEGERS)
+def test_code_that_is_no_integer_says_nothing_certain_where_codes_do(connect: Connect, serve: Serve, code: Any) -> None:
+    server = serve(lambda _: Reply(body={"error": {"code": code, "message": "no"}}))
+    with pytest.raises(CreateUncertain, match="no"):
+        connect(bound(error_codes={**CODES, 1: 404}), server.base_url).create("a letter")
+    with pytest.raises(RequestRejected, match="no"):
+        connect(bound(), server.base_url).create("a letter")
+
+
+@pytest.mark.parametrize("code", [-32700, -32600, -32601, -32602, -32769, -31999, -1, 7, 499, 600])
+def test_another_number_is_a_refusal(connect: Connect, serve: Serve, code: int) -> None:
+    server = serve(lambda _: Reply(body={"error": {"code": code, "message": "no"}}))
+    with pytest.raises(RequestRejected, match="no"):
         connect(bound(error_codes=CODES), server.base_url).create("a letter")
+
+
+@pytest.mark.parametrize("name", ["mcp", "a2a-jsonrpc"])
+@pytest.mark.parametrize("code", [-32000, -32603.0, "busy"])
+def test_error_of_a_gateway_leaves_the_create_of_a_built_in_service_uncertain(
+    connect: Connect, serve: Serve, name: str, code: Any
+) -> None:
+    made = list[Any]()
+
+    def gateway(seen: Seen) -> Reply:
+        if seen.json["method"] == "initialize":
+            offered = {"tasks": {"cancel": {}, "requests": {"tools": {"call": {}}}}}
+            result = {"protocolVersion": "2025-11-25", "capabilities": offered}
+            return Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": result})
+        if "id" not in seen.json:
+            return Reply(status=202, body=b"")
+        if seen.json["method"] in ("tools/call", "SendMessage"):
+            made.append(seen.json["id"])
+        error = {"code": code, "message": "Request timed out"}
+        return Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "error": error})
+
+    client = connect(name, serve(gateway).base_url, api_key=None)
+    fields = {"name": "charge"} if name == "mcp" else {"parts": [{"text": "charge"}]}
+    for _ in range(2):
+        with pytest.raises(CreateUncertain, match="Request timed out"):
+            client.create(idempotency_key="order-5", **fields)
+    assert len(made) == 1
 
 
 def test_task_that_a_code_says_is_missing_is_over_if_it_was_known(connect: Connect, serve: Serve) -> None:
@@ -278,6 +334,9 @@ def test_place_of_the_fields_is_made_if_the_template_has_none() -> None:
         ({"body": {"a": {"b": "\ud800"}}}, "body: must be JSON"),
         ({"body": {"a": {1: 2}}}, "body.a"),
         ({"body": {"a": object()}}, "body.a"),
+        ({"body": {"params": None}}, "fields_path: the body has a value that is not an object at 'params'"),
+        ({"body": {"params": []}}, "fields_path: the body has a value that is not an object at 'params'"),
+        ({"body": {"a": 0}, "fields_path": "a.b"}, "fields_path: the body has a value that is not an object at 'a.b'"),
         ({"fields_path": "a..b"}, "fields_path: must be a field or a path"),
         ({"path": "/{request_id}"}, "path: unknown placeholder '{request_id}': use '{id}'"),
         (
@@ -325,6 +384,24 @@ RUNNING = {"task": "t7", "state": "running"}
 def test_paths_begin_in_the_result(connect: Connect, serve: Serve) -> None:
     server = serve(lambda seen: Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": RUNNING}))
     assert connect(enclosed(), server.base_url).task("t7").details() == RUNNING
+
+
+@pytest.mark.parametrize("more", [{}, {"error": None}])
+def test_null_is_a_result(connect: Connect, serve: Serve, more: dict[str, Any]) -> None:
+    """JSON-RPC 2.0, 5: a method determines the value of its result."""
+    stopped = list[str]()
+
+    def respond(seen: Seen) -> Reply:
+        result: Any = {**RUNNING, "state": "stopped" if stopped else "running"}
+        if seen.json["method"] == "tasks/stop":
+            stopped.append(seen.json["id"])
+            result = None
+        return Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": result, **more})
+
+    binding = replace(enclosed(), commands={"stop": rpc("tasks/stop", {"id": "{id}"})})
+    job = connect(binding, serve(respond).base_url).task("t7")
+    assert job.send("stop").state == "stopped"
+    assert len(stopped) == 1
 
 
 @pytest.mark.parametrize(

@@ -240,3 +240,18 @@ def test_rest_of_a_body_without_an_id_stays(connect: Connect, serve: Serve) -> N
     server = serve(lambda _: Reply(status=202, body=body, headers={"Location": "/machines/7"}))
     task = connect(bound(create=create, id_field="machine.id"), server.base_url, api_key=None).create("x")
     assert (task.id, task.known_state()) == ("7", "running")
+
+
+@pytest.mark.parametrize("body", [b"", {}, {"status": None}])
+def test_new_task_that_a_header_names_needs_no_status(connect: Connect, serve: Serve, body: Any) -> None:
+    create = Call(method="POST", path="/machines", body={}, id_header="Location", status_field="status")
+    server = serve(lambda _: Reply(status=201, body=body, headers={"Location": "/machines/7"}))
+    task = connect(bound(create=create), server.base_url, api_key=None).create("x")
+    assert (task.id, task.known_state()) == ("7", None)
+
+
+def test_without_that_header_a_body_without_a_status_is_uncertain(connect: Connect, serve: Serve) -> None:
+    create = Call(method="POST", path="/machines", body={}, id_header="Location", status_field="status")
+    server = serve(lambda _: Reply(status=201, body=b""))
+    with pytest.raises(CreateUncertain, match="not JSON"):
+        connect(bound(create=create), server.base_url, api_key=None).create("x")
