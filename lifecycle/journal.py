@@ -665,6 +665,10 @@ class Journal(Protocol):
         """Return the ids of the tasks that have an open command."""
         ...
 
+    def open_lifecycles(self) -> Iterable[str]:
+        """Return the names of the lifecycles of which a command or a create is open."""
+        ...
+
     def add_reports(self, reports: Sequence[TaskReport]) -> Sequence[ReportOutcome]:
         """Record n reports in this order, in one transaction, and return n entries in this order.
 

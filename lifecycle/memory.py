@@ -139,6 +139,14 @@ class MemoryJournal(ProcessBound):
             if kept.lifecycle.name == lifecycle.name and kept.record.open_command
         ]
 
+    def open_lifecycles(self) -> list[str]:
+        """Return the names of the lifecycles of which a command or a create is open, in order."""
+        creates = self._store.creates
+        with creates.lock:
+            names = {name for name, record in creates.records.values() if record.is_open}
+        names.update(kept.lifecycle.name for kept in self._store.needed() if kept.record.open_command)
+        return sorted(names)
+
     def recorded_otherwise(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
         """Return the ids of the tasks that are recorded under another declaration of a lifecycle of this name.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
@@ -39,3 +39,9 @@ def base_name(name: str) -> str:
     """Return the name of the base, if the name is that of a lifecycle of a scope; the name itself otherwise."""
     base, bracket, _ = name.rpartition("[")
     return base if bracket and name.endswith("]") else name
+
+
+def scope_in(name: str) -> tuple[str, ...] | None:
+    """Return the scope of a lifecycle by its name; None if the name has none, or has only the digest of a long one."""
+    base, text = base_name(name), name[len(base_name(name)) + 1 : -1]
+    return None if base == name or ":" in text else tuple(map(unquote, text.split("/")))

@@ -694,6 +694,11 @@ def test_tasks_with_an_open_command_are_found() -> None:
     assert journal.open_tasks(get("v1")) == ["open"]
     assert journal.open_tasks(get("v1-full")) == ["elsewhere"]
     assert journal.open_tasks(get("v4")) == []
+    ended = journal.creates(get("v3")).add({}, labels={})
+    assert ended is not None
+    journal.creates(get("v3")).add_outcome(ended.id, CommandEvent.REFUSE, why="", claim=1)
+    assert journal.creates(get("v2")).add({}, labels={}) is not None
+    assert journal.open_lifecycles() == ["v1", "v1-full", "v2"]
 
 
 def test_reports_of_many_tasks_are_recorded_in_their_order() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle import V1, DefinitionError
-from lifecycle.scope import base_name, scoped
+from lifecycle.scope import base_name, scope_in, scoped
 from lifecycle.validation import LONGEST_NAME
 
 SCOPES = st.lists(
@@ -41,3 +41,13 @@ def test_other_names_are_their_own_base(name: str) -> None:
 def test_a_name_must_leave_room_for_the_scope() -> None:
     with pytest.raises(DefinitionError, match="name"):
         scoped(V1.replace(name="n" * 99), ("acme",))
+
+
+@pytest.mark.parametrize("scope", [("acme", "web"), ("a/b", "c"), ("[x]:", ""), ("ü",)])
+def test_a_name_tells_its_scope(scope: tuple[str, ...]) -> None:
+    assert scope_in(scoped(V1, scope).name) == scope
+
+
+def test_a_name_without_a_scope_and_one_with_a_digest_tell_none() -> None:
+    assert scope_in(V1.name) is None
+    assert scope_in(scoped(V1, ("x" * 200,)).name) is None

@@ -16,6 +16,7 @@ import typer
 from rich.table import Table
 
 from lifecycle import CATALOG, CommandUncertain, Lifecycle
+from lifecycle.journal import CreateRecord
 from lifecycle.scope import base_name
 from lifecycle_adapters.cli.assignments import adoption, assignments
 from lifecycle_adapters.cli.json_documents import plain
@@ -296,14 +297,21 @@ def _record_decisions(
     client: Client[Any, Any], adopted: Mapping[str, str], abandoned: Iterable[str], commands_of: Iterable[str]
 ) -> None:
     """Record what the options say, and print each thing once it is recorded; nothing is if one of them is wrong."""
-    lifecycle = client.lifecycle
-    creates = client.journal.creates(lifecycle)
-    for create in (*adopted, *abandoned):
-        record = creates.load(create)
+    lifecycle, journal = client.lifecycle, client.journal
+    others = {  # of sessions, and of messages to them
+        each.id: other
+        for other in client.lifecycles
+        for each in journal.creates(other).unfinished()
+        if other.name != lifecycle.name and isinstance(each, CreateRecord)
+    }
+    lifecycles = {create: others.get(create, lifecycle) for create in (*adopted, *abandoned)}
+    for create, its in lifecycles.items():
+        record = journal.creates(its).load(create)
         if not record.is_open:
-            fail(f"{lifecycle.name} create {record.id} has ended: it is {record.state}", BAD_INPUT)
+            fail(f"{its.name} create {record.id} has ended: it is {record.state}", BAD_INPUT)
     for create, task in adopted.items():
-        maker = creates.find_maker(task) or next(each for each, made in adopted.items() if made == task)
+        maker = journal.creates(lifecycles[create]).find_maker(task)
+        maker = maker or next(each for each, made in adopted.items() if made == task)
         if maker != create:
             fail(f"create {create} cannot have made the task {shown(task)!r}: create {maker} did", BAD_INPUT)
     open_tasks = set(client.journal.open_tasks(lifecycle)) if commands_of else ()
@@ -312,10 +320,10 @@ def _record_decisions(
             fail(f"no command of {lifecycle.name} task {shown(task)!r} is open", BAD_INPUT)
     for create, task in adopted.items():
         client.adopt_create(create, task)
-        say(f"{lifecycle.name} create {create}: adopted {shown(task)}", stderr=True)
+        say(f"{lifecycles[create].name} create {create}: adopted {shown(task)}", stderr=True)
     for create in abandoned:
         client.abandon_create(create)
-        say(f"{lifecycle.name} create {create}: abandoned", stderr=True)
+        say(f"{lifecycles[create].name} create {create}: abandoned", stderr=True)
     for task in commands_of:
         command = client.task(task).abandon_command()
         if command is not None:  # otherwise another worker has settled it meanwhile

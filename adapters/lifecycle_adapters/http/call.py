@@ -241,7 +241,7 @@ class Call(Declared):
                     yield path, f"unknown placeholder {wrong!r:.80}: {hint}"
 
     def _wrong_fields(self) -> Iterator[Mistake]:
-        if self.fields_path is not None and not _may_hold_fields(self.body or {}, self.fields_path):
+        if self.fields_path is not None and not _has_room_at(self.body or {}, self.fields_path):
             yield ("fields_path",), f"the body has a value that is not an object at {self.fields_path!r}"
             return
         for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
@@ -412,13 +412,13 @@ class Call(Declared):
             raise WrongType(f"{self.name}: the fields are not JSON: {error}", "fields") from None
 
 
-def _may_hold_fields(body: Any, path: str) -> bool:
+def _has_room_at(body: Any, path: str) -> bool:
     """Return whether each value of `body` on a path is an object; those that are missing will be made."""
     if not isinstance(body, dict):
         return False
     name, _, rest = path.partition(".")
     fields = cast("dict[str, Any]", body)
-    return name not in fields or _may_hold_fields(fields[name], rest) if path else True
+    return name not in fields or _has_room_at(fields[name], rest) if path else True
 
 
 def _texts(call: Call) -> Iterator[tuple[Path, str]]:

@@ -5,6 +5,7 @@ task_procedures.py and creates.py decide what they do, driver.py carries it out.
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import inspect
 import warnings
@@ -37,9 +38,10 @@ from lifecycle.catalog import (
 )
 from lifecycle.effects import Response
 from lifecycle.errors import MissingExtra, not_made
-from lifecycle.journal import Journal
+from lifecycle.journal import CreateRecord, Journal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
+from lifecycle.scope import base_name, scope_in
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_boolean
 from lifecycle_adapters.http.base_url import server
 from lifecycle_adapters.http.binding import HttpBinding
@@ -210,7 +212,7 @@ class _Configured(ProcessBound, Generic[S, E]):
         )
 
     def _create_procedures(self) -> list[CreateProcedures]:
-        """The creates of the tasks, and of the sessions they run in."""
+        """The creates of the tasks, of the sessions they run in, and of open messages to sessions. It may block."""
         return [self._creates_of(binding, lifecycle) for binding, lifecycle in self._lifecycles()]
 
     def _creates_of(self, binding: HttpBinding[Any, Any], lifecycle: Lifecycle[Any, Any]) -> CreateProcedures:
@@ -223,8 +225,17 @@ class _Configured(ProcessBound, Generic[S, E]):
             open_task=partial(self._procedures, binding),
         )
 
+    def _creates_with(self, create_id: str) -> CreateProcedures:
+        """Return the creates of which this one is open, those of the tasks if it is of none. It may block."""
+        own, *others = self._create_procedures()
+
+        def has_it(of: CreateProcedures) -> bool:
+            return any(isinstance(each, CreateRecord) and each.id == create_id for each in of.creates.unfinished())
+
+        return next(filter(has_it, others), own)
+
     def _open_commands(self) -> list[TaskProcedures[Any, Any]]:
-        """The tasks, and the sessions they run in, that have an open command."""
+        """The tasks, the sessions they run in, and the messages to sessions that have an open command."""
         return [
             self._procedures(binding, task_id)
             for binding, lifecycle in self._lifecycles()
@@ -234,11 +245,25 @@ class _Configured(ProcessBound, Generic[S, E]):
     def _lifecycles(self) -> list[tuple[HttpBinding[Any, Any], Lifecycle[Any, Any]]]:
         session = self.binding.session
         sessions = [] if session is None else [(session, session.lifecycle)]
-        return [(self.binding, self.lifecycle), *sessions]
+        return [(self.binding, self.lifecycle), *sessions, *self._open_messages()]
+
+    def _open_messages(self) -> list[tuple[HttpBinding[Any, Any], Lifecycle[Any, Any]]]:
+        """The messages to each session of which the journal has something open; one binding for each session."""
+        messages = None if self.binding.session_calls is None else self.binding.session_calls.messages
+        if messages is None:
+            return []
+        names = [each for each in self.journal.open_lifecycles() if base_name(each) == messages.lifecycle.name]
+        (parameter,) = messages.parameters
+        scopes = [scope for each in names if (scope := scope_in(each)) is not None and len(scope) == 1]
+        filled = [messages.with_parameters({parameter: session_id}) for (session_id,) in scopes]
+        return [(each, each.lifecycle) for each in filled]
 
     @property
     def lifecycles(self) -> tuple[Lifecycle[Any, Any], ...]:
-        """The lifecycles of the tasks and, if there are sessions, of the sessions they run in."""
+        """The lifecycles of the tasks, of the sessions they run in, and of messages of which the journal has some open.
+
+        If the service has messages, the journal is read, which may block.
+        """
         return tuple(lifecycle for _, lifecycle in self._lifecycles())
 
 
@@ -395,6 +420,8 @@ class Client(_Configured[S, E]):
     def adopt_create(self, create_id: str, task_id: TaskId) -> Task[S, E]:
         """Read this task, record that an uncertain create made it, and return a handle on it.
 
+        The create may also be that of a session, or of a message to one (v4), if it is still open.
+
         Args:
             create_id: the create's id, which `recover` and `CreateUncertain` have.
             task_id: one of the candidates that `recover` reports, or another task.
@@ -405,12 +432,13 @@ class Client(_Configured[S, E]):
             HttpError: the task cannot be read; the create stays uncertain.
             AdapterError: the journal cannot be read or written.
         """
-        return Task(
-            self._driver, self._driver.run(self._create_procedures()[0].adopt(create_name(create_id), id_text(task_id)))
-        )
+        create_id, task = create_name(create_id), id_text(task_id)
+        return Task(self._driver, self._driver.run(self._creates_with(create_id).adopt(create_id, task)))
 
     def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task, which frees its idempotency key.
+
+        The create may also be that of a session, or of a message to one (v4), if it is still open.
 
         Raises:
             CreateInFlight: a living worker has claimed the create.
@@ -420,7 +448,7 @@ class Client(_Configured[S, E]):
         """
         create_id = create_name(create_id)
         require(reason, str, "reason must be text")
-        self._driver.run(self._create_procedures()[0].abandon(create_id, reason))
+        self._driver.run(self._creates_with(create_id).abandon(create_id, reason))
 
     def task(self, task_id: TaskId) -> Task[S, E]:
         """Return a handle on an existing task; nothing is sent.
@@ -463,8 +491,8 @@ class Client(_Configured[S, E]):
         Returns:
             First a `Recovered` for each open command, with its outcome or its error: a `CommandInFlight` if another
             worker has claimed it, or the error that ended its recovery. Then a `RecoveredCreate` for each create
-            without an outcome, with the tasks that it may have made; or a `Recovered` with an `UnreadableCreate` as its
-            error.
+            without an outcome, also of a session or of a message to one, with the tasks that it may have made; or a
+            `Recovered` with an `UnreadableCreate` as its error.
         Raises:
             AdapterError: the journal cannot be read or written.
             TypeError: `dead` is not a collection of texts, or `wait` is not a boolean.
@@ -632,17 +660,17 @@ class AsyncClient(_Configured[S, E]):
     @twin_of(Client.adopt_create)
     async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTask[S, E]:
         """Read this task, record that an uncertain create made it, and return a handle on it."""
-        return AsyncTask(
-            self._driver,
-            await self._driver.run(self._create_procedures()[0].adopt(create_name(create_id), id_text(task_id))),
-        )
+        create_id, task = create_name(create_id), id_text(task_id)
+        creates = await asyncio.to_thread(self._creates_with, create_id)
+        return AsyncTask(self._driver, await self._driver.run(creates.adopt(create_id, task)))
 
     @twin_of(Client.abandon_create)
     async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task, which frees its idempotency key."""
         create_id = create_name(create_id)
         require(reason, str, "reason must be text")
-        await self._driver.run(self._create_procedures()[0].abandon(create_id, reason))
+        creates = await asyncio.to_thread(self._creates_with, create_id)
+        await self._driver.run(creates.abandon(create_id, reason))
 
     @twin_of(Client.task)
     def task(self, task_id: TaskId) -> AsyncTask[S, E]:
@@ -668,7 +696,7 @@ class AsyncClient(_Configured[S, E]):
     @twin_of(Client.recover)
     async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
         """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates."""
-        creates = self._create_procedures()
+        creates = await asyncio.to_thread(self._create_procedures)
         return await recover_all_async(self._driver, self._open_commands, creates, wait=wait, dead=dead)
 
     @twin_of(Client.list)

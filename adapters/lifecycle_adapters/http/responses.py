@@ -160,7 +160,7 @@ def error_of(
 
 
 def code_of(found: Any) -> int | None:
-    """Return the integer that the code of an error in a body equals, also as a text or a float; None if there is none."""
+    """Return the integer that an error's code in a body equals, also as a text or a float; None if there is none."""
     code = value_at(found, "code")
     if isinstance(code, str) and re.fullmatch(r"-?[0-9]{1,9}", code):
         return int(code)

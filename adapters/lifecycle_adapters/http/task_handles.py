@@ -214,7 +214,8 @@ class Session(_SessionHandle):
     ) -> Task[V4MessageState, V4MessageEvent]:
         """Queue a message that becomes the session's next task, and return a handle on the message.
 
-        It is a create, which leaves its record in the journal, under the messages' lifecycle and this session's id.
+        It is a create, which leaves its record in the journal, under the messages' lifecycle and this session's id. The
+        client's `recover` reports it if it is uncertain.
 
         Args:
             text: what to do.

@@ -199,6 +199,13 @@ def open_tasks(connection: Connection, lifecycle: str) -> list[str]:
     return list(connection.scalars(query.order_by(tasks.c.id)))
 
 
+def open_lifecycles(connection: Connection) -> list[str]:
+    """Return the names of the lifecycles of which a command or a create is open, in order."""
+    of_commands = sa.select(tasks.c.lifecycle).where(tasks.c.id.in_(sa.select(commands.c.task).where(_IS_OPEN)))
+    names = sa.union(of_commands, sa.select(creates.c.lifecycle).where(creates.c.is_open))
+    return sorted(connection.scalars(names))
+
+
 _IS_OPEN = sa.text("lifecycle_commands.is_open")  # exactly as in the index, or SQLite would not use the index
 
 

@@ -157,6 +157,11 @@ class SqlJournal(ProcessBound):
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.open_tasks(connection, lifecycle.name)
 
+    def open_lifecycles(self) -> list[str]:
+        """Return the names of the lifecycles of which a command or a create is open, in order."""
+        with self.database.transaction(TransactionMode.READ) as connection:
+            return journal_reader.open_lifecycles(connection)
+
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportOutcome]:
         """Record n reports in this order, in one transaction, and return n entries in this order.
 

@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from lifecycle import V1_FULL, V2_FULL, Lifecycle, V1Event, V1State
+from lifecycle import V1_FULL, V2_FULL, CreateUncertain, Lifecycle, V1Event, V1State
 from lifecycle.journal import Report, RequestContext, TaskReport
 from lifecycle_adapters.cli import main
 from lifecycle_adapters.cli.times import iso
 from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.http import Client
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.cli.commands import KEY, call, call_json, script, scripts
 
@@ -350,6 +351,24 @@ def lose(emulator: Emulator, server: dict[str, str], number: int = 1) -> str:
     lost = call("create", "--api", "v1", "Buy milk", "--label", "shop=north", env=server)
     assert (lost.exit_code, f"(create {number})" in lost.stderr) == (1, True)
     return emulator.tasks()[-1].id
+
+
+def test_recover_adopts_the_message_of_a_lost_create(tmp_path: Path) -> None:
+    with Emulator("v4", manual=True) as emulator, SqlJournal(tmp_path / "j.db") as journal:
+        with Client("v4", base_url=emulator.base_url, api_key="k", journal=journal) as client:
+            session = client.create("Buy milk").session()
+            emulator.fault("drop_after", method="POST")
+            with pytest.raises(CreateUncertain):
+                session.queue("Buy bread")
+        env = {"LIFECYCLE_BASE_URL": emulator.base_url, "BROWSER_USE_API_KEY": "k"}
+        options = ("--api", "v4", "--journal", str(tmp_path / "j.db"))
+        (create,) = call_json("recover", *options, env=env)["creates"]
+        [candidate] = create["candidates"]
+        settled = call("recover", *options, "--adopt", f"2={candidate['task']}", env=env)
+
+    assert create["create"] == "2"
+    name = f"v4-message[{session.id}]"
+    assert settled.stderr == f"{name} create 2: adopted {candidate['task']}\n0 settled, 0 still open\n"
 
 
 def test_recover_prints_a_lost_create_with_what_to_type(emulator: Emulator, server: dict[str, str]) -> None:

@@ -410,6 +410,10 @@ class SlowJournal:
         self.disk.wait("open_tasks")
         return self.memory.open_tasks(lifecycle)
 
+    def open_lifecycles(self) -> list[str]:
+        self.disk.wait("open_lifecycles")
+        return self.memory.open_lifecycles()
+
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
         return self.memory.add_reports(reports)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import DefinitionError, UnknownName, WaitTimedOut
+from lifecycle import CreateUncertain, DefinitionError, UnknownName, WaitTimedOut
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import (
@@ -130,6 +130,34 @@ def test_a_wait_for_a_session_that_stays_busy_ends_in_time(connect: Any, emulato
     session = connect("v4", emulator.base_url).create("buy milk").session()
     with pytest.raises(WaitTimedOut, match="queued"):
         session.wait(timeout_s=0.05)
+
+
+def test_an_uncertain_message_is_recovered_and_adopted(connect: Any, emulator: Emulator) -> None:
+    client = connect("v4", emulator.base_url)
+    session = client.create("buy milk").session()
+    emulator.fault("drop_after", method="POST")
+    with pytest.raises(CreateUncertain) as lost:
+        session.queue("buy bread", idempotency_key="order-5")
+
+    [found] = client.recover()
+    [candidate] = found.candidates
+    assert (found.create.id, found.lifecycle) == (lost.value.create_id, f"v4-message[{session.id}]")
+
+    assert client.adopt_create(found.create.id, candidate.id).status() == "pending"
+    assert session.queue("buy bread", idempotency_key="order-5").id == candidate.id
+    assert client.recover() == []
+
+
+def test_an_uncertain_message_is_abandoned(connect: Any, emulator: Emulator) -> None:
+    client = connect("v4", emulator.base_url)
+    session = client.create("buy milk").session()
+    emulator.fault("drop_before", method="POST")
+    with pytest.raises(CreateUncertain) as lost:
+        session.queue("buy bread")
+
+    client.abandon_create(lost.value.create_id)
+
+    assert client.recover() == []
 
 
 @pytest.mark.parametrize("until", ["finall", 5, None])

@@ -177,6 +177,7 @@ def test_tasks_with_an_open_command(open_journal: OpenJournal) -> None:
     knowing(journal, task="a").add_outcome(first.id, CommandEvent.REFUSE, why="", claim=1)
 
     assert open_journal().open_tasks(get("v1-full")) == ["b"]
+    assert open_journal().open_lifecycles() == ["v1", "v1-full"]
     assert journal.open_tasks(get("v1")) == ["c"]
     assert journal.open_tasks(get("v4")) == []
 
