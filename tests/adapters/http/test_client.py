@@ -52,6 +52,7 @@ from lifecycle_adapters.services.v2 import V2
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Connect, Serve
 from tests.adapters.http.scripted import Reply, by_path, in_turn
+from tests.support.packages import MODULES
 
 # --- one task of each version -------------------------------------------------------------------
 
@@ -251,7 +252,7 @@ def test_both_kinds_offer_the_same() -> None:
         }
 
     # What limits requests is asynchronous, and so is the watcher, which follows streams.
-    only = {"limited_by": ["self", "limiter: 'RateLimiter'"], "stream": ["self", "task_id: 'TaskId'"]}
+    only = {"limited_by": ["self", "limiter: 'RateLimiter'"], "stream": ["self", "task_id: 'TaskId | None' = None"]}
     assert {**offered(Client), **only} == offered(AsyncClient)
     # The journal's methods may wait for a disk, so an asynchronous handle does not offer them.
     assert offered(Task) == {**offered(AsyncTask), "journal": []}
@@ -932,7 +933,9 @@ def test_one_handle_for_many_threads(emulator: Emulator) -> None:
 
 def test_nothing_here_knows_a_state_or_a_status() -> None:
     words = {str(state.name) for lifecycle in CATALOG.values() for state in lifecycle.states}
-    for source in ("client", "driver", "interpreter", "sending", "task_procedures"):
-        text = Path(inspect.getfile(Client)).with_name(f"{source}.py").read_text()
+    of_http = ("client", "driver", "sending", "task_procedures")
+    of_all = ("governed_task", "interpreter", "running")
+    for source in (*(f"http.{name}" for name in of_http), *(f"procedures.{name}" for name in of_all)):
+        text = MODULES[f"lifecycle_adapters.{source}"].read_text(encoding="utf-8")
         quoted = set(re.findall(r'(?<!")"(\w+)"(?!")', text)) | set(re.findall(r"'(\w+)'", text))
-        assert not (quoted & words), f"{source}.py"
+        assert not (quoted & words), source

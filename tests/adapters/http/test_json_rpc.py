@@ -216,7 +216,7 @@ def test_code_that_equals_a_number_is_that_number(connect: Connect, serve: Serve
 
 
 OF_THE_SERVER = [-32768, -32603, -32603.0, "-32603", -32099, -32050, -32000, 500, 503]
-NOT_INTEGERS = [True, None, [], {}, "", "E_TIMEOUT", 0.5]
+NOT_INTEGERS: list[Any] = [True, None, [], {}, "", "E_TIMEOUT", 0.5]
 
 
 @pytest.mark.parametrize("code", OF_THE_SERVER)
@@ -252,7 +252,7 @@ def test_error_of_a_gateway_leaves_the_create_of_a_built_in_service_uncertain(
 
     def gateway(seen: Seen) -> Reply:
         if seen.json["method"] == "initialize":
-            offered = {"tasks": {"cancel": {}, "requests": {"tools": {"call": {}}}}}
+            offered: dict[str, Any] = {"tasks": {"cancel": {}, "requests": {"tools": {"call": {}}}}}
             result = {"protocolVersion": "2025-11-25", "capabilities": offered}
             return Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": result})
         if "id" not in seen.json:
