@@ -41,7 +41,8 @@ ONE_WAY = {
         http.binding <- services.a2a, services.json_rpc <- services.a2a_jsonrpc, services.mcp, services.mcp_extension
         services.a2a <- services.a2a_jsonrpc
         services.a2a_jsonrpc, services.mcp, services.mcp_extension <- services.registry, services.profiles
-        services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services, http.client
+        services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services
+        services.registry, http.further_calls, http.keys <- http.configured_client <- http.client
         argument_checks <- procedures.arguments, procedures.timing
         telemetry, procedures.call_errors <- procedures.governed_task
         telemetry <- procedures.arguments <- http.task_procedures, http.creates
@@ -76,7 +77,7 @@ ONE_WAY = {
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
         http.limits, http.redaction <- http.sending
         http.redaction <- http.responses, http.paginator
-        http.binding <- http.keys <- http.sending, http.client
+        http.binding <- http.keys <- http.sending
         http.driver <- http.task_handles <- http.client
         http.task_procedures <- http.task_handles
         http.client, services <- http <- watch.* <- dbos <- cli.*
@@ -145,6 +146,7 @@ OWNERS = {
     "typing_extensions": [
         "lifecycle_adapters.emulator",
         "lifecycle_adapters.http.client",
+        "lifecycle_adapters.http.configured_client",
         "lifecycle_adapters.procedures.governed_handles",
         "lifecycle_adapters.http.task_handles",
         "lifecycle_adapters.objects.object_client",

@@ -1,6 +1,7 @@
 """The clients: they create, list and recover tasks, and return handles on them (task_handles.py).
 
-task_procedures.py and creates.py decide what they do, driver.py carries it out.
+configured_client.py has the part of both that needs no I/O. task_procedures.py and creates.py decide what they do,
+driver.py carries it out.
 """
 
 from __future__ import annotations
@@ -8,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import builtins
 import inspect
-import warnings
 from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 from contextlib import aclosing
-from functools import partial
-from typing import Any, Generic, Literal, Self, TypedDict, Unpack, overload
+from typing import Any, Literal, Self, TypedDict, Unpack, overload
 
 from typing_extensions import TypeVar
 
@@ -37,21 +36,16 @@ from lifecycle.catalog import (
     V4State,
 )
 from lifecycle.effects import Response
-from lifecycle.errors import MissingExtra, not_made
-from lifecycle.journal import CreateRecord, Journal
+from lifecycle.errors import MissingExtra
+from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
-from lifecycle.process_bound import ProcessBound
-from lifecycle.scope import base_name, scope_in
-from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_boolean
-from lifecycle_adapters.http.base_url import server
+from lifecycle_adapters.argument_checks import TaskId, id_text, require
 from lifecycle_adapters.http.binding import HttpBinding
-from lifecycle_adapters.http.creates import CreateProcedures
+from lifecycle_adapters.http.configured_client import ConfiguredClient
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
-from lifecycle_adapters.http.further_calls import SessionProcedures
 from lifecycle_adapters.http.http_call import HttpCall
-from lifecycle_adapters.http.keys import AsyncKeyFunction, Key, KeyFunction, sealed, usable_key
+from lifecycle_adapters.http.keys import AsyncKeyFunction, KeyFunction, sealed
 from lifecycle_adapters.http.paginator import Paginator, QueryValue
-from lifecycle_adapters.http.retired import RetiredServiceWarning
 from lifecycle_adapters.http.task_handles import (
     AsyncSession,
     AsyncTask,
@@ -60,19 +54,15 @@ from lifecycle_adapters.http.task_handles import (
     async_session_handle,
     session_handle,
 )
-from lifecycle_adapters.http.task_procedures import TaskProcedures
 from lifecycle_adapters.procedures.arguments import (
     create_name,
     request_context,
-    usable_journal,
 )
 from lifecycle_adapters.procedures.governed_task import Recovered
-from lifecycle_adapters.procedures.interpreter import Procedure, read
 from lifecycle_adapters.procedures.recovery import recover_all, recover_all_async
 from lifecycle_adapters.procedures.task_summary import TaskSummary
 from lifecycle_adapters.procedures.timing import Timing
 from lifecycle_adapters.procedures.twins import twin_of
-from lifecycle_adapters.services.registry import governing, service
 
 try:
     import httpx2
@@ -102,175 +92,10 @@ class _AsyncClientSettings(_Settings, total=False):
     http: httpx2.AsyncClient | None
 
 
-# --- the part of both clients -------------------------------------------------------------------
-
-
-class _Configured(ProcessBound, Generic[S, E]):
-    """The part of both clients that needs no I/O: the settings, and the procedures made of them."""
-
-    _instead = "make another client where it is needed"
-
-    def __init__(
-        self,
-        api: str | HttpBinding[S, E],
-        *,
-        base_url: str | None,
-        parameters: Mapping[str, str] | None,
-        lifecycle: Lifecycle[Any, Any] | None,
-        timing: Timing | None,
-        journal: Journal | None,
-    ) -> None:
-        declared: HttpBinding[S, E] = service(api) if isinstance(api, str) else api
-        require(declared, HttpBinding, "the service must be a name, such as 'v2', or an HttpBinding")
-        given: Mapping[str, str] = {} if parameters is None else parameters
-        self._binding = declared.with_parameters(given)
-        self._lifecycle: Lifecycle[S, E] = self._binding.in_scope(governing(self._binding, lifecycle))
-        self._timing = Timing() if timing is None else timing
-        require(self._timing, Timing, "timing must be a Timing(...)")
-        self._journal = usable_journal(journal)
-        require(base_url, str | None, "base_url must be text such as 'https://host'")
-        url = self.binding.base_url if base_url is None else self.binding.servers.get(base_url, base_url)
-        self._base_url = server(url, self.binding.base_path)
-        if (notice := self.binding.retirement(self.base_url)) is not None:
-            warnings.warn(notice, RetiredServiceWarning, stacklevel=3)  # at the caller of the client's constructor
-
-    def __repr__(self) -> str:
-        if "_base_url" not in vars(self):
-            return not_made(self)
-        name = f"{self.binding.name!r}, base_url={self.base_url!r}, lifecycle={self.lifecycle.name!r}"
-        return f"{type(self).__name__}({name})"
-
-    @property
-    def binding(self) -> HttpBinding[S, E]:
-        """The service's binding, with the parameters of the paths filled in."""
-        return self._binding
-
-    @property
-    def lifecycle(self) -> Lifecycle[S, E]:
-        """The lifecycle that governs the tasks."""
-        return self._lifecycle
-
-    @property
-    def timing(self) -> Timing:
-        """The limits of requests, retries and waits."""
-        return self._timing
-
-    @property
-    def journal(self) -> Journal:
-        """The journal that records the tasks."""
-        return self._journal
-
-    @property
-    def base_url(self) -> str:
-        """The URL of the server, to which the binding's paths are appended."""
-        return self._base_url
-
-    def _driven_by(self, driver: Any) -> Self:
-        """Return a client with the same settings and another driver."""
-        other = object.__new__(type(self))
-        vars(other).update(vars(self), _driver=driver)
-        return other
-
-    def _connection(self, api_key: Key | None) -> dict[str, Any]:
-        key = usable_key(self.binding, self.base_url, api_key)
-        return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
-
-    def _procedures(self, binding: HttpBinding[Any, Any], task_id: TaskId) -> TaskProcedures[Any, Any]:
-        lifecycle = self.lifecycle if binding is self.binding else binding.lifecycle
-        task_id = id_text(task_id)
-        return TaskProcedures(
-            binding=binding,
-            lifecycle=lifecycle,
-            timing=self.timing,
-            task_id=task_id,
-            journal=self.journal.task(lifecycle, task_id),
-            open_session=self._session if self._has_sessions else None,
-        )
-
-    @property
-    def _has_sessions(self) -> bool:
-        return self.binding.session is not None or self.binding.session_calls is not None
-
-    def _reading(self, task_id: TaskId, *, details: bool) -> Procedure[Response]:
-        task_id = id_text(task_id)
-        require_boolean(details, "details")
-        call = self.binding.details if details else self.binding.status
-        return Procedure(read(HttpCall(self.binding, call, call.request(self.binding.base_path, task_id=task_id))))
-
-    def _session(self, session_id: TaskId) -> TaskProcedures[Any, Any] | SessionProcedures:
-        if self.binding.session is not None:
-            return self._procedures(self.binding.session, session_id)
-        if self.binding.session_calls is None:
-            raise TypeError(f"{self.binding.name} has no sessions beside its tasks")
-        return SessionProcedures(
-            binding=self.binding,
-            session_calls=self.binding.session_calls,
-            timing=self.timing,
-            session_id=id_text(session_id),
-            open_task=partial(self._procedures, self.binding),
-            open_messages=lambda binding: self._creates_of(binding, binding.lifecycle),
-        )
-
-    def _create_procedures(self) -> list[CreateProcedures]:
-        """The creates of the tasks, of the sessions they run in, and of open messages to sessions. It may block."""
-        return [self._creates_of(binding, lifecycle) for binding, lifecycle in self._lifecycles()]
-
-    def _creates_of(self, binding: HttpBinding[Any, Any], lifecycle: Lifecycle[Any, Any]) -> CreateProcedures:
-        return CreateProcedures(
-            binding=binding,
-            lifecycle=lifecycle,
-            timing=self.timing,
-            base_url=self.base_url,
-            creates=self.journal.creates(lifecycle),
-            open_task=partial(self._procedures, binding),
-        )
-
-    def _creates_with(self, create_id: str) -> CreateProcedures:
-        """Return the creates of which this one is open, those of the tasks if it is of none. It may block."""
-        own, *others = self._create_procedures()
-
-        def has_it(of: CreateProcedures) -> bool:
-            return any(isinstance(each, CreateRecord) and each.id == create_id for each in of.creates.unfinished())
-
-        return next(filter(has_it, others), own)
-
-    def _open_commands(self) -> list[TaskProcedures[Any, Any]]:
-        """The tasks, the sessions they run in, and the messages to sessions that have an open command."""
-        return [
-            self._procedures(binding, task_id)
-            for binding, lifecycle in self._lifecycles()
-            for task_id in self.journal.open_tasks(lifecycle)
-        ]
-
-    def _lifecycles(self) -> list[tuple[HttpBinding[Any, Any], Lifecycle[Any, Any]]]:
-        session = self.binding.session
-        sessions = [] if session is None else [(session, session.lifecycle)]
-        return [(self.binding, self.lifecycle), *sessions, *self._open_messages()]
-
-    def _open_messages(self) -> list[tuple[HttpBinding[Any, Any], Lifecycle[Any, Any]]]:
-        """The messages to each session of which the journal has something open; one binding for each session."""
-        messages = None if self.binding.session_calls is None else self.binding.session_calls.messages
-        if messages is None:
-            return []
-        names = [each for each in self.journal.open_lifecycles() if base_name(each) == messages.lifecycle.name]
-        (parameter,) = messages.parameters
-        scopes = [scope for each in names if (scope := scope_in(each)) is not None and len(scope) == 1]
-        filled = [messages.with_parameters({parameter: session_id}) for (session_id,) in scopes]
-        return [(each, each.lifecycle) for each in filled]
-
-    @property
-    def lifecycles(self) -> tuple[Lifecycle[Any, Any], ...]:
-        """The lifecycles of the tasks, of the sessions they run in, and of messages of which the journal has some open.
-
-        If the service has messages, the journal is read, which may block.
-        """
-        return tuple(lifecycle for _, lifecycle in self._lifecycles())
-
-
 # --- the synchronous client ---------------------------------------------------------------------
 
 
-class Client(_Configured[S, E]):
+class Client(ConfiguredClient[S, E]):
     """A synchronous client of one service. Threads can share it, and so can the children of a fork.
 
     With an `http` of the caller's, it raises ClientUnusable in the children of a fork.
@@ -546,7 +371,7 @@ class Client(_Configured[S, E]):
 # --- the asynchronous client --------------------------------------------------------------------
 
 
-class AsyncClient(_Configured[S, E]):
+class AsyncClient(ConfiguredClient[S, E]):
     """An asynchronous client of one service, for asyncio.
 
     It can be used in any number of event loops, and closes its connections when a loop ends. With an `http` of the
