@@ -110,7 +110,7 @@ def test_answer_that_an_agent_works_off_before_it_responds_was_taken(api: str, e
     states = ["INPUT_REQUIRED", end]
 
     def agent(seen: Seen) -> Reply:
-        document = seen.json or {}
+        document: dict[str, Any] = seen.json or {}
         message = (document.get("params") or document).get("message")
         shown = {"id": "t7", "status": {"state": f"TASK_STATE_{states[message is not None]}"}}
         result = shown if message is None else {"task": shown}

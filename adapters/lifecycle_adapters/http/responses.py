@@ -164,8 +164,9 @@ def code_of(found: Any) -> int | None:
     code = value_at(found, "code")
     if isinstance(code, str) and re.fullmatch(r"-?[0-9]{1,9}", code):
         return int(code)
-    is_number = isinstance(code, int | float) and not isinstance(code, bool)
-    return int(code) if is_number and code == code // 1 else None
+    if isinstance(code, bool) or not isinstance(code, int | float):
+        return None
+    return int(code) if code == code // 1 else None
 
 
 def meant_by(code: int | None, codes: Mapping[int, int], otherwise: int) -> int:

@@ -215,7 +215,7 @@ def test_code_that_equals_a_number_is_that_number(connect: Connect, serve: Serve
         connect(bound(error_codes=CODES), server.base_url).task("t7").status()
 
 
-OF_THE_SERVER = [-32768, -32603, -32603.0, "-32603", -32099, -32050, -32000, 500, 503]
+OF_THE_SERVER: list[Any] = [-32768, -32603, -32603.0, "-32603", -32099, -32050, -32000, 500, 503]
 NOT_INTEGERS: list[Any] = [True, None, [], {}, "", "E_TIMEOUT", 0.5]
 
 
@@ -263,7 +263,7 @@ def test_error_of_a_gateway_leaves_the_create_of_a_built_in_service_uncertain(
         return Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "error": error})
 
     client = connect(name, serve(gateway).base_url, api_key=None)
-    fields = {"name": "charge"} if name == "mcp" else {"parts": [{"text": "charge"}]}
+    fields: dict[str, Any] = {"name": "charge"} if name == "mcp" else {"parts": [{"text": "charge"}]}
     for _ in range(2):
         with pytest.raises(CreateUncertain, match="Request timed out"):
             client.create(idempotency_key="order-5", **fields)
