@@ -154,7 +154,8 @@ class UnknownName(LifecycleError, ValueError):
         hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
         if declared_by:
             hint = f"; {declared_by!r} declares it"
-        names = f"(known: {', '.join(self.known) or 'none'})"
+        listed = (repr(each) if "," in each else each for each in self.known)
+        names = f"(known: {', '.join(listed) or 'none'})"
         advised = f"; {advice}" if advice else ""
         super().__init__(f"{where}: unknown {kind} {shortened(name)}{hint} {names}{advised}")
 

@@ -93,6 +93,19 @@ def parameters(text: str) -> dict[str, str]:
 _MAY_LOOK_LIKE_ONE = ("password", "sslpassword", "options")
 
 
+def fault_of_url(url: str) -> str:
+    """Return why libpq cannot read a URL of PostgreSQL; the message shows no part of it."""
+    place, _, options = url.partition("://")[2].rpartition("@")[2].partition("?")
+    if url.count("@") > 1:  # the password may have one, and then nothing else is certain
+        return NOT_A_URL
+    hosts = re.sub(r"\[[^\]]*\]", "", place.partition("/")[0]).split(",")
+    if any(port.strip("0123456789") for _, _, port in (host.partition(":") for host in hosts)):
+        return NO_PLACE
+    if options:
+        return "not a valid database URL: what follows ? must be options of libpq, such as ?sslmode=require"
+    return NOT_A_URL
+
+
 def is_sendable(text: str) -> bool:
     """Return whether libpq accepts a text: it has no null byte and no surrogate."""
     return is_text(text) and "\0" not in text

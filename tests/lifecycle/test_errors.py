@@ -66,6 +66,9 @@ MESSAGES: dict[LifecycleError, str] = {
     UnknownName("lifecycle", "mine", known=["v1"], where="catalog", advice="name a file"): (
         "catalog: unknown lifecycle 'mine' (known: v1); name a file"
     ),
+    UnknownName("form", "x", known=["iso", "iso, no zone"], where="log"): (
+        "log: unknown form 'x' (known: iso, 'iso, no zone')"
+    ),
     IllegalTransition(
         "no", lifecycle="v1", state=V1State.STOPPED, event=V1Event.STOP, allowed=[V1Event.PAUSE], index=3
     ): "v1: no (event 3 of the history)",

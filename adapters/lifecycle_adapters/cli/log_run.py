@@ -60,8 +60,8 @@ def judge(
     log: LogOptions, lifecycle: Lifecycle[str, str], show: Callable[[CheckedLog], None], *, page: Path | None = None
 ) -> None:
     """Check a log, show the result, write the files that are wanted, and end with the exit code."""
-    columns = _columns(log)
     with misuse_is_bad_input():
+        columns = _columns(log)
         source = _source(log)
         _require_writable(log, page, source)
     bar = Bar()

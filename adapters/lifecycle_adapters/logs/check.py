@@ -62,8 +62,8 @@ def check_logs(
         notes: also list notes; they are counted in any case. In a log of polls
             these are nearly all rows.
         strict: raise if a row or a file cannot be read, instead of counting it.
-        memory: the most memory for DuckDB, such as "800MB"; DuckDB spills what does not fit. The rest of the process
-            needs some 100 MB.
+        memory: the most memory for DuckDB, such as "800MB", at least 16 MB; DuckDB spills what does not fit. The rest
+            of the process needs some 100 MB.
         threads: the number of DuckDB's threads, 1 to 1,000. Default: one for each core.
         spill: the folder in which to make the directory to spill into, which is removed at the end. Default: the
             system's folder of temporary files.
@@ -80,7 +80,7 @@ def check_logs(
         UnknownName: the lifecycle has no such channel.
         ValueError: `mode` is neither; the channel has more than 500 statuses; `ignore_case` is given and two statuses
             differ in letter case only; `memory` or `threads` is not a limit that DuckDB understands; or `spill` is
-            not UTF-8.
+            empty or not UTF-8.
         TypeError: `source` is not a source (but, for example, the name of a file); the object in a `Frame` is not a
             frame; another argument has the wrong type; or `progress` or `keep_rejects` cannot be called.
         MissingExtra: an optional dependency of the source is not installed.
@@ -135,7 +135,8 @@ def _checked(
     if strict:
         _require_all_read(totals, loaded, tables)
     if not totals.readable:
-        raise NoReadableRows(_nothing_to_read(totals, loaded, tables), reasons=totals.unreadable)
+        message = "\n".join([nothing_to_read(totals), *_unreadable(loaded, tables)])
+        raise NoReadableRows(message, reasons=totals.unreadable)
 
     count_pairs(engine, rules, notes=notes, sequenced=columns.sequence is not None)
     if totals.unknown:
@@ -219,12 +220,10 @@ def _require_all_read(totals: Totals, loaded: LoadedLog, tables: Tables) -> None
     raise UnreadableRows("\n".join([first, *_unreadable(loaded, tables)]), reasons=totals.unreadable)
 
 
-def _nothing_to_read(totals: Totals, loaded: LoadedLog, tables: Tables) -> str:
-    first = "the log has no rows"
-    if totals.rows:
-        reasons = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in totals.unreadable.items())
-        first = f"no row of the log can be read ({reasons})"
-    return "\n".join([first, *_unreadable(loaded, tables)])
+def nothing_to_read(totals: Totals) -> str:
+    """Return the message that a log has no rows, or none that can be read."""
+    reasons = ", ".join(f"{counted(count, 'row')}: {reason}" for reason, count in totals.unreadable.items())
+    return f"no row of the log can be read ({reasons})" if totals.rows else "the log has no rows"
 
 
 def _unreadable(loaded: LoadedLog, tables: Tables) -> Iterator[str]:

@@ -72,7 +72,8 @@ class Columns:
     not PostgreSQL, and not Spark.
 
     Raises:
-        ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is another form.
+        ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is another form; or two of
+            the columns are the same.
         UnknownName: `time` is not a TimeForm.
         TypeError: `status` is not a text, or another name is neither a text nor None.
     """
@@ -94,6 +95,10 @@ class Columns:
             object.__setattr__(self, "time", TimeForm.PATTERN)
         if (self.pattern is None) == (self.time is TimeForm.PATTERN):
             raise ValueError("`pattern` needs `time` to be PATTERN or omitted, and PATTERN needs a `pattern`")
+        for name, times in Counter(self.named()).items():
+            if times > 1:
+                parts = [part for part in ("task", "at", "status", "sequence") if getattr(self, part) == name]
+                raise ValueError(f"{' and '.join(parts)} are the same column, {shortened(name)}; each needs its own")
 
     def require_usual_times(self, reader: str) -> None:
         """Raise UnusableLog if only DuckDB reads such times."""

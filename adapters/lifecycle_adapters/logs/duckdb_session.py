@@ -31,32 +31,47 @@ _BATCH = 10_000  # rows
 
 
 def require_memory(size: str) -> None:
-    """Raise ValueError unless `size` is a number and a unit, such as "800MB" or "2GiB", TypeError unless it is text."""
+    """Raise an error unless `size` is enough memory, such as "800MB" or "2GiB".
+
+    Raises:
+        TypeError: it is not text.
+        ValueError: it is not a number and a unit, or less than 16 MB.
+    """
     require(size, str, "memory must be a text, such as '800MB'")
-    if not _MEMORY.fullmatch(size):  # DuckDB reads a negative size as no limit
+    found = _MEMORY.fullmatch(size)
+    if found is None:  # DuckDB reads a negative size as no limit
         what = f"memory must be a number and a unit of {_UNITS}, such as '800MB', not {size!r:.80}"
         raise WrongValue(what, "memory")
+    step = 1024 if found["binary"] else 1000
+    if float(found["number"]) * step ** ("KMGT".index(found["prefix"].upper()) + 1) < _LEAST_BYTES:
+        raise WrongValue(f"memory must be at least 16MB, below which DuckDB cannot count, not {size!r:.80}", "memory")
 
 
 def _require_spill(folder: str | os.PathLike[str] | None) -> None:
-    if folder is not None and not is_text(path_text(folder, "spill")):
-        raise ValueError(f"spill must be the path of a folder in UTF-8, not {os.fspath(folder)!r}")
+    if folder is None:
+        return
+    path = path_text(folder, "spill")
+    if not path or not is_text(path):
+        raise ValueError(f"spill must be the path of a folder in UTF-8, not {path!r:.80}")
 
 
 _UNITS = "KB, MB, GB, TB, KiB, MiB, GiB or TiB"
-_MEMORY = re.compile(r"\s*\d+(\.\d+)?\s*[KMGT]i?B\s*", re.IGNORECASE)
+_MEMORY = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*(?P<prefix>[KMGT])(?P<binary>i?)B\s*", re.IGNORECASE | re.ASCII)
+_LEAST_BYTES = 16_000_000
 
 
 class DuckDbSession:
     """One DuckDB connection and its directory. Not to be shared between threads.
 
     Args:
-        memory: the most memory for DuckDB itself, such as "800MB"; the rest of the process needs some 100 MB.
+        memory: the most memory for DuckDB itself, such as "800MB", at least 16 MB; the rest of the process needs some
+            100 MB.
         threads: the number of DuckDB's threads, 1 to 1,000. Default: one for each core.
         spill: the folder in which to make the directory. Default: the system's folder of temporary files.
         progress: called during long work, see Progress.
     Raises:
-        ValueError: `memory` is not a size, `threads` is less than 1 or more than 1,000, or `spill` is not UTF-8.
+        ValueError: `memory` is not a size or too small, `threads` is less than 1 or more than 1,000, or `spill` is
+            empty or not UTF-8.
         TypeError: `memory` is not a text, `threads` is not an integer, or `spill` is not a path in text.
         EngineFailed: no directory can be made.
     """
@@ -75,6 +90,7 @@ class DuckDbSession:
             require_number(threads, "threads", kind=int, at_least=1, at_most=MOST_THREADS)
         self._progress = progress
         self._closing = ExitStack()
+        self._is_closed = False
         try:
             self.directory = self._closing.enter_context(spill_directory(spill))
         except OSError as error:
@@ -112,11 +128,13 @@ class DuckDbSession:
 
     def rows(self, query: str) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query's result. Raises EngineFailed or UnusableLog, like Engine.create_table."""
+        self._require_open()
         with _mapped_errors(), self._connection.cursor() as cursor:
             _count_progress(cursor)
             self._watched(cursor, lambda: cursor.execute(query), "counting")
             while batch := cursor.fetchmany(_BATCH):
                 yield from batch
+                self._require_open()
 
     def run(self, statement: str, parameters: Sequence[Any] = (), *, doing: str | None = None) -> list[tuple[Any, ...]]:
         """Execute one statement and return its rows; with `doing`, report progress.
@@ -129,6 +147,7 @@ class DuckDbSession:
         def execute() -> list[tuple[Any, ...]]:
             return self._connection.execute(statement, list(parameters)).fetchall()
 
+        self._require_open()
         with _mapped_errors():
             return execute() if doing is None else self._watched(self._connection, execute, doing)
 
@@ -180,7 +199,12 @@ class DuckDbSession:
 
     def close(self) -> None:
         """Close the database and remove the directory."""
+        self._is_closed = True
         self._closing.close()
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise EngineFailed("the log was closed; read its findings and rejects, or write them to files, before that")
 
     def __enter__(self) -> Self:
         return self
@@ -196,6 +220,20 @@ def _count_progress(connection: duckdb.DuckDBPyConnection) -> None:
     with suppress(duckdb.InvalidInputException):
         connection.execute("SET enable_progress_bar = true")
         connection.execute("SET enable_progress_bar_print = false")
+
+
+def require_connection(given: object, name: str) -> None:
+    """Raise TypeError unless `given` is a connection of DuckDB."""
+    require(given, duckdb.DuckDBPyConnection, f"{name} must be an open connection, such as duckdb.connect('log.db')")
+
+
+def is_closed(connection: Any) -> bool:
+    """Return whether a connection of DuckDB is closed."""
+    try:
+        connection.sql("SELECT 1")
+    except duckdb.ConnectionException:
+        return True
+    return False
 
 
 def literal(value: object) -> str:

@@ -23,10 +23,18 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
+from lifecycle.errors import shortened
 from lifecycle_adapters.argument_checks import is_text, path_text, require
 from lifecycle_adapters.logs.columns import Columns, absent, require_columns
 from lifecycle_adapters.logs.duckdb_dialect import DUCKDB, text_of_bytes
-from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, is_about_a_type, literal
+from lifecycle_adapters.logs.duckdb_session import (
+    DuckDbSession,
+    identifier,
+    is_about_a_type,
+    is_closed,
+    literal,
+    require_connection,
+)
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog, no_file
 from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
@@ -156,7 +164,8 @@ class DuckTable:
         path: the file's path.
         connection: an open connection of the package `duckdb`.
     Raises:
-        TypeError: neither or both of `path` and `connection` are given; or `table` or `path` is not a text.
+        TypeError: neither or both of `path` and `connection` are given; `table` or `path` is not a text; or
+            `connection` is not a connection.
     """
 
     table: str
@@ -169,6 +178,8 @@ class DuckTable:
         require(self.table, str, "table must be the name of a table")
         if self.path is not None:
             path_text(self.path, "path")
+        else:
+            require_connection(self.connection, "connection")
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
         """Load the table as `records` (see Source)."""
@@ -187,6 +198,9 @@ class DuckTable:
         return _loaded(session, rules, columns, table, parts_of(columns), name=self.table)
 
     def _on_connection(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
+        if is_closed(self.connection):
+            raise UnusableLog(f"the connection to {shortened(self.table)} is closed; a DuckTable needs an open one")
+
         def run(query: str) -> list[tuple[Any, ...]]:
             # Through the session, which maps DuckDB's errors.
             session.register("result", _ArrowStream(lambda: self.connection.sql(query)))

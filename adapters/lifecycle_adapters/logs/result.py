@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from lifecycle import FindingCode, Severity
+from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession
 from lifecycle_adapters.logs.places import file_and_row
 from lifecycle_adapters.logs.report import LogReport, moment
@@ -51,6 +52,14 @@ class Reject:
     detail: str | None
 
 
+_MOST = 2**63 - 1  # of LIMIT
+
+
+def _require_most(most: int | None) -> None:
+    if most is not None:
+        require_number(most, "most", kind=int, at_least=0, at_most=_MOST)
+
+
 class CheckedLog:
     """The result of a check. Close it, or use it as a context manager: its findings are in temporary files."""
 
@@ -64,7 +73,16 @@ class CheckedLog:
         self._tables = tables
 
     def findings(self, *, most: int | None = None) -> Iterator[LogFinding]:
-        """Yield the findings in the order of the log: file by file, row by row; at most `most` of them."""
+        """Yield the findings in the order of the log: file by file, row by row; at most `most` of them.
+
+        Raises:
+            TypeError, ValueError: at once, if `most` is not a whole number from 0 to 2**63 - 1.
+            EngineFailed: the log was closed.
+        """
+        _require_most(most)
+        return self._findings(most)
+
+    def _findings(self, most: int | None) -> Iterator[LogFinding]:
         for task, at_us, place, previous, code, status, ended in self._tables.findings(most=most):
             file, row = file_and_row(place)
             before = self._rules.state_of(previous)
@@ -83,7 +101,14 @@ class CheckedLog:
             )
 
     def rejects(self, *, most: int | None = None) -> Iterator[Reject]:
-        """Yield the rows that could not be read, in the order of the log; at most `most` of them."""
+        """Yield the rows that could not be read, in the order of the log; at most `most` of them.
+
+        Raises the errors of `findings`.
+        """
+        _require_most(most)
+        return self._rejects(most)
+
+    def _rejects(self, most: int | None) -> Iterator[Reject]:
         for place, reason, detail in self._tables.rejects(most=most):
             file, row = file_and_row(place)
             yield Reject(self._loaded.files[file], row, reason, detail)
@@ -96,7 +121,7 @@ class CheckedLog:
 
         Raises:
             ValueError: no format has such a name.
-            EngineFailed: it cannot be written.
+            EngineFailed: it cannot be written, or the log was closed.
         """
         return self._tables.write_findings(path)
 
@@ -105,7 +130,7 @@ class CheckedLog:
         return self._tables.write_rejects(path)
 
     def close(self) -> None:
-        """Remove the temporary files."""
+        """Remove the temporary files. The report stays; findings and rejects can no longer be read."""
         self._session.close()
 
     def __enter__(self) -> Self:

@@ -553,7 +553,8 @@ def test_foreign_text_is_shown_harmlessly() -> None:
             "a table needs one database, and takes neither a format nor",
         ),
         (["v1", "-", "--input-format", "csv", "--memory", "much"], "memory must be a number and a unit of"),
-        (["v1", "-", "--input-format", "csv", "--memory", "1KB"], "Out of Memory Error"),
+        (["v1", "-", "--input-format", "csv", "--memory", "1KB"], "memory must be at least 16MB"),
+        (["v1", "-", "--task-column", "at"], "task and at are the same column, 'at'; each needs its own"),
         (["v1", "-", "--input-format", "csv", "--spill", "nowhere"], "no directory to spill into"),
     ],
 )

@@ -622,8 +622,10 @@ def test_a_database_in_use_is_reported(tmp_path: Path) -> None:
 def test_a_connection_that_fails_is_reported() -> None:
     connection = duckdb.connect()
     connection.close()
-    with pytest.raises(UnusableLog, match="closed"):
+    with pytest.raises(UnusableLog, match=r"^the connection to 'log' is closed"):
         read(DuckTable("log", connection=connection))
+    with pytest.raises(TypeError, match=r"^connection must be an open connection, .*, not 5 \(int\)$"):
+        DuckTable("log", connection=5)
 
 
 def test_a_table_is_in_one_place() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import signal
 import sys
 import threading
@@ -244,13 +245,14 @@ def test_an_id_is_a_text_or_a_whole_number(url: str, run: Run) -> None:
     values = {
         "'a'::varchar(5)": "a", "'a'::char(5)": "a", "' a '::text": " a ", "7::smallint": "7", "-7::bigint": "-7",
         "'running'::colour": "running", "'running'::hue": "running", "''::text": None, "NULL::bigint": None,
+        "12345678901234567890::numeric(20,0)": "12345678901234567890", "'NaN'::numeric(20)": None,
         "'6BA7B810-9DAD-11D1-80B4-00C04FD430C8'::uuid": "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
     }  # fmt: skip
     selected = ", ".join(f"{value} AS c{number}" for number, value in enumerate(values))
     run(f"""CREATE TYPE colour AS ENUM ('running', 'red'); CREATE DOMAIN hue AS varchar(9);
             CREATE TABLE ids AS SELECT {selected}""")
     for number, task in enumerate(values.values()):
-        status = "c5" if number % 2 else "c6"  # an enumeration, a domain
+        status = "c6" if number == 5 else "c5"  # a domain, an enumeration
         [record] = records(url, "ids", Columns(task=f"c{number}", at=None, status=status))
         assert (record.task, record.status, record.fault) == (task, "running", None if task else RejectReason.NO_TASK)
 
@@ -259,6 +261,8 @@ def test_an_id_is_a_text_or_a_whole_number(url: str, run: Run) -> None:
     ("columns", "message"),
     [
         (Columns(task="moment"), "column 'moment' is of type timestamptz, which cannot hold an id"),
+        (Columns(task="fraction"), "column 'fraction' is of type numeric(5,2), which cannot hold an id"),
+        (Columns(task="any_number"), "column 'any_number' is of type numeric, which cannot hold an id"),
         (Columns(status="number"), "column 'number' is of type float8, which cannot hold a status"),
         (Columns(at="document"), "column 'document' is of type jsonb, which cannot hold a time"),
         (Columns(sequence="number"), "column 'number' is of type float8, which cannot hold a sequence: whole numbers"),
@@ -266,8 +270,9 @@ def test_an_id_is_a_text_or_a_whole_number(url: str, run: Run) -> None:
 )
 def test_a_column_of_another_type_is_refused(url: str, run: Run, columns: Columns, message: str) -> None:
     run("""CREATE TABLE IF NOT EXISTS typed (
-               task_id text, at text, status text, moment timestamptz, number float8, document jsonb)""")
-    with pytest.raises(UnusableLog, match=f"^{message}$"):
+               task_id text, at text, status text, moment timestamptz, number float8, document jsonb,
+               fraction numeric(5,2), any_number numeric)""")
+    with pytest.raises(UnusableLog, match=f"^{re.escape(message)}$"):
         records(url, "typed", columns)
 
 
@@ -286,6 +291,14 @@ def test_a_sequence_puts_equal_times_in_order_and_may_not_be_missing(url: str, r
     with checked(url, "sequenced", Columns(sequence="nth")) as result:
         assert (result.report.ties, result.report.is_clean) == (0, True)
         assert [(reject.row, reject.reason) for reject in result.rejects()] == [(3, RejectReason.NO_SEQUENCE)]
+
+
+def test_a_sequence_of_whole_decimals_must_fit_into_64_bits(url: str, run: Run) -> None:
+    numbers = {str(2**63 - 1): 2**63 - 1, str(-(2**63)): -(2**63), str(2**63): None, "'NaN'": None, "NULL": None}
+    rows = ", ".join(f"('t', 'created', {number})" for number in numbers)
+    run(f"CREATE TABLE wide (task_id text, status text, nth numeric(20)); INSERT INTO wide VALUES {rows}")
+    found = records(url, "wide", Columns(at=None, sequence="nth"))
+    assert [record.sequence for record in found] == [*numbers.values()]
 
 
 def test_ids_and_statuses_are_compared_byte_by_byte_whatever_their_type_would_do(url: str, run: Run) -> None:

@@ -6,6 +6,7 @@ import string
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -435,9 +436,18 @@ def test_columns_may_have_any_names(bench: DuckDbSession) -> None:
     assert (record.task, record.at_us, record.status, record.sequence) == ("t", AT_US, "running", 3)
 
 
-def test_one_column_may_hold_two_things(bench: DuckDbSession) -> None:
-    [record] = read(bench, Columns(task="status", at=None), [{"status": "'running'"}])
-    assert (record.task, record.status) == ("running", "running")
+@pytest.mark.parametrize(
+    ("given", "parts"),
+    [
+        ({"task": "at"}, "task and at are the same column, 'at'"),
+        ({"task": "status", "at": None}, "task and status are the same column, 'status'"),
+        ({"sequence": "at"}, "at and sequence are the same column, 'at'"),
+        ({"task": "x", "at": "x", "status": "x", "sequence": "x"}, "task and at and status and sequence are the same"),
+    ],
+)
+def test_each_part_has_a_column_of_its_own(given: dict[str, Any], parts: str) -> None:
+    with pytest.raises(ValueError, match=parts):
+        Columns(**given)
 
 
 # --- what columns there are --------------------------------------------------------------------

@@ -22,7 +22,7 @@ from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.columns import EARLIEST_US, LATEST_US, Columns, RejectReason
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.files import Files
-from lifecycle_adapters.logs.log_errors import UnusableLog
+from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
 from lifecycle_adapters.logs.places import file_and_row
 from lifecycle_adapters.logs.rules import Rules
 from tests.adapters.logs import logs
@@ -277,8 +277,11 @@ def test_what_cannot_be_checked_is_reported(spark: SparkSession) -> None:
 
     with pytest.raises(UnusableLog, match="task_id"):
         checked(rows, V2)
-    with pytest.raises(UnusableLog, match="places"):
+    with pytest.raises(MissingColumn, match="there is no column 'places', only 'task', ") as missing:
         checked(rows, V2, columns=SEQUENCED, place="places")
+    assert (missing.value.name, missing.value.known) == ("places", tuple(rows.columns))
+    with pytest.raises(TypeError, match=r"place must be the name of a column, not 5 \(int\)"):
+        checked(rows, V2, columns=SEQUENCED, place=5)
     with pytest.raises(UnknownName):
         checked(rows, V2, columns=SEQUENCED, channel="smoke")
     with pytest.raises(UnusableLog, match="no rows"):
@@ -499,7 +502,8 @@ STARTED = """
 import sys
 from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.columns import Columns
-from lifecycle_adapters.logs.spark import SparkFiles
+from lifecycle_adapters.logs.log_errors import EngineFailed
+from lifecycle_adapters.logs.spark import SparkFiles, check_frame
 from lifecycle import CATALOG
 from pyspark.sql import SparkSession
 
@@ -509,6 +513,35 @@ with check_logs(CATALOG["v2"], source, columns=Columns(task="task", sequence="se
 print(SparkSession.getActiveSession())
 """
 
+STOPPED = """
+session = SparkSession.Builder().master("local[2]").getOrCreate()
+frame = session.createDataFrame([("t", "2026-01-01", "created")], "task_id string, at string, status string")
+check = check_frame(frame, CATALOG["v2"])
+session.stop()
+for call in (check.report, lambda: check_frame(frame, CATALOG["v2"])):
+    try:
+        call()
+    except EngineFailed as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"master": 5}, TypeError, "master must be a text"),
+        ({"master": ""}, ValueError, "master must name a master of Spark"),
+        ({"config": 5}, TypeError, "config must be a mapping"),
+        ({"config": {5: "a"}}, TypeError, "the name of a setting in config must be a text"),
+        ({"config": {"a": 5}}, TypeError, r"a in config must be a text, such as '4g', not 5 \(int\)"),
+    ],
+)
+def test_a_master_and_settings_are_texts(given: dict[str, Any], error: type[Exception], message: str) -> None:
+    from lifecycle_adapters.logs.spark import SparkFiles
+
+    with pytest.raises(error, match=message):
+        SparkFiles("log.parquet", **given)
+
 
 def test_a_session_is_started_quietly_and_stopped(spark: SparkSession, tmp_path: Path) -> None:
     rows = log(V2)
@@ -516,12 +549,21 @@ def test_a_session_is_started_quietly_and_stopped(spark: SparkSession, tmp_path:
     spill.mkdir()
     with DuckDbSession() as bench:
         path = written(bench, tmp_path / "a.parquet", rows, TIMESTAMPS)
-    command = [sys.executable, "-W", "ignore::FutureWarning", "-c", STARTED, path, str(spill)]  # pandas, as above
+    command = [
+        sys.executable,
+        "-W",
+        "ignore::FutureWarning",
+        "-c",
+        STARTED + STOPPED,
+        path,
+        str(spill),
+    ]  # pandas, as above
     done = subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[3]
     )
 
-    assert done.stdout.splitlines() == [str(expected(V2, rows).report["bad_rows"]), "None"], done.stderr
+    stopped = ["the Spark session was stopped; read and write results before `stop`"] * 2
+    assert done.stdout.splitlines() == [str(expected(V2, rows).report["bad_rows"]), "None", *stopped], done.stderr
     assert [line for line in done.stderr.splitlines() if "incubator" not in line] == []
     assert [*spill.iterdir()] == []
 

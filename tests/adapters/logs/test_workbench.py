@@ -40,9 +40,20 @@ def test_a_limit_that_means_nothing_is_refused_and_leaves_nothing(memory: str, t
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("enough", "too_little"), [("16MB", "15.9MB"), ("16000 kb", "15999KB"), ("15.3MiB", "15.2MiB")]
+)
+def test_memory_has_a_least_size(enough: str, too_little: str) -> None:
+    DuckDbSession(memory=enough, threads=1).close()
+    with pytest.raises(ValueError, match="memory must be at least 16MB"):
+        DuckDbSession(memory=too_little)
+
+
 def test_there_must_be_a_place_to_spill_into(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match="no directory to spill into"):
         DuckDbSession(spill=tmp_path / "absent")
+    with pytest.raises(ValueError, match="spill must be the path of a folder in UTF-8, not ''"):
+        DuckDbSession(spill="")
 
 
 def test_what_is_wrong_with_the_data_is_distinguished_from_what_is_wrong_with_the_engine() -> None:

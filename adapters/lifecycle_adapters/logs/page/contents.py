@@ -43,7 +43,7 @@ def write_page(
         findings: its findings in the order of the log; the first 200 are shown, and at most one more is read.
     Raises:
         EngineFailed: the file cannot be written.
-        TypeError: `report` is not a LogReport, or `lifecycle` not a Lifecycle.
+        TypeError: `report` is not a LogReport, `lifecycle` not a Lifecycle, or a finding not a LogFinding.
     """
     text = page(report, lifecycle, findings)
     with atomic_write(path) as unfinished:
@@ -58,10 +58,11 @@ def page(report: LogReport, lifecycle: Lifecycle[Any, Any], findings: Iterable[L
         lifecycle: the lifecycle against which it was checked.
         findings: its findings in the order of the log; the first 200 are shown, and at most one more is read.
     Raises:
-        TypeError: `report` is not a LogReport, or `lifecycle` not a Lifecycle.
+        TypeError: `report` is not a LogReport, `lifecycle` not a Lifecycle, or a finding not a LogFinding.
     """
     require(report, LogReport, "report must be a LogReport, such as the `report` of a checked log")
     require_lifecycle(lifecycle)
+    require(findings, Iterable, "findings must be LogFindings, such as those of a checked log")
     sections = sections_of(report, lifecycle)
     parts = (
         f"<h1>Log against lifecycle {word(report.lifecycle)}</h1>",
@@ -216,6 +217,8 @@ def _ties(report: LogReport) -> str:
 def _first_findings(findings: Iterable[LogFinding]) -> str:
     rest = iter(findings)
     shown = list(islice(rest, _MOST_FINDINGS))
+    for each in shown:
+        require(each, LogFinding, "findings must be LogFindings, such as those of a checked log")
     is_all = next(rest, None) is None
     caption = "In the order of the log" + ("" if is_all else f"; the first {count(len(shown))} only")
     texts = ("Task", "Kind", "Before", "Reported", "Possible", "Time", "File")

@@ -38,6 +38,7 @@ def _group(text: str, pattern: str, number: int) -> str:
 
 
 _integer = "CAST(NULLIF({}, '') AS bigint)".format
+_in_64_bits = f"CASE WHEN {{0}} BETWEEN {-(2**63)} AND {2**63 - 1} THEN CAST({{0}} AS bigint) END".format  # not NaN
 _truncated = "CASE WHEN abs({0}) < 9000000000000000000 THEN CAST(trunc({0}) AS bigint) END".format
 
 POSTGRES = Dialect(
@@ -46,7 +47,8 @@ POSTGRES = Dialect(
         Kind.TEXT: "text|varchar|bpchar|name|citext|enum",
         Kind.UUID: "uuid",
         Kind.INTEGER: "int[248]",
-        Kind.DECIMAL: "numeric",
+        Kind.WIDE_INTEGER: r"numeric\(\d+,(0|-\d+)\)",
+        Kind.DECIMAL: r"numeric(\(.*\))?",
         Kind.FLOAT: "float[48]",
         Kind.TIMESTAMP: "timestamptz|timestamp|date",
     },
@@ -58,7 +60,7 @@ POSTGRES = Dialect(
     text='CAST({} AS text) COLLATE "C"'.format,
     shown=lambda cell, _: f'CAST({cell} AS text) COLLATE "C"',
     matches=_matches,
-    integer=_integer,
+    integer=_in_64_bits,
     decimal=lambda text: f"CASE WHEN {_matches(text, _SHORT_NUMBER)} THEN round(CAST({text} AS numeric), 6) END",
     truncated=_truncated,
     # `round` would round halves to the nearest even number.
@@ -69,10 +71,13 @@ POSTGRES = Dialect(
 
 # The kinds of columns that may hold each part of a record, and the name of the part in messages.
 _FITTING: Mapping[str, tuple[frozenset[Kind], str]] = {
-    "task": (frozenset({Kind.TEXT, Kind.INTEGER, Kind.UUID}), "an id"),
+    "task": (frozenset({Kind.TEXT, Kind.INTEGER, Kind.WIDE_INTEGER, Kind.UUID}), "an id"),
     "status": (frozenset({Kind.TEXT}), "a status"),
-    "at": (frozenset({Kind.TEXT, Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT, Kind.TIMESTAMP}), "a time"),
-    "sequence": (frozenset({Kind.INTEGER}), "a sequence: whole numbers"),
+    "at": (
+        frozenset({Kind.TEXT, Kind.INTEGER, Kind.WIDE_INTEGER, Kind.DECIMAL, Kind.FLOAT, Kind.TIMESTAMP}),
+        "a time",
+    ),
+    "sequence": (frozenset({Kind.INTEGER, Kind.WIDE_INTEGER}), "a sequence: whole numbers"),
 }
 
 
@@ -89,4 +94,10 @@ def fitting_columns(names: Mapping[str, str], types: Mapping[str, str]) -> dict[
         fitting, what = _FITTING[part]
         if POSTGRES.kind(types[name]) not in fitting:
             raise UnusableLog(f"column {shortened(name)} is of type {types[name]}, which cannot hold {what}")
-    return {part: LogColumn(identifier(name), types[name]) for part, name in names.items()}
+    return {part: LogColumn(_cell(part, name, types[name]), types[name]) for part, name in names.items()}
+
+
+def _cell(part: str, name: str, type_name: str) -> str:
+    # NaN is the only value of such a type that is no whole number; as a time it is judged by its text.
+    may_be_nan = part != "at" and POSTGRES.kind(type_name) is Kind.WIDE_INTEGER
+    return f"NULLIF({identifier(name)}, 'NaN')" if may_be_nan else identifier(name)

@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 
 from lifecycle.errors import nearest, shortened
-from lifecycle_adapters.connection_strings import NOT_A_URL, is_dsn, is_postgres, parameters
+from lifecycle_adapters.argument_checks import require
+from lifecycle_adapters.connection_strings import fault_of_url, is_dsn, is_postgres, parameters
 from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
@@ -37,6 +38,7 @@ class PostgresTable:
         url: `postgresql://user:password@host/database`, or a connection string of libpq.
         table: its exact name, or its schema, a dot and its name; without a schema, the first on the search path.
     Raises:
+        TypeError: `url` or `table` is not a text.
         ValueError: `url` is neither.
     """
 
@@ -44,6 +46,9 @@ class PostgresTable:
     table: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"url must be text, not of type {type(self.url).__name__}")  # its value may hold a password
+        require(self.table, str, "table must be the name of a table")
         _parameters(self.url)
 
     def load(self, session: DuckDbSession, rules: Rules, columns: Columns) -> LoadedLog:
@@ -144,7 +149,11 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')"""
 
 _COLUMNS = """
-SELECT a.attname, CASE WHEN t.typtype = 'e' THEN 'enum' ELSE t.typname END
+SELECT a.attname, CASE
+    WHEN t.typtype = 'e' THEN 'enum'
+    WHEN t.typname = 'numeric'
+    THEN format_type(t.oid, CASE own.typtype WHEN 'd' THEN own.typtypmod ELSE a.atttypmod END)
+    ELSE t.typname END
 FROM pg_attribute a
 JOIN pg_type own ON own.oid = a.atttypid
 JOIN pg_type t ON t.oid = CASE WHEN own.typtype = 'd' THEN own.typbasetype ELSE own.oid END
@@ -170,11 +179,12 @@ def _parameters(url: str) -> dict[str, str]:
         raise ValueError("a table's URL must begin with postgresql://")
     if is_dsn(url):
         return parameters(url)
+    own = f"postgresql://{url.partition('://')[2]}"
     given = {"host": "@"}
     with suppress(ValueError):
-        given = parameters(f"postgresql://{url.partition('://')[2]}")
+        given = parameters(own)
     if any("@" in given.get(name, "") for name in ("host", "dbname")):
-        raise ValueError(NOT_A_URL)
+        raise ValueError(fault_of_url(own))
     return given
 
 

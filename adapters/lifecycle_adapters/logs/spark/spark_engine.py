@@ -32,6 +32,7 @@ class SparkEngine:
 
     def query(self, query: str) -> DataFrame:
         """Return the result of a query, not computed yet. Raises the errors of `create_table`."""
+        require_running(self.session)
         # Views of these names could replace those of other users of the session.
         relations = ", ".join(f"{name} AS (SELECT * FROM {{{name}}})" for name in self._relations)
         with mapped_errors():
@@ -58,6 +59,13 @@ def computed(frame: DataFrame) -> DataFrame:
     an executor is lost: then rows could have other numbers. Spark removes the checkpoint with the frame.
     """
     return frame.localCheckpoint(eager=True, storageLevel=StorageLevel.MEMORY_AND_DISK)
+
+
+def require_running(session: SparkSession) -> None:
+    """Raise EngineFailed if the session was stopped: the errors of PySpark itself do not say so."""
+    context: Any = getattr(session, "_sc", None)  # a session of Spark Connect has none
+    if context is not None and context._jsc is None:
+        raise EngineFailed("the Spark session was stopped; read and write results before `stop`")
 
 
 @contextmanager

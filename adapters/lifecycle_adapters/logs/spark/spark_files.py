@@ -14,6 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from lifecycle.errors import not_made
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.files import Files, ParquetGroup, parquet_groups
@@ -65,6 +66,10 @@ class SparkFiles:
             used and not stopped.
         config: further settings of the session that is started, such as {"spark.driver.memory": "4g"}; the
             memory can be set only once in a process.
+    Raises:
+        TypeError: `master` is not a text, `config` not a mapping of texts, or as `Files`.
+        ValueError: `master` is empty, or as `Files`.
+        UnknownName: as `Files`.
     """
 
     files: Files
@@ -81,6 +86,13 @@ class SparkFiles:
         config: Mapping[str, str] | None = None,
     ) -> None:
         object.__setattr__(self, "files", Files(*paths, format=format, delimiter=delimiter, encoding=encoding))
+        require(master, str, "master must be a text, such as 'local[*]'")
+        if not master:
+            raise ValueError("master must name a master of Spark, such as 'local[*]'; it is empty")
+        require(config, Mapping | None, "config must be a mapping of settings, such as {'spark.driver.memory': '4g'}")
+        for name, value in (config or {}).items():
+            require(name, str, "the name of a setting in config must be a text")
+            require(value, str, f"{name} in config must be a text, such as '4g'")
         object.__setattr__(self, "master", master)
         object.__setattr__(self, "config", dict(config or {}))
 

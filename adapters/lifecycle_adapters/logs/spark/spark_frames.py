@@ -12,13 +12,13 @@ from lifecycle import Channel, Deviation, Lifecycle, Severity
 from lifecycle.conformance import Mode
 from lifecycle_adapters.argument_checks import require, require_boolean, require_lifecycle
 from lifecycle_adapters.logs import queries
-from lifecycle_adapters.logs.check import MOST_WORST, count_pairs, report_of
-from lifecycle_adapters.logs.columns import Columns, require_columns
-from lifecycle_adapters.logs.log_errors import NoReadableRows
+from lifecycle_adapters.logs.check import MOST_WORST, count_pairs, nothing_to_read, report_of
+from lifecycle_adapters.logs.columns import Columns, absent, require_columns
+from lifecycle_adapters.logs.log_errors import MissingColumn, NoReadableRows
 from lifecycle_adapters.logs.report import LogReport, Totals
 from lifecycle_adapters.logs.rules import START, Rules
 from lifecycle_adapters.logs.spark.spark_dialect import column, records_of
-from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, computed, mapped_errors
+from lifecycle_adapters.logs.spark.spark_engine import SparkEngine, computed, mapped_errors, require_running
 
 _JUDGED = (
     "previous int, status_code int, ended int, previous_state string, state string, status string, code string,"
@@ -51,7 +51,8 @@ def check_frame(
             one time (and sequence).
         notes: also list notes; they are counted in any case.
     Raises:
-        UnusableLog: a column is missing or occurs twice, or Spark cannot plan the frame's query.
+        UnusableLog: a column is missing (MissingColumn) or occurs twice, or Spark cannot plan the frame's query.
+        EngineFailed: the frame's session was stopped, or Spark failed.
         UnknownName: the lifecycle has no such channel.
         ValueError: `mode` is neither.
         TypeError: an argument has a wrong type.
@@ -59,10 +60,14 @@ def check_frame(
     require_lifecycle(lifecycle)
     require(frame, DataFrame, "frame must be a DataFrame of Spark")
     require(columns, Columns | None, "columns must be Columns(...)")
+    require(place, str | None, "place must be the name of a column")
     require_boolean(notes, "notes")
+    require_running(frame.sparkSession)
     rules = Rules(lifecycle, mode=mode, channel=channel)
     columns = columns or Columns()
     require_columns(frame.columns, columns)
+    if place is not None and place not in frame.columns:
+        raise MissingColumn(absent("column", place, frame.columns), name=place, known=frame.columns)
     with mapped_errors():
         number = fn.monotonically_increasing_id() if place is None else column(place).try_cast("bigint")
         records = records_of(frame, columns, rules, place=number)
@@ -134,12 +139,11 @@ class FrameCheck:
 
         Raises:
             UnusableLog: no row can be read, or the frame's own source cannot be read.
-            EngineFailed: Spark failed.
+            EngineFailed: Spark failed, or its session was stopped.
         """
         totals = Totals(self._engine.rows(queries.totals_summed()))
         if not totals.readable:
-            message = f"none of the {totals.rows} rows can be read" if totals.rows else "the log has no rows"
-            raise NoReadableRows(message, reasons=totals.unreadable)
+            raise NoReadableRows(nothing_to_read(totals), reasons=totals.unreadable)
         return report_of(
             self._engine, self._rules, totals, bad_tasks=self._bad_tasks(), worst=self._worst(), timed=self._timed
         )
