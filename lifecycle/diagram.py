@@ -21,7 +21,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lifecycle.declaration import Declaration, State
+from lifecycle.errors import shortened
 from lifecycle.table import E, Origin, S
+
+__all__ = [
+    "RENDERERS",
+    "Colour",
+    "Diagram",
+    "Edge",
+    "Format",
+    "Mark",
+    "Node",
+    "to_dot",
+    "to_markdown",
+    "to_mermaid",
+    "to_mermaid_state",
+    "to_plantuml",
+]
 
 
 class Format(StrEnum):
@@ -135,6 +151,12 @@ def _marks(state: State[S], current: S | None) -> tuple[Mark, ...]:
 # --- shared by the renderers -------------------------------------------------------------------
 
 
+def _require_diagram(given: object) -> None:
+    if not isinstance(given, Diagram):
+        what = f"{shortened(given)} ({type(given).__name__})"
+        raise TypeError(f"a picture is drawn from a Diagram, not from {what}; give lifecycle.diagram()")
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     """All edges of one origin between two states; `source` and `target` are their ids in the output."""
@@ -221,7 +243,11 @@ _MERMAID_STYLES = f"""\
 
 
 def to_mermaid(picture: Diagram) -> str:
-    """Return the picture as a Mermaid flowchart, which GitHub draws in a `mermaid` block or a .mmd file."""
+    """Return the picture as a Mermaid flowchart, which GitHub draws in a `mermaid` block or a .mmd file.
+
+    Raises TypeError if it is not a Diagram.
+    """
+    _require_diagram(picture)
     ids = _ids(picture)
     lines = _lines(picture)
     callers = [str(index) for index, line in enumerate(lines) if line.origin is Origin.CALLER]
@@ -273,7 +299,11 @@ _MERMAID_STATE_LOOKS: dict[Origin | Mark, str] = {
 
 
 def to_mermaid_state(picture: Diagram) -> str:
-    """Return the picture as a Mermaid `stateDiagram-v2`. It has one style of line, so labels contain the origin."""
+    """Return the picture as a Mermaid `stateDiagram-v2`. It has one style of line, so labels contain the origin.
+
+    Raises TypeError if it is not a Diagram.
+    """
+    _require_diagram(picture)
     ids = _ids(picture)
     return _text(
         (
@@ -359,7 +389,11 @@ class DotLine:
 
 
 def to_dot(picture: Diagram) -> str:
-    """Return the picture in DOT, the language of Graphviz. Final states are in the last column."""
+    """Return the picture in DOT, the language of Graphviz. Final states are in the last column.
+
+    Raises TypeError if it is not a Diagram.
+    """
+    _require_diagram(picture)
     lines = (
         *(f'    initial -> {state} [color="{Colour.INK}"]' for state in _marked(picture, Mark.INITIAL)),
         *_dot_lines(_lines(picture)),
@@ -488,7 +522,11 @@ _PLANTUML_BORDERS = {Mark.SETTLED: "[dotted]", Mark.REOPENABLE: "[dashed]"}
 
 
 def to_plantuml(picture: Diagram) -> str:
-    """Return the picture as a PlantUML state diagram."""
+    """Return the picture as a PlantUML state diagram.
+
+    Raises TypeError if it is not a Diagram.
+    """
+    _require_diagram(picture)
     ids = _ids(picture)
     return _text(
         (
@@ -528,7 +566,11 @@ def _plantuml_escaped(text: str) -> str:
 
 
 def to_markdown(picture: Diagram) -> str:
-    """Return the lifecycle as Markdown: a table of its states, one of its rows, and the legend."""
+    """Return the lifecycle as Markdown: a table of its states, one of its rows, and the legend.
+
+    Raises TypeError if it is not a Diagram.
+    """
+    _require_diagram(picture)
     return _text(
         (
             f"# {markdown_escaped(picture.name)}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -255,6 +256,19 @@ def _yaml_repeated(root: Any) -> Iterator[tuple[Path, int]]:
                         yield (*path, key.value), key.start_mark.line + 1
                     keys.add((key.tag, key.value))
             waiting += reversed([((*path, str(key.value)), value) for key, value in node.value])
+
+
+def escaped(text: str) -> str:
+    """Return JSON with those characters escaped that cannot be seen, such as those that turn the text's direction."""
+    return _NOT_ASCII.sub(lambda match: _visible(match[0]), text)
+
+
+_NOT_ASCII = re.compile(r"[^\n -~]")
+
+
+def _visible(character: str) -> str:
+    is_seen = character.isprintable() or unicodedata.category(character) == "Zs"  # spaces
+    return character if is_seen else json.dumps(character)[1:-1]
 
 
 def require_yaml() -> Any:

@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 from lifecycle.conformance import Channel, Conformance
 from lifecycle.declaration import Alias, Declaration, Event, Invariant, Row, Rule, State, Transition, Transitions
 from lifecycle.digest import digest_of
-from lifecycle.documents import Document, read_json, read_yaml, require_yaml
+from lifecycle.documents import Document, escaped, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, not_made, shortened
 from lifecycle.findings import bad_value, for_editors, made_from, name_in
 from lifecycle.table import E, Origin, S, require_iterable
@@ -349,6 +349,8 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return the declaration as JSON text; reading it back gives an equal lifecycle.
 
+        Characters that cannot be seen, such as those that turn the direction of writing, are escaped.
+
         Args:
             indent: the number of spaces for each level, 0 to 100; None for one line.
         Raises:
@@ -361,16 +363,19 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
                 raise TypeError(f"indent must be an integer or None, not {given!r:.80}")
             if not 0 <= given <= _MOST_INDENT:
                 raise ValueError(f"indent must be 0 to {_MOST_INDENT}")
-        return self.declaration.model_dump_json(indent=indent, exclude_defaults=True)
+        return escaped(self.declaration.model_dump_json(indent=indent, exclude_defaults=True))
 
     def to_yaml(self) -> str:
         """Return the declaration as YAML text; reading it back gives an equal lifecycle.
 
+        If it has characters that cannot be seen, all that are not ASCII are escaped.
+
         Raises MissingExtra if the extra `yaml` is not installed.
         """
         document = self.declaration.model_dump(mode="json", exclude_defaults=True)
-        # Unless it escapes them, PyYAML writes these line breaks unchanged and reads other characters back.
-        readable = {"\x85", "\u2028", "\u2029"}.isdisjoint(self.to_json())
+        # Some of them are line breaks, which PyYAML writes unchanged and reads back as others.
+        written = self.declaration.model_dump_json(exclude_defaults=True)
+        readable = escaped(written) == written
         return str(require_yaml().safe_dump(document, sort_keys=False, allow_unicode=readable))
 
     @staticmethod

@@ -5,6 +5,7 @@ How a page says what is to be done is at the top of tests/support/pages.py.
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from lifecycle_adapters.http import HttpBinding
-from tests.support.packages import ROOT
+from tests.support.packages import MODULES, ROOT
 from tests.support.pages import BLOCK, DATABASE, Example, Reader, examples
 from tests.test_packaging import EXTRAS
 
@@ -137,6 +138,35 @@ def test_every_file_that_is_named_exists(document: str) -> None:
     named = re.findall(r"`((?:lifecycle|adapters|tests|diagrams|benchmarks|examples|docs)/[\w./-]*)`", text)
 
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+IMPORT = re.compile(r"^ *(?:>>> )?from (lifecycle[\w.]*) import (\([^)]*\)|[^\n#]*)", re.MULTILINE)
+EXAMPLES = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "examples").rglob("*.py"))]
+WITHOUT_ALL = {
+    "lifecycle.effects",  # read as a whole by whoever writes a driver
+    "lifecycle.memory",  # in a sandbox, which passes single modules through
+    "lifecycle_adapters.services.v4_emulation",  # the profile of one service
+}
+
+
+def exported_by(module: str) -> set[str]:
+    """Return the names in a module's `__all__`, and its submodules; nothing is imported."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    lists = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    inner = {each.rpartition(".")[2] for each in MODULES if each.rpartition(".")[0] == module}
+    return {name for names in lists for name in names} | inner
+
+
+@pytest.mark.parametrize("document", [*DOCUMENTS, *EXAMPLES])
+def test_what_users_are_shown_to_import_is_public(document: str) -> None:
+    for module, names in IMPORT.findall((ROOT / document).read_text(encoding="utf-8")):
+        if module not in WITHOUT_ALL:
+            imported = {each.split()[0] for each in names.strip("()").split(",") if each.strip()}
+            assert imported <= exported_by(module), module
 
 
 def test_webhooks_that_a_page_declares_fit_a_service() -> None:

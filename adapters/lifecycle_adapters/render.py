@@ -10,6 +10,7 @@ formats that need no layout.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import shutil
@@ -24,6 +25,9 @@ from typing import Any
 from lifecycle import CATALOG, Lifecycle
 from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, markdown_escaped, to_dot
 from lifecycle.errors import AdapterError, MissingExtra, shortened
+from lifecycle_adapters.argument_checks import path_text, require, require_lifecycle, require_number
+
+__all__ = ["DARK", "RenderError", "to_png", "to_svg", "write_gallery"]
 
 _TIMEOUT_S = 30.0  # a lifecycle of the catalog takes less than one second
 _SCREEN_DPI = 96
@@ -51,8 +55,9 @@ def to_svg(picture: Diagram) -> str:
     """Return the picture as an SVG document that follows the reader's light or dark background.
 
     Raises:
+        TypeError: `picture` is not a Diagram.
         MissingExtra: neither graphviz-pure nor `dot` is installed.
-        RenderError: the program failed or took longer than 30 seconds.
+        RenderError: the program failed or took longer than 30 seconds, as for some hundred states.
     """
     return dot_to_svg(to_dot(picture), title=picture.name, dark={})
 
@@ -82,12 +87,12 @@ def to_png(picture: Diagram, *, scale: float = 2.0) -> bytes:
     graphviz-pure's fonts contain Latin, Greek and Cyrillic letters; other characters appear as boxes.
 
     Raises:
-        ValueError: the scale is not positive.
+        TypeError: `picture` is not a Diagram, or `scale` not a number.
+        ValueError: the scale is not positive and finite.
         MissingExtra: neither graphviz-pure nor `dot` is installed.
-        RenderError: the program failed or took longer than 30 seconds.
+        RenderError: the program failed or took longer than 30 seconds, as for some hundred states.
     """
-    if not scale > 0:
-        raise ValueError(f"the scale must be positive, not {scale}")
+    require_number(scale, "scale", more_than=0, less_than=math.inf)
     return _layout(to_dot(picture), "-Tpng", f"-Gdpi={_SCREEN_DPI * scale:g}")
 
 
@@ -159,12 +164,17 @@ def write_gallery(
 
     Raises:
         RenderError: a file of the same name is not from an earlier gallery; the layout program failed or took longer
-            than 30 seconds; two lifecycles have the same name, or one has a name that cannot be a file's or is the
-            index's, `README`, in any letter case.
+            than 30 seconds; two lifecycles have the same name, or the name of one has other characters than letters,
+            digits and "_-.", begins with "-" or ".", or is the index's, `README`, in any letter case.
         MissingExtra: neither graphviz-pure nor `dot` is installed.
         OSError: a file cannot be written.
+        TypeError: `directory` is no path, or one of the lifecycles is not a Lifecycle.
     """
-    directory = Path(directory)
+    directory = Path(path_text(directory, "directory"))
+    require(lifecycles, Iterable, "lifecycles must be several Lifecycles")
+    lifecycles = list(lifecycles)
+    for lifecycle in lifecycles:
+        require_lifecycle(lifecycle, "each of the lifecycles")
     files = _gallery([lifecycle.diagram() for lifecycle in lifecycles])
     earlier = _earlier_gallery(directory)
     foreign = [name for name in files if name not in earlier and os.path.lexists(directory / name)]
@@ -199,9 +209,9 @@ def _gallery(pictures: Sequence[Diagram]) -> dict[str, bytes]:
 
 
 def _unfit(name: str, names: Mapping[str, int]) -> str | None:
-    """Return the reason why a name cannot be a file's, None if it can. `names` counts the names, casefolded."""
+    """Return the reason why a name cannot be that of files, None if it can. `names` counts the names, casefolded."""
     if not _FILE_NAME.fullmatch(name):
-        return "no file can have this name"
+        return 'it may have letters, digits, "_", "-" and ".", and may not begin with the last two'
     if f"{name}.md".casefold() == _INDEX.casefold():
         return f"{_INDEX} is the index"
     return "two lifecycles have this name" if names[name.casefold()] > 1 else None

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from lifecycle import CATALOG, Lifecycle
-from lifecycle_adapters.drift import Comparison, UnusableDocument, compare, load
+from lifecycle import CATALOG, Lifecycle, LifecycleError
+from lifecycle_adapters.drift import Comparison, compare, load
 from lifecycle_adapters.http import HttpBinding
 from lifecycle_adapters.services import service_of
 
@@ -47,8 +47,8 @@ class DriftTest(pytest.Item):
         return compare(lifecycle, binding, load(document if "://" in document else root / document))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Return the differences, without a traceback."""
-        if isinstance(excinfo.value, Drift | UnusableDocument | OSError | pytest.UsageError):
+        """Return the differences, or what is wrong with a file, without a traceback."""
+        if isinstance(excinfo.value, Drift | LifecycleError | OSError | pytest.UsageError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
 

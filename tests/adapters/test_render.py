@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 from collections import Counter
+from collections.abc import Callable
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle import CATALOG, V1, V3_FULL, Lifecycle, MissingExtra, Origin
-from lifecycle.diagram import Colour, Diagram, Edge, Mark, Node
+from lifecycle.diagram import RENDERERS, Colour, Diagram, Edge, Mark, Node
 from lifecycle_adapters.render import DARK, RenderError, to_png, to_svg, write_gallery
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -186,9 +187,18 @@ def test_png_grows_with_its_scale() -> None:
     assert list(twice) == pytest.approx([2 * each for each in size], abs=2)
 
 
-@pytest.mark.parametrize("scale", [0, -1, float("nan")])
+@pytest.mark.parametrize("render", [*RENDERERS.values(), to_svg, to_png])
+@pytest.mark.parametrize("given", [V1, None, "v1"])
+def test_what_is_no_diagram_is_not_drawn(render: Callable[[Any], object], given: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"^a picture is drawn from a Diagram, not from .*; give lifecycle.diagram\(\)$"
+    ):
+        render(given)
+
+
+@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf")])
 def test_png_needs_a_positive_scale(scale: float) -> None:
-    with pytest.raises(ValueError, match="the scale must be positive"):
+    with pytest.raises(ValueError, match="scale must be positive and finite"):
         to_png(V1.diagram(), scale=scale)
 
 
@@ -383,7 +393,7 @@ def test_gallery_of_own_lifecycles_holds_no_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "names", [["../x"], ["a/b"], [".hidden"], ["a", "A"], ["a b"], ["run[acme/web]"], ["README"], ["a", "ReadMe"]]
 )
-def test_gallery_refuses_a_name_that_no_file_can_have(tmp_path: Path, names: list[str]) -> None:
+def test_gallery_refuses_a_name_of_other_characters_or_of_another_file(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(RenderError, match="cannot name a picture: "):
         write_gallery(tmp_path / "new", map(named, names))
 

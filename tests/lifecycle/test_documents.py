@@ -44,7 +44,8 @@ def test_yaml_and_back(declared: Declared) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "no", "2020-01-01", "# x", "a: b", "'\"", "\r\n", "a\x85b", "a\u2028b", "\ufeff"]
+    "text",
+    ["", " ", "no", "2020-01-01", "# x", "a: b", "'\"", "\r\n", "a\x85b", "a\u2028b", "\ufeff", "\u202e", "\U000e0001"],
 )
 def test_any_text_survives(text: str) -> None:
     lifecycle = V1.replace(citation=text)
@@ -53,12 +54,20 @@ def test_any_text_survives(text: str) -> None:
     assert Lifecycle.from_json(lifecycle.to_json()) == lifecycle
 
 
+@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\x7f", "\x85", "\U000e0001"])
+def test_no_text_hides_or_turns_another(hidden: str) -> None:
+    lifecycle = V1.replace(citation=f"Grüße{hidden}")
+
+    assert hidden not in lifecycle.to_json() + lifecycle.to_yaml()
+    assert "Grüße" in lifecycle.to_json()
+
+
 def test_documents_are_written_for_people() -> None:
     assert V1.to_json().startswith('{\n  "name": "v1",\n  "extended_by": "v1-full",\n')
     assert "\n" not in V1.to_json(indent=None)
-    written = V1.replace(citation="Schöne Grüße").to_yaml()
+    written = V1.replace(citation="Schöne\xa0Grüße").to_yaml()
 
-    assert written.startswith("name: v1\nextended_by: v1-full\ncitation: Schöne Grüße\nstates:\n- name: running\n")
+    assert written.startswith("name: v1\nextended_by: v1-full\ncitation: Schöne\xa0Grüße\nstates:\n- name: running\n")
 
 
 def test_a_lifecycle_read_back_replays_equally(declared: Declared) -> None:

@@ -212,7 +212,8 @@ def _events(lifecycle: Shown) -> Table:
 
 
 def _meaning(event: Event[str]) -> Iterator[str]:
-    yield shown(event.meaning)
+    if event.meaning:
+        yield shown(event.meaning)
     if not event.proved_by_state:
         yield "the target state does not prove that it took effect"
     if not event.idempotent:

@@ -24,10 +24,8 @@ import lifecycle_adapters
 _INNER = {"lifecycle.catalog", "lifecycle.lifecycle", "lifecycle_adapters.cli", "lifecycle_adapters.logs.text"}
 # Public without an `__all__`.
 _WHOLE = {
-    "lifecycle.diagram",
     "lifecycle.effects",
     "lifecycle.journal",
-    "lifecycle_adapters.render",
     "lifecycle_adapters.telemetry",
 }
 

@@ -8,12 +8,13 @@ import pty
 import re
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from lifecycle import CATALOG, V1, V1_FULL, V3_FULL, Lifecycle, VerdictKind, get
+from lifecycle import CATALOG, V1, V1_FULL, V3, V3_FULL, Lifecycle, VerdictKind, get
 from lifecycle.diagram import RENDERERS, Format, Mark
 from lifecycle_adapters.render import to_png, to_svg
 from tests.adapters.cli.commands import SCRIPT, call, call_json, environment
@@ -107,6 +108,16 @@ def test_show_says_what_is_special_about_a_command() -> None:
     (line,) = (line for line in lines if line.startswith("dispatch "))
     assert "the target state does not prove that it took effect; not idempotent: sending it twice" in line
     assert sum("prove" in line for line in lines) == 1
+
+
+def test_an_event_without_a_meaning_has_no_loose_semicolon(tmp_path: Path) -> None:
+    dispatch = V3.event("dispatch")
+    events = [replace(each, meaning="") if each == dispatch else each for each in V3.events]
+    path = tmp_path / "mine.json"
+    path.write_text(V3.replace(events=events).to_json())
+    shown = call("show", str(path), env={"COLUMNS": "300"}).stdout
+
+    assert re.search(r"^dispatch +caller +the target state does not prove .*; not idempotent: ", shown, re.MULTILINE)
 
 
 def test_show_marks_the_current_state_and_lists_what_it_allows() -> None:
