@@ -35,9 +35,9 @@ def drift(
     status_schema: Annotated[
         str | None,
         typer.Option(
-            metavar="POINTER",
-            help="Compare the statuses that this schema lists, such as #/components/schemas/TaskStatus. Default: the"
-            " schema that the responses of the calls use.",
+            metavar="SCHEMA",
+            help="Compare the statuses that this schema lists: its name, such as TaskStatus, or a JSON pointer, such as"
+            " #/components/schemas/TaskStatus. Default: the schema that the responses of the calls use.",
         ),
     ] = None,
     ignore: Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lifecycle_adapters.cli.output import say, shown
+from lifecycle_adapters.cli.show import require_suffix
 
 
 def import_(
@@ -51,6 +52,8 @@ def import_(
     """
     from lifecycle_adapters.drift import load, service_draft
 
+    if output is not None:
+        require_suffix(output, "yaml", has_option=False)
     draft = service_draft(load(document, allow_private=allow_private), status)
     if output is None:
         typer.echo(draft, nl=False)

@@ -81,7 +81,11 @@ def declared_with_service(name: str, api: str | None) -> tuple[Lifecycle[Any, An
     from lifecycle_adapters.services import service_of
 
     lifecycle = declared(name)
-    return lifecycle, service_of(lifecycle)
+    try:
+        return lifecycle, service_of(lifecycle)
+    except UnknownName as error:
+        advice = "give the service with --api, by name or by the file that declares it"
+        raise UnknownName(error.kind, error.name, known=error.known, where=error.where, advice=advice) from None
 
 
 def _is_file(name: str) -> bool:

@@ -82,12 +82,12 @@ _SUFFIXES = {
 """The formats that a file with this suffix may have; JSON is YAML. Any other suffix fits every format."""
 
 
-def _require_suffix(output: Path, format_: str) -> None:
-    """End the command as bad input if the file's suffix is that of another format."""
+def require_suffix(output: Path, format_: str, *, has_option: bool) -> None:
+    """End the command as bad input if the file's suffix is that of another format; it may have the option --format."""
     formats = _SUFFIXES.get(output.suffix.lower(), {format_})
     if format_ not in formats:
-        other = " or ".join(sorted(formats))
-        fail(f"{shown(output)} would hold {format_}; give --format {other}, or another suffix", BAD_INPUT)
+        other = f"--format {' or '.join(sorted(formats))}, or " if has_option else ""
+        fail(f"{shown(output)} would hold {format_}; give {other}another suffix", BAD_INPUT)
 
 
 def _deliver(content: str | bytes, output: Path | None) -> None:
@@ -159,7 +159,7 @@ def show(
     if chosen != _TABLES:
         producer = _producer(chosen)
         if output is not None:
-            _require_suffix(output, chosen)
+            require_suffix(output, chosen, has_option=True)
         _deliver(producer(lifecycle, state), output)
     elif output is not None:
         fail(f"{_TABLES!r} cannot be written to a file; --output needs another --format", BAD_INPUT)

@@ -51,8 +51,8 @@ def compare(
         lifecycle: its statuses and commands are compared; the binding's other commands are not.
         binding: the service whose calls are compared; parameters in its paths need not be filled in.
         document: the OpenAPI document of the service.
-        status_schema: the JSON pointer of the schema that lists the statuses, such as
-            "#/components/schemas/TaskStatus"; if omitted, it follows from the responses.
+        status_schema: the schema that lists the statuses, as a JSON pointer or by its name, such as
+            "#/components/schemas/TaskStatus" or "TaskStatus"; if omitted, it follows from the responses.
         ignore: kinds of differences that are only counted, such as "parameter_new".
     Raises:
         UnknownName: `ignore` names an unknown kind.
@@ -63,7 +63,7 @@ def compare(
     """
     require(binding, HttpBinding, "binding must be an HttpBinding, such as service('v1')")
     require(document, OpenApiDocument, "document must be an OpenApiDocument, such as load('openapi.json')")
-    require(status_schema, str | None, "status_schema must be text such as '#/components/schemas/TaskStatus'")
+    require(status_schema, str | None, "status_schema must be text such as 'TaskStatus'")
     binding.governed_by(lifecycle)
     ignored = {_kind(each) for each in ignore}
     schemas, differences = Schemas(), Differences()
@@ -83,7 +83,7 @@ def compare(
     for group in of_operations.values():
         requests.variants(group)
     if status_schema is not None:
-        responses.statuses_of(document, status_schema, binding.status.statuses.values())
+        responses.statuses_of(document.schema(status_schema), binding.status.statuses.values())
     elif binding.state_of is not None:
         differences.leave_out("the statuses: a function of the binding makes them (`state_of`)")
     else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
-from lifecycle.errors import MissingExtra, shortened
+from lifecycle.errors import MissingExtra, nearest, shortened
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.drift.drift_errors import UnusableDocument
 
@@ -205,6 +205,24 @@ class OpenApiDocument:
         except (Unresolvable, LookupError, ValueError, TypeError):
             raise by.unusable(f"refers to {shown!r}, which is not in the document") from None
         return Part(self, found, unquote(reference))
+
+    def schema(self, name: str) -> Part:
+        """Return the schema at a JSON pointer, which begins with #, or of this name among the components.
+
+        Raises:
+            UnusableDocument: there is none.
+            TypeError: `name` is not text.
+        """
+        require(name, str, "the name of a schema must be text such as 'TaskStatus'")
+        if not name.startswith("#"):
+            components = self.root.child("components")
+            known = [] if components is None else [*components.children_of("schemas")]
+            if name not in known:
+                close = nearest(name, known)
+                hint = "" if close is None else f"; did you mean {shortened(close)}?"
+                raise self.root.unusable(f"has no schema {shortened(name)}{hint}")
+            name = f"#/components/schemas/{name.replace('~', '~0').replace('/', '~1')}"
+        return self.referred(name, self.root)
 
     def path_items(self, base_path: str) -> Iterator[PathItem]:
         """Yield every path. `base_path` is the binding's: documents that name no server may omit it."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, count, product
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +26,6 @@ from lifecycle_adapters.drift.located import json_schema
 from lifecycle_adapters.drift.responses import response_schemas
 from lifecycle_adapters.drift.schemas import Schemas, Values, listed
 
-TODO = "TODO"
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _PAGES = (  # the parameter of a page, and what it is
     (re.compile(r"page(_?(number|no|index))?", re.IGNORECASE), "numbers"),
@@ -40,6 +39,8 @@ _NEXT = re.compile(r"next.*|.*cursor", re.IGNORECASE)
 def service_draft(document: OpenApiDocument, status_schema: str) -> str:
     """Return the YAML of a service file to finish by hand: every `TODO` in it is to be replaced or removed.
 
+    If a status has that name, the placeholder is `TODO_2`; the first line names it.
+
     Args:
         document: what the service documents.
         status_schema: the schema that lists the statuses, as a JSON pointer or by its name, such as
@@ -52,8 +53,7 @@ def service_draft(document: OpenApiDocument, status_schema: str) -> str:
     """
     require(document, OpenApiDocument, "document must be an OpenApiDocument, such as load('openapi.json')")
     require(status_schema, str, "status_schema must be text such as 'TaskStatus'")
-    pointer = status_schema if status_schema.startswith("#") else f"#/components/schemas/{status_schema}"
-    return "\n".join(_Draft(document, pointer).lines()) + "\n"
+    return "\n".join(_Draft(document, document.schema(status_schema)).lines()) + "\n"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,14 +73,15 @@ class _Read:
 class _Draft:
     """One draft. Every method can raise UnusableDocument."""
 
-    def __init__(self, document: OpenApiDocument, pointer: str) -> None:
-        self._document, self._pointer = document, pointer
+    def __init__(self, document: OpenApiDocument, schema: Part) -> None:
+        self._document, self._pointer = document, schema.place
         self._schemas = Schemas()
-        schema = document.referred(pointer, document.root)
         _, values = self._schemas.listed_in(schema)
         self._statuses: Values = tuple(each for each in values if isinstance(each[0], str))
         if not self._statuses:
             raise schema.unusable("the schema of the status must list texts")
+        names = {status for status, _ in self._statuses}
+        self._todo = next(each for each in chain(["TODO"], map("TODO_{}".format, count(2))) if each not in names)
         self._items = {each.template: each for each in document.path_items("")}
         self._server = self._first_server()
         self._read = self._found_read()
@@ -149,14 +150,14 @@ class _Draft:
     def lines(self) -> Iterator[str]:
         """Yield the lines of the draft."""
         title = self._document.title or self._document.source
-        yield f"# A draft of {_comment(title)}: replace or remove every TODO."
+        yield f"# A draft of {_comment(title)}: replace or remove every {self._todo}."
         yield ""
         parts = urlsplit(self._server)
-        yield f"name: {_flow(_slug(title) or TODO)}"
+        yield f"name: {_flow(_slug(title) or self._todo)}"
         if parts.netloc:
             yield f"base_url: {_flow(f'{parts.scheme}://{parts.netloc}')}"
         else:
-            yield f"base_url: {TODO}  # such as https://host: the document names no server"
+            yield f"base_url: {self._todo}  # such as https://host: the document names no server"
         yield f"base_path: {_flow(parts.path)}"
         yield from self._authentication()
         yield from self._parameters()
@@ -167,7 +168,7 @@ class _Draft:
         commands = dict(self._commands())
         yield "commands:" if commands else "commands: {}"
         if commands:
-            yield f"  # {TODO}: remove those that are no commands of a task, with their events and transitions."
+            yield f"  # {self._todo}: remove those that are no commands of a task, with their events and transitions."
         for name, call in commands.items():
             yield f"  {_flow(name)}: {_flow(call)}"
         yield ""
@@ -184,7 +185,7 @@ class _Draft:
             if described.get("type") == "http" and str(described.get("scheme")).lower() == "bearer":
                 yield f"authentication: {_flow({'header': 'Authorization', 'prefix': 'Bearer '})}"
                 return
-        yield f"authentication: null  # {TODO}: the header that carries the key, if the service asks for one"
+        yield f"authentication: null  # {self._todo}: the header that carries the key, if the service asks for one"
 
     def _parameters(self) -> Iterator[str]:
         names: list[str] = re.findall(r"\{([^{}]*)\}", self._read.of_all)
@@ -194,9 +195,11 @@ class _Draft:
     def _create(self) -> Iterator[str]:
         operation = self._operation("POST", self._read.of_all)
         id_field = self._id_field(self._read.operation)
-        yield f"id_field: {_flow(id_field)}" + ("" if id_field else f"  # {TODO}: the field that holds a task's id")
+        yield f"id_field: {_flow(id_field)}" + (
+            "" if id_field else f"  # {self._todo}: the field that holds a task's id"
+        )
         if operation is None:
-            yield f"create: {TODO}  # the call that creates a task"
+            yield f"create: {self._todo}  # the call that creates a task"
             return
         call: dict[str, Any] = {"method": "POST", "path": self._read.of_all}
         fields, required = self._body(operation)
@@ -206,7 +209,7 @@ class _Draft:
         call |= {"id_field": new_id} if new_id not in (None, id_field) else {}
         call |= {"status_field": status_field} if status_field else {}
         task_field = "task" if "task" in (fields or ()) else required[0] if len(required) == 1 else None
-        why = "" if task_field else f"  # {TODO}: the field that says what to do, if there is one"
+        why = "" if task_field else f"  # {self._todo}: the field that says what to do, if there is one"
         yield f"task_field: {_flow(task_field)}{why}"
         yield f"create: {_flow(call)}"
 
@@ -247,7 +250,7 @@ class _Draft:
             return
         call = {"method": "GET", "path": self._read.of_all}
         listing: dict[str, Any] = {"call": call, "items_field": items_field, **self._pages(operation)}
-        why = f"  # {TODO}: how its pages are turned, if it has several" if listing.get("pages") == "one" else ""
+        why = f"  # {self._todo}: how its pages are turned, if it has several" if listing.get("pages") == "one" else ""
         yield f"listing: {_flow(listing)}{why}"
 
     def _items_field(self, operation: DocumentedOperation) -> str | None:
@@ -304,22 +307,23 @@ class _Draft:
         yield name, None if fields is None else {}
 
     def _lifecycle(self, title: str, commands: Sequence[str]) -> Iterator[str]:
+        todo = self._todo
         schema = re.match(r"#/components/schemas/([^/]+)", self._pointer)
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", schema[1]) if schema else ""
         yield "lifecycle:"
         yield f"  name: {_flow(re.sub('-?(status|state)$', '', _slug(words)) or 'task')}"
         yield f"  citation: {_flow(f'{title}: {self._pointer}')}"
         yield "  states:"
-        yield f"    # {TODO}: add `initial: true` to one state, and `final: true` to those in which a task is over."
+        yield f"    # {todo}: add `initial: true` to one state, and `final: true` to those in which a task is over."
         yield from (f"    - {{name: {_flow(status)}}}" for status, _ in self._statuses)
         yield "  events:"
         yield from (f"    - {{name: {_flow(command)}, origin: caller}}" for command in commands)
-        yield f"    # {TODO}: what the service does by itself, such as {{name: start, origin: remote}}."
-        yield f"    - {{name: {TODO}, origin: remote}}"
+        yield f"    # {todo}: what the service does by itself, such as {{name: start, origin: remote}}."
+        yield f"    - {{name: {todo}, origin: remote}}"
         yield "  transitions:"
-        yield f'    # {TODO}: where each event leads. A source is a state, several ([a, b]), or "*": all not over.'
-        yield from (f'    - {{source: "*", event: {_flow(command)}, target: {TODO}}}' for command in commands)
-        yield f"    - {{source: {TODO}, event: {TODO}, target: {TODO}}}"
+        yield f'    # {todo}: where each event leads. A source is a state, several ([a, b]), or "*": all not over.'
+        yield from (f'    - {{source: "*", event: {_flow(command)}, target: {todo}}}' for command in commands)
+        yield f"    - {{source: {todo}, event: {todo}, target: {todo}}}"
 
 
 _NAMES = {"POST": "post", "PUT": "replace", "PATCH": "update", "DELETE": "delete"}

@@ -8,7 +8,7 @@ from typing import Any
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.drift.calls import Role
 from lifecycle_adapters.drift.differences import DifferenceKind
-from lifecycle_adapters.drift.document import DocumentedOperation, OpenApiDocument, Part, shown_value
+from lifecycle_adapters.drift.document import DocumentedOperation, Part, shown_value
 from lifecycle_adapters.drift.located import Differences, LocatedCall, json_schema
 from lifecycle_adapters.drift.schemas import Alternative, Schemas, Values, list_place, listed
 
@@ -103,13 +103,12 @@ class Responses:
                 what = "the values of the status are not listed"
                 self._differences.add(found.name, DifferenceKind.STATUS_UNLISTED, what, place)
 
-    def statuses_of(self, document: OpenApiDocument, pointer: str, elsewhere: Iterable[str]) -> None:
+    def statuses_of(self, schema: Part, elsewhere: Iterable[str]) -> None:
         """Compare the statuses that one schema lists with the declared ones, of which it may lack those in `elsewhere`.
 
         Raises:
-            UnusableDocument: the schema does not exist, or lists no values.
+            UnusableDocument: the schema lists no values.
         """
-        schema = document.referred(pointer, document.root)
         alternatives, values = self._schemas.listed_in(schema)
         self._new_statuses(Role.STATUS, values)
         self._missing_statuses(Role.STATUS, alternatives, values, elsewhere)

@@ -98,7 +98,7 @@ def test_a_lifecycle_of_your_own_needs_a_service(document: Path, tmp_path: Path)
     result = call("drift", str(declaration), str(document))
     assert result.exit_code == 2
     assert "unknown service for the lifecycle 'print-job'" in result.stderr
-    assert "name one, or the file that declares one of your own" in result.stderr
+    assert "give the service with --api, by name or by the file that declares it" in result.stderr
     assert call("drift", str(declaration), str(document), "--api", SERVICE).exit_code == 0
     other = call("drift", "v2", str(document), "--api", SERVICE)
     assert (other.exit_code, "'printer' has no call for 'stop'" in other.stderr) == (2, True)

@@ -41,6 +41,13 @@ def test_a_file_that_is_there_is_left_as_it_is(document: str, tmp_path: Path) ->
     assert result.stderr == f"lifecycle: File exists: {file}\n"
 
 
+def test_a_draft_is_not_written_into_a_file_of_another_format(document: str, tmp_path: Path) -> None:
+    file = tmp_path / "printer.json"
+    result = call("import", document, "--status", "Status", "--output", str(file))
+    assert (result.exit_code, file.exists()) == (2, False)
+    assert result.stderr == f"lifecycle: {file} would hold yaml; give another suffix\n"
+
+
 def test_what_cannot_be_used_is_exit_code_2(document: str) -> None:
     result = call("import", document, "--status", "Job")
     assert (result.exit_code, result.stdout) == (2, "")

@@ -122,11 +122,17 @@ def test_the_schema_of_the_status_can_be_named() -> None:
     contents = printer({"type": "string"})
     contents["components"]["schemas"]["JobStatus"] = {"enum": [*ALL, "jammed"]}
     comparison = compared_service(contents, status_schema="#/components/schemas/JobStatus")
+    assert comparison == compared_service(contents, status_schema="JobStatus")
     assert found(comparison) == [("status_new", "#/components/schemas/JobStatus/enum/4", ("status",))]
     with pytest.raises(UnusableDocument, match="Status: the schema of the status must list its values"):
         compared_service(contents, status_schema="#/components/schemas/Status")
     with pytest.raises(UnusableDocument, match="refers to '#/components/schemas/Stats', which is not in the document"):
         compared_service(contents, status_schema="#/components/schemas/Stats")
+    with pytest.raises(UnusableDocument, match=r"has no schema 'JobStats'; did you mean 'JobStatus'\?"):
+        compared_service(contents, status_schema="JobStats")
+    del contents["components"]
+    with pytest.raises(UnusableDocument, match=r"has no schema 'JobStatus'$"):
+        OpenApiDocument(contents).schema("JobStatus")
 
 
 def test_a_status_that_a_code_means_need_not_be_listed() -> None:

@@ -55,6 +55,15 @@ def test_a_draft_whose_todos_are_filled_in_is_the_service() -> None:
     assert made.lifecycle.digest == renamed_printer().digest
 
 
+@pytest.mark.parametrize(("taken", "placeholder"), [(["TODO"], "TODO_2"), (["TODO_2", "TODO", "todo"], "TODO_3")])
+def test_a_status_may_have_the_name_of_the_placeholder(taken: list[str], placeholder: str) -> None:
+    text = draft(printer({"enum": ["waiting", *taken]}))
+    assert text.splitlines()[0].endswith(f"replace or remove every {placeholder}.")
+    with pytest.raises(DefinitionError) as unfinished:
+        HttpBinding.from_yaml(text.replace("base_url: " + placeholder, "base_url: http://printer.invalid"))
+    assert f"state '{placeholder}' is not declared" in str(unfinished.value)
+
+
 def renamed_printer() -> Lifecycle[str, str]:
     """Return the lifecycle of the printer whose command has the name that the draft gives it."""
     return Lifecycle.from_json(PRINTER.lifecycle.to_json().replace('"cancel"', '"delete"'))
@@ -219,7 +228,7 @@ def test_a_create_without_fields_and_a_response_without_a_list() -> None:
 
 
 UNUSABLE: dict[str, tuple[str, str]] = {
-    "no such schema": ("Stat", "refers to '#/components/schemas/Stat', which is not in the document"),
+    "no such schema": ("Stat", r"has no schema 'Stat'; did you mean 'Status'\?"),
     "a schema without values": (
         "Job",
         "list its values, in `enum` or `const`, as #/components/schemas/Job/properties/status does",
