@@ -159,7 +159,7 @@ def os_error_text(error: OSError) -> str:
     """Return the message of an OSError, with its file if it names one."""
     is_shown = error.filename is not None and not may_contain_password(str(error.filename))
     where = f": {error.filename}" if is_shown else ""
-    return shown(f"{error.strerror or error}{where}")
+    return shown(f"{error.strerror or error}{where}", longest=1_000)
 
 
 OPTIONS = {

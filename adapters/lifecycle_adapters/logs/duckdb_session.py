@@ -291,4 +291,9 @@ def _mapped_errors() -> Generator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or ["DuckDB failed"])[0]
+    line = (str(error).splitlines() or ["DuckDB failed"])[0]
+    return line.partition(_DETAIL)[0].rstrip(": ")
+
+
+_DETAIL = ". Detail: Python exception: "
+"""What Arrow puts before the traceback of a reader written in Python."""

@@ -22,7 +22,7 @@ from lifecycle_adapters.logs.columns import Columns, require_columns
 from lifecycle_adapters.logs.duckdb_dialect import DUCKDB, text_of_bytes
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, is_about_a_value, literal
 from lifecycle_adapters.logs.formats import SUFFIXES, Format, format_of
-from lifecycle_adapters.logs.log_errors import EngineFailed, UnknownFormat, UnusableLog, no_file
+from lifecycle_adapters.logs.log_errors import EngineFailed, UnknownFormat, UnusableLog, no_file, shown_path
 from lifecycle_adapters.logs.places import MOST_FILES, ROW_BITS
 from lifecycle_adapters.logs.records import LogColumn, parts_of, records
 from lifecycle_adapters.logs.rules import Rules
@@ -105,9 +105,11 @@ class Files:
         for path in self.paths:
             for file, kind in self._matching(path):
                 if not is_text(file):
-                    raise UnusableLog(f"the name of {file!r} is not UTF-8")
+                    raise UnusableLog(f"the name of {shown_path(file)} is not UTF-8")
                 if self.csv is not None and kind != "csv":
-                    raise UnusableLog(f"{file!r} is not a CSV file: a delimiter and an encoding are for CSV only")
+                    raise UnusableLog(
+                        f"{shown_path(file)} is not a CSV file: a delimiter and an encoding are for CSV only"
+                    )
                 found.setdefault(file if file == STANDARD_INPUT else os.path.realpath(file), (file, kind))
         if len(found) > MOST_FILES:
             raise UnusableLog(f"{len(found)} files are too many; a log has at most {MOST_FILES}")
@@ -119,19 +121,21 @@ class Files:
                 raise UnknownFormat("the standard input has no name that shows its format: name the format", path=path)
             return [(path, self.format)]
         if os.path.isdir(path):  # noqa: PTH112 (that of pathlib reads "" as a folder, and raises for some names)
-            return _at_least_one(_in_folder(path), f"there is no log in the folder {path!r}: {_LOGS}")
+            return _at_least_one(_in_folder(path), f"there is no log in the folder {shown_path(path)}: {_LOGS}")
         if os.path.exists(path):  # noqa: PTH110
             if stat.S_ISCHR(mode := os.stat(path).st_mode) or stat.S_ISBLK(mode):  # noqa: PTH116
-                raise UnusableLog(f"{path!r} is a device, whose end may never come; a log is a file or a pipe")
+                raise UnusableLog(
+                    f"{shown_path(path)} is a device, whose end may never come; a log is a file or a pipe"
+                )
             kind = format_of(path) or self.format
             if kind is None:
                 raise UnknownFormat(
-                    f"the name of {path!r} does not show its format ({SUFFIXES}): name the format", path=path
+                    f"the name of {shown_path(path)} does not show its format ({SUFFIXES}): name the format", path=path
                 )
             return [(path, kind)]
         if not glob.has_magic(path) or "\0" in path:
             raise no_file(path)
-        return _at_least_one(self._globbed(path), f"nothing that matches {path!r} is a log: {_LOGS}")
+        return _at_least_one(self._globbed(path), f"nothing that matches {shown_path(path)} is a log: {_LOGS}")
 
     def _globbed(self, pattern: str) -> Iterator[tuple[str, Format]]:
         for path in sorted(_matches(pattern), key=_by_parts):
@@ -176,7 +180,7 @@ def _is_found(path: str) -> bool:
 
 
 def _refused(error: OSError) -> None:
-    raise UnusableLog(f"the folder {error.filename!r} cannot be read: {error.strerror}") from error
+    raise UnusableLog(f"the folder {shown_path(str(error.filename))} cannot be read: {error.strerror}") from error
 
 
 def _by_parts(path: str) -> tuple[str, ...]:

@@ -85,5 +85,14 @@ def no_file(path: str) -> UnusableLog:
     if is_dsn(path) or is_url(path):
         return UnusableLog("that is not the path of a file: only postgresql:// URLs can be read, for a table")
     if os.path.islink(path):  # noqa: PTH114 (that of pathlib raises for some names)
-        return UnusableLog(f"the link {path!r} leads to no file")
-    return UnusableLog(f"there is no file {path!r}")
+        return UnusableLog(f"the link {shown_path(path)} leads to no file")
+    return UnusableLog(f"there is no file {shown_path(path)}")
+
+
+def shown_path(path: str) -> str:
+    """Return a path in quotes; of one of more than 300 characters the beginning and the end."""
+    text = repr(path)
+    return text if len(text) <= _LONGEST_PATH else f"{text[: _LONGEST_PATH // 2]}...{text[-_LONGEST_PATH // 2 :]}"
+
+
+_LONGEST_PATH = 300

@@ -44,7 +44,10 @@ class LogFinding:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A row that could not be read; `reason` is a value of `RejectReason`, `detail` the part at fault."""
+    """A row that could not be read; `reason` is a value of `RejectReason`, `detail` the part at fault.
+
+    A number of JSON Lines is in its usual form: `1e3` is 1000.0.
+    """
 
     file: str
     row: int

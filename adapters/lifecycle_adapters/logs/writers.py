@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
 from lifecycle_adapters.logs.formats import SUFFIXES, FileFormat, Format
-from lifecycle_adapters.logs.log_errors import EngineFailed
+from lifecycle_adapters.logs.log_errors import EngineFailed, shown_path
 from lifecycle_adapters.private_files import create_private
 from lifecycle_adapters.spreadsheets import cell_in_sql
 
@@ -51,7 +51,7 @@ def format_to_write(path: str | os.PathLike[str]) -> FileFormat:
         ValueError: no format has such a name.
     """
     if (found := FileFormat.of(path)) is None:
-        raise ValueError(f"the name {os.fspath(path)!r} has no known format: it must end in {SUFFIXES}")
+        raise ValueError(f"the name {shown_path(os.fspath(path))} has no known format: it must end in {SUFFIXES}")
     return found
 
 
@@ -76,9 +76,19 @@ def require_writable(rows: Iterable[Path], others: Iterable[Path], *, log: Itera
             raise ValueError(f"{path} cannot be written: it {what}")
     if len({*targets}) < len(targets):
         raise ValueError("each output needs a file of its own")
+    taken = {*map(_identity, targets)}
     for file in log:
-        if Path(os.path.realpath(file)) in targets:
+        if _identity(file) in taken:
             raise ValueError(f"{file} is a file of the log, and would be overwritten")
+
+
+def _identity(path: str | os.PathLike[str]) -> object:
+    """Return what two paths of one file have in common, also if they are links."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
 
 
 def write(session: DuckDbSession, path: str | os.PathLike[str], query: str, *, order: str) -> int:

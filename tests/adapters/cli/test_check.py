@@ -713,6 +713,7 @@ def test_no_file_of_a_folder_or_a_glob_is_written_over(log: str, folder: Path) -
         (("--findings", "pipe.csv"), "pipe.csv cannot be written: it exists and is not a regular file"),
         (("--findings", "x.csv", "--rejects", "./x.csv"), "each output needs a file of its own"),
         (("--findings", "./log.csv"), "log.csv is a file of the log, and would be overwritten"),
+        (("--rejects", "same.csv"), "log.csv is a file of the log, and would be overwritten"),
     ],
 )
 def test_what_could_not_be_written_is_refused_before_any_work(
@@ -721,10 +722,11 @@ def test_what_could_not_be_written_is_refused_before_any_work(
     (folder / "folder.csv").mkdir()
     os.mkfifo(folder / "pipe.csv")
     (folder / "log.csv").write_text(BAD)
+    (folder / "same.csv").hardlink_to(folder / "log.csv")
 
     result = call("check", "v1-full", "log.csv", *ORDERED, *options)
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(f"lifecycle: {said}")
-    assert sorted(path.name for path in folder.iterdir()) == ["folder.csv", "log.csv", "pipe.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["folder.csv", "log.csv", "pipe.csv", "same.csv"]
     assert (folder / "log.csv").read_text() == BAD

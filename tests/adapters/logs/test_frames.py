@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -332,6 +333,22 @@ class BreaksOff:
 def test_frame_that_breaks_off_is_named(times: int) -> None:
     with duckdb.connect() as connection, pytest.raises(UnusableLog, match=r"^mine cannot be read: .*lost"):
         read(Frame(BreaksOff(connection, times), "mine"), Columns(at=None))
+
+
+@pytest.mark.heavy  # pyarrow takes long to load
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [(OSError("gone"), "IOError: gone"), (KeyError("x"), "Key error: 'x'"), (RuntimeError(), "Unknown error")],
+)
+def test_what_a_reader_raises_is_one_line(error: Exception, shown: str) -> None:
+    def batches() -> Iterator[Any]:
+        yield arrow.record_batch({"task_id": ["a"], "status": ["s"]})
+        raise error
+
+    arrow: Any = import_module("pyarrow")
+    schema = arrow.schema([("task_id", arrow.string()), ("status", arrow.string())])
+    with pytest.raises(UnusableLog, match=rf"^mine cannot be read: .* failed: {re.escape(shown)}$"):
+        read(Frame(arrow.RecordBatchReader.from_batches(schema, batches()), "mine"), Columns(at=None))
 
 
 @pytest.mark.heavy
