@@ -13,7 +13,8 @@ The steps of a command, numbered as in the code:
    request names the version of the task (If-Match) always needs one.
 2. Judge. A refusal or a redundancy is confirmed by one read if it rests on a recorded state that is
    not final, or that a later report contradicts. An illegal command raises, a redundant one returns;
-   neither is sent.
+   neither is sent. A command that has fields and is not idempotent is illegal instead of redundant,
+   and its target proves it only if a request may have arrived: otherwise its fields would be lost.
 3. Record the intent, only if the task has not changed since it was read. Another open command is in
    flight; a stop abandons it if no living worker has claimed it.
 4. Send. Each attempt is recorded first, so that only one of several workers makes it, and only while
