@@ -444,8 +444,8 @@ class _Execution(Generic[S, E]):
             match response:
                 case Accepted():
                     return (yield from self._after_acceptance(response))
-                case Missing() if (yield from self._may_appear()):
-                    pass  # the task was created just now, and is not found yet: nothing happened, send again
+                case Missing() if (yield from self._may_be_too_early()):
+                    pass  # nothing happened: send again
                 case Refused() | Missing():
                     return (yield from self._after_refusal(response))
                 case Denied() if not self._may_renew(response):
@@ -597,11 +597,15 @@ class _Execution(Generic[S, E]):
         return denied.is_renewable and is_first
 
     def _may_appear(self) -> Steps[bool]:
-        since = self.record.created_at
-        if since is None or isinstance((yield Read()), Accepted):  # a task that can be read is there: it is a refusal
-            return False
         self.retries += 1
-        return bool((yield Wait(WaitReason.APPEAR, self.retries, since=since)))
+        since = self.record.created_at
+        return since is not None and bool((yield Wait(WaitReason.APPEAR, self.retries, since=since)))
+
+    def _may_be_too_early(self) -> Steps[bool]:
+        """Return whether the task was created just now, and is not found yet: one that can be read has refused it."""
+        if self.record.created_at is None or isinstance((yield Read()), Accepted):
+            return False
+        return (yield from self._may_appear())
 
     def _read(self) -> Steps[Response]:
         """Read the state once. If the command may have arrived, a task that is not found is gone."""

@@ -347,7 +347,7 @@ def test_a_command_may_not_find_a_task_yet_that_was_created_just_now() -> None:
 
 def test_a_stop_is_sent_to_a_task_that_was_created_just_now_and_is_not_found_yet() -> None:
     """A service may find it for a command before it does for a read."""
-    seen = created("v1", reads=[MISSING, "stopped"], sends=[MISSING, None])
+    seen = created("v1", reads=[MISSING, MISSING, "stopped"], sends=[MISSING, None])
 
     assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
     assert {(wait.reason, wait.since) for wait in seen.driver.waits()} == {(WaitReason.APPEAR, seen.time.now)}
