@@ -250,7 +250,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
         Raises:
             DefinitionError: the extension is not sound, or would change this lifecycle.
-            TypeError: `states` or `transitions` is not an iterable of such objects.
+            TypeError: `states` or `transitions` is not an iterable of such objects, or another argument is no iterable.
         """
         states = tuple(_parts_of("states", states, State))
         transitions = tuple(_parts_of("transitions", transitions, (Transition, Transitions)))
@@ -262,10 +262,10 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
                 name=name,
                 citation=citation,
                 states=(*kept, *states),
-                events=(*self.events, *events),
+                events=(*self.events, *require_iterable(events, "events")),
                 transitions=(*self.transitions, *transitions),
-                aliases=(*self.aliases, *aliases),
-                invariants=(*self.invariants, *invariants),
+                aliases=(*self.aliases, *require_iterable(aliases, "aliases")),
+                invariants=(*self.invariants, *require_iterable(invariants, "invariants")),
             )
         except DefinitionError as error:
             raise DefinitionError(name, limited((*error.findings, *findings))) from None
@@ -513,7 +513,11 @@ def read_file(path: str | FilePath) -> Document:
         DefinitionError: the file is not JSON or YAML, or is longer than 5 MB.
         MissingExtra: the file is YAML, and the extra `yaml` is not installed.
         OSError: the file cannot be read, or is a device.
+        TypeError: `path` is neither text nor a Path.
     """
+    given: Any = path
+    if not isinstance(given, str | FilePath):
+        raise TypeError(f"a file is named by a text or a Path, not by {shortened(given)}")
     path = FilePath(path)
     if path.is_char_device() or path.is_block_device():
         raise OSError(f"{path} is a device, which may never end; give a file or a pipe")

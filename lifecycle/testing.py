@@ -26,10 +26,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, cast
 
 from lifecycle.conformance import Channel, FindingCode, Mode
-from lifecycle.errors import DefinitionFinding, IllegalTransition, LifecycleError, MissingExtra
+from lifecycle.errors import DefinitionFinding, IllegalTransition, LifecycleError, MissingExtra, shortened
 from lifecycle.graph import Closure, accepted_again, reach, remote_rows
 from lifecycle.lifecycle import Alias, Event, Invariant, Lifecycle, Rule, State, Transition
-from lifecycle.table import E, Origin, OriginName, S, quoted, require_origin
+from lifecycle.table import E, Origin, OriginName, S, quoted, require_iterable, require_origin
 from lifecycle.validation import by_source_and_event
 
 try:
@@ -138,7 +138,7 @@ def histories(
     _require_lifecycle(lifecycle)
     lifecycle.state_of("", channel=channel)  # raises for an undeclared channel now, not while drawing
     sites = _defects(lifecycle, mode)
-    if defect is not None and defect not in sites:
+    if defect is not None and defect not in [*sites]:  # it may not be hashable
         raise ValueError(f"{lifecycle.name}: no {mode} history has the defect {defect}, only {', '.join(sites)}")
     code = None if defect is None else FindingCode(defect)
     sites_of_it = [] if code is None else sites[code]
@@ -443,9 +443,11 @@ def check_executor(
         Disagreement: with all differences and all violations of invariants.
         ValueError: `only` is empty.
         UnknownName: an event that is not declared.
-        TypeError: `lifecycle` is not a Lifecycle.
+        TypeError: `lifecycle` is not a Lifecycle, `start` cannot be called, or `only` is no iterable.
     """
     _require_lifecycle(lifecycle)
+    if not callable(start):
+        raise TypeError(f"start must be a function that makes an executor, not {shortened(start)}")
     fired = _fired(lifecycle, only)
     found: list[Difference] = []
     for path in reach(_rows_of(lifecycle, fired), lifecycle.initial).values():
@@ -534,7 +536,7 @@ def lifecycle_machine(
 
 
 def _fired(lifecycle: Lifecycle[S, E], only: Iterable[E] | None) -> tuple[E, ...]:
-    names = (event.name for event in lifecycle.events) if only is None else only
+    names = (event.name for event in lifecycle.events) if only is None else require_iterable(only, "only")
     fired = tuple(lifecycle.event(name).name for name in names)
     if only is not None and not fired:
         raise ValueError(f"{lifecycle.name}: `only` names no event to fire")

@@ -1,16 +1,25 @@
 """Wrong types in public functions and methods: each is a TypeError, a ValueError or an error of ours, and no traceback
-from somewhere inside."""
+from somewhere inside.
+
+The other arguments are right ones, so that a wrong one is reached. A TypeError must be raised by a line of ours, not by
+Python at whatever line used the value first. No database may find an error in a query: an argument would be in its SQL.
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+import linecache
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx2
+import psycopg
 import pytest
 
 from lifecycle import V1, LifecycleError, MemoryJournal
@@ -18,9 +27,10 @@ from lifecycle_adapters.drift import OpenApiDocument
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import BROWSER_USE, AsyncClient, Client
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.logs import DuckTable, Frame, check_logs
 from lifecycle_adapters.services import service
 from lifecycle_adapters.webhooks import Webhooks
-from tests.support.packages import MODULES
+from tests.support.packages import MODULES, PACKAGES
 
 PUBLIC = [name for name, path in MODULES.items() if "\n__all__" in path.read_text(encoding="utf-8")]
 PUBLIC.remove("lifecycle_adapters.logs.text")  # which only the package around it uses
@@ -31,8 +41,13 @@ OURS = (TypeError, ValueError, LifecycleError, OSError)
 EXEMPT = {
     "FrameCheck",  # a result, which `check_logs` makes
     "main",  # the command line's own entry: it exits
+    "write_gallery",  # it draws the whole catalog
     "serve",  # with no argument it serves, until it is interrupted
     "field_error",  # the inverse of what FastAPI gives, which has these keys
+}
+IN_SQL = (duckdb.ParserException, duckdb.BinderException, psycopg.errors.SyntaxErrorOrAccessRuleViolation)
+RAW = {
+    "Call.request",  # its `task_id` is quoted before it is checked
 }
 
 
@@ -55,6 +70,9 @@ RIGHT: dict[str, Any] = {  # by the beginning of an annotation
     "Call": service("v1").status,
     "datetime": datetime(2026, 1, 1, tzinfo=UTC),
     "Mapping": {},
+    "Diagram": V1.diagram(),
+    "OpenApiDocument": OpenApiDocument({"openapi": "3.1.0", "paths": {}}),
+    "Source": Frame({"task_id": ["t", "", "u"], "at": ["2026-01-01"] * 3, "status": ["stopped", "x", "running"]}),
     "int": 200,
 }
 
@@ -85,16 +103,31 @@ def call(function: Callable[..., Any], given: dict[str, Any]) -> None:
             result.close()
         elif inspect.isgenerator(result):
             next(result, None)
-    except OURS:
-        pass
+        elif isinstance(result, Frame | DuckTable):
+            check_logs(V1, result, threads=1).close()
+    except OURS as error:
+        if isinstance(error.__cause__, IN_SQL):
+            pytest.fail(f"{function.__qualname__}: an argument is in SQL: {error}")
+        is_raw = isinstance(error, TypeError) and function.__qualname__ not in RAW and not is_raised_by_us(error)
+        if is_raw or "AttributeError" in str(error):
+            pytest.fail(f"{function.__qualname__}: not checked: {error}")
+
+
+def is_raised_by_us(error: TypeError) -> bool:
+    """Return whether a `raise` in our code raised it."""
+    *_, (frame, line) = traceback.walk_tb(error.__traceback__)
+    file = Path(frame.f_code.co_filename)
+    is_ours = any(file.is_relative_to(folder) for folder in PACKAGES.values())
+    return is_ours and linecache.getline(str(file), line).lstrip().startswith("raise")
 
 
 @pytest.mark.parametrize("module", IMPORTABLE)
-def test_public_functions_refuse_wrong_types(module: str) -> None:
+def test_public_functions_refuse_wrong_types(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # some create the file "x"
     facade = importlib.import_module(module)
     for name in set(facade.__all__) - EXEMPT:
         value = getattr(facade, name)
-        if callable(value) and not (inspect.isclass(value) and issubclass(value, BaseException)):
+        if callable(value) and not (inspect.isclass(value) and issubclass(value, BaseException | Enum)):
             for given in called_wrongly(value):
                 call(value, given)
 
@@ -108,6 +141,7 @@ def objects(directory: Path) -> Iterator[Any]:
     yield from (client.task("x"), AsyncClient(binding, api_key="k"))
     yield from (MemoryJournal(), SqlJournal(directory / "j.db"))
     yield OpenApiDocument({"openapi": "3.1.0", "paths": {}})
+    yield check_logs(V1, RIGHT["Source"], threads=1)
     yield Webhooks(binding, secret="s" * 20, journal=MemoryJournal())
     yield client
 

@@ -391,6 +391,19 @@ def test_gallery_of_own_lifecycles_holds_no_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((5,), "directory must be text or a Path"), ((b"x",), "directory must be text or a Path"),
+        (("x", 5), "lifecycles must be several"), (("x", ["v1"]), "each of the lifecycles must be a Lifecycle"),
+        (("x", V1), "lifecycles must be several"),
+    ],
+)  # fmt: skip
+def test_gallery_is_of_lifecycles_in_a_directory(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        write_gallery(*arguments)
+
+
+@pytest.mark.parametrize(
     "names", [["../x"], ["a/b"], [".hidden"], ["a", "A"], ["a b"], ["run[acme/web]"], ["README"], ["a", "ReadMe"]]
 )
 def test_gallery_refuses_a_name_of_other_characters_or_of_another_file(tmp_path: Path, names: list[str]) -> None:

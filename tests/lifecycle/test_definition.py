@@ -964,6 +964,14 @@ def test_parts_of_an_extension_are_declared_objects(given: Any) -> None:
         V1.extend(name="x", citation="", transitions=rows)
 
 
+def test_a_file_and_events_are_not_numbers() -> None:
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="a file is named by a text or a Path, not by 5"):
+        Lifecycle.from_file(wrong)
+    with pytest.raises(TypeError, match="events must be a list or another iterable, not 5"):
+        V1.extend(name="x", citation="x", events=wrong)
+
+
 def test_an_executor_is_a_function() -> None:
     worse: Any = "x"
     with pytest.raises(TypeError, match="target must be a function of a state and an event, not 'x'"):

@@ -458,6 +458,12 @@ def test_a_drawn_state_has_no_name_that_means_every_state() -> None:
     assert [state.name for state in starred.states] == ["**"]
 
 
+def test_what_cannot_start_an_executor_is_refused() -> None:
+    start: Any = "x"
+    with pytest.raises(TypeError, match="start must be a function that makes an executor, not 'x'"):
+        check_executor(V1, start)
+
+
 @pytest.mark.parametrize("function", [states, events, histories, possible_defects])
 def test_what_is_no_lifecycle_is_refused_at_once(function: Any) -> None:
     with pytest.raises(TypeError, match=r"lifecycle must be a Lifecycle, such as lifecycle.get\('v1'\), not 'v1'"):

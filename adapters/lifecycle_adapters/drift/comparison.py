@@ -25,7 +25,8 @@ from typing import Any
 
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import require
+from lifecycle.table import require_iterable
+from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.drift.calls import Role, declared_calls
 from lifecycle_adapters.drift.differences import Comparison, DifferenceKind
 from lifecycle_adapters.drift.document import OpenApiDocument, PathItem, likeness
@@ -61,11 +62,12 @@ def compare(
         ValueError: the lifecycle has a command for which the binding has no call.
         TypeError: an argument has a wrong type.
     """
+    require_lifecycle(lifecycle)
     require(binding, HttpBinding, "binding must be an HttpBinding, such as service('v1')")
     require(document, OpenApiDocument, "document must be an OpenApiDocument, such as load('openapi.json')")
     require(status_schema, str | None, "status_schema must be text such as 'TaskStatus'")
     binding.governed_by(lifecycle)
-    ignored = {_kind(each) for each in ignore}
+    ignored = {_kind(each) for each in require_iterable(ignore, "ignore")}
     schemas, differences = Schemas(), Differences()
     located = _located(lifecycle, binding, document, differences)
     key = [] if binding.authentication is None else [binding.authentication.header]

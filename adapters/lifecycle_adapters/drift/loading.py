@@ -35,7 +35,8 @@ def load(source: str | Path, *, allow_private: bool = False, timeout_s: float = 
             OpenAPI document of version 3.0 or 3.1.
         OSError: the file cannot be read.
         MissingExtra: it is YAML, and the extra `yaml` is not installed.
-        TypeError, ValueError: an argument has another type, or `timeout_s` is not positive.
+        TypeError: `source` is neither text nor a Path, or another argument has a wrong type.
+        ValueError: `timeout_s` is not positive.
     """
     text = path_text(source, "source")
     require_boolean(allow_private, "allow_private")

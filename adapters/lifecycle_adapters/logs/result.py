@@ -124,6 +124,7 @@ class CheckedLog:
 
         Raises:
             ValueError: no format has such a name.
+            TypeError: `path` is neither text nor a Path.
             EngineFailed: it cannot be written, or the log was closed.
         """
         return self._tables.write_findings(path)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lifecycle_adapters.argument_checks import path_text
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, identifier, literal
 from lifecycle_adapters.logs.formats import SUFFIXES, FileFormat, Format
 from lifecycle_adapters.logs.log_errors import EngineFailed, shown_path
@@ -49,9 +50,11 @@ def format_to_write(path: str | os.PathLike[str]) -> FileFormat:
 
     Raises:
         ValueError: no format has such a name.
+        TypeError: it is neither text nor a Path.
     """
+    path = path_text(path, "path")
     if (found := FileFormat.of(path)) is None:
-        raise ValueError(f"the name {shown_path(os.fspath(path))} has no known format: it must end in {SUFFIXES}")
+        raise ValueError(f"the name {shown_path(path)} has no known format: it must end in {SUFFIXES}")
     return found
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle import CATALOG, V1, V1_FULL, V3, V3_FULL, Lifecycle, VerdictKind, get
+from lifecycle import CATALOG, V1, V1_FULL, V3, V3_FULL, Lifecycle, V3Event, VerdictKind, get
 from lifecycle.diagram import RENDERERS, Format, Mark
 from lifecycle_adapters.render import to_png, to_svg
 from tests.adapters.cli.commands import SCRIPT, call, call_json, environment
@@ -111,7 +111,7 @@ def test_show_says_what_is_special_about_a_command() -> None:
 
 
 def test_an_event_without_a_meaning_has_no_loose_semicolon(tmp_path: Path) -> None:
-    dispatch = V3.event("dispatch")
+    dispatch = V3.event(V3Event.DISPATCH)
     events = [replace(each, meaning="") if each == dispatch else each for each in V3.events]
     path = tmp_path / "mine.json"
     path.write_text(V3.replace(events=events).to_json())

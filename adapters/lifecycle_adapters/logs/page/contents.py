@@ -14,7 +14,7 @@ from typing import Any
 
 from lifecycle import Lifecycle, MissingExtra
 from lifecycle.diagram import Colour
-from lifecycle_adapters.argument_checks import require, require_lifecycle
+from lifecycle_adapters.argument_checks import path_text, require, require_lifecycle
 from lifecycle_adapters.logs.page.markup import document, section, side_by_side, table, word
 from lifecycle_adapters.logs.page.traffic import SHADES, drawn, is_undeclared, shade, traffic_svg
 from lifecycle_adapters.logs.report import LogReport
@@ -43,8 +43,10 @@ def write_page(
         findings: its findings in the order of the log; the first 200 are shown, and at most one more is read.
     Raises:
         EngineFailed: the file cannot be written.
-        TypeError: `report` is not a LogReport, `lifecycle` not a Lifecycle, or a finding not a LogFinding.
+        TypeError: `path` is neither text nor a Path, `report` not a LogReport, `lifecycle` not a Lifecycle, or a
+            finding not a LogFinding.
     """
+    path = path_text(path, "path")
     text = page(report, lifecycle, findings)
     with atomic_write(path) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
