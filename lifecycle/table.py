@@ -24,7 +24,7 @@ _PAIRS_KEPT = 100_000  # rows and remembered refusals of one lifecycle, some 15 
 
 S = TypeVar("S", bound=str)
 E = TypeVar("E", bound=str)
-N = TypeVar("N", bound=str)
+N = TypeVar("N")
 
 
 def quoted(name: str) -> str:

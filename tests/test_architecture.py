@@ -108,7 +108,7 @@ ONE_WAY = {
         emulator.profile, emulator.shapes, services.json_rpc <- services.mcp_extension_emulation <- services.profiles
         services.profiles <- emulator.application
         telemetry <- http.sending, journal.*
-        render <- logs.* <- cli.*
+        argument_checks <- render <- logs.* <- cli.*
         argument_checks <- connection_strings
         connection_strings, private_files <- journal.*, logs.* <- cli.*
         connection_strings <- drift.loading
@@ -186,7 +186,7 @@ OWNERS = {
 # The part of the standard library that neither tells the time nor touches the world, with two exceptions.
 PURE = {
     "__future__", "abc", "collections", "contextlib", "dataclasses", "datetime", "difflib", "enum", "functools",
-    "itertools", "json", "math", "re", "types", "typing", "weakref",
+    "itertools", "json", "math", "re", "types", "typing", "unicodedata", "weakref",
 }  # fmt: skip
 EXCEPTIONS = {
     "lifecycle": {"importlib"},  # what commands need is imported when it is first used
