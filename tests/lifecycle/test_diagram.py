@@ -511,6 +511,13 @@ def test_markdown_shows_any_meaning_on_one_line(meaning: str) -> None:
     assert states == [["state", "final", " ".join(printable.split())]]
 
 
+@pytest.mark.parametrize("wrong", [V1, None, "v1"])
+def test_what_is_no_diagram_is_not_drawn(wrong: Any) -> None:
+    for render in RENDERERS.values():
+        with pytest.raises(TypeError, match=r"^a picture is drawn from a Diagram, not from .*; give lifecycle.diagram"):
+            render(wrong)
+
+
 def test_notebook_shows_the_picture() -> None:
     shown = get("v1")._repr_mimebundle_()  # pyright: ignore[reportPrivateUsage] (as Jupyter calls it)
     assert shown["text/vnd.mermaid"] == to_mermaid(get("v1").diagram())

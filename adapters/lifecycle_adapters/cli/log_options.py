@@ -141,7 +141,7 @@ class LogOptions:
     memory: Annotated[
         str,
         _limit(
-            "Let DuckDB use at most this much memory, such as 800MB; what does not fit is spilled to disk.",
+            "Let DuckDB use at most this much memory, 16MB or more; what does not fit is spilled to disk.",
             metavar="SIZE",
         ),
     ] = "1GB"
