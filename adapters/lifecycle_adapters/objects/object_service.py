@@ -117,7 +117,7 @@ class ObjectService:
             require(self.meanings, Mapping, "meanings must be a function, or a mapping from classes of exceptions")
             given: Mapping[Any, Any] = self.meanings
             for kind, meaning in given.items():
-                if not (isinstance(kind, type) and issubclass(kind, Exception)):
+                if not _is_exception_class(kind):
                     raise TypeError(f"meanings must have classes of exceptions as its keys, not {described(kind)}")
                 require(meaning, Meaning | Limited, "meanings must have a Meaning or Limited(...) as its values")
 
@@ -164,6 +164,10 @@ class ObjectService:
         close_unused(meaning)
         require(meaning, Meaning | Limited | None, "meanings must return a Meaning, Limited(...) or None")
         return Meaning.MAY_HAVE_ARRIVED if meaning is None else meaning
+
+
+def _is_exception_class(given: object) -> bool:
+    return isinstance(given, type) and issubclass(given, Exception)
 
 
 def _id_fault(task_id: Any) -> str | None:
