@@ -73,7 +73,8 @@ def test_the_files_of_a_source_are_those_of_its_folders_and_patterns(folder: Pat
 
     assert files_of(Files("*.csv", "b.jsonl")) == ["a.csv", "b.jsonl"]
     assert files_of(DuckTable("log", path=folder / "log.db")) == [str(folder / "log.db")]
-    assert files_of(DuckTable("log", connection=duckdb)) == []
+    with duckdb.connect() as connection:
+        assert files_of(DuckTable("log", connection=connection)) == []
     assert files_of(PostgresTable("postgresql://h/d", "log")) == []
 
 

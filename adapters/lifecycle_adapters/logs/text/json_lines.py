@@ -26,7 +26,7 @@ class JsonLinesFile:
     def __init__(self, table: TextTable) -> None:
         self.line = 1
         self._table = table
-        self._keys = tuple(dict.fromkeys(table.parts.values()))
+        self._keys = tuple(table.parts.values())
         self._columns: set[str] = set()
         self._has_rows = False
 
