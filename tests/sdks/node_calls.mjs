@@ -25,7 +25,7 @@ function shown(result) {
   for (const name of LISTS) {
     if (Array.isArray(result?.[name])) return `list of ${result[name].length}`;
   }
-  const link = result?.shareUrl ? "a link" : undefined;
+  const link = result?.shareUrl || result?.downloadUrl ? "a link" : undefined;
   return result?.status ?? result?.output ?? result?.type ?? link ?? (result?.id ? "an id" : "nothing");
 }
 

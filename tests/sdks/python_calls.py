@@ -89,11 +89,11 @@ def _shown(result: Any) -> str:
     if isinstance(result, list):
         entries = cast("Any", result)
         return _shown(entries[-1]) if entries and hasattr(entries[-1], "status") else f"list of {len(entries)}"
-    for name in ("status", "output", "type", "total_cost_usd", "max_cost_usd", "share_url", "id"):
+    for name in ("status", "output", "type", "total_cost_usd", "max_cost_usd", "share_url", "download_url", "id"):
         value = getattr(result, name, None)
         if value is not None:
             shown = str(value.value if isinstance(value, Enum) else value)
-            return {"share_url": "a link", "id": "an id"}.get(name, shown)
+            return {"share_url": "a link", "download_url": "a link", "id": "an id"}.get(name, shown)
     return "nothing" if result in (None, "") else type(result).__name__
 
 

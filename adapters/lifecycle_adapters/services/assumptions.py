@@ -31,7 +31,8 @@ Events and messages
     only those that end a run. A v3 session has a message for each task that it was given, and one when that is done. A
     deleted v3 or v4 session is not found any more, nor are its runs and messages.
 Files
-    There are none: all `attachedFileIds` of a v4 run are its `missingFileIds`, and it has no attachments.
+    There are none: all `attachedFileIds` of a v4 run are its `missingFileIds`, and it has no attachments. The log of a
+    v2 task is at `LOG_URL`, where there is nothing.
 Fields
     Booleans, whole numbers and dates are accepted only as the documents declare them; the service may be more
     lenient (`"yes"` for true).
@@ -72,4 +73,5 @@ V4_PROFILE_NOT_FOUND = "Profile not found"
 V4_NEVER_SHARED = "Public share not found"
 V4_SPEND_LIMIT = "The API key has reached its monthly spend limit."
 V4_LONGEST_QUEUE = 20
+LOG_URL = "https://cloud.browser-use.com/logs/{id}.txt"
 SHARE_URL = "https://cloud.browser-use.com/share/{token}"

@@ -27,6 +27,7 @@ KEY = Authentication("X-Browser-Use-API-Key")
 BASE_PATH = "/api/v2"
 # "Too many concurrent active sessions. Please wait for one to finish, kill one, or upgrade your plan."
 LIMITS_TASKS = ("too many concurrent active sessions",)
+LOGS = Call(method="GET", path="/tasks/{id}/logs")
 
 # fmt: off
 V2_SESSION: HttpBinding[V2SessionState, V2SessionEvent] = HttpBinding(
@@ -73,6 +74,7 @@ V2: HttpBinding[V2State, V2Event] = HttpBinding(
         V2Event.STOP_TASK_AND_SESSION:
             Call(method="PATCH", path="/tasks/{id}", body={"action": "stop_task_and_session"}, status_field="status"),
     },
+    further_calls={"logs": LOGS},
     proofs={
         V2Event.STOP_TASK_AND_SESSION: Proof(binding=V2_SESSION, id_field="sessionId", event=V2SessionEvent.STOP),
     },
@@ -100,6 +102,7 @@ V2_2025: HttpBinding[V2In2025State, V2In2025Event] = HttpBinding(
         command: Call(method="PATCH", path="/tasks/{id}", body={"action": str(command)}, status_field="status")
         for command in IN_2025.commands
     },
+    further_calls={"logs": LOGS},
     proofs={
         V2In2025Event.STOP_TASK_AND_SESSION:
             Proof(binding=V2_SESSION, id_field="sessionId", event=V2SessionEvent.STOP),

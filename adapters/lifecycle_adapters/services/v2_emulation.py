@@ -35,12 +35,13 @@ from lifecycle_adapters.emulator.profile import (
 )
 from lifecycle_adapters.emulator.shapes import DateTime, moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
-from lifecycle_adapters.services.assumptions import SHARE_URL
+from lifecycle_adapters.services.assumptions import LOG_URL, SHARE_URL
 from lifecycle_adapters.services.browser_use_webhooks import ping, status_update
 from lifecycle_adapters.services.v2 import V2, V2_2025, V2_SESSION
 from lifecycle_adapters.services.v2_shapes import (
     CreateSession,
     CreateTask,
+    LogFile,
     PublicShare,
     SessionItem,
     SessionView,
@@ -281,6 +282,10 @@ def _item_of_2025(task: EmulatedTask, clock: EmulatedClock) -> V2In2025TaskItem:
     )
 
 
+def _logs(task: EmulatedTask, _: Tasks, __: EmulatedClock) -> Outcome:
+    return Outcome(LogFile(downloadUrl=LOG_URL.format(id=task.id)))
+
+
 def _output(task: EmulatedTask) -> str | None:
     return None if task.last(V2Event.FINISH) is None else f"Done: {task.given['task']}"
 
@@ -326,6 +331,10 @@ _UPDATE = Operation(
     name="update_task", about="Stop a task, or a task and its session; return a task that is over unchanged.",
     response=V2TaskView, errors=(400, 404), body=UpdateTask)
 
+_LOGS = Operation(
+    name="get_task_logs", about="Return the URL of a task's log, where the emulator keeps no file.", response=LogFile,
+    errors=(404,))
+
 TASK_PROFILE = Profile(
     webhook=status_update,
     ping=ping,
@@ -351,7 +360,9 @@ TASK_PROFILE = Profile(
             }),
         str(V2Event.STOP): _UPDATE,
         str(V2Event.STOP_TASK_AND_SESSION): _UPDATE,
+        "logs": _LOGS,
     },
+    further={"logs": _logs},
     new=_new_task,
     created=_created,
     status=_status,
@@ -372,7 +383,9 @@ PROFILE_2025 = Profile(
         "list": replace(
             _LIST, response=V2In2025TaskList,
             query={**_LIST.query, "filter_by": (Annotated[V2In2025State | None, Query(alias="filterBy")], None)}),
+        "logs": _LOGS,
     },
+    further={"logs": _logs},
     new=_new_task,
     created=_created,
     details=_view_of_2025,

@@ -244,6 +244,12 @@ class PublicShare(TypedDict):
     lastViewedAt: NotRequired[Moment | None]
 
 
+class LogFile(TypedDict):
+    """Where the log of a task can be downloaded."""
+
+    downloadUrl: str
+
+
 class V2SessionList(TypedDict):
     """A page of sessions."""
 

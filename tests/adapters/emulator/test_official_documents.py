@@ -40,7 +40,7 @@ DATED: dict[str, dict[str, Any]] = {
 NO_KEY = ("No document describes a call without a valid key.", ["* 401 is not documented"])
 FILES = "It concerns files, and none are emulated."
 NO_ZDR = "No emulated project has Zero Data Retention."
-V2_LOGS = (FILES, ["GET /tasks/{task_id}/logs is not emulated"])
+V2_LOGS = ("The URL of a log is always made.", ["GET /tasks/{task_id}/logs 500 never"])
 V2_LIST = (
     "Here the document names one error of a list instead of the list in `detail`, which it names elsewhere.",
     [

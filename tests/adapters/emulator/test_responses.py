@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.http import Client, HttpBinding, NotFound
 from lifecycle_adapters.services import service, v2_emulation, v4_emulation
 from lifecycle_adapters.services.registry import BUILT_IN
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, connect, create, send_call
@@ -282,6 +282,16 @@ def test_v2_a_session_is_shared_until_its_link_is_deleted(http: httpx2.Client) -
     assert http.get(session).json()["publicShareUrl"] == share["shareUrl"]
     assert [http.delete(path).status_code for _ in range(2)] == [204, 204]
     assert (http.get(path).status_code, http.get(session).json()["publicShareUrl"]) == (404, None)
+
+
+@pytest.mark.parametrize("name", ["v2", "v2-2025"])
+def test_v2_names_the_log_of_a_task(name: str) -> None:
+    """Get Task Logs: "Get secure download URL for task execution logs"; 404 "Task not found"."""
+    with Emulator(name) as emulator, Client(name, api_key="any", base_url=emulator.base_url) as client:
+        task = client.create("Buy milk")
+        assert task.id in task.call("logs")["downloadUrl"]
+        with pytest.raises(NotFound, match="Task not found"):
+            client.task(NOWHERE).call("logs")
 
 
 def test_v2_only_a_project_with_zero_data_retention_purges(http: httpx2.Client) -> None:
