@@ -111,11 +111,12 @@ from lifecycle.table import E, Origin, S, VerdictKind, quoted
 class CommandResult(Generic[S, E]):
     """The result of a command that succeeded. `state` is the task's state after it, as it was last reported.
 
-    `is_last_known` is True if `state` was reported before the command: the response proved the command (a re-run),
-    and neither it nor the read after it named a state.
+    `is_last_known` is True if `state` was reported earlier, and not after the command or by this call: the response
+    proved the command (a re-run), and neither it nor the read after it named a state; or a command that has ended had
+    this idempotency key.
     `sent` is False if the command was redundant, or if recovery found that it was not needed before it was sent.
-    In a second call with an idempotency key, `sent` is that of the first call, and `state` is the task's present state,
-    which other commands may have changed since.
+    The latter call sends and reads nothing: `sent` is that of the first call, and `state` is the one that the journal
+    recorded last, which other commands may have changed since.
     """
 
     command: E
@@ -318,7 +319,7 @@ class _Execution(Generic[S, E]):
             self.record = yield Load()
             raise KeyReused(str(earlier.context.idempotency_key), earlier.command, **self._facts())
         if COMMAND.is_final(earlier.state):
-            return (yield from self._outcome_of(earlier))
+            return replace((yield from self._outcome_of(earlier)), is_last_known=True)
         return (yield from self.resume(self.record, earlier))
 
     def _outcome_of(self, ended: CommandRecord[S, E]) -> Steps[CommandResult[S, E]]:

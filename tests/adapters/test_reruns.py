@@ -297,7 +297,7 @@ def test_command_line_marks_the_state_after_a_rerun_as_the_last_known_one(
     builds.statuses, builds.reads = ["completed"], 1
     sent = call("send", "--api", str(file), "1", "rerun", env=env)
     assert (sent.exit_code, sent.stdout) == (0, "completed\n")
-    known = "its state could not be read since: this is the last known one"
+    known = "its state was not read after that: this is the last known one"
     assert sent.stderr == f"build: 'rerun' took effect; {known}\n"
 
 

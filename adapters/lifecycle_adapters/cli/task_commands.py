@@ -302,7 +302,7 @@ def send(
         print_json({"task": task.id, "command": result.command, "state": result.state, **how})
     else:
         outcome = "took effect" if result.sent else "was redundant; it was not sent"
-        known = "; its state could not be read since: this is the last known one" if result.is_last_known else ""
+        known = "; its state was not read after that: this is the last known one" if result.is_last_known else ""
         say(f"{task.lifecycle.name}: {shown(result.command)!r} {outcome}{known}", stderr=True)
         say(shown(result.state))
 

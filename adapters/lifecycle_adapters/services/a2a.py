@@ -52,7 +52,8 @@ A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
         next_field="nextPageToken",
     ),
     commands={
-        A2AEvent.CANCEL: Call(method="POST", path="/tasks/{id}:cancel", body={}, status_field="status.state"),
+        # Only a read proves a cancel: an agent can respond with a state that it does not keep.
+        A2AEvent.CANCEL: Call(method="POST", path="/tasks/{id}:cancel", body={}),
         A2AEvent.ANSWER: Call(
             method="POST", path="/message:send", fields_path="message", required_fields=("parts",),
             body={"message": {**_MESSAGE, "taskId": "{id}"}, "configuration": _AT_ONCE},

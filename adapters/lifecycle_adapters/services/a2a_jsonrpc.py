@@ -44,7 +44,7 @@ A2A_JSONRPC: HttpBinding[A2AState, A2AEvent] = HttpBinding(
         next_field="nextPageToken",
     ),
     commands={
-        A2AEvent.CANCEL: rpc("CancelTask", {"id": "{id}"}, status_field="status.state"),
+        A2AEvent.CANCEL: rpc("CancelTask", {"id": "{id}"}),
         A2AEvent.ANSWER: rpc(
             "SendMessage", A2A.commands[A2AEvent.ANSWER].body or {}, fields_path=_MESSAGE, **_CREATED,
             may_report=AT_THE_END,

@@ -54,7 +54,8 @@ MCP: HttpBinding[MCPState, MCPEvent] = HttpBinding(
         page_parameter="cursor",
         next_field="nextCursor",
     ),
-    commands={MCPEvent.CANCEL: rpc("tasks/cancel", {"taskId": "{id}"}, status_field="status")},
+    # Only a read proves a cancel: a server can respond with a state that it does not keep.
+    commands={MCPEvent.CANCEL: rpc("tasks/cancel", {"taskId": "{id}"})},
     stream=StreamBinding(
         call=Call(method="GET", path="/"),
         kind_field="method",
