@@ -29,6 +29,7 @@ inference.algorithms = []
 [[operations]]
 include-operation-id = [
     "v1_pause_task", "v1_resume_task", "v1_stop_task", "v2_create_task", "v3_run_task", "v4_list_runs",
+    "v4_list_sessions",
     "fire", "set_script", "advance",
 ]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404, 409]
