@@ -11,10 +11,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle import CommandUncertain, IllegalTransition, TaskEndedFirst
+from lifecycle import CommandUncertain, CreateUncertain, IllegalTransition, TaskEndedFirst
 from lifecycle.catalog import A2AState
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import Client, NotFound, Timing
+from lifecycle_adapters.http import Client, NoTaskMade, NotFound, Timing
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 from tests.support.sdk_servers import sdk_server
@@ -121,6 +121,37 @@ def test_answer_that_an_agent_works_off_before_it_responds_was_taken(api: str, e
         result = client.task("t7").answer(PARTS)
 
     assert (result.state, result.sent) == (f"TASK_STATE_{end}", True)
+
+
+@pytest.mark.parametrize("api", ["a2a", "a2a-jsonrpc"])
+def test_agent_may_reply_with_a_message(api: str) -> None:
+    """a2a.proto, SendMessageResponse: the payload is a task, or "A message from the agent."."""
+    reply = {"message": {"messageId": "m", "role": "ROLE_AGENT", "parts": [{"text": "42 EUR"}]}}
+    states = iter(["INPUT_REQUIRED", "WORKING"])
+
+    def agent(seen: Seen) -> Reply:
+        document: dict[str, Any] = seen.json or {}
+        is_message = "message" in (document.get("params") or document)
+        shown = reply if is_message else {"id": "t7", "status": {"state": f"TASK_STATE_{next(states)}"}}
+        is_rpc = "jsonrpc" in document
+        return Reply(body={"jsonrpc": "2.0", "id": document["id"], "result": shown} if is_rpc else shown)
+
+    with ScriptedServer(agent).running() as server, Client(api, base_url=server.base_url, timing=QUICK) as client:
+        with pytest.raises(NoTaskMade) as info:
+            client.create(parts=PARTS, idempotency_key="q1")
+        assert info.value.response == reply
+        assert client.recover() == []
+        assert client.task("t7").answer(PARTS).state == A2AState.WORKING
+
+
+@pytest.mark.parametrize("body", [{}, {"message": None}, {"message": {}, "task": {"id": "t1"}}])
+def test_whether_a_task_was_made_is_not_guessed(body: dict[str, Any]) -> None:
+    with (
+        ScriptedServer(lambda _: Reply(body=body)).running() as server,
+        Client("a2a", base_url=server.base_url, timing=QUICK) as client,
+        pytest.raises(CreateUncertain),
+    ):
+        client.create(parts=PARTS)
 
 
 def test_pages_hold_what_the_filters_leave(emulator: Emulator, client: Client[Any, Any]) -> None:

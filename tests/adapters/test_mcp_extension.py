@@ -183,5 +183,7 @@ def test_only_a_create_makes_a_task() -> None:
     extension = service("mcp-extension")
     with pytest.raises(DefinitionError, match=r"details.task_if: must be empty: only a create makes a task"):
         replace(extension, details=replace(extension.details, task_if={"resultType": "task"}))
+    with pytest.raises(DefinitionError, match=r"details.no_task_field: must be left out: only a create or a command"):
+        replace(extension, details=replace(extension.details, no_task_field="message"))
     with pytest.raises(DefinitionError, match=r"task_if.a..b: must be a field or a path"):
         replace(extension.create, task_if={"a..b": "task"})

@@ -223,6 +223,9 @@ def _wrong_reads(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
         )
 
 
+_MAY_MAKE_NONE = ("create", "commands")
+
+
 def _wrong_calls(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     of_none = ("create", "listing", "handshake")
     none = {path: call for path, call in binding.calls().items() if path[0] in of_none}
@@ -242,6 +245,8 @@ def _wrong_calls(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
             yield path, f"{call.name} does not name its task: put {ID!r} where the task's id stands"
     wrong = [path for path, call in binding.calls().items() if call.task_if and path != ("create",)]
     yield from (((*path, "task_if"), "must be empty: only a create makes a task") for path in wrong)
+    wrong = [path for path, call in binding.calls().items() if call.no_task_field and path[0] not in _MAY_MAKE_NONE]
+    yield from (((*path, "no_task_field"), "must be left out: only a create or a command has it") for path in wrong)
     for path, call in none.items():
         if call.names_a_task():
             yield path, f"{call.name} names a task, and there is none"

@@ -143,6 +143,8 @@ class Call(Declared):
             is then sent again, as after a 429.
         task_if: what a create's response has, by paths, if the service made a task, such as {"resultType": "task"}. Any
             other usable response is a `NoTaskMade`.
+        no_task_field: where the response has something, and no task's id, if it is about no task, such as "message". A
+            create then made none, which is a `NoTaskMade`; after a command the task is read.
         id_field: where this call's response has the task's id, if not at the binding's `id_field`.
         id_header: the header of a create's response whose URL ends with the new task's id, if the body lacks it. The
             response may then also lack the status, and the body.
@@ -183,6 +185,7 @@ class Call(Declared):
     task_if: Annotated[Texts, Field(description="a mapping of paths to text, such as {'resultType': 'task'}")] = field(
         default_factory=dict[str, str]
     )
+    no_task_field: OptionalPath = None
     id_field: OptionalPath = None
     id_header: Annotated[StrictText | None, Field(description="the name of a header, such as 'Location', or None")] = (
         None
@@ -217,6 +220,7 @@ class Call(Declared):
         yield from wrong_path(("status_field",), self.status_field, may_be_whole=True)
         yield from wrong_path(("fields_path",), self.fields_path)
         yield from wrong_path(("id_field",), self.id_field)
+        yield from wrong_path(("no_task_field",), self.no_task_field)
         for each in self.task_if:
             yield from wrong_path(("task_if", each), each)
         yield from self._wrong_fields()

@@ -83,8 +83,9 @@ def meaning_of(
     found = value_at(document, binding.error_field)
     if binding.envelope is not None:
         document = cast("Any", value_at(document, binding.envelope.result_field) or {})
-    if not found and any(value_at(document, path) != text for path, text in call.task_if.items()):
-        return Refused(NoTaskMade(document, **request.names))
+    if not found and _is_about_no_task(binding, call, document):
+        accepted = Accepted(None, as_of, None, document)
+        return Refused(NoTaskMade(document, **request.names)) if call is binding.create else accepted
     document = _with_new_id(binding, document, call, headers)
     if found:  # null, false, 0, "", {} and [] say that there is none
         hidden = error_in(request, meant_by(code_of(found), binding.error_codes, status_code), found)
@@ -123,6 +124,13 @@ def _failure(
     if error.status_code in call.busy:
         return Throttled(error, error.retry_after_s, limits_rate=False)
     return failure_of(error, limits_rate=not _limits_tasks(binding, error))
+
+
+def _is_about_no_task(binding: HttpBinding[Any, Any], call: Call, document: Any) -> bool:
+    has_other = call.no_task_field is not None and value_at(document, call.no_task_field) is not None
+    if has_other and value_at(document, call.id_field or binding.id_field) is None:
+        return True
+    return any(value_at(document, path) != text for path, text in call.task_if.items())
 
 
 def _hidden_failure(binding: HttpBinding[Any, Any], call: Call, error: ResponseError, document: Any) -> Response:

@@ -40,7 +40,7 @@ A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
     create=Call(
         method="POST", path="/message:send", fields_path="message", required_fields=("parts",),
         body={"message": _MESSAGE, "configuration": _AT_ONCE},
-        status_field="task.status.state", id_field="task.id",
+        status_field="task.status.state", id_field="task.id", no_task_field="message",
     ),
     status=Call(method="GET", path="/tasks/{id}", query={"historyLength": "0"}, status_field="status.state"),
     details=Call(method="GET", path="/tasks/{id}", status_field="status.state"),
@@ -57,7 +57,7 @@ A2A: HttpBinding[A2AState, A2AEvent] = HttpBinding(
         A2AEvent.ANSWER: Call(
             method="POST", path="/message:send", fields_path="message", required_fields=("parts",),
             body={"message": {**_MESSAGE, "taskId": "{id}"}, "configuration": _AT_ONCE},
-            status_field="task.status.state", id_field="task.id", may_report=AT_THE_END,
+            status_field="task.status.state", id_field="task.id", no_task_field="message", may_report=AT_THE_END,
         ),
     },
     further_calls={

@@ -22,7 +22,12 @@ from lifecycle_adapters.services.a2a_updates import update_in_result
 from lifecycle_adapters.services.json_rpc import ERROR_CODES, JSON_RPC, rpc
 
 # fmt: off
-_CREATED = {"status_field": "task.status.state", "id_field": "task.id", "required_fields": ("parts",)}
+_CREATED = {
+    "status_field": "task.status.state",
+    "id_field": "task.id",
+    "no_task_field": "message",
+    "required_fields": ("parts",),
+}
 _MESSAGE = "params.message"
 _TASK: dict[str, JsonValue] = {"taskId": "{id}"}
 
