@@ -59,7 +59,7 @@ DECLARED: list[Any] = [
 FUNCTIONS = ("state_of", "update_of")
 # fmt: off
 MAY_BE_NONE: dict[Any, set[str]] = {
-    Call: {"body", "status_field", "fields_path", "id_field", "id_header"},
+    Call: {"body", "status_field", "fields_path", "id_field", "id_header", "no_task_field"},
     Handshake: {"confirm"},
     ListCall: {"page_parameter", "next_field", "more_field"},
     HttpBinding: {"authentication", "listing", "session", "session_field", "session_calls", "events", "state_of",

@@ -80,7 +80,7 @@ def test_ended_session_is_begun_anew_and_nothing_is_done_twice(connect: Connect,
     script.latest += 1
     client.create(name="add")
 
-    assert script.carried_out == ["tools/call", "tasks/cancel", "tools/call"]
+    assert script.carried_out == ["tools/call", "tasks/cancel", "tasks/get", "tools/call"]
 
 
 def test_service_without_a_header_needs_none(connect: Connect, serve: Serve) -> None:
