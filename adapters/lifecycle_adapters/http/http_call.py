@@ -13,7 +13,7 @@ from lifecycle_adapters.procedures.interpreter import ServiceCall
 
 @dataclass(frozen=True, slots=True)
 class HttpCall(ServiceCall):
-    """Send the request; the result is the response as `binding.parse_response` reads it."""
+    """Send the request; the result is the response as `response_meaning.meaning_of` reads it."""
 
     binding: HttpBinding[Any, Any]
     call: Call

@@ -36,6 +36,7 @@ from lifecycle_adapters.http.http_errors import (
 from lifecycle_adapters.http.keys import Key, KeySource, NoKeyReturned, is_this_machine
 from lifecycle_adapters.http.limits import Body, Until
 from lifecycle_adapters.http.redaction import Redactor
+from lifecycle_adapters.http.response_meaning import meaning_of
 from lifecycle_adapters.http.transport_failures import ResponseTooLarge
 from lifecycle_adapters.procedures.timing import CLOCK, Timing
 
@@ -164,7 +165,8 @@ class Sender:
         if isinstance(outcome, Exception):
             response = self._failure(call, outcome, sending)
         else:
-            response = call.binding.parse_response(
+            response = meaning_of(
+                call.binding,
                 call.call,
                 request,
                 status_code=outcome.head.status_code,
