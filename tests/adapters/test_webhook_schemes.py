@@ -604,6 +604,21 @@ def test_a_function_reads_what_no_path_can_say() -> None:
         assert (received.outcome, received.entry and received.entry.state) == (outcome, state)
 
 
+@pytest.mark.parametrize(
+    ("name", "scheme"),
+    [
+        *(("a2a-token", A2A_TOKEN), ("bearer", BEARER), ("browser-use", BROWSER_USE), ("github", GITHUB)),
+        *(("standard-webhooks", STANDARD_WEBHOOKS), ("stripe", STRIPE)),
+    ],
+)
+def test_a_file_may_name_every_provided_scheme(name: str, scheme: object) -> None:
+    fields = "task_field: data.id, status_field: data.status"
+    text = PRINTER.replace("\nlifecycle:\n", f"\nwebhooks: {{signature: {name}, {fields}}}\n\nlifecycle:\n")
+    read = HttpBinding.from_yaml(text).webhooks
+    assert read is not None
+    assert read.signature == scheme
+
+
 def raising(document: Mapping[str, Any]) -> StatusUpdate:
     return StatusUpdate(document["hunter2"], "printing")
 

@@ -354,8 +354,8 @@ def _say_create(each: RecoveredCreate) -> None:
     for listed in each.candidates:
         task = shown(listed.id)
         say(f"  it may have created {task} ({shown(listed.status)}): add --adopt {number}={task}")
-    otherwise = "if it created none of them" if each.candidates else "no listed task can be its task"
-    say(f"  {otherwise}: add --abandon {number}")
+    none = "none of them" if each.candidates else "no task, which no list has to show"
+    say(f"  if it created {none}: add --abandon {number}")
 
 
 # --- the journal itself ---------------------------------------------------------------------------

@@ -457,7 +457,8 @@ def _with_key(make: Callable[..., C], binding: HttpBinding[str, str], variable: 
     try:
         return make(binding, **settings)
     except NoKey as error:
-        if not sys.stdin.isatty():
+        # Python has no standard input if it was closed when the process began.
+        if sys.stdin is None or not sys.stdin.isatty():
             hint = "name the variable that holds it by --key-from, or run this on a terminal to type it"
             fail(f"no API key: {error.why}; {hint}", BAD_INPUT)
         why = error.why

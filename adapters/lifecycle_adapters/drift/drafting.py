@@ -155,7 +155,8 @@ class _Draft:
         parts = urlsplit(self._server)
         yield f"name: {_flow(_slug(title) or self._todo)}"
         if parts.netloc:
-            yield f"base_url: {_flow(f'{parts.scheme}://{parts.netloc}')}"
+            host = parts.netloc.rpartition("@")[2]  # without a user and a password
+            yield f"base_url: {_flow(f'{parts.scheme}://{host}')}"
         else:
             yield f"base_url: {self._todo}  # such as https://host: the document names no server"
         yield f"base_path: {_flow(parts.path)}"

@@ -238,11 +238,12 @@ class _OrName:
 
 def _scheme(value: Any, parse_signature: Callable[[Any], Any]) -> Any:
     """Return a scheme. A mapping with `token_header` is a token's, any other a signature's."""
-    if isinstance(value, TokenScheme):
-        return value
-    if isinstance(value, Mapping) and "token_header" in value:
-        return parse(TokenScheme, value, "token")
-    return parse_signature(_named(value))
+    scheme = _named(value)
+    if isinstance(scheme, TokenScheme):
+        return scheme
+    if isinstance(scheme, Mapping) and "token_header" in scheme:
+        return parse(TokenScheme, scheme, "token")
+    return parse_signature(scheme)
 
 
 def _named(value: Any) -> Any:

@@ -486,3 +486,14 @@ for arguments in (["list"], ["show", "v1"], ["judge", "v1", "running", "stop"]):
 """)
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.heavy
+def test_without_standard_input_nobody_is_asked_for_a_key() -> None:
+    closed = {key: value for key, value in environment().items() if key != "BROWSER_USE_API_KEY"}
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" status --api v2 x <&-', SCRIPT],
+        capture_output=True, text=True, check=False, timeout=60, env=closed,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no API key" in done.stderr

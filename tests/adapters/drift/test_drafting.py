@@ -145,6 +145,8 @@ def test_where_the_key_goes_and_where_the_service_is() -> None:
     contents["components"]["securitySchemes"]["b"] = {"type": "http", "scheme": "bearer"}
     contents["servers"] = [{"url": "https://{region}.host/x", "variables": {"region": {"default": "eu"}}}]
     assert fields(contents)["base_url"] == "https://eu.host"
+    contents["servers"] = [{"url": "https://user:hunter2@host.invalid:8443/api"}]
+    assert fields(contents)["base_url"] == "https://host.invalid:8443"
     contents["servers"] = [{"url": "/api"}]
     made = fields(contents)
     assert (made["base_url"], made["base_path"]) == ("TODO", "/api")

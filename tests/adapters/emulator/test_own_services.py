@@ -362,6 +362,7 @@ def test_a_fault_that_can_match_no_call_of_the_service_is_refused() -> None:
         ({"webhook": "http://127.0.0.1/hook"}, TypeError, "webhook must be a Webhook"),
         ({"webhook": {"url": "http://127.0.0.1/hook"}}, TypeError, "webhook must be a Webhook"),
         ({"api_key": 5}, TypeError, "api_key must be text"),
+        ({"api_key": b"my-real-api-key"}, TypeError, "api_key must be text, not bytes$"),
         ({"api_key": ""}, ValueError, "api_key must not be empty"),
         ({"manual": "yes"}, TypeError, "manual must be True or False"),
     ],
