@@ -236,7 +236,7 @@ def recover(
     A worker that has not advanced its command for two minutes counts as dead.
     A worker that restarts under its --worker NAME settles its own commands at once.
 
-    Exit code 0: nothing is open. 1: a command or create is still open.
+    Exit code 0: nothing of this service is open. 1: a command or create is still open.
 
     Example: lifecycle recover --api v4 --journal journal.db --wait
     """
@@ -258,6 +258,7 @@ def recover(
         left = [
             (lifecycle.name, task) for lifecycle in client.lifecycles for task in client.journal.open_tasks(lifecycle)
         ]
+        others = sorted(set(client.journal.open_lifecycles()).difference(each.name for each in client.lifecycles))
     unsettled = sum(not each.is_settled for each in found if not each.task_id)  # the creates
     if as_json:
         print_json(
@@ -275,6 +276,7 @@ def recover(
                 ],
                 "creates": [_create_document(each) for each in creates],
                 "open": [{"lifecycle": name, "task": task} for name, task in left],
+                "other_lifecycles": others,
             }
         )
     else:
@@ -289,6 +291,11 @@ def recover(
             _say_create(each)
         settled = sum(each.is_settled for each in found)
         say(f"{settled} settled, {len(left) + unsettled} still open", stderr=True)
+        if others:
+            say(
+                f"the journal has more that is open, which is not of this --api: {shown(', '.join(others))}",
+                stderr=True,
+            )
     if left or unsettled:
         raise typer.Exit(NOT_LEGAL)
 

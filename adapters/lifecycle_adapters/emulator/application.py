@@ -80,8 +80,9 @@ def create_app(
             service does not have, two services have a name or a call in common, or a binding has a `state_of` and no
             profile's `statuses` cover each state.
     """
-    if api_key is not None and not isinstance(api_key, str):
-        raise TypeError(f"api_key must be text, not {type(api_key).__name__}")  # no message shows a key
+    given: Any = api_key
+    if given is not None and not isinstance(given, str):
+        raise TypeError(f"api_key must be text, not {type(given).__name__}")  # no message shows a key
     require(webhook, Webhook | None, "webhook must be a Webhook(url=..., secret=...)")
     require(manual, bool, "manual must be True or False")
     require_number(pace_s, "pace_s", at_least=0, less_than=inf)

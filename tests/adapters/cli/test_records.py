@@ -486,7 +486,8 @@ def test_recover_settles_what_was_left_open(emulator: Emulator, server: dict[str
 
     assert (recovered.exit_code, recovered.stdout) == (0, f"v1-full {task}: pause: done, paused\n")
     assert recovered.stderr == "1 settled, 0 still open\n"
-    assert call_json("recover", "--api", "v1", env=server) == {"recovered": [], "creates": [], "open": []}
+    nothing: dict[str, Any] = {"recovered": [], "creates": [], "open": [], "other_lifecycles": []}
+    assert call_json("recover", "--api", "v1", env=server) == nothing
 
 
 def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
@@ -502,6 +503,16 @@ def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]
     assert document["open"] == [{"lifecycle": "v3-full", "task": session}]
     assert not recovered["settled"]
     assert again.stderr == "0 settled, 1 still open\n"
+
+
+def test_recover_says_that_the_journal_has_more_that_is_open(emulator: Emulator, server: dict[str, str]) -> None:
+    uncertain(emulator, server)
+
+    told, document = call("recover", "--api", "v2", env=server), call_json("recover", "--api", "v2", env=server)
+
+    more = "the journal has more that is open, which is not of this --api: v3-full"
+    assert (told.exit_code, told.stderr) == (0, f"0 settled, 0 still open\n{more}\n")
+    assert (document["open"], document["other_lifecycles"]) == ([], ["v3-full"])
 
 
 def test_recover_abandons_a_command(emulator: Emulator, server: dict[str, str]) -> None:
