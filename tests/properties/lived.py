@@ -370,9 +370,9 @@ class Lived:
                 assert not sent
                 assert record is None or self.was_never_sent(record)
             case CommandRefused():
-                assert isinstance(sent[-1], Refused | Missing) or known in refusing_for_good(
-                    self.given.lifecycle, self.given.command
-                )
+                # Without a response the request was interrupted: only the task's state can say that it was refused.
+                was_refused = bool(sent) and isinstance(sent[-1], Refused | Missing)
+                assert was_refused or known in refusing_for_good(self.given.lifecycle, self.given.command)
             case TaskEndedFirst():
                 assert known
                 assert self.given.lifecycle.is_final(known)
