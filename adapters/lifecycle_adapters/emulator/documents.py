@@ -80,11 +80,15 @@ class Documents:
         """Return the response of a create; without the id, and None for no body, if a header has the id."""
         create = self._binding.create
         if create.id_header is None:
-            return self.task(task, clock, create)
-        if create.status_field is None:
-            return None
-        shown = self._statuses[task.state]
-        return placed({}, create.status_field, shown) if create.status_field else shown
+            document = self.task(task, clock, create)
+        elif create.status_field is None:
+            document = {} if create.task_if else None
+        else:
+            shown = self._statuses[task.state]
+            document = placed({}, create.status_field, shown) if create.status_field else shown
+        for path, text in create.task_if.items():
+            document = placed(document, path, text)
+        return document
 
     def page(
         self,

@@ -62,6 +62,8 @@ from lifecycle_adapters.http.responses import placed, value_at
 
 NOT_AUTHENTICATED = "Not authenticated"
 
+_WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+
 _MEANINGS = {
     400: "Not possible now, or a body that is not text",
     401: "A missing or wrong key",
@@ -614,7 +616,8 @@ class Service:
     def _coded(self, call: Call, task: EmulatedTask, document: Any) -> Response:
         code = self._documents.code(call, task)
         if code is None or code < 400:
-            return self._versioned(task, JSONResponse(document, code or 200))
+            response = Response(None, code) if code in _WITHOUT_BODY else JSONResponse(document, code or 200)
+            return self._versioned(task, response)
         return JSONResponse(self._document_of(f"{self.profile.not_found}: {task.state}", code), code)
 
     def _versioned(self, task: EmulatedTask, response: Response) -> Response:

@@ -480,3 +480,21 @@ def test_task_has_the_id_that_its_create_chose() -> None:
             assert client.create(metadata={"generateName": "job-"}, spec=spec).id != "nightly"
             with pytest.raises(RequestRejected, match="'nightly' already exists"):
                 client.create(metadata={"name": "nightly"}, spec=spec)
+
+
+def test_a_create_has_what_says_that_a_task_was_made() -> None:
+    printer = replace(PRINTER, create=replace(PRINTER.create, task_if={"kind.type": "task"}))
+    with Emulator(printer) as emulator, Client(printer, api_key=KEY, base_url=emulator.base_url) as client:
+        assert client.create("my letter").details()
+
+
+@pytest.mark.parametrize("code", [204, 304])
+def test_a_code_without_a_body_means_a_status(code: int) -> None:
+    calls = {name: replace(getattr(PRINTER, name), statuses={code: "cancelled"}) for name in ("status", "details")}
+    printer = replace(PRINTER, **calls)
+    with Emulator(printer, manual=True) as emulator, Client(printer, api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("my letter")
+        assert task.cancel().state == "cancelled"
+        with httpx2.Client(base_url=emulator.base_url, headers={"X-Key": KEY}) as http:
+            response = http.get(f"/jobs/{task.id}")
+        assert (response.status_code, response.content) == (code, b"")
