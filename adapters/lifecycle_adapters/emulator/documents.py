@@ -78,12 +78,10 @@ class Documents:
 
     def created(self, task: EmulatedTask, clock: EmulatedClock) -> Any:
         """Return the response of a create; without the id, and None for no body, if a header has the id."""
-        create = self._binding.create
+        create, document = self._binding.create, cast("Any", None)
         if create.id_header is None:
             document = self.task(task, clock, create)
-        elif create.status_field is None:
-            document = {} if create.task_if else None
-        else:
+        elif create.status_field is not None:
             shown = self._statuses[task.state]
             document = placed({}, create.status_field, shown) if create.status_field else shown
         for path, text in create.task_if.items():

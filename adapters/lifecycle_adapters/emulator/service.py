@@ -614,9 +614,9 @@ class Service:
         return self._coded(call, task, self._documents.task(task, clock, *calls))
 
     def _coded(self, call: Call, task: EmulatedTask, document: Any) -> Response:
-        code = self._documents.code(call, task)
-        if code is None or code < 400:
-            response = Response(None, code) if code in _WITHOUT_BODY else JSONResponse(document, code or 200)
+        code = self._documents.code(call, task) or HTTPStatus.OK
+        if code < 400:
+            response = Response(None, code) if code in _WITHOUT_BODY else JSONResponse(document, code)
             return self._versioned(task, response)
         return JSONResponse(self._document_of(f"{self.profile.not_found}: {task.state}", code), code)
 
