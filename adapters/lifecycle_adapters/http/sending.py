@@ -179,10 +179,12 @@ class Sender:
             if isinstance(self._api_key, KeySource) and sending.key is not None:
                 self._api_key.note_refused(sending.key)
         if _log.isEnabledFor(logging.DEBUG):
-            facts = {**request.names, "response": type(response).__name__}
+            facts = {"method": request.method, "path": request.path, "rpc_method": request.rpc_method}
             content = response.error if isinstance(response, Failure) else response.status
             shown = None if content is None else str(content)
-            _log.debug("a request was made", extra={**facts, "status_or_error": shown})
+            _log.debug(
+                "a request was made", extra={**facts, "response": type(response).__name__, "status_or_error": shown}
+            )
         return response
 
     def _redacted(self, headers: httpx2.Headers) -> httpx2.Headers:
