@@ -143,7 +143,7 @@ def test_every_file_that_is_named_exists(document: str) -> None:
 IMPORT = re.compile(r"^ *(?:>>> )?from (lifecycle[\w.]*) import (\([^)]*\)|[^\n#]*)", re.MULTILINE)
 EXAMPLES = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "examples").rglob("*.py"))]
 WITHOUT_ALL = {
-    "lifecycle.effects",  # read as a whole by whoever writes a driver
+    "lifecycle.effects",  # its page is for people who write a driver
     "lifecycle.memory",  # in a sandbox, which passes single modules through
     "lifecycle_adapters.services.v4_emulation",  # the profile of one service
 }

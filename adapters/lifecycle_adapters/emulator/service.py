@@ -521,7 +521,7 @@ class Service:
         if isinstance(outcome, Refusal):
             return JSONResponse(outcome.document, outcome.status_code)
         self._let_happen(outcome.consequences, self._store.clock.now_s())
-        return Response(status_code=code) if code == HTTPStatus.NO_CONTENT else JSONResponse(outcome.document, code)
+        return Response(status_code=code) if code in _WITHOUT_BODY else JSONResponse(outcome.document, code)
 
     def _stream(self, received: ReceivedCall, task: EmulatedTask | None) -> Response:
         """Return the stream of a task that is not over, or that of all tasks."""
