@@ -22,8 +22,8 @@ The steps of a command, numbered as in the code:
    other credentials may avoid is followed by one more attempt.
 5. A usable response: done if proved, by the state (the target, or another that the service may report
    instead), or, if that proves nothing, by the read that the service's binding names, or by the response
-   itself; if that names no state, one read follows once the outcome is recorded. At another final state
-   the task is over.
+   itself, unless it names no state, and one read then shows a task that is over where the command cannot
+   have led it. At another final state the task is over.
    Neither: read again until the driver's time is spent, then the command is uncertain.
 6. A refusal: read the status. At the target, and proved by it: done. At another final state: over.
    Otherwise refused, or uncertain if an earlier attempt may have arrived.
@@ -493,8 +493,8 @@ class _Execution(Generic[S, E]):
             why = f"the response reported {quoted(reported)}, and no read confirmed it"
             return (yield from self._settle(accepted, why))
         if self.proof.by_response:
-            result = yield from self._confirm("the service accepted it")
-            return result if reported is not None else (yield from self._with_state_after(result))
+            is_known = reported is not None or (yield from self._read_after_acceptance())
+            return replace((yield from self._confirm("the service accepted it")), is_last_known=not is_known)
         response: Response = accepted
         if accepted.status is None:
             response = yield from self._read()
@@ -502,10 +502,16 @@ class _Execution(Generic[S, E]):
         concluded = yield from self._conclude(state)
         return concluded or (yield from self._settle(response, "the service accepted it and did not act"))
 
-    def _with_state_after(self, done: CommandResult[S, E]) -> Steps[CommandResult[S, E]]:
-        """Read once, and return the result of a recorded command with the state that the service reports."""
+    def _read_after_acceptance(self) -> Steps[bool]:
+        """Read once, and return whether the service reports a state.
+
+        Raises TaskEndedFirst if the task is over where the command cannot have led it: some services also accept what
+        they then ignore.
+        """
         state = yield from self._report((yield from self._read()))
-        return replace(done, is_last_known=True) if state is None else replace(done, state=state)
+        if state is not None and self.proof.is_contradicted(state, self.opened.source):
+            yield from self._end(state)
+        return state is not None
 
     def _settle(self, response: Response, missing: str) -> Steps[CommandResult[S, E]]:
         """Read again until the command is proved, the task is over, or the driver's time is spent."""

@@ -86,6 +86,12 @@ class CommandProof(Generic[S, E]):
         accepts = self.lifecycle.target(state, self.command) is not None
         return self.lifecycle.is_over(state) and not accepts and not self.is_target(state, source)
 
+    def is_contradicted(self, state: S, source: S | None) -> bool:
+        """Return whether the task is over in `state`, and the command with remote events cannot have led it there."""
+        targets = self.lifecycle.targets(self.command) if source is None else (self._target(source),)
+        is_led = any(state in self.lifecycle.reachable_by_remote(each) for each in (*targets, *self.may_report))
+        return self.is_over_elsewhere(state, source) and state not in self.may_report and not is_led
+
     def is_refused_for_good(self, state: S) -> bool:
         """Return whether a task that was ever in `state` shows that the command neither took effect nor ever will."""
         is_accepted_later = any(

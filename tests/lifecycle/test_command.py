@@ -1093,13 +1093,32 @@ def test_a_dispatch_is_proved_by_its_response(state: str) -> None:
 
 @pytest.mark.parametrize("word", [None, "new"])
 @pytest.mark.parametrize("state", ["running", "idle", "stopped"])
-def test_a_proved_dispatch_whose_response_names_no_state_is_recorded_and_then_read(
+def test_an_accepted_dispatch_whose_response_names_no_state_is_read_before_it_is_recorded(
     word: str | None, state: str
 ) -> None:
     seen = case("v3", "idle", sends=[word], reads=[state])
 
     assert seen.execute("dispatch") == CommandResult("dispatch", state, sent=True)
-    assert seen.driver.story().endswith("confirm Read RecordReport")
+    assert seen.driver.story().endswith("Read RecordReport confirm")
+    assert seen.record().state is CommandState.DONE
+
+
+def test_an_accepted_answer_is_not_done_if_the_task_is_over_where_the_answer_cannot_have_led_it() -> None:
+    """A server of the extension acknowledges a late answer, too, and ignores it."""
+    seen = case("mcp-extension", "input_required", sends=[None], reads=["cancelled"])
+
+    with pytest.raises(TaskEndedFirst) as info:
+        seen.execute("answer")
+
+    assert (info.value.state, info.value.took_effect) == ("cancelled", None)
+    assert seen.record().state is CommandState.MOOT
+
+
+@pytest.mark.parametrize("state", ["working", "input_required", "completed", "failed"])
+def test_an_accepted_answer_is_done_in_a_state_to_which_it_can_have_led(state: str) -> None:
+    seen = case("mcp-extension", "input_required", sends=[None], reads=[state])
+
+    assert seen.execute("answer") == CommandResult("answer", state, sent=True)
     assert seen.record().state is CommandState.DONE
 
 

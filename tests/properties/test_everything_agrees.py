@@ -380,6 +380,9 @@ class Watched:
         """Require that a client's outcome, if it is certain, is true."""
         lifecycle = self.stage.lifecycle
         match came:
+            case CommandResult(_, state, sent, is_last_known=True):
+                assert (state, sent) == (self.log.load().state, is_sent)
+                assert self.stage.emulator.calls()[-1].fault, "only a fault can keep the state from being read"
             case CommandResult(_, state, sent):
                 assert (state, sent) == (self.state, is_sent)
                 if sent:
