@@ -13,7 +13,6 @@ service is down (outage.py), one task after the other is read as a probe.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
@@ -35,6 +34,7 @@ from lifecycle_adapters.argument_checks import (
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError, Unauthorized
 from lifecycle_adapters.http.task_procedures import cost_usd
 from lifecycle_adapters.procedures.timing import CLOCK
+from lifecycle_adapters.watch.callback import EventCallback, OnEvent
 from lifecycle_adapters.watch.enforcer import PolicyEnforcer
 from lifecycle_adapters.watch.events import Change, Event, EventQueue, Outage, ReadFailed
 from lifecycle_adapters.watch.feed import ChangeFeed, follow
@@ -57,14 +57,11 @@ from lifecycle_adapters.watch.watched_task import (
 
 _log = logging.getLogger("lifecycle_adapters.watch")
 
-OnEvent = Callable[[Event], object]
-
 _ROOM = 1000  # events that wait for their reader
 _EMITTED_AFTER = 3  # failed reads in a row: fewer may be a short disturbance
 _APPEAR_PAUSE_S = 0.5
 _COMMAND_PAUSE_S = 1.0  # in an outage, after a command that failed
 _LONGEST_CLOSING_S = 1e9
-_KEPT = 10  # errors of a callback that are raised at the end
 # Deadlines as fractions of `closing_s`: for callbacks, for reads and commands, and for those that were cancelled.
 _CALLBACKS, _READS, _CANCELLED = 0.5, 0.7, 0.8
 
@@ -145,7 +142,7 @@ class Watcher:
         self._enforcer = PolicyEnforcer(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
         self._outage = OutageDetector(client.lifecycle.name, clock)
         self._require_sound(policies)
-        self._on_event = on_event
+        self._callback = None if on_event is None else EventCallback(on_event)
         self._keep_open = keep_open
         self._closing_s = closing_s
         self._tasks: dict[str, WatchedTask] = {}
@@ -174,9 +171,6 @@ class Watcher:
         self._services: list[asyncio.Task[None]] = []
         self._reads: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
-        self._callback_errors: list[Exception] = []
-        self._callback_limits: set[asyncio.Timeout] = set()
-        self._callbacks_end_s: float | None = None
 
     def _require_sound(self, policies: Sequence[Policy]) -> None:
         if len({each.name for each in policies}) < len(policies):
@@ -288,8 +282,8 @@ class Watcher:
             _cancel([closing, *self._services, *self._reads, *self._streams.close(), self._recording])
         if kind is None and self._failure is not None:
             raise self._failure
-        if kind is None and self._callback_errors:
-            raise ExceptionGroup("on_event raised errors", self._callback_errors)
+        if kind is None and self._callback is not None:
+            self._callback.raise_errors()
 
     async def _close(self) -> None:
         begun_s = _now_s()
@@ -298,9 +292,8 @@ class Watcher:
         streams = self._streams.close()
         self._events.close()
         self._recorder.close()
-        self._callbacks_end_s = begun_s + _CALLBACKS * self._closing_s
-        for each in self._callback_limits:
-            each.reschedule(self._callbacks_end_s)
+        if self._callback is not None:
+            self._callback.end_at(begun_s + _CALLBACKS * self._closing_s)
         await _until(begun_s + _READS * self._closing_s, self._reads)
         cancelled = [*self._reads, *streams]
         _cancel(cancelled)
@@ -672,33 +665,10 @@ class Watcher:
     # --- events -----------------------------------------------------------------------------------
 
     async def _emit(self, event: Event) -> None:
-        if self._on_event is not None:
-            await self._call_back(self._on_event, event)
+        if self._callback is not None:
+            await self._callback.call(event)
         if self._is_read:
             await self._events.put(event)
-
-    async def _call_back(self, on_event: OnEvent, event: Event) -> None:
-        """Call the callback; an error that it raises is kept, and raised at the end."""
-        try:
-            result = on_event(event)
-            if inspect.isawaitable(result):
-                async with asyncio.timeout_at(self._callbacks_end_s) as limit:
-                    self._callback_limits.add(limit)
-                    try:
-                        await result
-                    finally:
-                        self._callback_limits.discard(limit)
-        except asyncio.CancelledError as error:
-            if _is_cancelled():
-                raise
-            self._keep_error(_of_callback(error))
-        except Exception as error:  # noqa: BLE001
-            self._keep_error(error)
-
-    def _keep_error(self, error: Exception) -> None:
-        _log.error("on_event raised an error; watching continues", exc_info=error)
-        if len(self._callback_errors) < _KEPT:
-            self._callback_errors.append(error)
 
 
 async def watch(
@@ -745,19 +715,6 @@ async def _until(end_s: float, tasks: Iterable[asyncio.Task[None]]) -> None:
     left = list(tasks)
     if left:
         await asyncio.wait(left, timeout=max(end_s - _now_s(), 0.0))
-
-
-def _of_callback(cancelled: asyncio.CancelledError) -> Exception:
-    """Return an Exception, which an ExceptionGroup can contain, for a callback whose awaitable was cancelled."""
-    error = RuntimeError("the awaitable that on_event returned was cancelled")
-    error.__cause__ = cancelled
-    return error
-
-
-def _is_cancelled() -> bool:
-    """Return whether the current task is being cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _log_of(outage: Outage) -> Outage:
