@@ -61,15 +61,20 @@ class SparkFiles:
     directory that `spill` names.
 
     Args:
-        paths, format, delimiter, encoding: the same as those of `Files`.
+        paths: at least one, as of a file, a folder or a pattern; "-" is the standard input.
+        format: the format of the standard input, and of files whose names do not show it.
+        delimiter: the character between two cells of CSV; a comma if omitted.
+        encoding: the encoding of CSV, by any of its names in Python; UTF-8 if omitted. If a delimiter or an encoding
+            is given, all files must be CSV.
         master: the master of Spark, as in `spark-submit --master`; ignored if a session is active, which is then
             used and not stopped.
         config: further settings of the session that is started, such as {"spark.driver.memory": "4g"}; the
             memory can be set only once in a process.
     Raises:
-        TypeError: `master` is not a text, `config` not a mapping of texts, or as `Files`.
-        ValueError: `master` is empty, or as `Files`.
-        UnknownName: as `Files`.
+        TypeError: a path is neither text nor a Path, `config` is not a mapping of texts, or another argument is not a
+            text.
+        ValueError: no path is given, `master` is empty, or the delimiter or the encoding is invalid.
+        UnknownName: there is no such format.
     """
 
     files: Files
