@@ -1,9 +1,10 @@
 """The rate limit of one key: a token bucket that all its tasks share, and that responses of the service close.
 
-The bucket is aiolimiter's. A 429 closes it for all tasks until the time in its Retry-After, at most five minutes, and
-halves the rate, which then grows back slowly (additive increase, multiplicative decrease: R. Jain and others, whose
-method made TCP fair). While only one task has received a 429, the bucket closes for a minute at most; it closes for
-longer only if another task receives a 429 too.
+The bucket is aiolimiter's. A 429 closes it for all tasks until the time in its Retry-After, at most five minutes, or,
+if it has none, for a pause that grows up to a minute from one 429 to the next. It also halves the rate, which then
+grows back slowly (additive increase, multiplicative decrease: R. Jain and others, whose method made TCP fair). While
+only one task has received a 429, the bucket closes for a minute at most; it closes for longer only if another task
+receives a 429 too.
 
 Two kinds of 429 do not close it: one about the number of concurrent sessions, which does not limit other calls; and
 one to the task that received the last 429 too, while other tasks received responses in between, which concerns that
@@ -95,7 +96,7 @@ class Throttle:
             self._close(asked_s)
             return
         self._closed_times += 1
-        self._close(max(asked_s, _pause_s(self._closed_times)))
+        self._close(asked_s or _pause_s(self._closed_times))
         self._raised_s = self._closed_until_s
         self._set_rate(max(self._rate_per_s / 2, self._full_per_s / 100))
         _log.warning(

@@ -164,6 +164,18 @@ def test_429s_without_a_time_close_it_ever_longer() -> None:
     assert sum(closed_s[3:]) > sum(closed_s[:3])
 
 
+def test_429s_with_a_time_close_it_until_then_however_many_there_are() -> None:
+    async def everything() -> list[float]:
+        throttle, closed_s = Throttle(rate_per_s=60), list[float]()
+        for _ in range(9):
+            throttle.observe(limited(1.0))
+            begun_s = asyncio.get_running_loop().time()
+            closed_s += [(await requests(throttle, 1))[0] - begun_s]
+        return closed_s
+
+    assert all(1 <= each < 1.1 for each in run(everything()))
+
+
 def test_the_rate_recovers_slowly_and_never_beyond() -> None:
     async def everything() -> list[float]:
         throttle, rates = Throttle(rate_per_s=60), list[float]()
