@@ -251,6 +251,8 @@ class Call(Declared):
         for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
             if "" in names:
                 yield (name,), "has an empty name"
+            if strange := [each for each in names if not each.isprintable()]:
+                yield (name,), f"names {strange[0]!r}, which is not printable"
             if names and self.body is None:
                 yield (name,), "names fields of a body, and there is none: give body={}"
             if own := [each for each in names if each in self.own_fields()]:

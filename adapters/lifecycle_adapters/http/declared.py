@@ -39,6 +39,8 @@ def wrong_path(where: Path, path: str | None, *, may_be_whole: bool = False) -> 
     """Yield the mistakes in the path of a field; None names no field."""
     if path is not None and not (may_be_whole and path == "") and "" in path.split("."):
         yield where, f"must be a field or a path such as 'status.state', without an empty part, not {path!r}"
+    elif path is not None and not path.isprintable():
+        yield where, f"must be printable, without control characters, not {path!r}"
 
 
 def imported(value: Any) -> Any:

@@ -868,6 +868,7 @@ GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_field": "s
         ({"query": {"id": "{ID}"}}, "unknown placeholder '{ID}'"),
         ({"body": {"job": "{job}"}}, "unknown placeholder '{job}'"),
         ({"body": {}, "optional_fields": ("",)}, "optional_fields: has an empty name"),
+        ({"body": {}, "required_fields": ("\ud800",)}, "required_fields: names '\\ud800', which is not printable"),
         ({"required_fields": ("task",)}, "required_fields: names fields of a body, and there is none"),
     ],
 )
