@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from getpass import getpass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -462,7 +463,24 @@ def _with_key(make: Callable[..., C], binding: HttpBinding[str, str], variable: 
             hint = "name the variable that holds it by --key-from, or run this on a terminal to type it"
             fail(f"no API key: {error.why}; {hint}", BAD_INPUT)
         why = error.why
-    return make(binding, api_key=typer.prompt(f"API key ({shown(why)})", hide_input=True, err=True), **settings)
+    return make(binding, api_key=_typed_key(shown(why)), **settings)
+
+
+def _typed_key(why: str) -> str:
+    """Ask for the key on the terminal, which does not show it.
+
+    Typer's prompt would print its question while the terminal still echoes, and discard what was typed until then.
+    """
+    try:
+        while not (key := getpass(f"API key ({why}): ")):
+            pass
+    except (EOFError, KeyboardInterrupt):
+        say("", stderr=True)  # the cursor is behind the question
+        raise typer.Abort from None
+    except UnicodeDecodeError:
+        say("", stderr=True)
+        fail("the API key that was typed is not text in the terminal's encoding", BAD_INPUT)
+    return key
 
 
 def require_journal(journal: str | None, kept: Mapping[str, tuple[str, object]]) -> None:
@@ -511,7 +529,7 @@ class _LiveStatus:
     def __rich__(self) -> Text:
         now_s = time.monotonic()
         seen = tuple(self._seen)  # a second thread draws while this one polls
-        ends = [*(since_s for _, since_s in seen[1:]), now_s]
+        ends = [*(since_s for _, since_s in seen), now_s][1:]
         trail = " → ".join(
             f"{shown(status, longest=40)} {end_s - since_s:.0f} s"
             for (status, since_s), end_s in zip(seen, ends, strict=True)

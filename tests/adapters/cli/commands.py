@@ -179,8 +179,8 @@ class Screen:
             assert time.monotonic() < end_s, f"{text!r} did not come: {self.shown}"
             time.sleep(0.02)
 
-    def type(self, text: str) -> None:
-        os.write(self._leader, text.encode())
+    def type(self, text: str | bytes) -> None:
+        os.write(self._leader, text if isinstance(text, bytes) else text.encode())
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)

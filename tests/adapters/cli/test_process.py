@@ -270,6 +270,56 @@ def test_a_key_is_asked_for_on_a_terminal_and_not_shown(emulator: Emulator) -> N
 
 
 @pytest.mark.heavy
+def test_a_key_that_is_typed_as_soon_as_its_prompt_appears_is_hidden_and_taken(emulator: Emulator) -> None:
+    with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("Buy milk").id
+
+    with terminal("status", "--api", "v1", task, "--base-url", emulator.base_url) as screen:
+        screen.wait_for("API key")
+        screen.type(f"{KEY}\n")
+        assert screen.end() == 0
+
+    assert "created" in screen.shown
+    assert KEY not in screen.shown
+
+
+@pytest.mark.heavy
+def test_the_prompt_for_a_key_refuses_what_is_no_text(emulator: Emulator) -> None:
+    strict = {"PYTHONIOENCODING": "utf-8:strict"}  # as in a locale of UTF-8 other than that of C
+
+    with terminal("status", "--api", "v1", "x", "--base-url", emulator.base_url, env=strict) as screen:
+        screen.wait_for("API key")
+        screen.type(b"\xff\n")
+        assert screen.end() == 2
+
+    assert "the API key that was typed is not text in the terminal's encoding" in screen.shown
+
+
+def test_wait_on_a_terminal_says_what_keeps_it_from_the_first_status(emulator: Emulator) -> None:
+    server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, "COLUMNS": "200"}
+
+    with terminal("wait", "--api", "v1", "nope", env=server) as screen:
+        assert screen.end() == 2
+
+    assert "HTTP 404: Task not found" in screen.shown
+
+
+@pytest.mark.heavy
+def test_wait_on_a_terminal_can_be_interrupted_before_the_first_status(emulator: Emulator) -> None:
+    with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("Buy milk").id
+    emulator.fault("delay", method="GET", seconds=60)
+    server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url}
+
+    with terminal("wait", "--api", "v1", task, env=server) as screen:
+        screen.wait_for("0 polls")
+        screen.interrupt()
+        assert screen.end() == 130
+
+    assert "interrupted; the task continues" in screen.shown
+
+
+@pytest.mark.heavy
 def test_the_prompt_for_a_key_can_be_interrupted(emulator: Emulator) -> None:
     with terminal("status", "--api", "v1", "x", "--base-url", emulator.base_url) as screen:
         screen.wait_for("API key")
