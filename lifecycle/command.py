@@ -10,7 +10,8 @@ The steps of a command, numbered as in the code:
 
 1. Know the state: from the journal, or by one read. A stop that every state accepts needs no read, and
    is sent if that fails, also to a task that was created just now and is not found yet. A command whose
-   request names the version of the task (If-Match) always needs one.
+   request names the version of the task (If-Match) always needs one, and one that gives work if the
+   handle has not read the task since its last command: a wait has to distinguish the states after it.
 2. Judge. A refusal or a redundancy is confirmed by one read if it rests on a recorded state that is
    not final, or that a later report contradicts. An illegal command raises, a redundant one returns;
    neither is sent. A command that has fields and is not idempotent is illegal instead of redundant,
@@ -46,7 +47,7 @@ No command is ever recorded as done or failed without a proof.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NoReturn
 
@@ -138,6 +139,8 @@ class CommandProcedure(Generic[S, E]):
             procedure's last read, and the service refuses it if the task has changed since.
         with_key: the commands whose request carries an idempotency key: the service executes each once, however
             often it is sent.
+        needs_read: returns whether a command must be preceded by a read although the record, which it is given, has a
+            state that accepts it; None for never.
     """
 
     lifecycle: Lifecycle[S, E]
@@ -146,6 +149,7 @@ class CommandProcedure(Generic[S, E]):
     may_report: Mapping[E, frozenset[S]] = field(default_factory=dict[E, frozenset[S]])
     with_etag: frozenset[E] = field(default_factory=frozenset[E])
     with_key: frozenset[E] = field(default_factory=frozenset[E])
+    needs_read: Callable[[E, TaskRecord[S, E]], bool] | None = None
 
     def execute(
         self, command: E, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
@@ -258,6 +262,7 @@ class _Execution(Generic[S, E]):
             may_report=procedure.may_report.get(command, frozenset()),
         )
         self.has_key = command in procedure.with_key
+        self.needs_read = procedure.needs_read
         self.etag: str | None = None
         self.was_renewed = False
         self.retries = 0
@@ -409,8 +414,9 @@ class _Execution(Generic[S, E]):
         known = self.record.current
         if known is None or self.record.doubt is not None or self.proof.names_version:
             return True
-        is_legal = self.lifecycle.target(known, self.command) is not None
-        return not (is_legal or self.lifecycle.is_final(known))
+        if self.lifecycle.target(known, self.command) is None:
+            return not self.lifecycle.is_final(known)
+        return self.needs_read is not None and self.needs_read(self.command, self.record)
 
     def _read_first(self) -> Steps[None]:
         """Read the state. Raises if that fails, unless the command is an emergency stop.

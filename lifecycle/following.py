@@ -5,7 +5,8 @@ They yield effects (effects.py), as the procedure of a command does.
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, get_args
+from datetime import datetime
+from typing import Any, Final, Generic, Literal, get_args
 
 from lifecycle.effects import (
     Failure,
@@ -51,7 +52,10 @@ def require_until(until: object) -> None:
         raise ValueError(f"until must be 'settled' or 'final', not {until!r}")
 
 
-_NOT_SEEN = object()
+UNKNOWN: Final = object()
+"""The mark of a response that shows none."""
+
+_FIRST_VERSION = 1  # of a record that has nothing but its first report
 
 
 class WorkTracker(Generic[S, E]):
@@ -60,17 +64,21 @@ class WorkTracker(Generic[S, E]):
     Until then a settled state (`idle`) may still be the state before that work, and does not end a wait. In a new task
     a reopenable or an interrupted state does: there has been work before it. So does a settled state from which only a
     command leads to work: the work that the task was created with would begin by itself.
-    Work has begun when a state is observed that is neither settled nor initial, or when the output has
-    changed; after a command also when another state is observed than the one before it. The initial state counts after
-    a command that leads to it (a re-run). The first output observed does not
-    count as changed: it may be that of earlier work.
+    Work has begun when a state is observed that is neither settled nor initial, or when the mark has changed: the
+    output, or what else changes with the work. After a command it has also begun when another state is observed than
+    the one before it; the initial state counts after a command that leads to it (a re-run).
+
+    The first mark observed does not count as changed, because it may be that of earlier work. So a change shows only if
+    the task was read before the command, and nobody has sent another command since: see `needs_read`.
     """
 
     def __init__(self, lifecycle: Lifecycle[S, E]) -> None:
         self._lifecycle = lifecycle
         self._has_begun = True
         self._begins_at_initial = self._is_new = False
-        self._output: Any = _NOT_SEEN
+        self._mark: Any = UNKNOWN
+        self._read_at: datetime | None = None  # when the last read began
+        self._version = -1  # of the task's record, after the last read was recorded
         self._source: S | None = None
 
     def starts_work(self, command: E) -> bool:
@@ -94,18 +102,47 @@ class WorkTracker(Generic[S, E]):
     def _rows(self, command: E) -> list[Transition[S, E]]:
         return [row for row in self._lifecycle.transitions if row.event == command]
 
-    def observe(self, state: S | None, output: Any) -> None:
-        """Record the state and the output of a response, or what else changes with the work; None if it has none."""
+    def observe(self, state: S | None, mark: Any = UNKNOWN) -> None:
+        """Record the state and the mark of a response. A mark of None is a task without output, so far.
+
+        Give no mark of a command's response, nor of any other that may leave out what a read of the status has.
+        """
         works = (
             state is not None
             and not self._lifecycle.is_settled(state)
             and (state != self._lifecycle.initial or self._begins_at_initial)
         )
         has_left = None not in (state, self._source) and state != self._source
-        changed = output is not None and self._output not in (_NOT_SEEN, output)
+        changed = mark not in (UNKNOWN, None) and self._mark not in (UNKNOWN, mark)
         self._has_begun = self._has_begun or works or has_left or changed
-        if output is not None or self._output is _NOT_SEEN:
-            self._output = output
+        if mark not in (UNKNOWN, None) or self._mark is UNKNOWN:
+            self._mark = mark
+
+    def observe_create(self, state: S | None, mark: Any) -> None:
+        """Record the state and the mark of the response to the task's create."""
+        self.observe(state, mark)
+        over, interrupted = self._lifecycle.is_over, self._lifecycle.is_interrupted
+        had_work = self._is_new or state is None or over(state) or interrupted(state)
+        if mark is not UNKNOWN and not had_work:  # so there is no output that the response may have left out
+            self._version = _FIRST_VERSION
+
+    def observe_read(self, state: S | None, mark: Any, read_at: datetime) -> None:
+        """Record the state and the mark of a read of the status that began at that time."""
+        self.observe(state, mark)
+        self._read_at = read_at
+
+    def note_recorded(self, report: Report, record: TaskRecord[S, E]) -> None:
+        """Note that a report was recorded, and the record after it."""
+        # If the record's time is later, the task was read since; what was read here may be old.
+        if report.as_of == self._read_at == record.as_of:
+            self._version = record.version
+
+    def needs_read(self, command: E, record: TaskRecord[S, E]) -> bool:
+        """Return whether the task must be read before the command, so that a wait after it can see a change.
+
+        It must if the command starts work, unless nothing was recorded of the task since the last read here.
+        """
+        return record.version != self._version and self.starts_work(command)
 
     def is_done(self, state: S, until: Until) -> bool:
         """Return whether `state` ends a wait."""

@@ -1167,6 +1167,34 @@ def test_recovery_sends_a_dispatch_with_a_key_again() -> None:
     assert seen.recover() == CommandResult("dispatch", "running", sent=True)
 
 
+# --- work that a wait has to see ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("reads", "is_sent"), [(["idle"], True), (["running"], False)])
+def test_a_command_that_needs_a_read_is_judged_by_what_is_read(reads: list[str], is_sent: bool) -> None:
+    seen = case("v3", "idle", sends=["running"], reads=[*reads, *reads])
+    seen.commanding = replace(seen.commanding, needs_read=lambda *_: True)
+
+    if is_sent:
+        assert seen.execute("dispatch").sent
+    else:
+        with pytest.raises(IllegalTransition):
+            seen.execute("dispatch")
+    assert seen.driver.story().startswith("Load Read RecordReport")
+
+
+def test_a_command_that_needs_no_read_is_sent_at_once() -> None:
+    asked: list[tuple[str, str | None]] = []
+    seen = case("v3", "idle", sends=["running"])
+    seen.commanding = replace(
+        seen.commanding, needs_read=lambda command, record: asked.append((command, record.state)) or False
+    )
+
+    assert seen.execute("dispatch").sent
+    assert asked == [("dispatch", "idle")]
+    assert "Read " not in seen.driver.story()
+
+
 # --- the version of the task ----------------------------------------------------------------------------
 
 

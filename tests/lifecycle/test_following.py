@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,8 +20,8 @@ from lifecycle import (
     get,
 )
 from lifecycle.effects import Accepted, Effect, Progress, Read, Wait, WaitReason
-from lifecycle.following import Until, WorkTracker, follow, read_state
-from lifecycle.journal import Report
+from lifecycle.following import UNKNOWN, Until, WorkTracker, follow, read_state
+from lifecycle.journal import Report, TaskRecord
 from tests.lifecycle.drivers import (
     DENIED,
     LOST,
@@ -173,11 +174,79 @@ def test_the_first_output_seen_has_not_changed() -> None:
 def test_the_first_output_of_a_new_task_is_a_change() -> None:
     work = WorkTracker(get("v3"))
     work.mark_given()
-    work.observe("created", None)  # the response to the create
+    work.observe_create("created", None)
 
     work.observe("idle", "done")
 
     assert work.is_done("idle", "settled")
+
+
+def test_a_response_without_a_mark_changes_nothing() -> None:
+    work = WorkTracker(get("v3"))
+    work.mark_given("dispatch", "idle")
+    for mark in (UNKNOWN, "old", UNKNOWN, "old", None, "old"):
+        work.observe("idle", mark)
+        assert not work.is_done("idle", "settled")
+
+    work.observe("idle", "new")
+
+    assert work.is_done("idle", "settled")
+
+
+T1, T2, T3 = (datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in (1, 2, 3))
+
+
+def at(version: int, as_of: datetime = T1) -> TaskRecord[str, str]:
+    return TaskRecord(version, "idle", as_of)
+
+
+def test_a_command_that_starts_work_needs_a_read_unless_the_last_read_is_the_last_that_happened() -> None:
+    work = WorkTracker(get("v3"))
+    assert work.needs_read("dispatch", at(1))
+    assert not work.needs_read("stop", at(1))
+
+    work.observe_read("idle", "old", T1)
+    assert work.needs_read("dispatch", at(1)), "it is not recorded"
+    work.note_recorded(Report("idle", T1), at(1))
+
+    assert not work.needs_read("dispatch", at(1))
+    assert work.needs_read("dispatch", at(2)), "a command, or another state"
+
+
+def test_only_a_read_of_the_status_that_is_the_latest_report_counts() -> None:
+    work = WorkTracker(get("v3"))
+    work.observe_read("idle", "old", T1)
+
+    work.note_recorded(Report("idle", T1), at(1, as_of=T2))
+    assert work.needs_read("dispatch", at(1)), "another worker has read the task since"
+    work.note_recorded(Report("idle", T3), at(1, as_of=T3))
+    assert work.needs_read("dispatch", at(1)), "the report is of a read of the details"
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "mark", "gives_work", "needs_read"),
+    [
+        ("v3", "idle", None, False, False),
+        ("v3", "idle", UNKNOWN, False, True),
+        ("v3", "idle", None, True, True),
+        ("v3", None, None, False, True),
+        ("mcp-extension", "input_required", None, False, True),
+        ("build", "done", None, False, True),
+    ],
+)
+def test_a_task_created_without_work_needs_no_read(
+    name: str, state: str | None, mark: Any, gives_work: bool, needs_read: bool
+) -> None:
+    """Another may have a mark that the response to its create leaves out."""
+    lifecycle: Declared = BUILD if name == "build" else get(name)
+    work = WorkTracker(lifecycle)
+    if gives_work:
+        work.mark_given()
+
+    work.observe_create(state, mark)
+
+    starting = next(each for each in lifecycle.commands if work.starts_work(each))
+    assert work.needs_read(starting, TaskRecord(1, state, T1)) is needs_read
 
 
 @pytest.mark.parametrize("name", ["a2a", "mcp-extension"])

@@ -25,6 +25,7 @@ from lifecycle.effects import (
     Send,
     Steps,
 )
+from lifecycle.following import UNKNOWN
 from lifecycle.journal import NO_CONTEXT, RequestContext
 from lifecycle.table import E, S, VerdictKind
 from lifecycle_adapters.http.binding import HttpBinding
@@ -35,7 +36,7 @@ from lifecycle_adapters.http.requests import Request, idempotency_key
 from lifecycle_adapters.http.responses import value_at
 from lifecycle_adapters.procedures.arguments import with_a_key
 from lifecycle_adapters.procedures.governed_task import GovernedTask, TaskResult
-from lifecycle_adapters.procedures.interpreter import Actions, Procedure, in_journal, read
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, read
 from lifecycle_adapters.procedures.timing import Pacer
 
 
@@ -89,7 +90,8 @@ class TaskProcedures(GovernedTask[S, E]):
         """Note from the create's response whether the task has work, and the ids of its companions; record nothing."""
         if value_at(dict(fields), self.binding.task_field):
             self.work.mark_given()
-        self._observe(response)
+        self._note_companions(response)
+        self.work.observe_create(self._state_in(response), self._mark_in(response))
 
     # --- composed procedures ---
 
@@ -102,6 +104,7 @@ class TaskProcedures(GovernedTask[S, E]):
             may_report=self._may_report,
             with_etag=frozenset(name for name, call in self.binding.commands.items() if call.has_etag()),
             with_key=frozenset(name for name, call in self.binding.commands.items() if call.has_idempotency_key()),
+            needs_read=self.work.needs_read,
         )
 
     @cached_property
@@ -139,7 +142,7 @@ class TaskProcedures(GovernedTask[S, E]):
             case ReadProof(command):
                 return self._read_proof(command, pacer)
             case _:
-                return in_journal(effect, self.journal)
+                return self._in_journal(effect)
 
     def _send(self, effect: Send[E], pacer: Pacer, request: Request | None) -> Actions[Response]:
         command, call = effect.command, self.binding.call(effect.command)
@@ -149,14 +152,21 @@ class TaskProcedures(GovernedTask[S, E]):
         response: Response = yield self._call(call, request, pacer)
         if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
             self.work.mark_given(command, effect.source)
-        self._observe(response)
+        if isinstance(response, Accepted):
+            self._note_companions(response)
+            self.work.observe(self._state_in(response))
         return response
 
     def _read(self, pacer: Pacer, *, details: bool) -> Actions[Response]:
         call = self.binding.details if details else self.binding.status
         request = self._request(call) if details or call.has_request_id() else self._status_request
         response = yield from read(self._call(call, request, pacer), pacer)
-        self._observe(response)
+        if isinstance(response, Accepted):
+            self._note_companions(response)
+            if details:
+                self.work.observe(self._state_in(response))
+            else:
+                self.work.observe_read(self._state_in(response), self._mark_in(response), response.as_of)
         return response
 
     def _command_request(self, command: E, fields: Mapping[str, Any], intent: str, etag: str | None) -> Request:
@@ -175,13 +185,14 @@ class TaskProcedures(GovernedTask[S, E]):
     def _call(self, call: Call, request: Request, pacer: Pacer) -> HttpCall:
         return HttpCall(self.binding, call, request, timeout_s=pacer.request_s())
 
-    def _observe(self, response: Response) -> None:
-        if not isinstance(response, Accepted):
-            return
-        state = None if response.status is None else self.lifecycle.state_of(response.status)
-        changed_field = self.binding.changed_field
-        changing = response.output if changed_field is None else value_at(response.document, changed_field)
-        self.work.observe(state, changing)
+    def _mark_in(self, response: Accepted) -> Any:
+        """Return what changes with the work; a response without the field shows nothing, one without output none."""
+        if self.binding.changed_field is None:
+            return response.output
+        found = value_at(response.document, self.binding.changed_field)
+        return UNKNOWN if found is None else found
+
+    def _note_companions(self, response: Accepted) -> None:
         if self.binding.session_field is not None:
             self._session_id = self.binding.id_in(response.document, self.binding.session_field) or self._session_id
         for proof in self.binding.proofs.values():

@@ -20,7 +20,7 @@ from lifecycle.table import E, S
 from lifecycle_adapters.objects.object_service import ObjectService
 from lifecycle_adapters.procedures.governed_creates import GovernedCreates
 from lifecycle_adapters.procedures.governed_task import GovernedTask, TaskResult
-from lifecycle_adapters.procedures.interpreter import Actions, Procedure, ServiceCall, in_journal
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, ServiceCall
 from lifecycle_adapters.procedures.timing import Pacer
 
 
@@ -53,7 +53,7 @@ class ObjectTaskProcedures(GovernedTask[S, E]):
         """Note that the task has work, if its create had fields; record nothing."""
         if fields:
             self.work.mark_given()
-        self._observe(response)
+        self.work.observe_create(self._state_in(response), response.output)
 
     def perform(self, effect: Effect, pacer: Pacer) -> Actions[Any]:
         """Carry out one effect on this task."""
@@ -63,22 +63,20 @@ class ObjectTaskProcedures(GovernedTask[S, E]):
                 response: Response = yield ObjectCall("send", function, timeout_s=pacer.request_s())
                 if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
                     self.work.mark_given(command, source)
+                if isinstance(response, Accepted):
+                    self.work.observe(self._state_in(response))
             case Read():
                 response = yield ObjectCall(
                     "read", partial(self.service.read, self.task_id), timeout_s=pacer.request_s()
                 )
+                if isinstance(response, Accepted):
+                    self.work.observe_read(self._state_in(response), response.output, response.as_of)
             case _:
-                return (yield from in_journal(effect, self.journal))
-        self._observe(response)
+                return (yield from self._in_journal(effect))
         return response
 
-    def _observe(self, response: Response) -> None:
-        if isinstance(response, Accepted):
-            state = None if response.status is None else self.lifecycle.state_of(response.status)
-            self.work.observe(state, response.output)
-
     def _make_commands(self) -> CommandProcedure[S, E]:
-        return CommandProcedure(lifecycle=self.lifecycle, task=self.task_id)
+        return CommandProcedure(lifecycle=self.lifecycle, task=self.task_id, needs_read=self.work.needs_read)
 
     def _result(self, state: S, read: Accepted) -> TaskResult[S]:
         return TaskResult(state, read.output, None, dict(read.document))

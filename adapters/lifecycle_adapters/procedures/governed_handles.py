@@ -198,6 +198,9 @@ class TaskHandle(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
     ) -> TaskResult[S]:
         """Poll until the task is settled (no work is being done) or final (it is over).
 
+        After a command of this handle that gave the task work, such as an answer, the state before the command does not
+        end the wait. After one of another handle or process it may.
+
         Args:
             until: "settled" or "final". A reopenable state ends either wait.
             timeout_s: seconds to wait, including requests; a last one may take half a second more. None: no limit.
