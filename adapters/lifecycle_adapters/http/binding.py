@@ -49,6 +49,7 @@ from lifecycle_adapters.http.declared import (
 )
 from lifecycle_adapters.http.envelope import Envelope
 from lifecycle_adapters.http.handshake import Handshake
+from lifecycle_adapters.http.misspelt_options import OF_COMMANDS, OF_CREATES
 from lifecycle_adapters.http.requests import Request, filled_text, parameters_of, quoted_id
 from lifecycle_adapters.http.response_meaning import meaning_of
 from lifecycle_adapters.http.responses import id_in, placed, value_at
@@ -107,11 +108,12 @@ class SessionCalls(Declared):
         latest_field: where its response has the id of the latest task.
         messages: the binding of the messages that wait in a session to become its next task; its one parameter is the
             session's id. None if there is no queue.
+        task_state: the final state of a message that became a task, such as "consumed"; None if there is no queue.
         further_calls: calls about a session by their names, such as one that deletes it.
 
     Raises:
         DefinitionError: a field has a wrong type; a call names no session, or says where a status is; or the messages
-            do not have exactly one parameter.
+            do not have exactly one parameter, or `task_state` is not one of their final states.
     """
 
     details: Annotated[Call, Field(description=CALL)]
@@ -119,6 +121,7 @@ class SessionCalls(Declared):
     messages: Annotated[HttpBinding[Any, Any] | None, Field(description="the HttpBinding of the messages, or None")] = (
         None
     )
+    task_state: Annotated[StrictText | None, Field(description="a state's name as text, or None")] = None
     further_calls: Annotated[Mapping[StrictText, Call], Field(description=_FURTHER)] = field(
         default_factory=dict[str, Call]
     )
@@ -133,6 +136,9 @@ class SessionCalls(Declared):
         yield from wrong_further_calls(self.further_calls)
         if self.messages is not None and len(self.messages.parameters) != 1:
             yield ("messages", "parameters"), "must be one, which stands for the session's id"
+        ends = [] if self.messages is None else [str(each) for each in self.messages.lifecycle.final_states]
+        if ends and self.task_state not in ends:
+            yield ("task_state",), f"must be a final state of the messages ({', '.join(ends)}), not {self.task_state!r}"
 
 
 def binding_in(document: Document) -> HttpBinding[str, str]:
@@ -489,7 +495,7 @@ class HttpBinding(Declared, Generic[S, E]):
             if its_own and (call.method, call.path) == (self.create.method, self.create.path):
                 what = f"{self.name}: with {', '.join(its_own)} it is {command!s}, a command of that task"
                 raise WrongType(what, "fields")
-        return self.create.request(self.base_path, fields=fields, idempotency_key=idempotency_key)
+        return self.create.request(self.base_path, fields=fields, idempotency_key=idempotency_key, options=OF_CREATES)
 
     def command_request(
         self,
@@ -517,7 +523,14 @@ class HttpBinding(Declared, Generic[S, E]):
                 field.
         """
         call = self.call(command)
-        return call.request(self.base_path, task_id=task_id, fields=fields, idempotency_key=idempotency_key, etag=etag)
+        return call.request(
+            self.base_path,
+            task_id=task_id,
+            fields=fields,
+            idempotency_key=idempotency_key,
+            etag=etag,
+            options=OF_COMMANDS,
+        )
 
     def governed_by(self, lifecycle: Lifecycle[Any, Any] | None) -> Lifecycle[Any, Any]:
         """Return the lifecycle that governs the tasks: `lifecycle`, or the service's own if that is None.

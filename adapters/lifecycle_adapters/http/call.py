@@ -287,6 +287,7 @@ class Call(Declared):
         fields: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         etag: str | None = None,
+        options: Collection[str] = (),
     ) -> Request:
         """Fill the template in.
 
@@ -296,6 +297,8 @@ class Call(Declared):
             fields: further fields of the JSON body.
             idempotency_key: the text for `{idempotency_key}`; a new UUID if omitted.
             etag: the text for `{etag}`.
+            options: the options that the client has beside the fields. One of them is proposed for a field with a name
+                like it.
         Raises:
             ValueError: the call names a task, and no request, or no header with the id, can carry this id; or a
                 parameter of the path has no value, or no path can carry a field that stands in it; or the call has
@@ -310,7 +313,7 @@ class Call(Declared):
         require(etag, str | None, "etag must be text")
         fields = dict(fields or {})
         in_path = self._path_values(fields)
-        self._require_fields(fields)
+        self._require_fields(fields, options)
         names_a_task, keeps_slashes = self.names_a_task(), self.keeps_slashes()
         quoted = quoted_id(task_id, keeps_slashes=keeps_slashes)
         if quoted is None and names_a_task:
@@ -392,7 +395,7 @@ class Call(Declared):
         place: Any = (self.body or {}) if self.fields_path is None else value_at(self.body or {}, self.fields_path)
         return cast("dict[str, Any]", place or {}).keys()
 
-    def _require_fields(self, fields: Mapping[str, Any]) -> None:
+    def _require_fields(self, fields: Mapping[str, Any], options: Collection[str]) -> None:
         if not fields and not self.required_fields:
             return
         if missing := [name for name in self.required_fields if name not in fields]:
@@ -404,9 +407,12 @@ class Call(Declared):
             raise WrongType(f"{self.name} sets {', '.join(own)} itself", "fields")
         for name in fields:
             if name not in (*self.required_fields, *self.optional_fields) and (option := option_meant(name)):
-                what = f"{name!r} is not an option and would be sent as a field; did you mean {option!r}?"
+                what, argument = f"{name!r} is not an option of this call, and would be sent as a field.", "fields"
+                if option in options and option != name:
+                    what = f"{name!r} is not an option and would be sent as a field; did you mean {option!r}?"
+                    argument = option
                 raise WrongType(
-                    f"{self.name}: {what} (If not, name the field in the call's `optional_fields`.)", option
+                    f"{self.name}: {what} (If it is one, name it in the call's `optional_fields`.)", argument
                 )
         try:
             json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()

@@ -28,7 +28,7 @@ from lifecycle_adapters.http.binding import HttpBinding, SessionCalls
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.creates import CreateProcedures
 from lifecycle_adapters.http.http_call import HttpCall
-from lifecycle_adapters.http.http_errors import InvalidResponse
+from lifecycle_adapters.http.http_errors import InvalidResponse, MessageNotRun
 from lifecycle_adapters.http.paginator import Paginator, QueryValue
 from lifecycle_adapters.http.task_procedures import TaskProcedures
 from lifecycle_adapters.procedures.governed_task import TaskResult
@@ -135,6 +135,7 @@ class SessionProcedures:
     open_task: Callable[[str], TaskProcedures[Any, Any]]
     open_messages: Callable[[HttpBinding[Any, Any]], CreateProcedures]
     _queued: dict[str, TaskProcedures[Any, Any]] = field(default_factory=dict[str, Any], init=False)
+    _listed: dict[str, TaskProcedures[Any, Any]] = field(default_factory=dict[str, Any], init=False)  # by others
     _messages: CreateProcedures | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -164,7 +165,7 @@ class SessionProcedures:
 
     def message(self, message_id: str) -> TaskProcedures[Any, Any]:
         """Return the procedures about a message."""
-        return self.messages().open_task(message_id)
+        return self._queued.get(message_id) or self.messages().open_task(message_id)
 
     def queue(self, creating: Procedure[TaskProcedures[Any, Any]]) -> Procedure[TaskProcedures[Any, Any]]:
         """Create a message, and remember it for `wait`."""
@@ -215,7 +216,10 @@ class SessionProcedures:
         pages = self.waiting() if self.messages().binding.listing is not None else None
         while pages is not None and not pages.is_done:
             for each in (yield from pages.read(self.timing).actions):
-                self._queued.setdefault(each.id, self.message(each.id))
-        for message_id, message in [*self._queued.items()]:
-            yield from message.wait("final", pacer.left_s(), stop_at_unknown=True).actions
-            del self._queued[message_id]
+                self._listed.setdefault(each.id, self.message(each.id))
+        for message_id, message in [*{**self._listed, **self._queued}.items()]:
+            ended = yield from message.wait("final", pacer.left_s(), stop_at_unknown=True).actions
+            self._listed.pop(message_id, None)
+            is_own = self._queued.pop(message_id, None) is not None
+            if is_own and ended.state != self.session_calls.task_state and not message.has_sent_to(ended.state):
+                raise MessageNotRun(lifecycle=message.lifecycle.name, message=message_id, state=str(ended.state))

@@ -18,8 +18,9 @@
             ├── HandshakeFailed       the service refused the handshake, or requires a new one; the request did nothing
             └── KeyUnavailable        the function that returns the API key returned none; nothing was sent
 
-Two more are not HttpErrors: `ClientUnusable`, an AdapterError of a client that can send nothing here, and
-`DetailsTimedOut`, a WaitTimedOut for a task that is at rest.
+Three more are not HttpErrors: `MessageNotRun`, an AdapterError about a message that became no task of its session,
+`ClientUnusable`, an AdapterError of a client that can send nothing here, and `DetailsTimedOut`, a WaitTimedOut for a
+task that is at rest.
 
 No message and no attribute ever holds an API key.
 """
@@ -30,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle.errors import AdapterError
+from lifecycle.errors import AdapterError, shortened
 from lifecycle_adapters.procedures.call_errors import CallError
 
 
@@ -153,6 +154,19 @@ class HandshakeFailed(HttpError):
 
 class KeyUnavailable(HttpError):
     """The function given as `api_key` returned no key that can be sent; nothing was sent."""
+
+
+class MessageNotRun(AdapterError):
+    """A message that was queued in a session has ended in `.state`, and became no task: its text was not carried out.
+
+    `.message` is its id, `.lifecycle` the name of its lifecycle, which has the session's id.
+    """
+
+    def __init__(self, *, lifecycle: str, message: str, state: str) -> None:
+        self.lifecycle = lifecycle
+        self.message = message
+        self.state = state
+        super().__init__(f"{lifecycle} message {message}: it became no task of its session; it is {shortened(state)}")
 
 
 class ClientUnusable(AdapterError, RuntimeError):

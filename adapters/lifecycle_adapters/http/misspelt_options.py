@@ -5,7 +5,9 @@ Pure. The options themselves belong to client.py and task_handles.py; the calls 
 
 from __future__ import annotations
 
-_OPTIONS = ("idempotency_key", "labels", "reason", "origin", "wait_for_in_flight_s")
+OF_CREATES = ("idempotency_key", "labels", "reason", "origin")
+OF_COMMANDS = ("idempotency_key", "reason", "origin", "wait_for_in_flight_s")
+_OPTIONS = dict.fromkeys(OF_CREATES + OF_COMMANDS)
 _SHORTENED = {"key": "idempotency_key", "idempotency": "idempotency_key"}
 _LONG = 10  # letters; in a name of this length two errors leave no doubt which option is meant
 

@@ -22,6 +22,7 @@ from lifecycle.catalog import (
 )
 from lifecycle.errors import not_made
 from lifecycle.following import Until
+from lifecycle.journal import RequestContext
 from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters.argument_checks import TaskId, id_text, require
 from lifecycle_adapters.http.driver import AsyncDriver, Driver
@@ -183,12 +184,12 @@ class _SessionHandle(ProcessBound):
         return f"<{type(self).__name__} {self._procedures.binding.name} {self.id!r}>"
 
     def _queueing(
-        self, text: str | None, idempotency_key: str | None, reason: str, fields: Mapping[str, Any]
+        self, text: str, labels: Mapping[str, str] | None, context: RequestContext, fields: Mapping[str, Any]
     ) -> Procedure[TaskProcedures[Any, Any]]:
+        require(text, str, "the argument text, the message, must be text")
         messages = self._procedures.messages()
         body = messages.binding.create_fields(text, fields)
-        context = request_context(idempotency_key, "caller", reason)
-        return self._procedures.queue(messages.create(body, labels={}, context=context))
+        return self._procedures.queue(messages.create(body, labels={} if labels is None else labels, context=context))
 
 
 class Session(_SessionHandle):
@@ -210,7 +211,14 @@ class Session(_SessionHandle):
         return Task(self._driver, self._driver.run(self._procedures.latest()))
 
     def queue(
-        self, text: str, *, idempotency_key: str | None = None, reason: str = "", **fields: Any
+        self,
+        text: str,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        **fields: Any,
     ) -> Task[V4MessageState, V4MessageEvent]:
         """Queue a message that becomes the session's next task, and return a handle on the message.
 
@@ -220,13 +228,14 @@ class Session(_SessionHandle):
         Args:
             text: what to do.
             idempotency_key: given again, it returns the message that was created first, with no request.
-            reason: why it is queued; it is recorded in the journal.
+            labels, reason, origin: as for `Client.create`; they are recorded in the journal.
             fields: further fields of the request, such as `interrupt=True`, which cancels the active task of v4.
         Raises:
             TypeError: the session has no queue, or an argument is not what it must be; nothing was sent.
             CreateError, HttpError, AdapterError: under the same conditions as for `Client.create`.
         """
-        return Task(self._driver, self._driver.run(self._queueing(text, idempotency_key, reason, fields)))
+        context = request_context(idempotency_key, origin, reason)
+        return Task(self._driver, self._driver.run(self._queueing(text, labels, context, fields)))
 
     def message(self, message_id: TaskId) -> Task[V4MessageState, V4MessageEvent]:
         """Return a handle on a message of the session's queue; nothing is sent.
@@ -253,12 +262,14 @@ class Session(_SessionHandle):
         """Poll until no message waits and the latest task is settled or final, and return that task's result.
 
         A message of this handle is followed until it is a task. One of another program that is claimed just before
-        may be missed.
+        may be missed. After an error a second call goes on with what is left.
 
         Args:
             until: "settled" or "final", as for `Task.wait`.
             timeout_s: seconds to wait; None for as long as it takes.
         Raises:
+            MessageNotRun: a message of this handle became no task: it failed, or another caller cancelled it or
+                put another one in its place.
             WaitTimedOut, UnknownStatus, HttpError, TypeError, ValueError: under the same conditions as for
                 `Task.wait`.
         """
@@ -291,10 +302,18 @@ class AsyncSession(_SessionHandle):
 
     @twin_of(Session.queue)
     async def queue(
-        self, text: str, *, idempotency_key: str | None = None, reason: str = "", **fields: Any
+        self,
+        text: str,
+        *,
+        idempotency_key: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        reason: str = "",
+        origin: str = "caller",
+        **fields: Any,
     ) -> AsyncTask[V4MessageState, V4MessageEvent]:
         """Queue a message that becomes the session's next task, and return a handle on the message."""
-        return AsyncTask(self._driver, await self._driver.run(self._queueing(text, idempotency_key, reason, fields)))
+        context = request_context(idempotency_key, origin, reason)
+        return AsyncTask(self._driver, await self._driver.run(self._queueing(text, labels, context, fields)))
 
     @twin_of(Session.message)
     def message(self, message_id: TaskId) -> AsyncTask[V4MessageState, V4MessageEvent]:

@@ -32,6 +32,7 @@ from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
+from lifecycle_adapters.http.misspelt_options import OF_COMMANDS
 from lifecycle_adapters.http.requests import Request, idempotency_key
 from lifecycle_adapters.http.responses import value_at
 from lifecycle_adapters.procedures.arguments import with_a_key
@@ -52,6 +53,7 @@ class TaskProcedures(GovernedTask[S, E]):
     _status_request: Request = field(init=False)  # to be repeated, unless each request has an id of its own
     _companions: dict[str, str] = field(default_factory=dict[str, str], init=False)
     _session_id: str | None = field(default=None, init=False)
+    _last_sent: E | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +66,9 @@ class TaskProcedures(GovernedTask[S, E]):
         self._require_command(command)
         # Check the rest of the request now; only the etag is not known yet.
         call = self.binding.call(command)
-        request: Request | None = call.request(self.binding.base_path, task_id=self.task_id, fields=fields, etag="any")
+        request: Request | None = call.request(
+            self.binding.base_path, task_id=self.task_id, fields=fields, etag="any", options=OF_COMMANDS
+        )
         if call.has_etag():
             request = None  # it is made when the task was read
         if call.has_idempotency_key():
@@ -85,6 +89,10 @@ class TaskProcedures(GovernedTask[S, E]):
         if self.open_session is None or self.binding.session_field is None:
             raise TypeError(f"{self.binding.name} has no sessions beside its tasks")
         return self._procedure(self._find_session(self.open_session), Pacer(self.timing))
+
+    def has_sent_to(self, state: S) -> bool:
+        """Return whether the last command that was sent by these procedures leads to this state."""
+        return self._last_sent is not None and state in self.lifecycle.targets(self._last_sent)
 
     def observe_creation(self, response: Accepted, fields: Mapping[str, Any]) -> None:
         """Note from the create's response whether the task has work, and the ids of its companions; record nothing."""
@@ -150,6 +158,7 @@ class TaskProcedures(GovernedTask[S, E]):
             return self._without_etag()
         request = request or self._command_request(command, effect.fields, effect.intent, effect.etag)
         response: Response = yield self._call(call, request, pacer)
+        self._last_sent = command
         if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
             self.work.mark_given(command, effect.source)
         if isinstance(response, Accepted):

@@ -48,6 +48,7 @@ SESSION_CALLS = SessionCalls(
     details=Call(method="GET", path="/sessions/{id}"),
     latest_field="latestRunId",
     messages=V4_MESSAGE,
+    task_state=V4MessageState.CONSUMED,
     further_calls={
         "update":       Call(method="PATCH", path="/sessions/{id}", body={}, required_fields=("title",)),
         "delete":       Call(method="DELETE", path="/sessions/{id}"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,25 +13,26 @@ from pydantic import BaseModel
 
 from lifecycle.catalog import V3Event
 from lifecycle_adapters.emulator import shapes
-from lifecycle_adapters.http import AsyncClient, AsyncTask, Call, Client, Task
+from lifecycle_adapters.http import AsyncClient, AsyncSession, AsyncTask, Call, Client, Session, Task
 from lifecycle_adapters.http.misspelt_options import option_meant
 from lifecycle_adapters.services import v1_emulation, v2_shapes, v3_shapes, v4_shapes
 from lifecycle_adapters.services.v1 import V1
 from lifecycle_adapters.services.v3 import V3
+from lifecycle_adapters.services.v4 import V4
 
 CREATE = Call(method="POST", path="/jobs", body={})
-TAKES_FIELDS: list[Any] = [Client.create, AsyncClient.create, Task.send, AsyncTask.send]
+TAKES_FIELDS: list[Any] = [Client.create, Task.send, Session.queue, Task.call, Session.call]
+ASYNCHRONOUS: list[Any] = [AsyncClient.create, AsyncTask.send, AsyncSession.queue, AsyncTask.call, AsyncSession.call]
+
+
+def options_of(method: Any) -> set[str]:
+    """The names of the options beside which a method takes fields; `task` is itself a field."""
+    parameters = inspect.signature(method).parameters.values()
+    return {each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 def options() -> list[str]:
-    """The names of the options beside which a client takes fields; `task` is itself a field."""
-    named = {
-        each.name
-        for method in TAKES_FIELDS
-        for each in inspect.signature(method).parameters.values()
-        if each.kind is inspect.Parameter.KEYWORD_ONLY
-    }
-    return sorted(named)
+    return sorted(set[str]().union(*map(options_of, TAKES_FIELDS)))
 
 
 def slips(option: str) -> Iterator[str]:
@@ -56,8 +58,32 @@ def spellings(option: str) -> Iterator[str]:
 def test_option_with_one_error_or_in_another_convention_is_refused(option: str) -> None:
     for name in {*slips(option), *spellings(option)} - {option}:
         with pytest.raises(TypeError) as raised:
-            CREATE.request("", fields={name: "x"})
+            CREATE.request("", fields={name: "x"}, options=options())
         assert f"{name!r} is not an option and would be sent as a field; did you mean {option!r}?" in str(raised.value)
+
+
+def test_both_kinds_of_client_take_the_same_options() -> None:
+    assert [*map(options_of, TAKES_FIELDS)] == [*map(options_of, ASYNCHRONOUS)]
+
+
+@pytest.mark.parametrize("misspelt", [False, True])
+def test_an_option_that_is_proposed_is_one_of_the_method(misspelt: bool) -> None:
+    with Client(V4, base_url="http://127.0.0.1:9", api_key="any") as client, Client(V3, api_key="any") as v3:
+        task, session = v3.task("a"), client.session("s")
+        calls: list[tuple[Any, Any]] = [
+            (Client.create, partial(client.create, "buy milk")),
+            (Task.send, partial(task.send, V3Event.DISPATCH, task="buy milk")),
+            (Session.queue, partial(session.queue, "buy milk")),
+            (Task.call, partial(task.call, "delete")),
+            (Session.call, partial(session.call, "update", title="Milk")),
+        ]
+        assert [method for method, _ in calls] == TAKES_FIELDS
+        for method, call in calls:
+            for option in options() if misspelt else {*options()} - options_of(method):
+                with pytest.raises(TypeError) as raised:
+                    call(**{option.upper() if misspelt else option: "x"})
+                _, proposes, proposed = str(raised.value).partition("did you mean ")
+                assert proposed.startswith(repr(option)) if proposes else option not in options_of(method)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from lifecycle_adapters.http import (
     Call,
     Forbidden,
     InvalidResponse,
+    MessageNotRun,
     NotFound,
     ServerError,
     Session,
@@ -29,7 +30,7 @@ from lifecycle_adapters.http import (
 from lifecycle_adapters.services.v4 import SESSION_CALLS, V4, V4_MESSAGE
 from tests.adapters.http.both import KEY, QUICK, BlockingSession, BlockingTask
 from tests.adapters.http.conftest import Serve
-from tests.adapters.http.scripted import Reply, in_turn
+from tests.adapters.http.scripted import Reply, by_path, in_turn
 
 assert V4.events is not None
 EVENTS = V4.events
@@ -158,6 +159,66 @@ def test_an_uncertain_message_is_abandoned(connect: Any, emulator: Emulator) -> 
     client.abandon_create(lost.value.create_id)
 
     assert client.recover() == []
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "superseded"])
+def test_a_wait_says_that_a_message_became_no_run(connect: Any, serve: Serve, state: str) -> None:
+    message = {"id": "7", "status": "pending", "sessionId": "s"}
+    replies = {
+        "POST /api/v4/sessions/s/queue": Reply(status=201, body=message),
+        "GET /api/v4/sessions/s/queue": Reply(body={"queue": []}),
+        "GET /api/v4/sessions/s/queue/7": Reply(body={**message, "status": state}),
+        "GET /api/v4/sessions/s": Reply(body={"id": "s", "latestRunId": "r"}),
+        "GET /api/v4/runs/r/status": Reply(body={"id": "r", "status": "completed"}),
+        "GET /api/v4/runs/r": Reply(body={"id": "r", "status": "completed"}),
+    }
+    session = connect("v4", serve(by_path(replies)).base_url).session("s")
+    session.queue("buy bread")
+
+    with pytest.raises(MessageNotRun, match=f"message 7: it became no task of its session; it is '{state}'") as ended:
+        session.wait(timeout_s=60)
+
+    assert (ended.value.lifecycle, ended.value.message, ended.value.state) == ("v4-message[s]", "7", state)
+    assert session.wait(timeout_s=60).state == "completed", "it is said once"
+
+
+def test_a_wait_is_silent_about_a_message_that_its_caller_cancelled(connect: Any, emulator: Emulator) -> None:
+    run = connect("v4", emulator.base_url).create("buy milk")
+    session = run.session()
+    session.queue("buy bread").cancel()
+    session.message(session.queue("buy eggs").id).cancel()
+    finish(emulator, run.id)
+
+    assert session.wait(timeout_s=60).details["task"] == "buy milk"
+
+
+def test_a_wait_is_silent_about_the_messages_of_others(connect: Any, emulator: Emulator) -> None:
+    client = connect("v4", emulator.base_url)
+    session = client.create("buy milk").session()
+    message = session.queue("buy bread")
+    other = client.session(session.id)
+    with pytest.raises(WaitTimedOut):
+        other.wait(timeout_s=0.05)
+    message.cancel()
+    finish(emulator, session.latest().id)
+
+    assert other.wait(timeout_s=60).details["task"] == "buy milk"
+
+
+def test_a_message_is_recorded_like_a_create(connect: Any, emulator: Emulator) -> None:
+    journal = MemoryJournal()
+    session = connect("v4", emulator.base_url, journal=journal).create("buy milk").session()
+    with pytest.raises(TypeError, match="the argument text, the message, must be text, not None"):
+        session.queue(None)
+    emulator.fault("drop_before", method="POST")
+    with pytest.raises(CreateUncertain):
+        session.queue("buy bread", labels={"order": "5"}, origin="shop", reason="it is out")
+
+    [left] = journal.creates(
+        V4_MESSAGE.with_parameters({"session_id": session.id}).in_scope(V4_MESSAGE.lifecycle)
+    ).unfinished()
+
+    assert (left.labels, left.context.origin, left.context.reason) == ({"order": "5"}, "shop", "it is out")
 
 
 @pytest.mark.parametrize("until", ["finall", 5, None])
@@ -308,6 +369,8 @@ def session_calls(**changes: Any) -> SessionCalls:
     [
         (lambda: session_calls(details=Call(method="GET", path="/sessions")), "does not say what it is about"),
         (lambda: session_calls(latest_field="a..b"), "without an empty part"),
+        (lambda: session_calls(task_state="pending"), "task_state: must be a final state of the messages"),
+        (lambda: session_calls(task_state=None), "not None"),
         (lambda: session_calls(messages=V4), "must be one, which stands for the session's id"),
         (
             lambda: session_calls(further_calls={"stop it": Call(method="PUT", path="/sessions/{id}")}),

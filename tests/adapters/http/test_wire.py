@@ -1188,7 +1188,7 @@ def test_a_field_that_is_a_misspelt_option_is_refused(name: str, meant: str) -> 
     with pytest.raises(
         TypeError, match=f"{name!r} is not an option and would be sent as a field; did you mean {meant!r}"
     ):
-        create.request("", fields={name: "order-5"})
+        create.request("", fields={name: "order-5"}, options=[meant])
 
     declared = replace(create, optional_fields=(name,))
     assert declared.request("", fields={name: "order-5"}).body == {name: "order-5"}
