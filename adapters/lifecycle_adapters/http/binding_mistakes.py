@@ -72,6 +72,9 @@ def mistakes_in(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     for code, meaning in binding.error_codes.items():
         if not 400 <= meaning <= 599:
             yield ("error_codes", code), f"{meaning} is no status code of an error: give one from 400 to 599"
+    if binding.handshake is not None and binding.handshake.ended_code == 404 and binding.envelope is None:
+        what = "404 also says that there is no such task, if no envelope has the service's errors: give another code"
+        yield ("handshake", "ended_code"), what
     for name in (
         "id_field",
         "output_field",

@@ -27,7 +27,8 @@ class Handshake(Declared):
         header: the header of its response that every later request repeats. If it has none, no request has one;
             its value must be visible ASCII, 0x21 to 0x7E, as MCP requires.
         ended_code: the status code of a response to a request whose header is no longer valid. The request was not
-            carried out; the client makes the handshake again before it repeats it.
+            carried out; the client makes the handshake again before it repeats it. 404 is for a service whose
+            responses have an envelope: there it does not say that there is no such task.
 
     Raises:
         DefinitionError: a field has a wrong type; a call takes fields, is about a task or says where a status is; or

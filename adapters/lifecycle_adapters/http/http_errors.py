@@ -64,8 +64,8 @@ class ResponseError(HttpError):
     """A response other than 2xx, or with an error. `.fields` lists every field that it named.
 
     `.code` is the code of an error in the body, such as JSON-RPC's, None if there is none that is an integer; in a 2xx
-    `.status_code` is what it means by the binding. `.retry_after_s` is the pause that the response asked for, in
-    seconds; None if it asked for none.
+    `.status_code` is what it means by the binding, and the message shows the code of the response (`within`).
+    `.retry_after_s` is the pause that the response asked for, in seconds; None if it asked for none.
     """
 
     may_pass = False
@@ -78,6 +78,7 @@ class ResponseError(HttpError):
         path: str,
         rpc_method: str | None = None,
         status_code: int,
+        within: int | None = None,
         code: int | None = None,
         detail: str,
         fields: Sequence[FieldError] = (),
@@ -86,7 +87,8 @@ class ResponseError(HttpError):
         self.code = code
         self.detail = detail
         self.fields = tuple(fields)
-        kind = f"HTTP {status_code}" if code is None else f"error {code}"
+        came = f"HTTP {status_code}" if within is None else f"HTTP {within} with an error"
+        kind = came if code is None else f"error {code}"
         super().__init__(f"{kind}: {detail}", method=method, path=path, rpc_method=rpc_method)
 
 

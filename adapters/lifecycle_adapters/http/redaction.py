@@ -1,8 +1,9 @@
 r"""Redaction of API keys in responses: a server may repeat the key in a refusal, a status, an id or a header.
 
 A response is redacted as it arrives, before any other code sees it. JSON can write each character of the key in
-several ways (`\/`, `\u002f`), and a URL too (`%2F`): all of them are found. So is the key in base64, also as a part of
-a longer text, and what a key in base64 stands for: the `user:password` of Basic authentication.
+several ways (`\/`, `\u002f`), a URL too (`%2F`, `%252F`), and HTML (`&#47;`, `&#x2F;`, `&sol;`, `&amp;sol;`): all of
+them are found. So is the key in base64, also as a part of a longer text, and what a key in base64 stands for: the
+`user:password` of Basic authentication.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode, b64encode
+from html.entities import html5
 
 from pydantic import SecretStr
 
@@ -57,7 +59,7 @@ class Redactor:
         return any(key.get_secret_value() in text for key in list(self._keys)) or self.text(text) != text
 
     def _replaced(self, content: bytes) -> bytes:
-        has_escapes = b"\\" in content or b"%" in content or b"\0" in content
+        has_escapes = any(each in content for each in (b"\\", b"%", b"&", b"\0"))
         for key in list(self._keys.values()):
             content = key.replaced(content, has_escapes=has_escapes)
         return content
@@ -112,4 +114,14 @@ def _credentials(key: bytes) -> tuple[bytes, ...]:
 def _spelled(character: str) -> bytes:
     """Return a pattern of the spellings of a character; each begins with a literal, for speed, and is bounded."""
     plain, code = re.escape(character).encode(), f"{ord(character):02x}".encode()
-    return rb"(?:%b|\\\\{0,7}(?:%b|u00(?i:%b))|%%(?i:%b))" % (plain, plain, code, code)
+    names = b"|".join([rb"#0{0,7}%d" % ord(character), rb"#[xX]0{0,7}(?i:%b)" % code, *_NAMES.get(character, ())])
+    in_url, in_html = rb"%%(?:25){0,3}(?i:%b)" % code, rb"(?:amp;){0,3}(?:%b);?" % names
+    in_json = rb"\\\\{0,7}(?:%b|u00(?i:%b)|(?:&|u0026)%b)" % (plain, code, in_html)
+    return rb"(?:%b|%b|%b|&%b)" % (plain, in_json, in_url, in_html)
+
+
+# The names of characters in HTML, such as `quot` and `QUOT`, by the character.
+_NAMES: dict[str, list[bytes]] = {}
+for _name, _character in html5.items():
+    if _name.endswith(";"):
+        _NAMES.setdefault(_character, []).append(_name[:-1].encode())

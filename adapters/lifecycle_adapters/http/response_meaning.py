@@ -27,7 +27,6 @@ from lifecycle_adapters.http.responses import (
     id_in,
     is_plain_text,
     is_same_id,
-    meant_by,
     parsed,
     placed,
     value_at,
@@ -88,7 +87,7 @@ def meaning_of(
         return Refused(NoTaskMade(document, **request.names)) if call is binding.create else accepted
     document = _with_new_id(binding, document, call, headers)
     if found:  # null, false, 0, "", {} and [] say that there is none
-        hidden = error_in(request, meant_by(code_of(found), binding.error_codes, status_code), found)
+        hidden = error_in(request, status_code, found, binding.error_codes)
         return _hidden_failure(binding, call, hidden, document)
     if binding.handshake is not None and call is binding.handshake.begin:
         return _handshake(binding.handshake, request, document, headers, as_of)

@@ -169,7 +169,7 @@ def code_of(found: Any) -> int | None:
     return int(code) if code == code // 1 else None
 
 
-def meant_by(code: int | None, codes: Mapping[int, int], otherwise: int) -> int:
+def _meant_by(code: int | None, codes: Mapping[int, int], otherwise: int) -> int:
     """Return the status code that the code of an error in a 2xx response means; see `HttpBinding.error_codes`.
 
     Args:
@@ -200,12 +200,17 @@ def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def error_in(request: Request, status_code: int, found: Any) -> ResponseError:
-    """Return the error that a 2xx response holds; `found` is its description, `status_code` the code that it means."""
+def error_in(request: Request, received: int, found: Any, codes: Mapping[int, int]) -> ResponseError:
+    """Return the error that a 2xx response holds; `found` is its description, `received` the response's code.
+
+    `codes` are the status codes of the codes that the binding knows.
+    """
+    code = code_of(found)
+    status_code = _meant_by(code, codes, received)
     text: Any = value_at(found, "message") or value_at(found, "detail") or found
     detail = one_line(_as_text(text) + _data_of(found)) or "no details given"
     kind = _kind_of(status_code)
-    return kind(**request.names, status_code=status_code, code=code_of(found), detail=detail)
+    return kind(**request.names, status_code=status_code, within=received, code=code, detail=detail)
 
 
 def failure_of(error: ResponseError, *, limits_rate: bool) -> Response:

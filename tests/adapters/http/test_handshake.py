@@ -212,6 +212,11 @@ def test_handshake_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], sa
         replace(INITIALIZE, **changes)
 
 
+def test_code_that_says_that_there_is_no_task_ends_no_handshake() -> None:
+    with pytest.raises(DefinitionError, match=r"handshake\.ended_code: 404 also says that there is no such task"):
+        replace(MCP, envelope=None)
+
+
 def test_header_of_a_handshake_is_no_other_header() -> None:
     with pytest.raises(DefinitionError, match="'mcp-session-id' is the header of the handshake"):
         replace(MCP, headers={"mcp-session-id": "1"})

@@ -117,12 +117,12 @@ ERRORS: list[tuple[Any, str]] = [
     ),
     ({"code": -31999, "message": "no", "data": {"why": ["late"]}}, r'error -31999: no \({"why": \["late"\]}\)$'),
     ({"code": -31999, "message": "no", "data": "late\n"}, r"error -31999: no \(late \)$"),
-    ("no", "tasks/stop: HTTP 200: no"),
+    ("no", "tasks/stop: HTTP 200 with an error: no"),
     ({"code": -32602}, r'error -32602: {"code": -32602}'),
-    ([1], r"HTTP 200: \[1\]"),
+    ([1], r"HTTP 200 with an error: \[1\]"),
     ({"code": 0}, r'error 0: {"code": 0}'),
-    (True, "HTTP 200: true"),
-    (" ", "HTTP 200: no details given"),
+    (True, "HTTP 200 with an error: true"),
+    (" ", "HTTP 200 with an error: no details given"),
 ]
 
 
@@ -147,7 +147,7 @@ def test_error_of_a_create_that_names_a_task_is_uncertain(connect: Connect, serv
     server = serve(lambda _: Reply(body={"result": {"task": "t7", "state": "running"}, "error": "no"}))
     client = connect(bound(), server.base_url)
     for _ in range(2):
-        with pytest.raises(CreateUncertain, match="HTTP 200: no"):
+        with pytest.raises(CreateUncertain, match="HTTP 200 with an error: no"):
             client.create("a letter", idempotency_key="order-5")
     assert len(server.seen) == 1
 
@@ -161,7 +161,7 @@ def test_what_is_no_number_in_json_is_invalid(connect: Connect, serve: Serve, nu
 
 def test_error_in_a_read_is_raised(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(body={"error": {"message": "no such task"}}))
-    with pytest.raises(RequestRejected, match="HTTP 200: no such task"):
+    with pytest.raises(RequestRejected, match="HTTP 200 with an error: no such task"):
         connect(bound(), server.base_url).task("t7").status()
 
 
@@ -230,7 +230,7 @@ def test_number_of_a_failing_server_leaves_a_create_uncertain(connect: Connect, 
 @pytest.mark.parametrize("code", NOT_INTEGERS)
 def test_code_that_is_no_integer_says_nothing_certain_where_codes_do(connect: Connect, serve: Serve, code: Any) -> None:
     server = serve(lambda _: Reply(body={"error": {"code": code, "message": "no"}}))
-    with pytest.raises(CreateUncertain, match="no"):
+    with pytest.raises(CreateUncertain, match="HTTP 200 with an error: no"):
         connect(bound(error_codes={**CODES, 1: 404}), server.base_url).create("a letter")
     with pytest.raises(RequestRejected, match="no"):
         connect(bound(), server.base_url).create("a letter")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import json
 import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from html.entities import codepoint2name
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from pydantic import SecretStr
@@ -45,6 +48,7 @@ SPELLINGS: dict[str, Callable[[Any], bytes]] = {
     "UTF-16, no JSON": lambda document: ("«" + json.dumps(document)).encode("utf-16-le"),
     "UTF-16 that is not known to be": lambda document: "₠".encode("utf-16-le") + str(document).encode("utf-16-le"),
     "URL": lambda document: str(document).replace(KEY, KEY.replace("/", "%2F")).encode(),
+    "HTML": lambda document: f"<p>{document}</p>".replace(KEY, KEY.replace("/", "&#x2F;")).encode(),
 }
 PLACES: dict[str, Any] = {
     "status": {"id": "t", "status": KEY},
@@ -104,7 +108,8 @@ def all_that_comes_of(ask: Callable[[], object]) -> str:
 
 def tells_the_key(said: str) -> bool:
     """Return whether a person could read it, also if the replacements in a message split it."""
-    read = said.replace("\\x00", "").replace("\\", "").replace("%2F", "/").replace("%2f", "/")
+    read = said.replace("\\x00", "").replace("\\u0026", "&").replace("\\", "")
+    read = html.unescape(unquote(read))
     return KEY in read or " ".join(KEY) in read
 
 
@@ -143,7 +148,10 @@ def test_a_key_that_is_a_word_hides_no_word(serve: Serve, connect: Connect) -> N
     assert connect("v2", server.base_url, api_key="started").task("t").status() == "started"
 
 
-@pytest.mark.parametrize("piece", [b"\\", b"\0", b"%73", b"\\u0073", b"s\\", b"s\0", KEY[:-1].encode() + b"\\"])
+@pytest.mark.parametrize(
+    "piece",
+    [b"\\", b"\0", b"%73", b"%2525", b"&", b"&amp;", b"&#0", b"\\u0073", b"s\\", b"s\0", KEY[:-1].encode() + b"\\"],
+)
 def test_no_body_makes_the_search_slow(piece: bytes) -> None:
     begun_s = time.monotonic()
     redactor = Redactor()
@@ -176,6 +184,27 @@ def test_user_and_password_of_a_key_of_basic_authentication_are_hidden() -> None
     assert redactor.text("me:correct horse is wrong") == f"{HIDDEN} is wrong"
     assert redactor.text("password 'correct horse'") == f"password '{HIDDEN}'"
     assert redactor.text("it is me") == "it is me"
+
+
+ESCAPES: list[Callable[[str], str]] = [
+    html.escape,
+    quote,
+    lambda text: quote(quote(text, safe="")),
+    lambda text: "".join(f"&#{ord(each)};" for each in text),
+    lambda text: "".join(f"&#X{ord(each):04X}" for each in text),
+    lambda text: "".join(f"\\u0026{codepoint2name.get(ord(each), '#' + str(ord(each)))};" for each in text),
+    lambda text: json.dumps(text)[1:-1],
+    lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
+]
+
+
+@pytest.mark.parametrize("first", ESCAPES)
+@pytest.mark.parametrize("then", [str, html.escape, lambda text: json.dumps(text)[1:-1]])
+def test_key_that_is_escaped_for_html_a_url_or_json_is_hidden(first: Any, then: Any) -> None:
+    key = "<k&y> of \"50%\" +'s'/1=2;#3"
+    redactor = Redactor()
+    redactor.add(SecretStr(key))
+    assert redactor.text(f"no good: {then(first(key))}!") == f"no good: {HIDDEN}!"
 
 
 @pytest.mark.parametrize(("key", "is_hidden"), [("1234567", False), ("12345678", True)])
