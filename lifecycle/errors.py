@@ -77,6 +77,14 @@ def shortened(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
+def plain_id(given: str) -> str:
+    """Return an id for a message: as it is, or in quotes and cut if it is empty, long or not printable."""
+    return given if given.isprintable() and 0 < len(given) <= _LONGEST_ID else shortened(given)
+
+
+_LONGEST_ID = 200  # characters, at most 80 in quotes
+
+
 def not_made(value: object) -> str:
     """Return the repr of an object whose constructor raised: an error report that shows it must not fail too."""
     return f"<{type(value).__name__} that was not made>"
@@ -223,7 +231,7 @@ class CommandError(LifecycleError):
         self.task = facts["task"]
         self.command = facts["command"]
         self.state = facts["state"]
-        super().__init__(f"{self.lifecycle} task {self.task}: {message}")
+        super().__init__(f"{self.lifecycle} task {plain_id(self.task)}: {message}")
 
 
 class CommandInFlight(CommandError):
@@ -410,7 +418,7 @@ class WaitTimedOut(LifecycleError, TimeoutError):
         self.state = state
         last = "its state is not known" if state is None else f"still {shortened(state)}"
         failed = "" if why is None else f"; the last read failed: {why}"
-        super().__init__(f"{lifecycle} task {task}: not {until} in time, {last}{failed}")
+        super().__init__(f"{lifecycle} task {plain_id(task)}: not {until} in time, {last}{failed}")
 
 
 class UnreadableRecord(LifecycleError):
@@ -423,7 +431,7 @@ class UnreadableRecord(LifecycleError):
         self.why = why
         self.lifecycle = lifecycle
         self.task = task
-        super().__init__(f"{lifecycle} task {task}: its record cannot be read: {why}")
+        super().__init__(f"{lifecycle} task {plain_id(task)}: its record cannot be read: {why}")
 
 
 class UndeclaredState(UnreadableRecord):
@@ -486,6 +494,6 @@ class RecordMissing(AdapterError):
         self.lifecycle = lifecycle
         self.task = task
         super().__init__(
-            f"{lifecycle} task {task}: the journal has no command {shortened(command_id)}; if its record was deleted"
-            " while the command was under way, read the task's status to learn whether it took effect"
+            f"{lifecycle} task {plain_id(task)}: the journal has no command {shortened(command_id)}; if its record was"
+            " deleted while the command was under way, read the task's status to learn whether it took effect"
         )

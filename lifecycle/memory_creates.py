@@ -112,8 +112,8 @@ class MemoryCreates(Claimant):
         Returns None if it has ended, or a worker that may be alive has claimed it; the workers in `dead` are not alive.
         """
         with self._store.lock:
-            _, record = self._store.records.get(create_id, ("", None))
-            if record is None:
+            name, record = self._store.records.get(create_id, (None, None))
+            if record is None or name != self._lifecycle.name:
                 return None
             now = self._store.clock()
             claimed = apply_claim_of_create(record, self._new_lease(), now=now, is_successor=False, dead=dead)
@@ -175,7 +175,7 @@ class MemoryCreates(Claimant):
     def _record(self, create_id: str) -> CreateRecord:
         name, record = self._store.records.get(create_id, (None, None))
         if record is None or name != self._lifecycle.name:
-            raise ValueError(f"there is no create {create_id!r}")
+            raise ValueError(f"there is no create {create_id!r} of {self._lifecycle.name}")
         return record
 
     def _keep_claimed(self, record: CreateRecord) -> CreateRecord:

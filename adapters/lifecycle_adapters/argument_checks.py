@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -51,6 +52,27 @@ def is_text(text: str) -> bool:
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def require_json(fields: Mapping[Any, Any], check: Callable[[Any], object], prefix: str = "") -> None:
+    """Raise TypeError, with the name of the field, unless the fields are JSON.
+
+    `check` raises a TypeError, ValueError or RecursionError if the value that it is given is not. `prefix` begins the
+    message.
+    """
+    try:
+        check(fields)
+    except (TypeError, ValueError, RecursionError) as error:
+        fault = f"the fields are not JSON: {error}"
+    else:
+        return
+    for name, value in fields.items():
+        try:
+            check(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            fault = f"the field {name!r:.80} is not JSON: {error}"
+            break
+    raise WrongType(prefix + fault, "fields")
 
 
 def path_text(given: Any, name: str) -> str:

@@ -152,6 +152,10 @@ MESSAGES: dict[LifecycleError, str] = {
     WaitTimedOut(lifecycle="v1", task="task_12", until="final", state=None, why="503 busy"): (
         "v1 task task_12: not final in time, its state is not known; the last read failed: 503 busy"
     ),
+    WaitTimedOut(lifecycle="v1", task="a\x1b[2J\n", until="final", state="paused"): (
+        "v1 task 'a\\x1b[2J\\n': not final in time, still 'paused'"
+    ),
+    UnreadableRecord("a fault", lifecycle="v1", task=""): "v1 task '': its record cannot be read: a fault",
     MissingExtra("http", "yaml", needed_by="this"): "this needs extras: pip install 'task-lifecycle[http,yaml]'",
     AdapterError("the world is down"): "the world is down",
 }

@@ -13,7 +13,7 @@ from uuid import uuid4
 from pydantic import BeforeValidator, Field, JsonValue, Strict
 
 from lifecycle.declaration import Flag, Path, StrictText
-from lifecycle_adapters.argument_checks import WrongType, require
+from lifecycle_adapters.argument_checks import WrongType, require, require_json
 from lifecycle_adapters.http.authentication import HEADER_NAME, is_header_value, wrong_headers
 from lifecycle_adapters.http.declared import (
     TEXTS,
@@ -414,14 +414,7 @@ class Call(Declared):
                 raise WrongType(
                     f"{self.name}: {what} (If it is one, name it in the call's `optional_fields`.)", argument
                 )
-        try:
-            json.dumps(fields, allow_nan=False, ensure_ascii=False).encode()
-            _require_text_keys(fields)
-        except UnicodeEncodeError:
-            what = f"{self.name}: the fields are not JSON: a text cannot be encoded in UTF-8"
-            raise WrongType(what, "fields") from None
-        except (TypeError, ValueError, RecursionError) as error:
-            raise WrongType(f"{self.name}: the fields are not JSON: {error}", "fields") from None
+        require_json(fields, _check_json, f"{self.name}: ")
 
 
 def _has_room_at(body: Any, path: str) -> bool:
@@ -441,6 +434,15 @@ def _texts(call: Call) -> Iterator[tuple[Path, str]]:
 @lru_cache(maxsize=1024)  # a command asks for them a dozen times
 def _placeholders(call: Call) -> frozenset[str]:
     return frozenset(found for _, text in _texts(call) for found in PLACEHOLDER.findall(text))
+
+
+def _check_json(value: Any) -> None:
+    """Raise TypeError, ValueError or RecursionError unless a value is JSON that a request can carry."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text cannot be encoded in UTF-8") from None
+    _require_text_keys(value)
 
 
 def _require_text_keys(value: Any) -> None:

@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle.errors import AdapterError, shortened
+from lifecycle.errors import AdapterError, plain_id, shortened
 from lifecycle_adapters.procedures.call_errors import CallError
 
 
@@ -168,7 +168,9 @@ class MessageNotRun(AdapterError):
         self.lifecycle = lifecycle
         self.message = message
         self.state = state
-        super().__init__(f"{lifecycle} message {message}: it became no task of its session; it is {shortened(state)}")
+        super().__init__(
+            f"{lifecycle} message {plain_id(message)} became no task of its session: it is {shortened(state)}"
+        )
 
 
 class ClientUnusable(AdapterError, RuntimeError):

@@ -213,7 +213,7 @@ class SqlCreates:
     def _row(self, connection: Connection, create_id: str, *, locked: bool = False) -> RowMapping:
         row = self._found(connection, create_id, locked=locked)
         if row is None:
-            raise ValueError(f"there is no create {create_id!r}")
+            raise ValueError(f"there is no create {create_id!r} of {self._lifecycle.name}")
         return row
 
     def _keep(self, connection: Connection, record: CreateRecord, writer: Writer) -> None:

@@ -133,6 +133,8 @@ class _ObjectClient(ProcessBound, Generic[S, E]):
 
     def _procedures(self, task_id: TaskId) -> ObjectTaskProcedures[S, E]:
         name = id_text(task_id)
+        if not name:
+            raise ValueError("a task's id must not be empty")
         part = self.journal.task(self.lifecycle, name)
         return ObjectTaskProcedures(
             lifecycle=self.lifecycle, timing=self.timing, task_id=name, journal=part, service=self._service
@@ -212,7 +214,7 @@ class ObjectClient(_ObjectClient[S, E]):
         """Return a handle on an existing task; nothing is called.
 
         Raises:
-            ValueError: no journal can record this id.
+            ValueError: the id is empty, or no journal can record it.
             TypeError: it is not text, an integer or a UUID.
         """
         return TaskHandle(self._driver, self._procedures(task_id))

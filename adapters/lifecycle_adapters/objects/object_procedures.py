@@ -17,6 +17,7 @@ from lifecycle.create import CreateProcedure
 from lifecycle.effects import Accepted, Create, Effect, Lost, Read, Response, Send
 from lifecycle.journal import NO_CONTEXT, RequestContext
 from lifecycle.table import E, S
+from lifecycle_adapters.argument_checks import require_json
 from lifecycle_adapters.objects.object_service import ObjectService
 from lifecycle_adapters.procedures.governed_creates import GovernedCreates
 from lifecycle_adapters.procedures.governed_task import GovernedTask, TaskResult
@@ -44,7 +45,7 @@ class ObjectTaskProcedures(GovernedTask[S, E]):
     def command(
         self, command: E, fields: Mapping[str, Any], context: RequestContext = NO_CONTEXT, *, in_flight_s: float = 0.0
     ) -> Procedure[CommandResult[S, E]]:
-        """Send a command. Raises UnknownName, TypeError and ValueError at once, before anything is recorded."""
+        """Send a command. Raises UnknownName and TypeError at once, before anything is recorded."""
         self._require_command(command)
         steps = self._commands.execute(command, _as_recorded(fields), context)
         return self._command_procedure(command, steps, in_flight_s, self.perform)
@@ -108,7 +109,9 @@ class ObjectCreates(GovernedCreates[ObjectTaskProcedures[Any, Any]]):
 def _as_recorded(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields as a journal returns them, so that a recovery sends the same.
 
-    Raises TypeError or ValueError if they are no JSON.
+    Raises TypeError, with the field's name, if one is not JSON.
     """
-    recorded: dict[str, Any] = json.loads(json.dumps(dict(fields), allow_nan=False))
+    given = dict(fields)
+    require_json(given, partial(json.dumps, allow_nan=False))
+    recorded: dict[str, Any] = json.loads(json.dumps(given))
     return recorded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lifecycle.errors import AdapterError, WaitTimedOut, shortened
+from lifecycle.errors import AdapterError, WaitTimedOut, plain_id, shortened
 
 
 class CallError(AdapterError):
@@ -22,4 +22,4 @@ class DetailsTimedOut(WaitTimedOut):
     def __init__(self, *, lifecycle: str, task: str, until: str, state: str, why: str) -> None:
         super().__init__(lifecycle=lifecycle, task=task, until=until, state=state, why=why)
         unread = f"it is {shortened(state)}, but its details were not read in time: {why}"
-        self.args = (f"{lifecycle} task {task}: {unread}",)
+        self.args = (f"{lifecycle} task {plain_id(task)}: {unread}",)

@@ -24,7 +24,14 @@ from lifecycle.effects import (
     Steps,
     UnfinishedCreates,
 )
-from lifecycle.errors import CreateInFlight, CreateUncertain, LifecycleError, UnreadableCreate, UnreadableRecord
+from lifecycle.errors import (
+    CreateInFlight,
+    CreateUncertain,
+    LifecycleError,
+    UnreadableCreate,
+    UnreadableRecord,
+    plain_id,
+)
 from lifecycle.journal import CreateRecord, Creates, RequestContext
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.procedures.governed_task import GovernedTask, Recovered
@@ -203,5 +210,5 @@ def _noting_the_id(made: Mapping[str, Any]) -> Generator[None]:
         yield
     except Exception as error:
         for task_id in made:
-            error.add_note(f"The task {task_id} was created.")
+            error.add_note(f"The task {plain_id(task_id)} was created.")
         raise

@@ -175,7 +175,7 @@ def test_a_wait_says_that_a_message_became_no_run(connect: Any, serve: Serve, st
     session = connect("v4", serve(by_path(replies)).base_url).session("s")
     session.queue("buy bread")
 
-    with pytest.raises(MessageNotRun, match=f"message 7: it became no task of its session; it is '{state}'") as ended:
+    with pytest.raises(MessageNotRun, match=f"message 7 became no task of its session: it is '{state}'") as ended:
         session.wait(timeout_s=60)
 
     assert (ended.value.lifecycle, ended.value.message, ended.value.state) == ("v4-message[s]", "7", state)

@@ -215,14 +215,14 @@ def _circle() -> list[Any]:
     ],
 )
 def test_a_field_that_is_no_json_is_refused(value: object) -> None:
-    with pytest.raises(TypeError, match="the fields are not JSON"):
+    with pytest.raises(TypeError, match="the field 'more' is not JSON"):
         V3.command_request(V3Event.DISPATCH, ID, {"task": "buy milk", "more": value})
-    with pytest.raises(TypeError, match="the fields are not JSON"):
+    with pytest.raises(TypeError, match="the field 'task' is not JSON"):
         V1.create_request({"task": value})
 
 
 def test_a_text_that_is_not_utf8_is_named_as_that() -> None:
-    with pytest.raises(TypeError, match=r"the fields are not JSON: a text cannot be encoded in UTF-8$"):
+    with pytest.raises(TypeError, match=r"the field 'task' is not JSON: a text cannot be encoded in UTF-8$"):
         V1.create_request({"task": "\udcff"})
 
 

@@ -18,27 +18,28 @@ from tests.adapters.journal.acting import START, Time, at, told
 from tests.adapters.journal.conftest import KINDS, OpenJournal, sqlite_url
 
 V1: Lifecycle[str, str] = get("v1-full")
+V2: Lifecycle[str, str] = get("v2-full")
 FIELDS = {"task": "buy milk", "times": [1, None]}
 LABELS = {"order": "5", "nul": "\0"}
 KEY = RequestContext("order 5", "a shop", "it is sold out")
 LEASE_S = 60.0
 
-Join = Callable[[str], Creates]
+Join = Callable[..., Creates]
 
 
 @pytest.fixture(params=["memory", *KINDS])
 def join(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator[Join]:
-    """Open the creates of one journal, as a worker of that name."""
+    """Open the creates of a lifecycle in one journal, as a worker of that name."""
     if request.param == "memory":
         memory = MemoryJournal(clock=time, lease_s=LEASE_S)
-        yield lambda worker: memory.join(worker).creates(V1)
+        yield lambda worker, lifecycle=V1: memory.join(worker).creates(lifecycle)
         return
     url = sqlite_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_journal_url")
     with ExitStack() as opened:
 
-        def join(worker: str) -> Creates:
+        def join(worker: str, lifecycle: Lifecycle[str, str] = V1) -> Creates:
             journal = SqlJournal(url, worker=worker, lease_s=LEASE_S, clock=time)
-            return opened.enter_context(journal).creates(V1)
+            return opened.enter_context(journal).creates(lifecycle)
 
         yield join
 
@@ -212,6 +213,16 @@ def test_a_create_that_does_not_exist_is_not_found(join: Join, create_id: str) -
     with pytest.raises(ValueError, match="there is no create"):
         one.load(create_id)
     assert one.claim(create_id) is None
+
+
+def test_a_create_of_another_lifecycle_is_neither_found_nor_claimed(join: Join) -> None:
+    one, other = join("one"), join("two", V2)
+    added(one)
+
+    with pytest.raises(ValueError, match="there is no create '1' of v2-full"):
+        other.load("1")
+    assert other.claim("1", dead={"one"}) is None
+    assert one.load("1").claim == 1
 
 
 def test_tasks_that_a_create_cannot_have_made(join: Join, time: Time) -> None:

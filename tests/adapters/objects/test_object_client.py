@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, cast
 
@@ -485,13 +486,20 @@ def test_awaitable_that_is_not_awaited_sends_nothing() -> None:
 def test_field_that_no_journal_can_record_is_refused_before_anything_is_called(over: Callable[..., Both]) -> None:
     agent = Agent(A2AState.INPUT_REQUIRED)
 
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^the field 'parts' is not JSON: Object of type object"):
         over(agent).task("answer", [object()])
-    with pytest.raises(ValueError, match="JSON"):
+    with pytest.raises(TypeError, match=r"^the field 'parts' is not JSON: Out of range"):
         over(agent).task("answer", [float("nan")])
+    with pytest.raises(TypeError, match=r"^the field 'when' is not JSON: Object of type date"):
+        over(agent).call("create", text="now", when=date(2026, 1, 1))
     with pytest.raises(UnknownName):
         over(agent).task("send", "stop")
     assert agent.calls == []
+
+
+def test_empty_text_is_no_id_of_a_task() -> None:
+    with pytest.raises(ValueError, match="a task's id must not be empty"):
+        ObjectClient(A2A, read=always("x"), send=always(None)).task("")
 
 
 def test_call_that_takes_too_long_may_have_arrived() -> None:
