@@ -340,6 +340,8 @@ def wait(
 ) -> None:
     """Poll a task until it is settled or final, and print its state and output.
 
+    After a command that another process sent, the state before the command may end it.
+
     Exit code 0: the task reached that state. 1: it timed out.
 
     Example: lifecycle wait --api v4 TASK_ID --until final --timeout 600

@@ -186,6 +186,10 @@ def test_user_and_password_of_a_key_of_basic_authentication_are_hidden() -> None
     assert redactor.text("it is me") == "it is me"
 
 
+def in_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
 ESCAPES: list[Callable[[str], str]] = [
     html.escape,
     quote,
@@ -193,13 +197,13 @@ ESCAPES: list[Callable[[str], str]] = [
     lambda text: "".join(f"&#{ord(each)};" for each in text),
     lambda text: "".join(f"&#X{ord(each):04X}" for each in text),
     lambda text: "".join(f"\\u0026{codepoint2name.get(ord(each), '#' + str(ord(each)))};" for each in text),
-    lambda text: json.dumps(text)[1:-1],
+    in_json,
     lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
 ]
 
 
 @pytest.mark.parametrize("first", ESCAPES)
-@pytest.mark.parametrize("then", [str, html.escape, lambda text: json.dumps(text)[1:-1]])
+@pytest.mark.parametrize("then", [str, html.escape, in_json])
 def test_key_that_is_escaped_for_html_a_url_or_json_is_hidden(first: Any, then: Any) -> None:
     key = "<k&y> of \"50%\" +'s'/1=2;#3"
     redactor = Redactor()

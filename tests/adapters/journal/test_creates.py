@@ -32,7 +32,11 @@ def join(request: pytest.FixtureRequest, tmp_path: Path, time: Time) -> Iterator
     """Open the creates of a lifecycle in one journal, as a worker of that name."""
     if request.param == "memory":
         memory = MemoryJournal(clock=time, lease_s=LEASE_S)
-        yield lambda worker, lifecycle=V1: memory.join(worker).creates(lifecycle)
+
+        def join_memory(worker: str, lifecycle: Lifecycle[str, str] = V1) -> Creates:
+            return memory.join(worker).creates(lifecycle)
+
+        yield join_memory
         return
     url = sqlite_url(tmp_path) if request.param == "sqlite" else request.getfixturevalue("postgres_journal_url")
     with ExitStack() as opened:
