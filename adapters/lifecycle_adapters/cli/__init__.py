@@ -29,6 +29,10 @@ _MOST_DIGITS = 4  # of a terminal's width
 
 def main() -> None:
     """Run the command line of this process and end it."""
+    if sys.stderr is None:  # Python has no stream for what was closed when the process began
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (until the process ends)
+    if sys.stdout is None:  # a create's id would be lost, and the next file or connection would be opened in its place
+        sys.exit(_one_line("the standard output is closed; to discard it, redirect it to /dev/null"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show an arrow must not end in a traceback.

@@ -112,6 +112,29 @@ def test_id_of_a_new_task_is_named_if_it_cannot_be_printed() -> None:
     assert f"the task {task.id!r} was created; its id could not be printed" in done.stderr
 
 
+def test_create_without_a_standard_output_makes_no_task() -> None:
+    closing = 'exec "$0" create --api v1 x --base-url "$1" >&-'
+    with Emulator("v1") as emulator:
+        done = subprocess.run(
+            ["sh", "-c", closing, SCRIPT, emulator.base_url],
+            stderr=subprocess.PIPE, text=True, check=False, timeout=60, env=environment({"BROWSER_USE_API_KEY": "k"}),
+        )  # fmt: skip
+
+        assert emulator.tasks() == []
+    refused = "lifecycle: the standard output is closed; to discard it, redirect it to /dev/null\n"
+    assert (done.returncode, done.stderr) == (2, refused)
+
+
+@pytest.mark.heavy
+def test_without_a_standard_error_the_exit_codes_are_the_same() -> None:
+    done = [
+        subprocess.run(["sh", "-c", f'exec "$0" {command} 2>&-', SCRIPT], capture_output=True, check=False, timeout=60)
+        for command in ("judge v1 running pause", "judge v1 stopped resume", "shw", "show nothing")
+    ]
+
+    assert [each.returncode for each in done] == [0, 1, 2, 2]
+
+
 @pytest.mark.heavy
 def test_usage_error_that_cannot_be_written_still_exits_with_2() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
