@@ -12,8 +12,8 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any, Generic, NamedTuple, Protocol, Self, runtime_checkable
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from typing import Any, Generic, NamedTuple, Protocol, Self, cast, runtime_checkable
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.conformance import Channel, Observation, ObservationKind
@@ -30,11 +30,18 @@ class Report:
 
     `as_of` is timezone-aware UTC: a webhook's time stamp, or the time at which a poll's request
     started, so that the report never counts as newer than it is.
+
+    Raises:
+        TypeError: `as_of` is not a datetime.
+        ValueError: `as_of` has no time zone, or is not in the years 1 to 9999 in UTC.
     """
 
     status: str
     as_of: datetime
     channel: str = Channel.API
+
+    def __post_init__(self) -> None:
+        check_time("as_of", self.as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +78,40 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
+def check_time(what: str, at: Any) -> None:
+    """Raise an error unless every journal can hold `at`; `what` names it there.
+
+    Raises:
+        TypeError: it is not a datetime.
+        ValueError: it has no time zone, or is not in the years 1 to 9999 in UTC.
+    """
+    if not isinstance(at, datetime):
+        raise TypeError(f"{what} must be a datetime, not {shortened(at)}")
+    if at.utcoffset() is None:
+        raise ValueError(f"{what} must have a time zone, such as datetime.now(UTC); {at} has none")
+    if not _FIRST <= at <= _LAST:
+        raise ValueError(f"{what} must be in the years 1 to 9999 in UTC, and {at} is not")
+
+
 def checked_clock(clock: Any) -> Callable[[], datetime]:
     """Call a user's clock once to check it, and return a clock that checks each time that it returns.
 
     Raises:
         TypeError: the clock cannot be called, or does not return a datetime.
-        ValueError: the time that it returns has no time zone.
+        ValueError: the time that it returns has no time zone, or is not in the years 2 to 9998.
     """
     if not callable(clock):
         raise TypeError(f"clock must return the time when it is called, and {shortened(clock)} cannot be called")
 
     def checked() -> datetime:
         now: Any = clock()
-        if not isinstance(now, datetime):
-            raise TypeError(f"clock must return a datetime, not {shortened(now)}")
-        if now.utcoffset() is None:
-            raise ValueError(f"clock must return a time with a time zone, such as datetime.now(UTC); {now} has none")
-        return now
+        check_time("the time that clock returns", now)
+        if not MINYEAR < now.year < MAXYEAR:  # a lease of up to a year, and any offset from UTC, must fit
+            raise ValueError(f"the time that clock returns must be in the years 2 to 9998, and {now} is not")
+        return cast("datetime", now)
 
     checked()
     return checked

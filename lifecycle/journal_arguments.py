@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lifecycle.errors import shortened
-from lifecycle.journal import Delivery, Report, TaskReport, check_name
+from lifecycle.journal import Delivery, Report, TaskReport, check_name, check_time
 from lifecycle.lifecycle import Lifecycle
 
 LONGEST_LEASE_S = 365 * 24 * 3600.0
@@ -60,10 +60,16 @@ def checked_reports(reports: Any) -> list[TaskReport]:
 
 
 def require_delivery(given: Any) -> None:
-    """Raise TypeError unless `given` is a Delivery whose id is a text, ValueError if no journal accepts the id."""
+    """Raise an error unless every journal accepts a delivery.
+
+    Raises:
+        TypeError: it is not a Delivery, its id is not a text, or `sent_at` is not a datetime.
+        ValueError: no journal accepts the id, or `sent_at` (`lifecycle.journal.name_fault`, `check_time`).
+    """
     _require(given, Delivery, "delivery must be a Delivery")
     _require(given.id, str, "the id of a Delivery must be a text")
     check_name("delivery's id", given.id)
+    check_time("sent_at", given.sent_at)
 
 
 def _require(given: Any, kind: Any, wanted: str) -> None:

@@ -88,7 +88,7 @@ class MemoryJournal(ProcessBound):
         TypeError: `lease_s` is not a number, `worker` is not a text, `on_report` or `clock` cannot be called, or
             `clock` returns no datetime.
         ValueError: `worker` is empty, `lease_s` is not more than 0 or longer than a year, or the time of `clock` has no
-            zone.
+            zone, or is not in the years 2 to 9998.
     """
 
     _instead = "a journal that processes share is `lifecycle_adapters.journal.SqlJournal`"
@@ -260,8 +260,7 @@ class _Store:
             if delivery.id in self._deliveries:
                 return False
             self._deliveries[delivery.id] = delivery
-            oldest_at = delivery.sent_at - _REMEMBERED
-            while next(iter(self._deliveries.values())).sent_at < oldest_at:
+            while delivery.sent_at - next(iter(self._deliveries.values())).sent_at > _REMEMBERED:
                 del self._deliveries[next(iter(self._deliveries))]
             return True
 

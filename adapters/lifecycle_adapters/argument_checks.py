@@ -6,7 +6,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -154,15 +153,3 @@ def id_text(task_id: object) -> str:
     if isinstance(task_id, int | UUID) and not isinstance(task_id, bool):
         return str(task_id)
     raise TypeError(f"a task's id is a text, an integer or a UUID, not {type(task_id).__name__}")
-
-
-def require_aware(given: Any, name: str) -> None:
-    """Raise an error unless `given` is a time with a zone.
-
-    Raises:
-        TypeError: it is not a datetime.
-        ValueError: it has no zone.
-    """
-    require(given, datetime, f"{name} must be a datetime")
-    if given.tzinfo is None:
-        raise ValueError(f"{name} must have a time zone, such as datetime.now(UTC); {given} has none")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from math import nan
 from typing import Any
 
@@ -32,6 +32,19 @@ START = next(clock())
 
 def at(second: float) -> datetime:
     return START + timedelta(seconds=second)
+
+
+@pytest.mark.parametrize(
+    ("as_of", "error"),
+    [
+        ("2026-01-01", TypeError),
+        (datetime(2026, 1, 1), ValueError),  # noqa: DTZ001
+        (datetime.min.replace(tzinfo=timezone(timedelta(hours=1))), ValueError),
+    ],
+)
+def test_report_whose_time_no_journal_can_hold_is_refused_when_it_is_made(as_of: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="as_of must "):
+        Report("running", as_of)
 
 
 def knowing(state: str, second: float = 0) -> TaskRecord[str, str]:

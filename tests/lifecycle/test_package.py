@@ -6,7 +6,7 @@ import copy
 import pickle
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -37,8 +37,9 @@ def test_journal_in_memory_can_be_neither_copied_nor_pickled(copied: Callable[[A
     ("clock", "error", "said"),
     [
         (3, TypeError, "clock must return the time when it is called, and 3 cannot be called"),
-        (lambda: 3, TypeError, "clock must return a datetime, not 3"),
-        (lambda: datetime(2026, 1, 1), ValueError, "clock must return a time with a time zone"),  # noqa: DTZ001
+        (lambda: 3, TypeError, "clock returns must be a datetime, not 3"),
+        (lambda: datetime(2026, 1, 1), ValueError, "clock returns must have a time zone"),  # noqa: DTZ001
+        (lambda: datetime.min.replace(tzinfo=UTC), ValueError, "clock returns must be in the years 2 to 9998"),
     ],
 )
 def test_clock_is_called_once_when_it_is_given(clock: Any, error: type[Exception], said: str) -> None:

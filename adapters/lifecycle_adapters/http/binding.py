@@ -27,6 +27,7 @@ from lifecycle.documents import Document, read_json, read_yaml
 from lifecycle.effects import Response
 from lifecycle.errors import UnknownName
 from lifecycle.findings import for_editors, made_from
+from lifecycle.journal import check_time
 from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.scope import base_name, scoped
 from lifecycle.table import E, S
@@ -613,11 +614,12 @@ class HttpBinding(Declared, Generic[S, E]):
             as_of: when the request was started, in UTC.
         Raises:
             TypeError: an argument has a wrong type.
+            ValueError: `as_of` has no time zone, or is not in the years 1 to 9999 in UTC.
         """
         require(call, Call, "call must be a Call, such as binding.status")
         require(request, Request, "request must be a Request, such as binding.command_request('stop', 'id')")
         require(status_code, int, "status_code must be a number such as 200")
         require(headers, Mapping, "headers must be a mapping of lower-case names")
         require(content, bytes, "content must be bytes")
-        require(as_of, datetime, "as_of must be a datetime")
+        check_time("as_of", as_of)
         return meaning_of(self, call, request, status_code=status_code, headers=headers, content=content, as_of=as_of)

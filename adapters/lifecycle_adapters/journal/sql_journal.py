@@ -23,6 +23,7 @@ from lifecycle.journal import (
     RequestContext,
     TaskRecord,
     TaskReport,
+    check_time,
     checked_clock,
 )
 from lifecycle.journal_arguments import (
@@ -37,7 +38,7 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
 from lifecycle.table import E, S
 from lifecycle_adapters import telemetry
-from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_aware, require_number
+from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_number
 from lifecycle_adapters.journal import forgetting, journal_reader, recorded_declarations, sql_commands, transactions
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.integrity import Damage, verify
@@ -87,7 +88,7 @@ class SqlJournal(ProcessBound):
         TypeError: `url` is not a path or a URL in text, `worker` is not a text, `lease_s` is not a number, `read_only`
             is not True or False, or `clock` returns no datetime.
         ValueError: `url` is neither a path nor a URL of SQLite or PostgreSQL; `worker` is empty; `lease_s` is out of
-            its range; or the time of `clock` has no zone.
+            its range; or the time of `clock` has no zone, or is not in the years 2 to 9998.
         JournalUnavailable: the database cannot be reached, or is locked.
         JournalReadOnly: it can be read but not written, and `read_only` is False.
         NotAJournal: it is not a database, contains other tables, or is damaged.
@@ -335,9 +336,9 @@ class SqlJournal(ProcessBound):
 
         Raises:
             TypeError: `before` is not a datetime.
-            ValueError: `before` has no time zone.
+            ValueError: `before` has no time zone, or is not in the years 1 to 9999 in UTC.
         """
-        require_aware(before, "before")
+        check_time("before", before)
         with self.database.transaction(TransactionMode.READ) as connection:
             ends = recorded_declarations.final_states(connection)
         deleted = 0

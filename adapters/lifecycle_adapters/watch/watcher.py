@@ -109,7 +109,7 @@ class Watcher:
         UnknownName: a policy names a state that the lifecycle does not declare.
         ValueError: two policies have the same name, a policy needs costs that the service does not report, or names
             a final state; `closing_s` is not positive, `streams` is not 0 to 64, or the service has none; or the time
-            of `clock` has no zone.
+            of `clock` has no zone, or is not in the years 2 to 9998.
         TypeError: an argument has the wrong type, such as a synchronous client, or a policy class that was not
             called.
     """

@@ -103,7 +103,8 @@ class Webhooks:
             its lifecycle is not that of a client (`HttpBinding.with_parameters`); `lifecycle` has a command for which
             the service has no call, or is of another scope than the binding; `on_session` is given for a service whose
             deliveries all name a task; there is no secret, or one is empty, cannot be encoded in UTF-8, is not base64
-            although the service's are, or is a token that no header can carry; or the time of `clock` has no zone.
+            although the service's are, or is a token that no header can carry; or the time of `clock` has no zone, or
+            is not in the years 2 to 9998.
         TypeError: a secret is not a string, or another argument has the wrong type.
     """
 

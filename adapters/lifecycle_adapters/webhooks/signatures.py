@@ -17,7 +17,8 @@ from typing import cast
 
 from pydantic import SecretStr
 
-from lifecycle_adapters.argument_checks import described, require, require_aware
+from lifecycle.journal import check_time
+from lifecycle_adapters.argument_checks import described, require
 from lifecycle_adapters.http.authentication import is_header_value
 from lifecycle_adapters.http.webhook_binding import PLACES, Scheme, SignatureScheme, TokenScheme
 from lifecycle_adapters.webhooks.deliveries import canonical, document_in
@@ -61,7 +62,7 @@ def verify(
     require(body, bytes, "body must be bytes, as it was received")
     if not callable(getattr(headers, "items", None)):
         raise TypeError(f"headers must be a mapping of names to texts, not {described(headers)}")
-    require_aware(now, "now")
+    check_time("now", now)
     require(max_body_bytes, int, "max_body_bytes must be a number of bytes")
     return verified(body, headers, scheme, signers=required(made), now=now, max_body_bytes=max_body_bytes).sent_at
 
@@ -140,7 +141,7 @@ def sign(
     del secret  # a traceback shows the variables of its frames
     (signer,) = required(made)
     require(body, bytes, "body must be bytes, as it will be sent")
-    require_aware(sent_at, "sent_at")
+    check_time("sent_at", sent_at)
     id_header = None if isinstance(scheme, TokenScheme) else scheme.id_header
     if (delivery_id is None) is (id_header is not None):
         raise ValueError(f"delivery_id must be {'given' if id_header else 'left out'}: the scheme decides it")

@@ -83,8 +83,8 @@ def test_a_directory_is_no_journal(tmp_path: Path, *, read_only: bool) -> None:
 @pytest.mark.parametrize(
     ("later", "error", "message"),
     [
-        (datetime(2026, 1, 1), ValueError, "clock must return a time with a time zone"),  # noqa: DTZ001
-        (None, TypeError, "clock must return a datetime, not None"),
+        (datetime(2026, 1, 1), ValueError, "clock returns must have a time zone"),  # noqa: DTZ001
+        (None, TypeError, "clock returns must be a datetime, not None"),
     ],
 )
 def test_clock_that_returns_no_aware_time_later_is_refused(

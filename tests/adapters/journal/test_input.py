@@ -223,12 +223,10 @@ def test_an_intent_at_a_version_that_never_was_is_not_opened(journal: SqlJournal
 
 
 def test_times_without_a_zone_are_refused(journal: SqlJournal) -> None:
-    log, naive = knowing(journal, "running"), datetime(2026, 1, 1)  # noqa: DTZ001
+    knowing(journal, "running")
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001
 
-    for status in ("running", "paused"):
-        with pytest.raises(TypeError):
-            log.add_report(Report(status, naive))
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="sent_at must have a time zone"):
         journal.receive(Delivery("d-1", "status", naive, "{}"))
 
     assert journal.receive(Delivery("d-1", "status", at(0), "{}")) == []
