@@ -24,10 +24,10 @@ from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import Context
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ParamSpec, TypedDict, TypeVar
-from uuid import uuid4
 
 from lifecycle.errors import MissingExtra
 
@@ -43,17 +43,19 @@ from lifecycle.errors import (
     CommandError,
     IllegalTransition,
     LifecycleError,
+    UnknownName,
     UnreadableRecord,
     WaitTimedOut,
     text_of,
 )
 from lifecycle.journal import Report, TaskJournal, TaskRecord
 from lifecycle.memory import MemoryJournal
-from lifecycle_adapters.argument_checks import require
+from lifecycle_adapters.argument_checks import require, require_number
 from lifecycle_adapters.http import AsyncClient, AsyncTask
 from lifecycle_adapters.http.http_errors import NotFound
 from lifecycle_adapters.http.task_procedures import cost_usd
-from lifecycle_adapters.watch.policies import Facts, Policy, ending_command, ends_task, require_instances
+from lifecycle_adapters.procedures.arguments import request_context, with_a_key
+from lifecycle_adapters.watch.policies import Facts, Policy, checked_policies, ending_command, ends_task
 
 __all__ = ["Limits", "NotFollowed", "RecoveryNotConfigured", "SentCommand", "Supervision", "serving"]
 
@@ -125,6 +127,28 @@ class Limits(TypedDict, total=False):
 # --- supervision ----------------------------------------------------------------------------------
 
 
+def _checked_limits(limits: Limits | None) -> Limits:
+    """Return the limits.
+
+    Raises:
+        TypeError: they are not a mapping, or one has the wrong type.
+        UnknownName: there is no limit of a name.
+        ValueError: one is not in its range.
+    """
+    require(limits, Mapping | None, "limits must be a mapping, such as {'worker_concurrency': 100}")
+    given: Mapping[str, Any] = limits or {}
+    for name, limit in given.items():
+        if name not in Limits.__annotations__:
+            raise UnknownName("limit", name, known=Limits.__annotations__, where="limits")
+        if name == "limiter":
+            require(limit, Mapping, "limiter must be a mapping, such as {'limit': 50, 'period': 1}")
+        elif name == "polling_interval_sec":
+            require_number(limit, name, more_than=0, less_than=float("inf"))
+        else:
+            require_number(limit, name, kind=int, at_least=1)
+    return limits or Limits()
+
+
 @DBOS.dbos_class("lifecycle.Supervision")
 class Supervision(DBOSConfiguredInstance):
     """The tasks of one service, each followed by its own workflow, `NAME:TASK_ID`.
@@ -140,8 +164,11 @@ class Supervision(DBOSConfiguredInstance):
             was called. Its cost is read at the beginning of each step, so at least every `step_s`.
         limits: the limits of the queue.
     Raises:
-        ValueError: a policy needs costs that the service does not report, or a policy only alerts.
-        TypeError: `client` is no AsyncClient, or a policy is a class or not a policy.
+        ValueError: `name` is empty, `step_s` or a limit is not in its range, two policies have one name, or a policy
+            needs costs that the service does not report, names a final state, or only alerts.
+        UnknownName: a policy names a state that the lifecycle does not declare, or `limits` has another name.
+        TypeError: an argument has the wrong type, such as a synchronous client, or a policy class that was not
+            instantiated.
     """
 
     def __init__(
@@ -154,17 +181,23 @@ class Supervision(DBOSConfiguredInstance):
         limits: Limits | None = None,
     ) -> None:
         require(client, AsyncClient, "client must be an AsyncClient")
-        require_instances(policies)
+        require(name, str | None, "name must be text")
+        if name == "":
+            raise ValueError("name must not be empty: give the workflows a name, or None for the service's")
+        require_number(step_s, "step_s", more_than=0, less_than=float("inf"))
         self.name = name or client.binding.name
-        self._limits = limits or Limits()
+        self._limits = _checked_limits(limits)
         self._client = client
         self._lifecycle = client.lifecycle
         self._step_s = step_s
-        self._policies = policies
-        self._needs_cost = any(policy.needs_cost for policy in policies)
-        if self._needs_cost and client.binding.cost_field is None:
-            raise ValueError(f"{client.binding.name} does not report what a task costs")
-        if not all(map(ends_task, policies)):
+        self._policies = checked_policies(
+            policies,
+            client.lifecycle,
+            service=client.binding.name,
+            reports_costs=client.binding.cost_field is not None,
+        )
+        self._needs_cost = any(policy.needs_cost for policy in self._policies)
+        if not all(map(ends_task, self._policies)):
             raise ValueError(
                 "a supervision ends tasks; use a watcher (lifecycle_adapters.watch) for a policy that only alerts"
             )
@@ -221,26 +254,30 @@ class Supervision(DBOSConfiguredInstance):
             fields: further fields of the request.
         Raises:
             UnknownName: the lifecycle does not declare the command.
-            TypeError: a field is missing, is set by the call itself, or is not JSON.
-            ValueError: the command is not idempotent, and the journal in memory would not know of it after a crash.
+            TypeError: an argument is not text, or a field is missing, is set by the call itself, or is not JSON.
+            ValueError: the key is empty; or the command is not idempotent, and the journal in memory would not know of
+                it after a crash.
             NotFollowed: no workflow follows the task.
         """
         if not self._lifecycle.event(command).idempotent and isinstance(self._client.journal, MemoryJournal):
             raise ValueError(f"{command!r} must not be repeated after a crash; use a durable journal")
         self._client.binding.command_request(command, task_id, fields)
-        idempotency_key = idempotency_key or uuid4().hex
-        message = {
-            "command": command,
-            "idempotency_key": idempotency_key,
-            "reason": reason,
-            "origin": origin,
-            "fields": fields,
-        }
-        self._send(task_id, message, idempotency_key=f"{self.workflow_id(task_id)}:{idempotency_key}")
-        return idempotency_key
+        context = asdict(with_a_key(request_context(idempotency_key, origin, reason)))
+        key: str = context["idempotency_key"]
+        self._send(
+            task_id,
+            {"command": command, **context, "fields": fields},
+            idempotency_key=f"{self.workflow_id(task_id)}:{key}",
+        )
+        return key
 
     def result(self, task_id: str, idempotency_key: str, *, timeout_s: float = 60.0) -> SentCommand | None:
-        """Return a command's outcome; None if it is unknown after `timeout_s`, or the task was over before."""
+        """Return a command's outcome; None if it is unknown after `timeout_s`, or the task was over before.
+
+        Raises TypeError if the key is not text or `timeout_s` not a number, ValueError if that is negative or infinite.
+        """
+        require(idempotency_key, str, "idempotency_key must be text, as `send` returned it")
+        require_number(timeout_s, "timeout_s", at_least=0, less_than=float("inf"))
         outcome: SentCommand | None = DBOS.get_event(
             self.workflow_id(task_id), idempotency_key, timeout_seconds=timeout_s
         )
@@ -250,9 +287,11 @@ class Supervision(DBOSConfiguredInstance):
         """Pass a pushed report to the task's workflow; without a report (the journal has it), poll the task now.
 
         Raises:
+            TypeError: `report` is not a Report.
             UnknownName: the lifecycle declares no such channel.
             NotFollowed: no workflow follows the task.
         """
+        require(report, Report | None, "report must be a Report(...)")
         message: dict[str, Any] = {}
         if report is not None:
             self._lifecycle.state_of(report.status, channel=report.channel)
@@ -494,8 +533,12 @@ def serving(config: DBOSConfig, *supervisions: Supervision) -> Generator[None]:
 
     Raises:
         RecoveryNotConfigured: `config` lacks one of them, or DBOS already runs in this process with others.
+        TypeError: `config` is not a mapping, or one of the others is not a Supervision.
         ValueError: a supervision was served before.
     """
+    require(config, Mapping, "config must be a DBOSConfig, a mapping such as {'executor_id': 'worker-0', ...}")
+    for each in supervisions:
+        require(each, Supervision, "serving takes Supervisions")
     missing = [name for name in _PINS if not config.get(name)]
     if missing:
         raise RecoveryNotConfigured(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from dbos import DBOS, DBOSConfig, WorkflowHandle
@@ -445,8 +445,53 @@ def test_a_task_that_is_too_expensive_is_ended(emulator: Emulator, served: dict[
 
 
 def test_a_cost_policy_needs_a_service_that_reports_costs(emulator: Emulator) -> None:
-    with pytest.raises(ValueError, match="does not report what a task costs"):
+    with pytest.raises(ValueError, match="v1 does not report the cost of a task"):
         supervision_of(emulator, api="v1", policies=[StopAtCost(1)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "wrong"),
+    [
+        ({"client": Client}, TypeError, "client must be an AsyncClient, not the class Client"),
+        ({"name": 3}, TypeError, "name must be text, not 3"),
+        ({"name": ""}, ValueError, "name must not be empty"),
+        ({"step_s": "600"}, TypeError, "step_s must be a number, not '600'"),
+        ({"step_s": -1}, ValueError, "step_s must be positive and finite, not -1"),
+        ({"policies": StopAfter(1)}, TypeError, "policies must be several, in a list"),
+        ({"policies": [StopAfter(1), StopAfter(2)]}, ValueError, "two policies have one name"),
+        ({"policies": [StopPausedAfter(1, states=["pausd"])]}, UnknownName, "did you mean 'paused'"),
+        ({"limits": 3}, TypeError, "limits must be a mapping"),
+        ({"limits": {"worker_concurency": 3}}, UnknownName, "did you mean 'worker_concurrency'"),
+        ({"limits": {"global_concurrency": 0}}, ValueError, "global_concurrency must be at least 1"),
+        ({"limits": {"polling_interval_sec": "1"}}, TypeError, "polling_interval_sec must be a number"),
+        ({"limits": {"limiter": 50}}, TypeError, "limiter must be a mapping"),
+    ],
+)
+def test_supervision_refuses_arguments_that_cannot_work(
+    emulator: Emulator, settings: dict[str, Any], error: type[Exception], wrong: str
+) -> None:
+    given = {"client": AsyncClient("v1", api_key=KEY, base_url=emulator.base_url), **settings}
+
+    with pytest.raises(error, match=wrong):
+        Supervision(given.pop("client"), **given)
+
+
+def test_calls_of_a_supervision_refuse_arguments_that_cannot_work(served: dict[str, Supervision]) -> None:
+    supervision, not_a_key, not_a_report = served["quick"], cast("Any", 3), cast("Any", "finished")
+
+    with pytest.raises(ValueError, match="idempotency_key must not be empty"):
+        supervision.send("7", "stop", idempotency_key="")
+    with pytest.raises(TypeError, match="idempotency_key must be text, as `send` returned it, not 3"):
+        supervision.result("7", not_a_key)
+    with pytest.raises(ValueError, match="timeout_s must be at least 0 and finite, not -1"):
+        supervision.result("7", "key", timeout_s=-1)
+    with pytest.raises(TypeError, match=r"report must be a Report\(...\), not 'finished'"):
+        supervision.notify("7", not_a_report)
+    with (
+        pytest.raises(TypeError, match="serving takes Supervisions, not 'v1'"),
+        serving(config_of(""), cast("Any", "v1")),
+    ):
+        pass
 
 
 def test_a_policy_that_is_a_class_is_refused(emulator: Emulator) -> None:

@@ -77,9 +77,30 @@ class NamesStates(Protocol):
         ...
 
 
-def require_instances(policies: Iterable[object]) -> None:
-    """Raise TypeError for an object that is not a policy, such as a class, now instead of at the first decision."""
+def checked_policies(
+    policies: Iterable[Policy], lifecycle: Lifecycle[Any, Any], *, service: str, reports_costs: bool
+) -> tuple[Policy, ...]:
+    """Return the policies, which are checked now instead of at their first decision.
+
+    Raises:
+        TypeError: they cannot be iterated over, or one is a class or not a policy.
+        ValueError: two have one name, one needs costs that the service does not report, or names a final state.
+        UnknownName: one names a state that the lifecycle does not declare.
+    """
     require(policies, Iterable, "policies must be several, in a list such as [StopAfter(3600)]")
+    given = tuple(policies)
+    _require_instances(given)
+    if len({each.name for each in given}) < len(given):
+        raise ValueError("two policies have one name, so that their commands could not be distinguished")
+    if not reports_costs and any(each.needs_cost for each in given):
+        raise ValueError(f"{service} does not report the cost of a task")
+    for each in given:
+        if isinstance(each, NamesStates):
+            each.require_declared(lifecycle)
+    return given
+
+
+def _require_instances(policies: tuple[object, ...]) -> None:
     for each in policies:
         if isinstance(each, type):
             raise TypeError(f"a policy is an object, not the class {each.__name__}; make one: {each.__name__}(...)")

@@ -40,7 +40,7 @@ from lifecycle_adapters.watch.events import Change, Event, EventQueue, Outage, R
 from lifecycle_adapters.watch.feed import ChangeFeed, follow
 from lifecycle_adapters.watch.outage import OutageDetector, next_probe
 from lifecycle_adapters.watch.pace import Pace
-from lifecycle_adapters.watch.policies import NamesStates, Policy, require_instances
+from lifecycle_adapters.watch.policies import Policy, checked_policies
 from lifecycle_adapters.watch.recorder import PendingReport, Recorder
 from lifecycle_adapters.watch.streams import MOST, Streams
 from lifecycle_adapters.watch.throttle import Throttle, pause_asked_s
@@ -128,7 +128,12 @@ class Watcher:
         clock: Callable[[], datetime] = CLOCK.now,
     ) -> None:
         _require_kinds(client, pace, throttle, on_event)
-        require_instances(policies)
+        policies = checked_policies(
+            policies,
+            client.lifecycle,
+            service=client.binding.name,
+            reports_costs=client.binding.cost_field is not None,
+        )
         require_boolean(keep_open, "keep_open")
         require_number(streams, "streams", kind=int, at_least=0, at_most=MOST)
         if streams and client.binding.stream is None:
@@ -141,7 +146,6 @@ class Watcher:
         self._clock = checked_clock(clock)
         self._enforcer = PolicyEnforcer(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
         self._outage = OutageDetector(client.lifecycle.name, clock)
-        self._require_sound(policies)
         self._callback = None if on_event is None else EventCallback(on_event)
         self._keep_open = keep_open
         self._closing_s = closing_s
@@ -171,15 +175,6 @@ class Watcher:
         self._services: list[asyncio.Task[None]] = []
         self._reads: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
-
-    def _require_sound(self, policies: Sequence[Policy]) -> None:
-        if len({each.name for each in policies}) < len(policies):
-            raise ValueError("two policies have one name, so that their commands could not be distinguished")
-        if self._enforcer.needs_cost and self._client.binding.cost_field is None:
-            raise ValueError(f"{self._client.binding.name} does not report the cost of a task")
-        for each in policies:
-            if isinstance(each, NamesStates):
-                each.require_declared(self._lifecycle)
 
     # --- the public methods -----------------------------------------------------------------------
 
