@@ -94,7 +94,9 @@ class LifecycleDiff:
     changes: tuple[LifecycleChange, ...]
 
     def breaking(self, audience: Audience) -> tuple[LifecycleChange, ...]:
-        """Return the changes that break this audience."""
+        """Return the changes that break this audience. Raises UnknownName if there is no such audience."""
+        if audience not in [*Audience]:
+            raise UnknownName("audience", audience, known=Audience, where="diff")
         return tuple(each for each in self.changes if audience in each.breaks)
 
     @property

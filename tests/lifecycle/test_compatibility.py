@@ -26,6 +26,7 @@ from lifecycle import (
     Rule,
     State,
     Transition,
+    UnknownName,
     diff,
 )
 
@@ -340,6 +341,12 @@ def test_a_diff_is_data_and_markdown() -> None:
     assert titles.count("|") == rule.count("|") == row.count("|") == 5
     assert row == "| state_removed | state 'failed' | is no longer declared | readers, journals |"
     assert diff(V2, V2).to_markdown() == "### Lifecycle diff: v2 to v2: no changes, compatible\n"
+
+
+def test_audience_that_does_not_exist_is_refused_with_the_nearest() -> None:
+    misspelt: Any = "journal"
+    with pytest.raises(UnknownName, match=r"diff: unknown audience 'journal'; did you mean 'journals'\?"):
+        diff(V2_FULL, V2).breaking(misspelt)
 
 
 def test_a_diff_of_other_things_is_refused() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
+from lifecycle.errors import UnknownName
 from lifecycle_adapters.connection_strings import is_postgres
 from lifecycle_adapters.logs.files import Files
 from lifecycle_adapters.logs.formats import Format
@@ -34,9 +35,12 @@ def named_source(
         master: the master of Spark. Default: this machine.
         format, delimiter, encoding: see `Files`.
     Raises:
+        UnknownName: there is no such engine or format.
         ValueError: the arguments contradict each other, or one is missing.
         MissingExtra: an optional dependency of the source is not installed.
     """
+    if engine not in (None, *get_args(EngineName)):
+        raise UnknownName("engine", engine, known=get_args(EngineName), where="named_source")
     is_url = bool(places) and is_postgres(places[0])
     engine = engine or ("postgresql" if is_url else "duckdb")
     if master is not None and engine != "spark":

@@ -51,6 +51,7 @@ def test_a_table_is_in_a_file_of_duckdb_or_behind_a_url() -> None:
     ("places", "options", "message"),
     [
         ((), {}, "a log needs at least one path"),
+        (("a",), {"engine": "sparc"}, "unknown engine 'sparc'; did you mean 'spark'"),
         (("a",), {"master": "local"}, "a master needs the engine spark"),
         (("a",), {"engine": "postgresql"}, "the engine postgresql needs a postgresql:// URL"),
         (("postgresql://h/d",), {"engine": "spark"}, "no other engine takes a URL"),
