@@ -60,10 +60,6 @@ def judge(
     log: LogOptions, lifecycle: Lifecycle[str, str], show: Callable[[CheckedLog], None], *, page: Path | None = None
 ) -> None:
     """Check a log, show the result, write the files that are wanted, and end with the exit code."""
-    with misuse_is_bad_input():
-        columns = _columns(log)
-        source = _source(log)
-        _require_writable(log, page, source)
     bar = Bar()
     kept: list[str] = []
 
@@ -75,12 +71,14 @@ def judge(
 
     try:
         with misuse_is_bad_input(), bar:
+            source = _source(log)
+            _require_writable(log, page, source)
             checked = check_logs(
                 lifecycle,
                 source,
                 mode=log.mode,
                 channel=log.channel,
-                columns=columns,
+                columns=_columns(log),
                 ignore_case=log.ignore_case,
                 notes=log.notes,
                 strict=log.strict,

@@ -22,7 +22,6 @@ from lifecycle_adapters.logs.result import CheckedLog
 from lifecycle_adapters.logs.rules import Rules
 from lifecycle_adapters.logs.source import LoadedLog, Source
 from lifecycle_adapters.logs.tables import Tables
-from lifecycle_adapters.logs.time_patterns import require_pattern
 from lifecycle_adapters.logs.units import counted
 
 MOST_WORST = 20
@@ -123,8 +122,6 @@ def _checked(
     strict: bool,
     keep_rejects: Callable[[RejectWriter], object] | None,
 ) -> CheckedLog:
-    if columns.pattern is not None:
-        require_pattern(columns.pattern)
     loaded = source.load(session, rules, columns)
     engine = loaded.engine
     engine.create_table("totals", queries.totals())

@@ -10,6 +10,7 @@ from enum import StrEnum
 from lifecycle.errors import UnknownName, nearest, shortened
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.logs.log_errors import MissingColumn, UnusableLog
+from lifecycle_adapters.logs.time_patterns import require_pattern
 
 
 class TimeForm(StrEnum):
@@ -75,6 +76,7 @@ class Columns:
         ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is another form; or two of
             the columns are the same.
         UnknownName: `time` is not a TimeForm.
+        WrongPattern: `pattern` is not a supported pattern of strptime.
         TypeError: `status` is not a text, or another name is neither a text nor None.
     """
 
@@ -95,6 +97,8 @@ class Columns:
             object.__setattr__(self, "time", TimeForm.PATTERN)
         if (self.pattern is None) == (self.time is TimeForm.PATTERN):
             raise ValueError("`pattern` needs `time` to be PATTERN or omitted, and PATTERN needs a `pattern`")
+        if self.pattern is not None:
+            require_pattern(self.pattern)
         for name, times in Counter(self.named()).items():
             if times > 1:
                 parts = [part for part in ("task", "at", "status", "sequence") if getattr(self, part) == name]

@@ -58,6 +58,9 @@ class Snapshot:
 
     `output` is the task's output so far, None if it has none; `details` is whatever else `task.details()` and the
     result of a wait are to return.
+
+    It is checked when your function has returned it, not here: an error that it raised in the function that sends a
+    command could be taken for the service's.
     """
 
     status: str

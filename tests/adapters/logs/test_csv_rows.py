@@ -39,7 +39,10 @@ def test_an_empty_line_is_no_row_but_an_empty_cell_is() -> None:
     [
         ('"run"ning', "not CSV: ',' expected after '\"'"),
         ('a,"running', "not CSV: unexpected end of data"),
-        ("run\rning", "not CSV: new-line character seen in unquoted field"),
+        (
+            "run\rning",
+            "not CSV: a carriage return alone ends no line; tr '\\r' '\\n' converts it",
+        ),
         (b"run\xffning", "not UTF-8"),
         (b'"\xed\xa0\x80"', "not UTF-8"),
     ],

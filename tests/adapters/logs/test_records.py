@@ -667,7 +667,7 @@ def test_z_is_utc_where_an_offset_may_be(bench: DuckDbSession, pattern: str, tex
 )
 def test_pattern_that_says_too_little_or_too_much_is_refused(pattern: str, reason: str) -> None:
     with pytest.raises(WrongPattern, match=f" is not a pattern of times: {reason}"):
-        require_pattern(pattern)
+        Columns(pattern=pattern)
 
 
 @pytest.mark.parametrize("offset", ["+24", "-67", "+99:99", "+01:60", "+1", "01", "+01:"])

@@ -219,7 +219,7 @@ def test_progress_names_the_file(tmp_path: Path) -> None:
         ("csv", "\n\nstatus\n", "0.csv: there is no column 'task_id', only 'status'"),
         ("csv", '"task_id,status\na,running\n', "must name the columns, is not CSV: unexpected end of data"),
         ("csv", b"task_id,st\xfftus\n", "must name the columns, is not UTF-8"),
-        ("csv", "task_id,status\ra,running\r", "must name the columns, is not CSV: new-line character seen"),
+        ("csv", "task_id,status\ra,running\r", "must name the columns, is not CSV: a carriage return alone"),
         ("jsonl", '{"id": 1, "status": "running"}\n' * 2, "0.jsonl: there is no column 'task_id', only 'id', 'status'"),
         ("jsonl", "{}\n", "0.jsonl: there is no column 'task_id', and no other column either"),
     ],
@@ -263,7 +263,10 @@ def test_a_key_may_be_absent_from_rows_while_others_have_it(reader: Reader) -> N
         ('"a,b",c,"d"', "the header has 2 columns, this row has 3"),
         ('"a"b,c', "not CSV: ',' expected after '\"'"),
         ('a,"b', "not CSV: unexpected end of data"),
-        ("a\rb,c", "not CSV: new-line character seen in unquoted field"),
+        (
+            "a\rb,c",
+            "not CSV: a carriage return alone ends no line; tr '\\r' '\\n' converts it",
+        ),
         (b"a,\xff", "not UTF-8"),
     ],
 )

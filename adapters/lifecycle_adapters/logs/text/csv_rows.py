@@ -15,6 +15,7 @@ from lifecycle_adapters.argument_checks import is_text
 from lifecycle_adapters.logs.text.blocks import LONGEST_BYTES
 
 NOT_UTF8 = "not UTF-8"
+_LONE_RETURN = "a carriage return alone ends no line; tr '\\r' '\\n' converts it"
 
 
 class Row(NamedTuple):
@@ -79,6 +80,10 @@ def csv_rows(
             if not has_more and not is_last and sum(map(len, lines[first:])) < longest:
                 yield Row(first, first, [])
                 return
-            reason, _, _ = str(error).partition(" - ")  # what follows is advice for programmers
-            yield Row(first, first + 1, [], f"not CSV: {reason}")
+            yield Row(first, first + 1, [], f"not CSV: {_reason(error)}")
             first += 1
+
+
+def _reason(error: csv.Error) -> str:
+    reason, _, _ = str(error).partition(" - ")  # what follows is advice for programmers
+    return _LONE_RETURN if reason.startswith("new-line character") else reason
