@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from errno import EISDIR, ENOENT
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,8 @@ from lifecycle_adapters.connection_strings import without_passwords
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import HttpBinding
+
+_SUFFIXES = (".json", ".yaml", ".yml")
 
 Proposals = list[tuple[str, str]]
 
@@ -89,8 +92,18 @@ def declared_with_service(name: str, api: str | None) -> tuple[Lifecycle[Any, An
 
 
 def _is_file(name: str) -> bool:
-    looks_like_path = "/" in name or os.sep in name or Path(name).suffix.lower() in (".json", ".yaml", ".yml")
-    return looks_like_path or Path(name).is_file()
+    """Return whether a name is that of a file.
+
+    Raises OSError if it is that of a folder, or of a missing file that exists with another suffix.
+    """
+    path = Path(name)
+    if name and path.is_dir():
+        raise IsADirectoryError(EISDIR, "it is a folder; name the file that declares a lifecycle or a service", name)
+    if name and not path.exists():
+        others = [str(each) for each in map(path.with_suffix, _SUFFIXES) if each.is_file()]
+        if others:
+            raise FileNotFoundError(ENOENT, f"no such file, but there is {' and '.join(others)}", name)
+    return "/" in name or os.sep in name or path.suffix.lower() in _SUFFIXES or path.is_file()
 
 
 # --- completion --------------------------------------------------------------------------------
