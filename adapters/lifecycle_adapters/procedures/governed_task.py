@@ -13,6 +13,7 @@ from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any, Generic, TypeVar
 
+from lifecycle.catalog import CATALOG
 from lifecycle.command import CommandProcedure, CommandResult
 from lifecycle.effects import (
     Accepted,
@@ -160,12 +161,12 @@ class GovernedTask(ABC, Generic[S, E]):
         return self._make_commands()
 
     def _require_command(self, command: E) -> None:
-        """Raise UnknownName, which lists the commands only, unless the lifecycle declares the event."""
-        try:
-            self.lifecycle.event(command)
-        except UnknownName as error:
-            known, declared_by = self.lifecycle.commands, error.declared_by
-            raise UnknownName("command", command, known=known, where=error.where, declared_by=declared_by) from None
+        """Raise UnknownName unless the lifecycle declares the command, with the extension that does."""
+        governs = self.lifecycle
+        if command not in governs.commands:
+            extension = CATALOG.get(governs.extended_by or "")
+            declared_by = extension.name if extension is not None and command in extension.commands else None
+            raise UnknownName("command", command, known=governs.commands, where=governs.name, declared_by=declared_by)
 
     def _settle(self, dead: frozenset[str]) -> Steps[Recovered | None]:
         opened = (yield Load()).open_command

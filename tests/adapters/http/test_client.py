@@ -29,7 +29,7 @@ from lifecycle import (
     WaitTimedOut,
     get,
 )
-from lifecycle.catalog import V1, V2_2025, V2_SESSION, V3, V1Event, V1State
+from lifecycle.catalog import V1, V1_FULL, V2_2025, V2_SESSION, V3, V1Event, V1State
 from lifecycle.effects import Progress
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
@@ -182,6 +182,18 @@ def test_the_lifecycle_given_is_not_that_of_the_sessions(connect: Connect) -> No
 def test_a_command_of_the_full_lifecycle_is_none_of_another(connect: Connect) -> None:
     with pytest.raises(UnknownName, match="'v3-full' declares it"):
         connect("v3", "http://127.0.0.1:1", lifecycle=V3).task("s").stop_task()
+
+
+@pytest.mark.parametrize("command", ["paus", "finish"], ids=["misspelt", "an event of the service"])
+@pytest.mark.parametrize("governs", [V1, V1_FULL], ids=["v1", "v1-full"])
+def test_an_unknown_command_is_one_of_the_governing_lifecycle(
+    connect: Connect, governs: Lifecycle[Any, Any], command: Any
+) -> None:
+    with pytest.raises(UnknownName) as raised:
+        connect("v1", "http://127.0.0.1:1", lifecycle=governs).task("t").send(command)
+
+    error = raised.value
+    assert (error.where, error.declared_by, error.known) == (governs.name, None, ("pause", "resume", "stop"))
 
 
 def test_a_lifecycle_with_commands_that_the_service_lacks_is_refused(connect: Connect) -> None:
