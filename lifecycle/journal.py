@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import MAXYEAR, MINYEAR, UTC, datetime
+from itertools import islice
 from typing import Any, Generic, NamedTuple, Protocol, Self, cast, runtime_checkable
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
@@ -534,6 +535,18 @@ class CreatedTask:
 
     task_id: str
     report: Report | None = None
+
+
+def no_such_create(create_id: str, lifecycle: str, unfinished: Iterable[str]) -> ValueError:
+    """Return the error for a create that a journal does not have; it lists the first ten of those without an outcome.
+
+    It proposes none of them, because an id that looks alike is of another create.
+    """
+    first = [*islice(unfinished, 11)]
+    listed = ", ".join(first[:10]) + (", ..." if first[10:] else "")
+    return ValueError(
+        f"there is no create {shortened(create_id)} of {lifecycle}; without an outcome: {listed or 'none'}"
+    )
 
 
 def apply_claim_of_create(

@@ -22,6 +22,7 @@ from lifecycle.journal import (
     apply_event_of_create,
     check_name,
     name_fault,
+    no_such_create,
 )
 from lifecycle.lifecycle import Lifecycle
 
@@ -173,9 +174,11 @@ class MemoryCreates(Claimant):
         return Lease(self._worker, None if store.lease is None else store.clock() + store.lease)
 
     def _record(self, create_id: str) -> CreateRecord:
-        name, record = self._store.records.get(create_id, (None, None))
-        if record is None or name != self._lifecycle.name:
-            raise ValueError(f"there is no create {create_id!r} of {self._lifecycle.name}")
+        owner, record = self._store.records.get(create_id, (None, None))
+        if record is None or owner != self._lifecycle.name:
+            named = self._store.records.items()
+            unfinished = (each for each, (of, other) in named if of == self._lifecycle.name and other.is_open)
+            raise no_such_create(create_id, self._lifecycle.name, unfinished)
         return record
 
     def _keep_claimed(self, record: CreateRecord) -> CreateRecord:

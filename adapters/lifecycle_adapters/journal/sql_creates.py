@@ -25,6 +25,7 @@ from lifecycle.journal import (
     apply_claim_of_create,
     apply_event_of_create,
     check_name,
+    no_such_create,
 )
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.schema import creates, tasks
@@ -213,7 +214,8 @@ class SqlCreates:
     def _row(self, connection: Connection, create_id: str, *, locked: bool = False) -> RowMapping:
         row = self._found(connection, create_id, locked=locked)
         if row is None:
-            raise ValueError(f"there is no create {create_id!r} of {self._lifecycle.name}")
+            rows = connection.execute(_UNFINISHED, self._named()).mappings()
+            raise no_such_create(create_id, self._lifecycle.name, (str(each["id"]) for each in rows))
         return row
 
     def _keep(self, connection: Connection, record: CreateRecord, writer: Writer) -> None:
