@@ -14,7 +14,7 @@ import pytest
 from lifecycle import CommandUncertain, CreateUncertain, IllegalTransition, TaskEndedFirst
 from lifecycle.catalog import A2AState
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import Client, NoTaskMade, NotFound, Timing
+from lifecycle_adapters.http import Client, NoTaskMade, NotFound, RequestRejected, Timing
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 from tests.support.sdk_servers import sdk_server
@@ -49,6 +49,13 @@ def test_agent_asks_and_gets_its_answer(emulator: Emulator, client: Client[Any, 
     assert task.wait("settled").output == [{"artifactId": "result", "parts": [{"text": "Done"}]}]
     with pytest.raises(IllegalTransition, match="'TASK_STATE_COMPLETED' is final"):
         task.answer(PARTS)
+
+
+def test_emulated_agent_refuses_parts_that_are_no_list(emulator: Emulator, client: Client[Any, Any]) -> None:
+    with pytest.raises(RequestRejected, match=r"message\.parts: Input should be a valid list"):
+        client.create(parts="Book a flight")
+
+    assert emulator.tasks() == []
 
 
 def test_question_that_follows_an_answer_at_once_ends_the_wait(emulator: Emulator, client: Client[Any, Any]) -> None:

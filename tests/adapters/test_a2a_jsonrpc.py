@@ -15,7 +15,7 @@ import pytest
 from lifecycle import CommandUncertain, IllegalTransition, MemoryJournal, TaskEndedFirst
 from lifecycle.catalog import A2AState
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, Client, HttpError, NotFound, Timing
+from lifecycle_adapters.http import AsyncClient, Client, HttpError, NotFound, RequestRejected, Timing
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.services import service
 from lifecycle_adapters.watch import Change, Event, Pace, Watcher
@@ -58,6 +58,13 @@ def test_agent_asks_gets_its_answer_and_is_done(emulator: Emulator, client: Clie
     first, second = (body["params"]["message"] for body in bodies if body["method"] == "SendMessage")
     assert (first["contextId"], second["taskId"]) == ("trip", task.id)
     assert first["messageId"] != second["messageId"]
+
+
+def test_emulated_agent_refuses_parts_that_are_no_list(emulator: Emulator, client: Client[Any, Any]) -> None:
+    with pytest.raises(RequestRejected, match=r"message\.parts: Input should be a valid list"):
+        client.create(parts="Book a flight")
+
+    assert emulator.tasks() == []
 
 
 def test_repeated_cancel_is_another_request(emulator: Emulator, client: Client[Any, Any]) -> None:

@@ -143,10 +143,18 @@ class _MessageSettings(BaseModel):
     task_push_notification_config: PushConfig | None = None
 
 
+class _Message(BaseModel):
+    """A message, whose parts are required (a2a.proto)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    parts: list[dict[str, Any]]
+
+
 class SentMessage(BaseModel):
     """What of the body of a message the emulator reads beyond its binding."""
 
-    message: dict[str, Any]
+    message: _Message
     configuration: _MessageSettings = _MessageSettings()
 
 
@@ -154,7 +162,7 @@ def new(body: SentMessage, _: Tasks, __: Mapping[str, str]) -> NewTask:
     """Return the task that a message makes."""
     config = body.configuration.task_push_notification_config
     configs = {} if config is None else {config.id or "1": config}
-    return NewTask(given={**body.message, _CONFIGS: configs})
+    return NewTask(given={**body.message.model_dump(), _CONFIGS: configs})
 
 
 def _configs(task: EmulatedTask) -> dict[str, PushConfig]:
