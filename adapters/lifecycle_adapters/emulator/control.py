@@ -372,7 +372,8 @@ def _model_of(model: type[M], fields: Mapping[str, Any]) -> M:
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}".lstrip(": ") for each in error.errors()]
+        found = ((".".join(map(str, each["loc"])), each["msg"]) for each in error.errors())
+        wrong = [": ".join(filter(None, (loc, text.removeprefix("Value error, ")))) for loc, text in found]
         raise ValueError("; ".join(wrong)) from None  # pydantic's error shows the fields, a secret among them
 
 

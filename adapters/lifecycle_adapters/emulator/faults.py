@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
 from pydantic_core import SchemaError, SchemaValidator
 from pydantic_core.core_schema import str_schema
 
@@ -106,16 +106,28 @@ Headers = Annotated[
 ]
 
 
+_ANSWERS = frozenset({"status_code", "headers", "body"})
+_USED_BY: dict[FaultKind, frozenset[str]] = {
+    FaultKind.DELAY: frozenset({"seconds"}),
+    FaultKind.DELAY_AFTER: frozenset({"seconds"}),
+    FaultKind.STATUS: _ANSWERS,
+    FaultKind.FAIL_AFTER: _ANSWERS,
+    FaultKind.DROP_BEFORE: frozenset(),
+    FaultKind.DROP_AFTER: frozenset(),
+}
+"""The fields that say what a fault of a kind does; no other kind has an effect of them."""
+
+
 class CallFault(BaseModel):
     """A fault and its filter: it matches the calls that agree with every given field.
 
     `path` is a regular expression (without look-around and back-references) that is searched in the path, `method`
     a method of the API's calls, `call` the name of a call (create, status, details, list, or another one of the
     call log), `command` the name of a command of its lifecycle, `task` the id of a task, which may be created
-    later. `times` is the number of calls to inject it into. `seconds` applies to the two delays. `status_code`,
-    `headers` (such as Retry-After, but none that delimits the response) and `body` apply to `status` and
-    `fail_after`. A body that is a string is sent unchanged, any other as JSON; without a body, a `detail` states
-    that a control call injected the fault.
+    later. `times` is the number of calls to inject it into. The two delays need `seconds`, and no other kind takes it.
+    Only `status` and `fail_after` take `status_code`, `headers` (such as Retry-After, but none that delimits the
+    response) and `body`. A body that is a string is sent unchanged, any other as JSON; without a body, a `detail`
+    states that a control call injected the fault.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -132,6 +144,17 @@ class CallFault(BaseModel):
     status_code: Annotated[int, Field(ge=200, le=599), WHOLE] = 500
     headers: Headers = {}
     body: Annotated[JsonValue, AfterValidator(_is_json)] = None
+
+    @model_validator(mode="after")
+    def _has_its_effect(self) -> Self:
+        used = _USED_BY[self.kind]
+        unused = {"seconds", *_ANSWERS} - used
+        fields = type(self).model_fields.items()
+        if given := [name for name, info in fields if name in unused and getattr(self, name) != info.default]:
+            raise ValueError(f"a fault of the kind {self.kind} does not use {', '.join(given)}")
+        if "seconds" in used and not self.seconds:
+            raise ValueError(f"a fault of the kind {self.kind} needs seconds, more than 0")
+        return self
 
     def matches(self, call: RecordedCall) -> bool:
         """Return whether the fault matches the call."""

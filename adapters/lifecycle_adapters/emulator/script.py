@@ -4,6 +4,8 @@ A task without a script of its own takes the default one, which its lifecycle im
 script only when the lifecycle allows it: an event that the state refuses waits. A task's text can replace its script:
 
     Buy milk [remote: start, fail]
+
+With `[remote:]` it takes none, and waits.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from lifecycle.graph import reach
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted
 
-_DIRECTIVE = re.compile(r"\[remote:([\w\s,]*)\]")
+_DIRECTIVE = re.compile(r"\[remote:([^\]]*)\]")
 
 
 def parse_script(text: str, lifecycle: Lifecycle[Any, Any]) -> tuple[str, ...] | None:

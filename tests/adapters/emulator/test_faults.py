@@ -226,6 +226,11 @@ def test_a_fault_is_injected_before_the_key_is_checked(emulator: Emulator, http:
         {"kind": "status", "api": "v1", "command": "dispatch"},
         {"kind": "status", "method": "PATHC"},
         {"kind": "status", "api": "v1", "method": "patch"},
+        {"kind": "delay"},
+        {"kind": "delay_after", "seconds": 0},
+        {"kind": "delay", "seconds": 1, "status_code": 503},
+        {"kind": "status", "seconds": 1},
+        {"kind": "drop_after", "status_code": 503},
         {"kind": "status", "headers": {"Retry After": "1"}},
         {"kind": "status", "headers": {"Retry-After": "1\r\nX: y"}},
         {"kind": "status", "headers": {"content-length": "5"}},
@@ -238,6 +243,22 @@ def test_an_invalid_fault_is_refused(emulator: Emulator, http: httpx2.Client, fi
         emulator.fault(**fields)
     assert http.post("/_emulator/faults", json=fields).status_code == 422
     assert emulator.faults() == []
+
+
+def test_a_refused_fault_says_what_its_kind_needs(emulator: Emulator) -> None:
+    with pytest.raises(ValueError, match=r"^a fault of the kind delay needs seconds, more than 0$"):
+        emulator.fault("delay")
+    with pytest.raises(ValueError, match=r"^a fault of the kind drop_after does not use status_code, body$"):
+        emulator.fault("drop_after", body="no", status_code=503)
+
+
+def test_an_armed_fault_can_be_armed_again(emulator: Emulator) -> None:
+    for fields in ({"kind": "delay", "seconds": 1}, {"kind": "fail_after", "body": {"a": 1}}, {"kind": "drop_before"}):
+        fault = emulator.fault(**fields)
+        emulator.fault(**fault.model_dump())
+
+    first, again = emulator.faults()[::2], emulator.faults()[1::2]
+    assert first == again
 
 
 def test_a_body_that_no_json_can_hold_is_refused(emulator: Emulator) -> None:

@@ -35,6 +35,8 @@ def test_a_text_can_name_the_remote_events(text: str, events: tuple[str, ...] | 
 def test_an_undeclared_event_or_a_command_is_refused() -> None:
     with pytest.raises(UnknownName, match="did you mean 'start'"):
         parse_script("[remote: strt]", V1_FULL)
+    with pytest.raises(UnknownName, match="unknown event 'start;'; did you mean 'start'"):
+        parse_script("[remote: start; fail]", V1_FULL)
     with pytest.raises(UnknownName, match="'v1-full' declares it"):
         parse_script("[remote: start]", V1)
     with pytest.raises(ValueError, match="'stop' is a command"):
