@@ -22,7 +22,8 @@ The object gets its state (a member of the lifecycle's enumeration if that has o
 
 with `is_ATTRIBUTE_STATE()` if the attribute is not called `state`. Type checkers cannot see
 them unless the user's class declares them (`pause: Callable[[], bool]`); the machine's own
-`fire`, `state` and `allowed` are typed. A method whose name the object has already is an error.
+`fire`, `state` and `allowed` are typed. Only callbacks use the arguments of EVENT(), trigger() and `fire`.
+A method whose name the object has already is an error.
 The library's own queries of the machine (`get_triggers`) accept states as plain text.
 
 The asynchronous machine differs from the library's: callbacks run one after another, not together,
@@ -47,7 +48,7 @@ from typing import Any, Generic, TypeVar, cast
 from lifecycle.errors import IllegalTransition, MissingExtra, text_of
 from lifecycle.lifecycle import Lifecycle, State, Transition
 from lifecycle.table import E, S, quoted
-from lifecycle_adapters.argument_checks import require, require_boolean, require_lifecycle
+from lifecycle_adapters.argument_checks import described, require, require_boolean, require_lifecycle
 
 try:
     import transitions
@@ -104,7 +105,7 @@ def bind(
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a coroutine
             function or a generator; or the object's state cannot be read or set, or it cannot have the methods.
-        ValueError: the object has an attribute with the name of a method to attach.
+        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name.
     """
     hooks = _hooks(lifecycle, asynchronous=False, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return BoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
@@ -140,7 +141,7 @@ def bind_async(
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a
             generator; or the object's state cannot be read or set, or it cannot have the methods.
-        ValueError: the object has an attribute with the name of a method to attach.
+        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name.
     """
     hooks = _hooks(lifecycle, asynchronous=True, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return AsyncBoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
@@ -254,6 +255,8 @@ class _Bound(transitions.Machine, Generic[S, E]):
     ) -> None:
         _require_free(lifecycle, model, attribute, attach=attach)
         current = _found(model, attribute)
+        if callable(current):
+            raise TypeError(f"{_kind(model)}: its {attribute!r} is a method; name another with attribute=")
         start = lifecycle.initial if current is None else lifecycle.state(current).name
         self.lifecycle = lifecycle
         self._bound = model
@@ -474,9 +477,11 @@ def _require_callback(where: str, callback: Any, *, asynchronous: bool) -> None:
 
 def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, attach: bool) -> None:
     require(attribute, str, "attribute must be the name of an attribute")
+    if not attribute.isidentifier():
+        raise ValueError(f"attribute must be the name of an attribute, not {attribute!r:.80}")
     require_boolean(attach, "attach")
     if model is None or isinstance(model, list | tuple | type):
-        raise TypeError(f"bind takes one object; the library takes {_kind(model)} for several or for none")
+        raise TypeError(f"bind takes one object that can have a state, not {described(model)}")
     methods = tuple(_method_names(lifecycle, attribute)) if attach else ()
     twice = [name for name, count in Counter((attribute, *methods)).items() if count > 1]
     if twice:

@@ -539,6 +539,17 @@ def test_a_model_must_be_one_object(model: object, attach: bool) -> None:
         bind(V1, model, attach=attach)
 
 
+@pytest.mark.parametrize("attribute", ["", "my state", "3", "a.b"])
+def test_attribute_must_be_a_name(attribute: str) -> None:
+    with pytest.raises(ValueError, match="attribute must be the name of an attribute, not "):
+        bind(V1, Task(), attribute=attribute)
+
+
+def test_method_is_no_state() -> None:
+    with pytest.raises(TypeError, match="an object of 'Lifecycle': its 'state' is a method; name another"):
+        bind(V1, V1, attach=False)
+
+
 def test_a_wildcard_of_the_library_is_a_name_like_others() -> None:
     """It is "="; the other, "*", is one here as well, and no state can have that name."""
     odd: Lifecycle[str, str] = Lifecycle(
