@@ -20,7 +20,7 @@ from lifecycle.conformance import Mode
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.arrays import CodedLifecycle
-from lifecycle_adapters.emulator import Emulator
+from lifecycle_adapters.emulator import Emulator, NewTask, Profile, TaskUpdate
 from lifecycle_adapters.http import BROWSER_USE, Client, Timing
 from lifecycle_adapters.journal import NotAJournal, SqlJournal
 from lifecycle_adapters.logs import Columns, Files, check_logs
@@ -151,6 +151,17 @@ def test_what_is_no_lifecycle_is_refused_by_name(take: Callable[[Any], object], 
         (lambda: Emulator(pace_s=cast("Any", None)), "pace_s must be a number, not None"),
         (lambda: Emulator(lifecycles=cast("Any", "")), "lifecycles must be a mapping of services to lifecycles"),
         (lambda: Emulator(profiles=cast("Any", [])), "profiles must be a mapping of services to profiles"),
+        (lambda: Profile(id_in_create=cast("Any", "no")), "id_in_create must be True or False, not 'no'"),
+        (lambda: Profile(page_size=cast("Any", "5")), "page_size must be a whole number, not '5'"),
+        (lambda: Profile(not_found=cast("Any", 404)), "not_found must be text, not 404"),
+        (lambda: Profile(new_id=cast("Any", "7")), "new_id must be a function, not '7'"),
+        (lambda: Profile(waits=cast("Any", True)), "waits must be a function or None, not True"),
+        (lambda: Profile(streaming=cast("Any", ["/stream"])), "streaming must be a mapping, not "),
+        (lambda: Profile(commanded=cast("Any", "stop")), "commanded must be a function, or several by command, not"),
+        (lambda: NewTask(given={}, after_children=cast("Any", "no")), "after_children must be True or False, not 'no'"),
+        (lambda: NewTask(given={}, script=cast("Any", "start")), "events must be several names, in a list such as"),
+        (lambda: NewTask(given=cast("Any", None)), "given must be a mapping of the fields that views show, not None"),
+        (lambda: TaskUpdate(script=cast("Any", "start")), "events must be several names, in a list such as"),
         (lambda: Emulator(pace_s=cast("Any", "1")), "pace_s must be a number, not '1'"),
         (
             lambda: sign(b"{}", BROWSER_USE, secret="a secret", sent_at=cast("Any", "now")),

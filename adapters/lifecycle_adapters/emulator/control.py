@@ -34,7 +34,7 @@ from lifecycle_adapters.emulator.pushed_messages import (
     WebhookTarget,
 )
 from lifecycle_adapters.emulator.routing import SlashRoute, not_allowed, own_path
-from lifecycle_adapters.emulator.script import require_remote
+from lifecycle_adapters.emulator.script import require_events, require_remote
 from lifecycle_adapters.emulator.shapes import Detail, Number, PlainId, require_document, without_control_characters
 from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedTask, TaskStore, UnknownTask
 from lifecycle_adapters.emulator.webhook_sender import WebhookSender
@@ -225,10 +225,9 @@ class Control:
             TypeError: the id is not text, or the events are not a list or tuple of texts.
             ValueError: an event is a command.
         """
-        require(events, list | tuple, "events must be several names, in a list such as ['start', 'fail']")
+        require_events(events)
         task = self._find(task_id)
         for event in events:
-            require(event, str, "each of the events must be the name of one")
             require_remote(task.lifecycle, event)
         self.parts.store.set_script(task, events)
         return self._view(task)

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from lifecycle.lifecycle import Lifecycle
+from lifecycle_adapters.argument_checks import require, require_boolean, require_number
+from lifecycle_adapters.emulator.script import require_events
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.http.call import Call
 
@@ -56,6 +58,13 @@ class NewTask:
     parent: EmulatedTask | NewTask | None = None
     ends_children_by: str = ""
     after_children: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.given, Mapping, "given must be a mapping of the fields that views show")
+        if self.script is not None:
+            require_events(self.script)
+        require(self.ends_children_by, str, "ends_children_by must be text")
+        require_boolean(self.after_children, "after_children")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,11 @@ class TaskUpdate:
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
     script: tuple[str, ...] | None = None
 
+    def __post_init__(self) -> None:
+        require(self.given, Mapping, "given must be a mapping of the fields that views show")
+        if self.script is not None:
+            require_events(self.script)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
@@ -150,6 +164,9 @@ class OwnCall:
     respond: Callable[..., Outcome | Refusal]
     is_open: bool = False
 
+    def __post_init__(self) -> None:
+        require_boolean(self.is_open, "is_open")
+
 
 def new_uuid() -> str:
     """Return a random UUID."""
@@ -177,7 +194,8 @@ class Profile:
         id_type: the type that ids in requests must have, `str` or `UUID`; another id is a 422.
         new_id: returns a new id.
         id_in_create: True if a create's body may name the new task, at the binding's `id_field`. A name that another
-            task has is a 409.
+            task of the emulator has, also under other parameters of the path, is a 409: control calls know tasks by
+            their ids alone.
         not_found: the text of a 404.
         handshake: fields of the response to a handshake beside those that the binding expects, or instead of them.
         webhook: called with a task, its status and the clock; returns the document of the webhook, and of
@@ -217,6 +235,9 @@ class Profile:
         error: called with the text and the status code of an error; returns its document. Default: the text in the
             binding's field, otherwise `{"detail": text}`.
         shown_error: called with one of FastAPI's validation errors; returns its form in a 422.
+    Raises:
+        TypeError: a field has the wrong type.
+        ValueError: `page_size` is less than 1.
     """
 
     statuses: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -253,3 +274,22 @@ class Profile:
     refused: Callable[[Lifecycle[Any, Any], EmulatedTask, str], Refusal | None] | None = None
     error: Callable[[str, int], Any] | None = None
     shown_error: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field_error
+
+    def __post_init__(self) -> None:
+        require_number(self.page_size, "page_size", kind=int, at_least=1)
+        require_boolean(self.id_in_create, "id_in_create")
+        for name in ("parameter", "not_found"):
+            require(getattr(self, name), str, f"{name} must be text")
+        for name in ("statuses", "parameter_types", "handshake", "streaming", "operations", "further"):
+            require(getattr(self, name), Mapping, f"{name} must be a mapping")
+        for name in ("new_id", "shown_error"):
+            require(getattr(self, name), Callable, f"{name} must be a function")
+        for name in _FUNCTIONS:
+            require(getattr(self, name), Callable | None, f"{name} must be a function or None")
+        require(self.commanded, Callable | Mapping | None, "commanded must be a function, or several by command")
+
+
+_FUNCTIONS = (
+    "missing", "webhook", "waits", "unsupported", "recipients", "stream_begin", "ping", "new", "causes", "created",
+    "status", "details", "listed", "changed", "refused", "error",
+)  # fmt: skip

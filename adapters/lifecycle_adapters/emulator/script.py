@@ -17,6 +17,7 @@ from typing import Any
 from lifecycle.graph import reach
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted
+from lifecycle_adapters.argument_checks import require
 
 _DIRECTIVE = re.compile(r"\[remote:([^\]]*)\]")
 
@@ -35,6 +36,13 @@ def parse_script(text: str, lifecycle: Lifecycle[Any, Any]) -> tuple[str, ...] |
     for event in events:
         require_remote(lifecycle, event)
     return events
+
+
+def require_events(events: Any) -> None:
+    """Raise TypeError unless the events of a script are a list or a tuple of texts; one text would be its letters."""
+    require(events, list | tuple, "events must be several names, in a list such as ['start', 'fail']")
+    for event in events:
+        require(event, str, "each of the events must be the name of one")
 
 
 def require_remote(lifecycle: Lifecycle[Any, Any], event: str) -> None:
