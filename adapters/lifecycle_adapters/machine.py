@@ -481,7 +481,8 @@ def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, att
         raise ValueError(f"attribute must be the name of an attribute, not {attribute!r:.80}")
     require_boolean(attach, "attach")
     if model is None or isinstance(model, list | tuple | type):
-        raise TypeError(f"bind takes one object that can have a state, not {described(model)}")
+        given = cast("object", model)
+        raise TypeError(f"bind takes one object that can have a state, not {described(given)}")
     methods = tuple(_method_names(lifecycle, attribute)) if attach else ()
     twice = [name for name, count in Counter((attribute, *methods)).items() if count > 1]
     if twice:

@@ -470,7 +470,7 @@ def test_a_cost_policy_needs_a_service_that_reports_costs(emulator: Emulator) ->
 def test_supervision_refuses_arguments_that_cannot_work(
     emulator: Emulator, settings: dict[str, Any], error: type[Exception], wrong: str
 ) -> None:
-    given = {"client": AsyncClient("v1", api_key=KEY, base_url=emulator.base_url), **settings}
+    given: dict[str, Any] = {"client": AsyncClient("v1", api_key=KEY, base_url=emulator.base_url), **settings}
 
     with pytest.raises(error, match=wrong):
         Supervision(given.pop("client"), **given)

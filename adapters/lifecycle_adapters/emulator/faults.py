@@ -106,12 +106,12 @@ Headers = Annotated[
 ]
 
 
-_ANSWERS = frozenset({"status_code", "headers", "body"})
+_OF_RESPONSE = frozenset({"status_code", "headers", "body"})
 _USED_BY: dict[FaultKind, frozenset[str]] = {
     FaultKind.DELAY: frozenset({"seconds"}),
     FaultKind.DELAY_AFTER: frozenset({"seconds"}),
-    FaultKind.STATUS: _ANSWERS,
-    FaultKind.FAIL_AFTER: _ANSWERS,
+    FaultKind.STATUS: _OF_RESPONSE,
+    FaultKind.FAIL_AFTER: _OF_RESPONSE,
     FaultKind.DROP_BEFORE: frozenset(),
     FaultKind.DROP_AFTER: frozenset(),
 }
@@ -148,7 +148,7 @@ class CallFault(BaseModel):
     @model_validator(mode="after")
     def _has_its_effect(self) -> Self:
         used = _USED_BY[self.kind]
-        unused = {"seconds", *_ANSWERS} - used
+        unused = {"seconds", *_OF_RESPONSE} - used
         fields = type(self).model_fields.items()
         if given := [name for name, info in fields if name in unused and getattr(self, name) != info.default]:
             raise ValueError(f"a fault of the kind {self.kind} does not use {', '.join(given)}")

@@ -253,7 +253,12 @@ def test_a_refused_fault_says_what_its_kind_needs(emulator: Emulator) -> None:
 
 
 def test_an_armed_fault_can_be_armed_again(emulator: Emulator) -> None:
-    for fields in ({"kind": "delay", "seconds": 1}, {"kind": "fail_after", "body": {"a": 1}}, {"kind": "drop_before"}):
+    given: list[dict[str, Any]] = [
+        {"kind": "delay", "seconds": 1},
+        {"kind": "fail_after", "body": {"a": 1}},
+        {"kind": "drop_before"},
+    ]
+    for fields in given:
         fault = emulator.fault(**fields)
         emulator.fault(**fault.model_dump())
 
