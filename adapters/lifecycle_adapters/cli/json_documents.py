@@ -27,7 +27,7 @@ def plain(fact: Any) -> Any:
 
 def snake_case(kind: type) -> str:
     """Return the name of a class as JSON documents write it, such as `command_refused`."""
-    return re.sub("(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+    return re.sub("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__).lower()
 
 
 def notes_of(error: Exception) -> list[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from lifecycle import LifecycleError
+from lifecycle_adapters.cli.json_documents import snake_case
 from lifecycle_adapters.cli.output import console, say, shown, table
+from lifecycle_adapters.journal import NotAJournal
 
 STEERING = st.text(st.characters(categories=("Cc", "Cf", "Cs", "Zl", "Zp", "Co")), min_size=1)
 
@@ -23,6 +27,20 @@ def test_what_is_shown_is_one_line_and_shown_again_the_same(text: str) -> None:
     line = shown(text)
     assert line.isprintable()
     assert shown(line) == line
+
+
+def test_codes_of_errors_have_an_underscore_between_the_words_of_their_names() -> None:
+    ours = {each for each in _errors_below(LifecycleError) if each.__module__.startswith("lifecycle")}
+    assert NotAJournal in ours
+    for kind in ours:
+        code = snake_case(kind)
+        assert code == code.lower()
+        assert "".join(word.capitalize() for word in code.split("_")) == kind.__name__
+
+
+def _errors_below(kind: type[LifecycleError]) -> Iterator[type[LifecycleError]]:
+    for each in kind.__subclasses__():
+        yield from (each, *_errors_below(each))
 
 
 @given(before=st.text(), text=STEERING)
