@@ -36,7 +36,8 @@ ONE_WAY = {
         http.call, http.webhook_binding <- http.stream_binding <- http.binding
         http.transport_failures <- http.event_stream <- http.limits, http.driver, http.response_meaning
         webhooks.* <- watch.*
-        http.webhook_binding, http.responses <- services.a2a_updates
+        http.webhook_binding, http.responses <- services.a2a_updates, services.mcp_updates
+        services.mcp_updates <- services.mcp_extension
         http.binding, services.a2a_updates <- services.a2a
         http.binding <- services.a2a, services.json_rpc <- services.a2a_jsonrpc, services.mcp, services.mcp_extension
         services.a2a <- services.a2a_jsonrpc
@@ -68,6 +69,7 @@ ONE_WAY = {
         http.http_errors, http.requests <- http.responses <- http.response_meaning <- http.binding
         argument_checks <- http.declared <- http.retired <- http.binding
         http.base_url, http.declared <- http.authentication <- http.call
+        http.authentication <- http.header_values <- http.call, emulator.calls, services.mcp_extension_emulation
         http.call <- http.binding_mistakes, http.response_meaning <- http.binding
         http.declared, http.responses <- http.envelope <- http.response_meaning
         http.call <- http.handshake <- http.response_meaning

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+import httpx2
 import pytest
 
 from lifecycle import CommandUncertain, DefinitionError, IllegalTransition, MemoryJournal, TaskEndedFirst
 from lifecycle.catalog import MCPState
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import Client, NoTaskMade, NotFound, RequestRejected, Timing
+from lifecycle_adapters.http import AsyncClient, Client, NoTaskMade, NotFound, RequestRejected, Timing
 from lifecycle_adapters.services import service
+from lifecycle_adapters.watch import Change, Event, Pace, Watcher
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
+from tests.adapters.watch.worlds import unlimited, until
 
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.2)
 META: dict[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "task-lifecycle", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},
 }
 ANSWERED = {"name-1": {"action": "accept", "content": {"name": "Luca"}}}
@@ -77,15 +84,215 @@ def test_unknown_task_is_not_found(client: Client[Any, Any]) -> None:
         client.task("nobody").status()
 
 
-@pytest.mark.parametrize(
-    ("name", "error", "expected"),
-    [("wetter\n", ValueError, "the header Mcp-Name cannot carry"), (7, TypeError, "name must be text")],
-)
-def test_name_that_no_header_carries_is_refused(
-    client: Client[Any, Any], name: Any, error: type[Exception], expected: str
+# --- headers --------------------------------------------------------------------------------------------
+
+# The examples of Streamable HTTP of 2026-07-28, "Value Encoding", and its rules for integers, booleans and null.
+ENCODED: list[tuple[Any, str | None]] = [
+    ("us-west1", "us-west1"),
+    ("Hello, 世界", "=?base64?SGVsbG8sIOS4lueVjA==?="),
+    (" padded ", "=?base64?IHBhZGRlZCA=?="),
+    ("line1\nline2", "=?base64?bGluZTEKbGluZTI=?="),
+    ("=?base64?literal?=", "=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?="),
+    (-7, "-7"),
+    (True, "true"),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("value", "header"), ENCODED, ids=[str(number) for number in range(len(ENCODED))])
+def test_argument_is_repeated_in_a_header(emulator: Emulator, value: Any, header: str | None) -> None:
+    extension = service("mcp-extension")
+    headers = {**extension.create.field_headers, "Mcp-Param-Region": "arguments.where.region"}
+    of_regions = replace(extension, create=replace(extension.create, field_headers=headers))
+    with Client(of_regions, base_url=emulator.base_url) as client:
+        client.create(name="query", arguments={"where": {"region": value}})
+    (call,) = emulator.calls()
+    assert call.headers.get("mcp-param-region") == header
+    assert call.body["params"]["arguments"] == {"where": {"region": value}}
+
+
+def test_argument_that_no_header_may_repeat_is_refused_before_the_request(emulator: Emulator) -> None:
+    extension = service("mcp-extension")
+    headers = {**extension.create.field_headers, "Mcp-Param-Share": "arguments.share"}
+    create = replace(extension.create, field_headers=headers)
+    with Client(replace(extension, create=create), base_url=emulator.base_url) as client:
+        client.create(name="query")
+        with pytest.raises(TypeError, match=r"arguments\.share must be text, an integer or a boolean"):
+            client.create(name="query", arguments={"share": 0.5})
+    assert len(emulator.calls()) == 1
+
+
+def test_names_that_are_not_plain_are_encoded(connect: Connect) -> None:
+    seen: list[str] = []
+
+    def serve(request: Seen) -> Reply:
+        seen.append(request.headers["mcp-name"])
+        return result(request, resultType="task", taskId="Aufgabe 世", status="working")
+
+    task = connect(serve).create(name="Wetter in Köln")
+    task.status()
+    assert seen == ["=?base64?V2V0dGVyIGluIEvDtmxu?=", "=?base64?QXVmZ2FiZSDkuJY=?="]
+
+
+def test_emulator_knows_an_encoded_name(emulator: Emulator, client: Client[Any, Any]) -> None:
+    task = client.create(name="Wetter in Köln")
+    headers = of_call("tasks/get", "=?base64?" + b64encode(task.id.encode()).decode() + "?=")
+    assert post(emulator, get(task.id), headers).json()["result"]["taskId"] == task.id
+    assert [call.call for call in emulator.calls()] == ["create", "status"]
+
+
+def of_call(method: str, name: str | None = None) -> dict[str, str]:
+    named = {} if name is None else {"Mcp-Name": name}
+    accepted = {"Accept": "application/json, text/event-stream"}
+    return {**accepted, "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method, **named}
+
+
+def rpc(method: str, **params: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 5, "method": method, "params": {"_meta": META, **params}}
+
+
+def get(task_id: str, **changed: Any) -> dict[str, Any]:
+    body = rpc("tasks/get", taskId=task_id)
+    return {**body, "params": {**body["params"], "_meta": {**META, **changed}}}
+
+
+def post(emulator: Emulator, body: dict[str, Any], headers: dict[str, str]) -> httpx2.Response:
+    return httpx2.post(emulator.base_url, json=body, headers=headers)
+
+
+VERSION, CAPABILITIES = "io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities"
+OLD = {**of_call("tasks/get", "t7"), "MCP-Protocol-Version": "1900-01-01"}
+REFUSED: dict[str, tuple[dict[str, Any], dict[str, str], int, int, str]] = {
+    "no version": (get("t7"), {"Mcp-Method": "tasks/get", "Mcp-Name": "t7"}, 400, -32020, "MCP-Protocol-Version"),
+    "another version": (get("t7"), OLD, 400, -32020, "MCP-Protocol-Version"),
+    "an unknown version": (get("t7", **{VERSION: "1900-01-01"}), OLD, 400, -32022, "Unsupported"),
+    "another method": (get("t7"), of_call("tasks/cancel", "t7"), 400, -32020, "Mcp-Method"),
+    "another case": (get("t7"), of_call("Tasks/Get", "t7"), 400, -32020, "Mcp-Method"),
+    "no name": (get("t7"), of_call("tasks/get"), 400, -32020, "Mcp-Name header is missing"),
+    "another name": (get("t7"), of_call("tasks/get", "t8"), 400, -32020, "'t8' does not match body value 't7'"),
+    "another tool": (rpc("tools/call", name="add"), of_call("tools/call", "sub"), 400, -32020, "Mcp-Name"),
+    "wrongly encoded": (get("t7"), of_call("tasks/get", "=?base64?t7?="), 400, -32020, "Mcp-Name"),
+    "no Unicode": (get("t7"), of_call("tasks/get", "=?base64?/w==?="), 400, -32020, "Mcp-Name"),
+    "no meta": (
+        {"jsonrpc": "2.0", "id": 5, "method": "tasks/get", "params": {"taskId": "t7"}},
+        of_call("tasks/get", "t7"), 400, -32602, VERSION,
+    ),
+    "no capabilities": (get("t7", **{CAPABILITIES: None}), of_call("tasks/get", "t7"), 400, -32602, CAPABILITIES),
+    "no extension": (get("t7", **{CAPABILITIES: {}}), of_call("tasks/get", "t7"), 400, -32021, "capability"),
+    "unknown task": (get("t7"), of_call("tasks/get", "t7"), 400, -32602, "Task not found"),
+    "unknown method": (rpc("tasks/list"), of_call("tasks/list"), 404, -32601, "no call"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_emulator_refuses_what_the_specification_refuses(emulator: Emulator, case: str) -> None:
+    """ "Server Validation", "Protocol Version Header", Overview ("_meta"), and of the extension, "Protocol Errors"."""
+    body, headers, status, code, text = REFUSED[case]
+    response = post(emulator, body, headers)
+    document = response.json()
+    assert (response.status_code, document["error"]["code"], document["id"]) == (status, code, 5)
+    assert text in document["error"]["message"]
+    needed = {"requiredCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}}
+    versions = {"supported": ["2026-07-28"], "requested": "1900-01-01"}
+    assert document["error"].get("data") == {-32021: needed, -32022: versions}.get(code)
+
+
+# --- subscriptions --------------------------------------------------------------------------------------
+
+RARE = Pace(working_s=60, resting_s=60, longest_s=60)
+
+
+def listened(emulator: Emulator, ids: list[str], *events: tuple[str, str], meta: Any = META) -> list[dict[str, Any]]:
+    """Subscribe to tasks, fire events once the subscription is acknowledged; return the messages until its end."""
+    body = {**rpc("subscriptions/listen", notifications={"taskIds": ids}), "id": "listen-1"}
+    body["params"]["_meta"] = meta
+    headers = of_call("subscriptions/listen")
+    messages: list[dict[str, Any]] = []
+    with httpx2.stream("POST", emulator.base_url, json=body, headers=headers) as response:
+        if response.headers["content-type"] != "text/event-stream; charset=utf-8":
+            return [json.loads(response.read())]
+        for line in response.iter_lines():
+            if line:
+                messages.append(json.loads(line.removeprefix("data: ")))
+            if len(messages) == 1 and line:
+                for task_id, event in events:
+                    emulator.fire(task_id, event)
+    return messages
+
+
+def test_subscription_is_acknowledged_reports_its_tasks_and_ends_with_them(
+    emulator: Emulator, client: Client[Any, Any]
 ) -> None:
-    with pytest.raises(error, match=expected):
-        client.create(name=name)
+    first, second, other = [client.create(name="add").id for _ in range(3)]
+    fired = [(other, "ask"), (first, "ask"), (second, "fail"), (first, "complete")]
+    acknowledged, *notified, ended = listened(emulator, [first, second, "nobody"], *fired)
+    meta = {"io.modelcontextprotocol/subscriptionId": "listen-1"}
+    assert acknowledged == {
+        "jsonrpc": "2.0",
+        "method": "notifications/subscriptions/acknowledged",
+        "params": {"notifications": {"taskIds": [first, second]}, "_meta": meta},
+    }
+    assert {(each["jsonrpc"], each["method"]) for each in notified} == {("2.0", "notifications/tasks")}
+    params = [each["params"] for each in notified]
+    assert sorted((each["taskId"], each["status"]) for each in params) == sorted(
+        [(first, "input_required"), (second, "failed"), (first, "completed")]
+    )
+    for each in params:
+        assert each["_meta"] == meta
+        shown = {"input_required": "inputRequests", "failed": "error", "completed": "result"}[each["status"]]
+        assert shown in each
+        assert "resultType" not in each
+    assert ended == {"jsonrpc": "2.0", "id": "listen-1", "result": {"resultType": "complete", "_meta": meta}}
+
+
+def test_subscription_to_nothing_is_acknowledged_and_ended(emulator: Emulator, client: Client[Any, Any]) -> None:
+    over = client.create(name="add")
+    over.cancel()
+    for ids, agreed in (["nobody"], {}), ([over.id], {"taskIds": [over.id]}):
+        acknowledged, ended = listened(emulator, ids)
+        assert acknowledged["params"]["notifications"] == agreed
+        assert ended["result"]["resultType"] == "complete"
+
+
+def test_subscription_without_the_extension_is_refused(emulator: Emulator) -> None:
+    (refused,) = listened(emulator, ["t7"], meta={**META, CAPABILITIES: {}})
+    assert (refused["error"]["code"], refused["id"]) == (-32021, "listen-1")
+
+
+def opened(emulator: Emulator) -> int:
+    return [(call.call, call.status_code) for call in emulator.calls()].count(("stream", 200))
+
+
+async def watched_until_over(emulator: Emulator, *, pace: Pace = RARE, fault: str | None = None) -> list[Event]:
+    """Watch two tasks with a subscription to each, and return the events."""
+    async with (
+        AsyncClient("mcp-extension", base_url=emulator.base_url, timing=QUICK) as client,
+        Watcher(client, pace=pace, throttle=unlimited(), streams=2) as watcher,
+    ):
+        first, second = [await client.create(name="add") for _ in range(2)]
+        watcher.add(first.id, second.id)
+        await until(lambda: opened(emulator) == 2)
+        if fault is not None:
+            emulator.webhook_fault(fault, channel="stream", task=first.id, seconds=0.1)
+        for task, event in ((first, "ask"), (second, "fail"), (first, "work"), (first, "complete")):
+            emulator.fire(task.id, event)
+        return [each async for each in watcher.changes()]
+
+
+def ends(events: list[Event]) -> list[tuple[str, str]]:
+    return sorted((str(each.state), each.channel) for each in events if isinstance(each, Change) and each.is_over)
+
+
+def test_subscriptions_report_the_ends_of_tasks(emulator: Emulator) -> None:
+    events = asyncio.run(watched_until_over(emulator))
+    assert ends(events) == [("completed", "api"), ("failed", "api")]  # read at once: no poll is due for a minute
+    assert opened(emulator) == 2
+
+
+@pytest.mark.parametrize("fault", ["late", "doubled", "out_of_order", "lost", "cut"])
+def test_no_disturbed_notification_changes_the_outcome(emulator: Emulator, fault: str) -> None:
+    events = asyncio.run(watched_until_over(emulator, pace=replace(RARE, longest_s=0.5), fault=fault))
+    assert [state for state, _ in ends(events)] == ["completed", "failed"]
 
 
 # --- servers that do what the specification allows ------------------------------------------------------

@@ -41,7 +41,8 @@ class Requests:
 
     def _is_sent(self, found: LocatedCall, where: str, name: str) -> bool:
         if where == "header":
-            sent = {*self._headers, *map(str.casefold, found.declared.call.headers), *_NOT_DESCRIBED}
+            call = found.declared.call
+            sent = {*self._headers, *map(str.casefold, (*call.headers, *call.field_headers)), *_NOT_DESCRIBED}
             return name.casefold() in sent
         return where == "path" or (where == "query" and name in found.declared.query)
 

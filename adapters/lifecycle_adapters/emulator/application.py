@@ -141,6 +141,7 @@ def _messages(services: Iterable[Service], clock: EmulatedClock) -> dict[str, Me
                 stream=stream,
                 document=document_of if profile.webhook is None else partial(_document, profile.webhook, clock),
                 stream_begin=profile.stream_begin,
+                subscription=profile.subscription,
                 ping=profile.ping,
                 recipients=profile.recipients,
             )

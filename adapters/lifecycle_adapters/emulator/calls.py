@@ -18,6 +18,7 @@ from lifecycle.errors import UnknownName
 from lifecycle_adapters.emulator.routing import segment
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
+from lifecycle_adapters.http.header_values import decoded
 from lifecycle_adapters.http.requests import ID, ID_WITH_SLASHES, REQUEST_ID, texts_in
 
 STREAM = "stream"
@@ -147,7 +148,7 @@ class Calls:
                 parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
             named = {name: segment(text) for name, text in at.groupdict().items()}
             ids = {named.pop("id")} if "id" in named else set[str]()
-            fits = _fits(known.query, parameters, ids) and _fits(known.headers, headers, ids)
+            fits = _fits(known.query, parameters, ids) and _fits(known.headers, _texts(headers, known), ids)
             if fits and (not known.body or _fits(known.body, body, ids)) and len(ids) < 2:
                 command = known.name if known.is_command else None
                 return Identity(known.api, known.name, command, next(iter(ids), None), named, is_streamed)
@@ -269,6 +270,13 @@ def _require_distinct(known: Iterable[_KnownCall]) -> None:
         if owner != each.api:
             what = f"{owner!r} and {each.api!r} both have the call {each.call.method} {each.call.path}"
             raise ValueError(f"{what}: give each service an emulator of its own")
+
+
+def _texts(headers: Mapping[str, str], known: _KnownCall) -> Mapping[str, str | None]:
+    """Return the texts that the headers of a call carry."""
+    if not known.call.encodes_headers:
+        return headers
+    return {name: decoded(headers[name]) for name in known.headers if name in headers}
 
 
 def _values(template: Any) -> Iterator[Any]:

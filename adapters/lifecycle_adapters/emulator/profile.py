@@ -168,6 +168,21 @@ class OwnCall:
         require_boolean(self.is_open, "is_open")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """The streams of a service whose caller lists, in the body of its request, the tasks that one is about.
+
+    `task_ids` returns the ids in such a body; those of no task are ignored. `begin` is called with the tasks and
+    returns the document of the first event. `end` is that of the last one, after which the service ends the stream,
+    because all its tasks are over. `event` is called with a document and the body, and returns what is sent.
+    """
+
+    task_ids: Callable[[Any], Sequence[str]]
+    begin: Callable[[Sequence[EmulatedTask]], Any]
+    end: Any
+    event: Callable[[Any, Any], Any]
+
+
 def new_uuid() -> str:
     """Return a random UUID."""
     return str(uuid4())
@@ -204,14 +219,16 @@ class Profile:
         optional: paths to parts of the binding's bodies that a request may leave out, such as "configuration".
         waits: called with the JSON of a create's or a command's body; returns whether the response waits until the task
             is settled. Default: it does not.
-        unsupported: called with the headers of a request; returns the refusal of one that the service does not support,
-            such as one of another version. Default: there is none.
+        unsupported: called with the headers and the JSON of a request; returns the refusal of one that the service does
+            not support, such as one of another version. Default: there is none.
         recipients: called with a task; returns who receives its webhooks beside the one webhook of the emulator.
             Default: nobody.
         streaming: by further paths, the paths of creates and commands whose requests they take, too: the response is
             then the stream of the task. So it is by further texts at the top of a body, such as methods of JSON-RPC.
         stream_begin: called with a task and the clock; returns the document of the first event of its stream. Default:
             that of its present status, as `webhook` returns it.
+        subscription: how a stream is opened and ended if its caller lists the tasks that it is about. Default: it is
+            about the task that the call names, and ends with it.
         ping: called with the time; returns the document that is sent when a webhook is set. Default: there is none.
         operations: the documentation of each call, by its name (create, status, details, list, a command, or one of
             `further`).
@@ -234,6 +251,8 @@ class Profile:
             the command succeeds all the same. Default: a redundant command succeeds, another one is a 409.
         error: called with the text and the status code of an error; returns its document. Default: the text in the
             binding's field, otherwise `{"detail": text}`.
+        error_codes: the status codes of responses with an error in the binding's `error_field`, by what the error
+            means, such as 404; the default is 200.
         shown_error: called with one of FastAPI's validation errors; returns its form in a 422.
     Raises:
         TypeError: a field has the wrong type.
@@ -253,10 +272,11 @@ class Profile:
     webhook: Callable[[EmulatedTask, str, EmulatedClock], Any] | None = None
     optional: Sequence[str] = ()
     waits: Callable[[Any], bool] | None = None
-    unsupported: Callable[[Mapping[str, str]], Refusal | None] | None = None
+    unsupported: Callable[[Mapping[str, str], Any], Refusal | None] | None = None
     recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
     streaming: Mapping[str, str] = field(default_factory=dict[str, str])
     stream_begin: View | None = None
+    subscription: Subscription | None = None
     ping: Callable[[str], Any] | None = None
     operations: Mapping[str, Operation] = field(default_factory=dict[str, Operation])
     own_calls: Sequence[OwnCall] = ()
@@ -273,6 +293,7 @@ class Profile:
     changed: Callable[[str, EmulatedTask, Any], TaskUpdate] | None = None
     refused: Callable[[Lifecycle[Any, Any], EmulatedTask, str], Refusal | None] | None = None
     error: Callable[[str, int], Any] | None = None
+    error_codes: Mapping[int, int] = field(default_factory=dict[int, int])
     shown_error: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field_error
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, I
 from lifecycle.conformance import Channel
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S
-from lifecycle_adapters.emulator.profile import Recipient, View
+from lifecycle_adapters.emulator.profile import Recipient, Subscription, View
 from lifecycle_adapters.emulator.shapes import WHOLE, Number, PlainId
 from lifecycle_adapters.emulator.task_store import EmulatedTask
 from lifecycle_adapters.http.responses import placed
@@ -106,11 +106,11 @@ class Attempt:
 class OpenStream:
     """One open stream: the documents of the events that its reader has not got yet, until it ends.
 
-    `task` is the task that it is about, None if it is about all tasks of its service.
+    `tasks` are the tasks that it is about, None if it is about all tasks of its service.
     """
 
-    def __init__(self, task: EmulatedTask | None) -> None:
-        self.task = task
+    def __init__(self, tasks: Sequence[EmulatedTask] | None) -> None:
+        self.tasks = tasks
         self.is_over = False
         self.unsent = 0  # messages that are on their way
         self._documents: asyncio.Queue[Any] = asyncio.Queue()
@@ -120,6 +120,10 @@ class OpenStream:
         if not self.is_over:
             self._documents.put_nowait(document)
         return not self.is_over
+
+    def is_about(self, task: EmulatedTask) -> bool:
+        """Return whether it has the changes of a task."""
+        return self.tasks is None or any(each is task for each in self.tasks)
 
     def end(self) -> None:
         """End the stream behind the last event."""
@@ -173,6 +177,7 @@ class Messages:
     `document` returns the document of a change: it is called with one of the two, a task, its status and the time of
     its change. `stream_begin` is called with a task and the clock, for the first event of a stream (default:
     `document`); `ping` with the time; `recipients` with a task: they receive its webhooks beside the one webhook.
+    `subscription` is the profile's.
     """
 
     lifecycle: Lifecycle[Any, Any]
@@ -180,6 +185,7 @@ class Messages:
     stream: StreamBinding | None
     document: Callable[[Updates, EmulatedTask, str, str], Any]
     stream_begin: View | None = None
+    subscription: Subscription | None = None
     ping: Callable[[str], Any] | None = None
     recipients: Callable[[EmulatedTask], Sequence[Recipient]] | None = None
 

@@ -41,6 +41,7 @@ from lifecycle_adapters.emulator.profile import (
     Profile,
     Refusal,
     Starts,
+    Subscription,
     Vanishes,
     View,
 )
@@ -90,7 +91,7 @@ class Service:
 
     `lifecycle` governs its tasks. `api_key` is the only valid key; None accepts every key. `companion` is the
     service of the sessions that its tasks run in, None if they run in none. `others` are all services by their names.
-    `events_of` yields the documents of the events in the stream of a task, or of all tasks of a service.
+    `events_of` yields the documents of the events in the stream of some tasks, or of all tasks of a service.
 
     Raises:
         ValueError: the binding has a `state_of`, and the profile's `statuses` lack a state; or they show one as a value
@@ -111,7 +112,7 @@ class Service:
         self.lifecycle = lifecycle
         self.companion: Service | None = None
         self.others: Mapping[str, Service] = {}
-        self.events_of: Callable[[str, EmulatedTask | None], AsyncGenerator[Any]] | None = None
+        self.events_of: Callable[[str, Sequence[EmulatedTask] | None], AsyncGenerator[Any]] | None = None
         self._store = store
         self._handshakes: set[str] = set()
         self._api_key = api_key
@@ -289,7 +290,7 @@ class Service:
 
     def _enclosed(self, response: Response, received: ReceivedCall | None) -> Response:
         """Return the response to a call, with the binding's envelope around its document."""
-        is_document = not isinstance(response, StreamingResponse) and response.body and response.status_code < 400
+        is_document = not isinstance(response, StreamingResponse) and response.body
         if self.binding.envelope is None or not is_document:
             return response
         document = self._in_envelope(json.loads(bytes(response.body)), None if received is None else received.body)
@@ -326,7 +327,7 @@ class Service:
         identity = received.identity
         if identity.call not in _READS or not self._has_valid_key(headers) or self._needs_handshake(headers):
             return None
-        if self._unsupported(headers) is not None:
+        if self._unsupported(headers, received.body) is not None:
             return None
         task = self._look_up(received, str(identity.task_id))
         return None if task is None else self._enclosed(self._shown(identity.call, task), received)
@@ -334,7 +335,7 @@ class Service:
     async def _respond(self, request: Request, **given: Any) -> Response:
         """Return the response to any call of the binding; FastAPI has validated `given`."""
         received = cast("ReceivedCall", request.scope[RECEIVED])
-        if (unsupported := self._unsupported(request.headers)) is not None:
+        if (unsupported := self._unsupported(request.headers, received.body)) is not None:
             return JSONResponse(unsupported.document, unsupported.status_code)
         name = received.identity.call
         if name is None:
@@ -353,7 +354,7 @@ class Service:
         if name in _READS:
             return self._shown(name, self._find(received))
         if name == STREAM:
-            return self._stream(received, self._find(received) if self._calls[STREAM].names_a_task() else None)
+            return self._opened(received)
         if name != "create" and name not in self.binding.commands:
             return self._further(received, name, given)
         response = self._once(received, name, given.get("body", received.body), request.headers)
@@ -374,8 +375,8 @@ class Service:
             task = self._store.find(task.id) or task
         return task
 
-    def _unsupported(self, headers: Headers) -> Refusal | None:
-        return None if self.profile.unsupported is None else self.profile.unsupported(headers)
+    def _unsupported(self, headers: Headers, body: Any) -> Refusal | None:
+        return None if self.profile.unsupported is None else self.profile.unsupported(headers, body)
 
     def _begun(self) -> Response:
         handshake = self.binding.handshake
@@ -523,6 +524,12 @@ class Service:
         self._let_happen(outcome.consequences, self._store.clock.now_s())
         return Response(status_code=code) if code in _WITHOUT_BODY else JSONResponse(outcome.document, code)
 
+    def _opened(self, received: ReceivedCall) -> Response:
+        """Return the stream that a call opens."""
+        if self.profile.subscription is not None:
+            return self._subscribed(received, self.profile.subscription)
+        return self._stream(received, self._find(received) if self._calls[STREAM].names_a_task() else None)
+
     def _stream(self, received: ReceivedCall, task: EmulatedTask | None) -> Response:
         """Return the stream of a task that is not over, or that of all tasks."""
         if task is not None and task.is_over:
@@ -531,9 +538,18 @@ class Service:
             refusal = None if refused is None else refused(self.lifecycle, task, STREAM)
             refusal = refusal or Refusal(self._error_code(409), self._document_of(text, 409))
             return JSONResponse(refusal.document, refusal.status_code)
+        return self._events(None if task is None else [task], partial(self._in_stream, sent=received.body))
+
+    def _subscribed(self, received: ReceivedCall, subscription: Subscription) -> Response:
+        """Return the stream of the tasks that the caller lists."""
+        found = (self._store.find(each, api=self.binding.name) for each in subscription.task_ids(received.body))
+        tasks = [task for task in found if task is not None]
+        received.entry.task = tasks[0].id if len(tasks) == 1 else None
+        return self._events(tasks, lambda document: subscription.event(document, received.body))
+
+    def _events(self, tasks: Sequence[EmulatedTask] | None, enclose: Callable[[Any], Any]) -> Response:
         assert self.events_of is not None, "it is set when the emulator is made"
-        documents = self.events_of(self.binding.name, task)
-        enclose = partial(self._in_stream, sent=received.body)
+        documents = self.events_of(self.binding.name, tasks)
         return StreamingResponse(_sent_events(documents, enclose), media_type="text/event-stream")
 
     def _in_stream(self, document: Any, sent: Any) -> Any:
@@ -633,7 +649,7 @@ class Service:
         return (self.profile.error or self._documents.error)(text, code)
 
     def _error_code(self, code: int) -> int:
-        return code if self.binding.error_field is None else 200
+        return code if self.binding.error_field is None else self.profile.error_codes.get(code, 200)
 
     # --- what a request names ---
 

@@ -119,7 +119,7 @@ class WebhookSender:
         self._push(task, service, service.stream, self._streams_about(task))
 
     def _streams_about(self, task: EmulatedTask) -> list[OpenStream]:
-        return [each for each in self._streams.get(task.api, ()) if each.task is None or each.task is task]
+        return [each for each in self._streams.get(task.api, ()) if each.is_about(task)]
 
     def _push(
         self,
@@ -139,20 +139,20 @@ class WebhookSender:
                 recipient.unsent += 1
             self._dispatch(self._open(body, updates, task, status, recipient))
 
-    async def events_of(self, api: str, task: EmulatedTask | None) -> AsyncGenerator[Any]:
-        """Open a stream of a task, or of all tasks of a service (None), and yield the documents of its events.
+    async def events_of(self, api: str, tasks: Sequence[EmulatedTask] | None) -> AsyncGenerator[Any]:
+        """Open a stream of some tasks, or of all tasks of a service (None), and yield the documents of its events.
 
-        The first event of a task's stream shows the task as it is.
+        The first event of a task's stream shows the task as it is, unless the service has subscriptions.
         """
-        service, stream = self._services.get(api), OpenStream(task)
-        if task is not None and service is not None and service.stream is not None:
-            stream.put(self._first_event(task, service, service.stream))
+        service, stream = self._services.get(api), OpenStream(tasks)
+        if tasks is not None and service is not None and service.stream is not None:
+            stream.put(self._first_event(tasks, service, service.stream))
+            if service.subscription is not None:
+                self._end_at_rest(stream, service)
         streams = self._streams.setdefault(api, [])
         streams.append(stream)
-        if task is None:
-            self.schedule_all()
-        else:
-            self.scheduled(task)
+        for each in self._store.tasks() if tasks is None else tasks:
+            self.scheduled(each)
         try:
             async for document in stream.documents():
                 yield document
@@ -160,7 +160,10 @@ class WebhookSender:
             stream.is_over = True
             streams.remove(stream)
 
-    def _first_event(self, task: EmulatedTask, service: Messages, updates: Updates) -> Any:
+    def _first_event(self, tasks: Sequence[EmulatedTask], service: Messages, updates: Updates) -> Any:
+        if service.subscription is not None:
+            return service.subscription.begin(tasks)
+        (task,) = tasks
         if service.stream_begin is not None:
             return service.stream_begin(task, self._store.clock)
         at = self._time(task.state_since_s)
@@ -293,12 +296,22 @@ class WebhookSender:
     def _finish(self, message: SentWebhook, *, is_lost: bool = False) -> None:
         """Note that a message will not be sent again; end a task's stream behind the last one, if it is at rest."""
         message.is_over = True
-        stream, task = message.recipient, self._store.find(str(message.task))
+        stream = message.recipient
         if isinstance(stream, OpenStream):
             stream.unsent -= 1
-            is_at_rest = task is None or task.lifecycle.is_settled(task.state)
-            if stream.task is not None and is_at_rest and not is_lost and not stream.unsent:
-                stream.end()
+            if not is_lost and not stream.unsent:
+                self._end_at_rest(stream, self._services[str(message.api)])
+
+    def _end_at_rest(self, stream: OpenStream, service: Messages) -> None:
+        """End a stream if its tasks are settled; with subscriptions only if they are over, and with a last event."""
+        if stream.tasks is None:
+            return
+        present = [task for task in (self._store.find(each.id) for each in stream.tasks) if task is not None]
+        if service.subscription is None and all(each.lifecycle.is_settled(each.state) for each in present):
+            stream.end()
+        elif service.subscription is not None and all(each.is_over for each in present):
+            stream.put(service.subscription.end)
+            stream.end()
 
     async def _try(self, message: SentWebhook) -> None:
         webhook, own = self._webhook, message.recipient

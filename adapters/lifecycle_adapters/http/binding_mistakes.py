@@ -131,6 +131,7 @@ def _wrong_texts(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     taken |= {name.casefold(): "is sent with every request" for name in binding.headers}
     for where, call in binding.calls().items():
         yield from _taken_headers((*where, "headers"), call.headers, taken)
+        yield from _taken_headers((*where, "field_headers"), call.field_headers, taken)
 
 
 def _wrong_etags(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:

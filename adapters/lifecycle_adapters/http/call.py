@@ -25,6 +25,7 @@ from lifecycle_adapters.http.declared import (
     examine,
     wrong_path,
 )
+from lifecycle_adapters.http.header_values import encoded
 from lifecycle_adapters.http.misspelt_options import option_meant
 from lifecycle_adapters.http.requests import (
     ETAG,
@@ -109,7 +110,6 @@ class Call(Declared):
       from a new one if the caller gives none. A create that has it is sent again if its response is lost. So is a
       command, also one that is not idempotent, while the task's state still accepts it. The service must carry out all
       requests with that UUID once, for as long as the command may be open.
-    - `{name}` of a required field, in a header, is that field's text, which the body has, too.
     - `{etag}`, in the headers and the body of a command, is the version of the task that was read just before, as in
       {"If-Match": "{etag}"}; the binding says where responses have it. If the task has changed since, the service
       refuses the command, for example with 412.
@@ -122,6 +122,11 @@ class Call(Declared):
         query: the query, as texts.
         body: the JSON that is sent; None for no body.
         headers: headers of this call alone.
+        field_headers: the headers that repeat fields of the caller, which the body has, too, and the paths of those
+            fields, as in {"Mcp-Name": "name", "Mcp-Param-Region": "arguments.region"}. A header is left out if its
+            field is missing or null; the field must otherwise be text, an integer or a boolean (`true`, `false`).
+        encodes_headers: True if a text that no header can carry unchanged, such as one that is not ASCII, is sent as
+            `=?base64?TEXT?=`, the Base64 of its UTF-8, as MCP does. Otherwise such a text is refused.
         fields_path: where in the body the caller's fields stand, such as "params" of JSON-RPC; if it is None, they are
             fields of the body itself.
         path_fields: fields that the caller must give, whose texts stand in the path of a further call, as `name` in
@@ -167,6 +172,10 @@ class Call(Declared):
     headers: Annotated[
         Texts, Field(description="a mapping of text to text, such as {'Idempotency-Key': '{idempotency_key}'}")
     ] = field(default_factory=dict[str, str])
+    field_headers: Annotated[Texts, Field(description="a mapping of headers to paths, such as {'X-Name': 'name'}")] = (
+        field(default_factory=dict[str, str])
+    )
+    encodes_headers: Annotated[Flag, Field(description="True or False")] = False
     fields_path: OptionalPath = None
     path_fields: _Names = ()
     required_fields: _Names = ()
@@ -210,7 +219,7 @@ class Call(Declared):
             yield ("path_fields",), f"names {strange[0]!r}, and the path has no '{{{strange[0]}}}'"
         if self.keeps_slashes() and ID in self.path:
             yield ("path",), f"has {ID!r} and {ID_WITH_SLASHES!r}: use one of them"
-        yield from wrong_headers(("headers",), self.headers, has_body=self.body is not None)
+        yield from self._wrong_headers()
         for message in unsendable(self.query, self.query.values()):
             yield ("query",), message
         try:
@@ -231,8 +240,6 @@ class Call(Declared):
     def _wrong_placeholders(self) -> Iterator[Mistake]:
         for path, template in _texts(self):
             allowed = _PLACEHOLDERS[str(path[0])]
-            if path[0] == "headers":
-                allowed = (*allowed, *(f"{{{name}}}" for name in self.required_fields))
             use = f"use {' or '.join(map(repr, allowed))}"
             strange = set(PLACEHOLDER.findall(template)).difference(allowed)
             if path == ("path",):  # the others may be parameters, which the binding knows
@@ -244,11 +251,24 @@ class Call(Declared):
                     hint = f"did you mean {meant!r}?" if meant in allowed else use
                     yield path, f"unknown placeholder {wrong!r:.80}: {hint}"
 
+    def _wrong_headers(self) -> Iterator[Mistake]:
+        yield from wrong_headers(("headers",), self.headers, has_body=self.body is not None)
+        yield from wrong_headers(("field_headers",), dict.fromkeys(self.field_headers, ""))
+        for header, path in self.field_headers.items():
+            yield from wrong_path(("field_headers", header), path)
+        if both := {*map(str.casefold, self.headers)}.intersection(map(str.casefold, self.field_headers)):
+            yield ("field_headers",), f"has {min(both)!r}, which `headers` has, too"
+
     def _wrong_fields(self) -> Iterator[Mistake]:
         if self.fields_path is not None and not _has_room_at(self.body or {}, self.fields_path):
             yield ("fields_path",), f"the body has a value that is not an object at {self.fields_path!r}"
             return
-        for name, names in (("required_fields", self.required_fields), ("optional_fields", self.optional_fields)):
+        in_headers = tuple(path.partition(".")[0] for path in self.field_headers.values())
+        for name, names in (
+            ("required_fields", self.required_fields),
+            ("optional_fields", self.optional_fields),
+            ("field_headers", in_headers),
+        ):
             if "" in names:
                 yield (name,), "has an empty name"
             if strange := [each for each in names if not each.isprintable()]:
@@ -331,8 +351,10 @@ class Call(Declared):
         if self.has_request_id():
             values[REQUEST_ID] = str(uuid4())
         query = {name: filled_text(value, values) for name, value in self.query.items()}
-        in_headers = self._texts_of_fields(fields)
-        headers = {name: filled_text(value, {**values, **in_headers}) for name, value in self.headers.items()}
+        headers = {name: filled_text(value, values) for name, value in self.headers.items()}
+        headers |= self._fields_in_headers(fields)
+        if self.encodes_headers:
+            headers = {name: encoded(value) for name, value in headers.items()}
         if unfit := [name for name, value in headers.items() if not is_header_value(value)]:
             raise ValueError(f"the header {unfit[0]} cannot carry {headers[unfit[0]]!r:.80}")
         body = self._body(values, fields)
@@ -352,13 +374,20 @@ class Call(Declared):
             values[f"{{{name}}}"] = quoted
         return values
 
-    def _texts_of_fields(self, fields: Mapping[str, Any]) -> dict[str, str]:
-        """Return the required fields that stand in headers, by their placeholders."""
-        used = {place for value in self.headers.values() for place in PLACEHOLDER.findall(value)}
-        named = {place: fields[name] for name in self.required_fields if (place := f"{{{name}}}") in used}
-        for place, text in named.items():
-            require(text, str, f"{place[1:-1]} must be text")
-        return named
+    def _fields_in_headers(self, fields: Mapping[str, Any]) -> dict[str, str]:
+        """Return the headers that repeat fields, without those whose fields are missing or null."""
+        repeated: dict[str, str] = {}
+        for header, path in self.field_headers.items():
+            match value_at(fields, path):
+                case None:
+                    continue
+                case bool() as flag:
+                    repeated[header] = str(flag).lower()
+                case (str() | int()) as plain:
+                    repeated[header] = str(plain)
+                case _:
+                    raise TypeError(f"{path} must be text, an integer or a boolean, because {header} repeats it")
+        return repeated
 
     def _body(self, values: Mapping[str, str], fields: Mapping[str, Any]) -> dict[str, Any] | None:
         if self.body is None:

@@ -43,7 +43,10 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class TaskResult(Generic[S]):
-    """The end of a wait. `output` and `cost_usd` are None if the service reports neither."""
+    """The end of a wait. `output` and `cost_usd` are None if the details of the task, `details`, have neither.
+
+    So `output` is None for `mcp`: its result is read by a further call, `task.call("result")`.
+    """
 
     state: S
     output: Any

@@ -81,7 +81,7 @@ def is_supported(headers: Mapping[str, str]) -> bool:
     return headers.get("a2a-version") == "1.0"
 
 
-def _unsupported(headers: Mapping[str, str]) -> Refusal | None:
+def _unsupported(headers: Mapping[str, str], _: Any) -> Refusal | None:
     return None if is_supported(headers) else Refusal(400, _error(NOT_SUPPORTED, 400, VERSION_NOT_SUPPORTED))
 
 

@@ -37,7 +37,7 @@ def _explained(error: dict[str, Any]) -> Any:
     return {"error": error if reason is None else {**error, "data": [a2a_emulation.info(reason)]}}
 
 
-def _unsupported(headers: Mapping[str, str]) -> Refusal | None:
+def _unsupported(headers: Mapping[str, str], _: Any) -> Refusal | None:
     error = {"code": -32009, "message": a2a_emulation.NOT_SUPPORTED}
     return None if a2a_emulation.is_supported(headers) else Refusal(200, _explained(error))
 

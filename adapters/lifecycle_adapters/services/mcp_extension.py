@@ -1,13 +1,13 @@
 """MCP servers that speak the extension `io.modelcontextprotocol/tasks`, over Streamable HTTP. Tables only.
 
 Source: ext-tasks, specification/draft/tasks.md of 2026-08-21 (SEP-2663, Final), and MCP specification, revision
-2026-07-28: Streamable HTTP ("Request Metadata"), Versioning, Overview ("_meta", "Error Codes").
+2026-07-28: Streamable HTTP ("Request Metadata"), Subscriptions, Versioning, Overview ("_meta", "Error Codes").
 
 `base_url` is the URL of the server's MCP endpoint. There is no handshake and no session: every request says the
 protocol's version and that its client has the extension. A create calls a tool, and takes what `tools/call` does. The
 server decides whether it makes a task; if it does the work at once instead, or needs input before, the create raises
-`NoTaskMade` with the response. A tool whose arguments its server wants in headers, too (`x-mcp-header`), needs a
-create with these headers: its server refuses this one.
+`NoTaskMade` with the response. If a tool has arguments that its server wants in headers, too (`x-mcp-header`), they
+are `field_headers` of a create of its own: its server refuses this one. Each task has a stream of its own.
 """
 
 from __future__ import annotations
@@ -20,23 +20,30 @@ from lifecycle.catalog import MCP_EXTENSION as TASK
 from lifecycle.catalog import MCPEvent, MCPState
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
+from lifecycle_adapters.http.stream_binding import StreamBinding
 from lifecycle_adapters.services.json_rpc import ERROR_CODES, JSON_RPC, rpc
+from lifecycle_adapters.services.mcp_updates import update_in_message
 
 _VERSION = "2026-07-28"
 _META: JsonValue = {
     "io.modelcontextprotocol/protocolVersion": _VERSION,
+    "io.modelcontextprotocol/clientInfo": {"name": "task-lifecycle", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}},
 }
 
 
-def _call(method: str, name: str, params: dict[str, JsonValue], **settings: Any) -> Call:
-    """Return the call of a method, with the headers that repeat the method and a name in its parameters."""
-    return rpc(method, {"_meta": _META, **params}, headers={"Mcp-Method": method, "Mcp-Name": name}, **settings)
+def _call(method: str, params: dict[str, JsonValue], headers: dict[str, str], **settings: Any) -> Call:
+    """Return the call of a method; its headers repeat the method and, by `headers`, a name in the parameters."""
+    mirrored = {"Mcp-Method": method, **headers}
+    return rpc(method, {"_meta": _META, **params}, headers=mirrored, encodes_headers=True, **settings)
+
+
+def _about_task(method: str, **settings: Any) -> Call:
+    return _call(method, {"taskId": "{id}"}, {"Mcp-Name": "{id}"}, **settings)
 
 
 # fmt: off
-_TASK: dict[str, JsonValue] = {"taskId": "{id}"}
-_GET = _call("tasks/get", "{id}", _TASK, status_field="status")
+_GET = _about_task("tasks/get", status_field="status")
 
 MCP_EXTENSION: HttpBinding[MCPState, MCPEvent] = HttpBinding(
     name="mcp-extension",
@@ -46,14 +53,19 @@ MCP_EXTENSION: HttpBinding[MCPState, MCPEvent] = HttpBinding(
     authentication=None,
     headers={"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": _VERSION},
     create=_call(
-        "tools/call", "{name}", {}, required_fields=("name",), status_field="status", task_if={"resultType": "task"},
+        "tools/call", {}, {}, field_headers={"Mcp-Name": "name"}, required_fields=("name",), status_field="status",
+        task_if={"resultType": "task"},
     ),
     status=_GET,
     details=_GET,
     commands={
-        MCPEvent.CANCEL: _call("tasks/cancel", "{id}", _TASK),
-        MCPEvent.ANSWER: _call("tasks/update", "{id}", _TASK, required_fields=("inputResponses",)),
+        MCPEvent.CANCEL: _about_task("tasks/cancel"),
+        MCPEvent.ANSWER: _about_task("tasks/update", required_fields=("inputResponses",)),
     },
+    stream=StreamBinding(
+        call=_call("subscriptions/listen", {"notifications": {"taskIds": ["{id}"]}}, {}),
+        update_of=update_in_message,
+    ),
     id_field="taskId",
     output_field="result",
     created_field="createdAt",

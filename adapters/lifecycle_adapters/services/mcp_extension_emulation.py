@@ -1,21 +1,28 @@
 """The emulation of an MCP server with the extension `io.modelcontextprotocol/tasks`: data and pure functions.
 
 Every name is one of a tool, and every call of one makes a task.
-Source: ext-tasks, specification/draft/tasks.md of 2026-08-21.
+Source: ext-tasks, specification/draft/tasks.md of 2026-08-21; MCP specification, revision 2026-07-28: Streamable HTTP
+("Server Validation"), Subscriptions, Versioning, Overview ("_meta").
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from lifecycle.catalog import MCPEvent, MCPState
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.emulator.profile import Operation, Profile, Refusal
+from lifecycle_adapters.emulator.profile import Operation, Profile, Refusal, Subscription
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
+from lifecycle_adapters.http.header_values import decoded
 from lifecycle_adapters.services.json_rpc import error_of
 
+_VERSION = "2026-07-28"
+_OF_META = "io.modelcontextprotocol/"
+_NEEDED = {"extensions": {f"{_OF_META}tasks": {}}}
+_NAMES = {"tools/call": "name", "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId"}
+_LISTEN = "subscriptions/listen"
 _POLL_MS = 500
 _DONE = {"content": [{"type": "text", "text": "Done"}], "isError": False}
 _FAILED = {"code": -32603, "message": "the tool failed"}
@@ -61,6 +68,73 @@ def _refused(_lifecycle: Lifecycle[Any, Any], _task: EmulatedTask, _command: str
     return None
 
 
+# --- requests ---
+
+
+def _unsupported(headers: Mapping[str, str], body: Any) -> Refusal | None:
+    """Refuse a request whose `_meta` is incomplete, whose headers differ from it, or that lacks what the call needs."""
+    method, meta = _at(body, "method"), _at(body, "params", "_meta")
+    own = {name: _at(meta, _OF_META + name) for name in ("protocolVersion", "clientCapabilities")}
+    if missing := [name for name, value in own.items() if value is None]:
+        return _refusal(-32602, f"_meta lacks {_OF_META}{missing[0]}")
+    mirrored = {"MCP-Protocol-Version": own["protocolVersion"], "Mcp-Method": method}
+    if method in _NAMES:
+        mirrored["Mcp-Name"] = _at(body, "params", _NAMES[method])
+    for name, value in mirrored.items():
+        given = headers.get(name)
+        text = decoded(given) if given is not None and name == "Mcp-Name" else given
+        if given is None or text != value:
+            what = "is missing" if given is None else f"value {given!r} does not match body value {value!r}"
+            return _refusal(-32020, f"Header mismatch: {name} header {what}")
+    if own["protocolVersion"] != _VERSION:
+        versions = {"supported": [_VERSION], "requested": own["protocolVersion"]}
+        return _refusal(-32022, "Unsupported protocol version", versions)
+    needs_extension = method in _NAMES or (method == _LISTEN and _task_ids(body))
+    if needs_extension and _at(own["clientCapabilities"], "extensions", f"{_OF_META}tasks") is None:
+        return _refusal(-32021, "Missing required client capability", {"requiredCapabilities": _NEEDED})
+    return None
+
+
+def _at(document: Any, *names: str) -> Any:
+    """Return the value at a path of names, which may contain dots; None if there is none."""
+    for name in names:
+        document = cast("dict[str, Any]", document).get(name) if isinstance(document, dict) else None
+    return document
+
+
+def _refusal(code: int, text: str, data: Any = None) -> Refusal:
+    error = {"code": code, "message": text}
+    return Refusal(400, {"error": error if data is None else {**error, "data": data}})
+
+
+# --- subscriptions ---
+
+
+def _task_ids(body: Any) -> list[str]:
+    ids = _at(body, "params", "notifications", "taskIds")
+    return [each for each in cast("list[Any]", ids) if isinstance(each, str)] if isinstance(ids, list) else []
+
+
+def _acknowledged_subscription(tasks: Sequence[EmulatedTask]) -> dict[str, Any]:
+    """Acknowledge the tasks that exist: "the subset the server agreed to honor"."""
+    notifications = {"taskIds": [task.id for task in tasks]} if tasks else {}
+    return {"method": "notifications/subscriptions/acknowledged", "params": {"notifications": notifications}}
+
+
+def _notification(task: EmulatedTask, _: str, clock: EmulatedClock) -> dict[str, Any]:
+    shown = _details(task, clock)
+    del shown["resultType"]  # it is no result
+    return {"method": "notifications/tasks", "params": shown}
+
+
+def _message(document: Any, body: Any) -> dict[str, Any]:
+    """Return a message of a subscription, which carries the id of the request that opened it."""
+    meta = {f"{_OF_META}subscriptionId": body["id"]}
+    if "method" in document:
+        return {"jsonrpc": "2.0", **document, "params": {**document["params"], "_meta": meta}}
+    return {"jsonrpc": "2.0", "id": body["id"], "result": {**document, "_meta": meta}}
+
+
 PROFILE = Profile(
     not_found="Failed to retrieve task: Task not found",
     operations={"create": Operation(name="call", about="Call a method that concerns tasks.")},
@@ -70,4 +144,11 @@ PROFILE = Profile(
     commanded={str(MCPEvent.CANCEL): _acknowledged, str(MCPEvent.ANSWER): _acknowledged},
     refused=_refused,
     error=_error,
+    error_codes={400: 400, 404: 400, 405: 404, 409: 400, 422: 400},
+    optional=("params._meta", "params.notifications"),
+    unsupported=_unsupported,
+    webhook=_notification,
+    subscription=Subscription(
+        task_ids=_task_ids, begin=_acknowledged_subscription, end={"resultType": "complete"}, event=_message
+    ),
 )

@@ -339,6 +339,17 @@ def test_place_of_the_fields_is_made_if_the_template_has_none() -> None:
         ({"body": {"a": 0}, "fields_path": "a.b"}, "fields_path: the body has a value that is not an object at 'a.b'"),
         ({"fields_path": "a..b"}, "fields_path: must be a field or a path"),
         ({"path": "/{request_id}"}, "path: unknown placeholder '{request_id}': use '{id}'"),
+        ({"headers": {"X-Task": "{task}"}}, "headers.X-Task: unknown placeholder '{task}'"),
+        ({"field_headers": {"Host": "task"}}, "field_headers.Host: 'Host' cannot be the name of a header"),
+        ({"field_headers": {"X-Task": "a..b"}}, "field_headers.X-Task: must be a field or a path"),
+        (
+            {"field_headers": {"X-Task": "force.a"}, "fields_path": None, "body": {"force": {"a": 1}}},
+            "field_headers: names 'force', which the call sets itself",
+        ),
+        (
+            {"field_headers": {"x-task": "task"}, "headers": {"X-Task": "1"}},
+            "field_headers: has 'x-task', which `headers` has, too",
+        ),
         (
             {"required_fields": ("task",), "body": {"params": {"task": 1}}},
             "required_fields: names 'task', which",
