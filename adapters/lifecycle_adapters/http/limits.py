@@ -8,6 +8,7 @@ float), and the streams made here read the remaining time from it.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import socket
@@ -15,8 +16,9 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Self
 
 from lifecycle.errors import MissingExtra
@@ -48,6 +50,10 @@ class Until(float):
             raise error("timed out")
         return left_s
 
+    def hasten(self, seconds: float) -> None:
+        """End in so many seconds at the latest."""
+        self._ends_s = min(self._ends_s, time.monotonic() + seconds)
+
 
 IsLast = Callable[[bytes], bool]
 
@@ -69,15 +75,24 @@ class Body:
 
     def read(self, response: httpx2.Response, is_last: IsLast | None = None) -> bytes:
         """Return the whole body; of an event stream, up to the event whose data `is_last`, if that is given."""
-        for piece in response.iter_bytes():
+        pieces = response.iter_bytes()
+        for piece in pieces:
             if self._ends_with(piece, is_last):
+                if isinstance(response.extensions.get("network_stream"), _DeadlineStream):
+                    self._until.hasten(_END_S)
+                    with _ignored_failure():
+                        next(pieces, None)
                 break
         return b"".join(self._pieces)
 
     async def aread(self, response: httpx2.Response, is_last: IsLast | None = None) -> bytes:
         """Return the body of an asynchronous response, like `read`."""
-        async for piece in response.aiter_bytes():
+        pieces = response.aiter_bytes()
+        async for piece in pieces:
             if self._ends_with(piece, is_last):
+                with _ignored_failure():
+                    async with asyncio.timeout(_END_S):
+                        await anext(pieces, None)
                 break
         return b"".join(self._pieces)
 
@@ -89,6 +104,21 @@ class Body:
         self._until.left_s()
         self._pieces.append(piece)
         return is_last is not None and any(map(is_last, self._events.feed(piece)))
+
+
+# A stream should end behind its last event. If it does within this time, its connection is used again; a new one takes
+# longer, but one that stays open would hold up every request for as long.
+_END_S = 0.05
+
+
+@contextmanager
+def _ignored_failure() -> Generator[None]:
+    """Ignore that a request fails whose response is complete."""
+    try:
+        yield
+    except Exception as error:
+        if not is_transport_failure(error):
+            raise
 
 
 # --- synchronous connections ----------------------------------------------------------------------

@@ -85,6 +85,7 @@ class ScriptedServer:
         self.seen: list[Seen] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self), bind_and_activate=True)
         self._server.daemon_threads = True
+        self.accepted = 0  # connections so far
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self.base_url = f"http://127.0.0.1:{self._server.server_port}"
@@ -126,6 +127,7 @@ class ScriptedServer:
 
     def note(self, connection: socket.socket, *, is_open: bool) -> None:
         with self._lock:
+            self.accepted += is_open
             (self._open.add if is_open else self._open.discard)(connection)
 
 

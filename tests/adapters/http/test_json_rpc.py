@@ -483,6 +483,20 @@ def test_stream_that_stays_open_is_closed_after_the_response(connect: Connect, s
     until(lambda: server.connections == 0)
 
 
+@pytest.mark.parametrize("behind", ["", ": bye\n\n"], ids=["nothing", "a comment"])
+def test_connection_of_a_stream_that_ends_with_its_response_is_used_again(
+    connect: Connect, serve: Serve, behind: str
+) -> None:
+    def respond(seen: Seen) -> Reply:
+        message = json.dumps({"jsonrpc": "2.0", "id": seen.json["id"], "result": RUNNING})
+        return stream(f"data: {message}", behind)
+
+    server = serve(respond)
+    task = connect(enclosed(), server.base_url).task("t7")
+    assert [task.status() for _ in range(5)] == ["running"] * 5
+    assert server.accepted == 1
+
+
 EVENTS = st.sampled_from(
     [b": ping\n\n", b'data: {"jsonrpc": "2.0", "method": "notifications/message"}\n\n', b"data: {}\n\n"]
 )
