@@ -105,6 +105,8 @@ class FaultMiddleware:
         call.fault = fault.kind
         if fault.kind is FaultKind.DELAY:
             await self._wait(fault.seconds)
+            await self._service(scope, receive, _recording(call, send))  # unbuffered: it may be a stream
+            return
         response: list[Message] = []
         if fault.kind not in _NOT_HANDLED:
             await self._service(scope, receive, _buffering(response))
