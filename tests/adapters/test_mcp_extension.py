@@ -193,7 +193,7 @@ def test_emulator_refuses_what_the_specification_refuses(emulator: Emulator, cas
     document = response.json()
     assert (response.status_code, document["error"]["code"], document["id"]) == (status, code, 5)
     assert text in document["error"]["message"]
-    needed = {"requiredCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}}
+    needed: dict[str, Any] = {"requiredCapabilities": {"extensions": {"io.modelcontextprotocol/tasks": {}}}}
     versions = {"supported": ["2026-07-28"], "requested": "1900-01-01"}
     assert document["error"].get("data") == {-32021: needed, -32022: versions}.get(code)
 
@@ -205,8 +205,8 @@ RARE = Pace(working_s=60, resting_s=60, longest_s=60)
 
 def listened(emulator: Emulator, ids: list[str], *events: tuple[str, str], meta: Any = META) -> list[dict[str, Any]]:
     """Subscribe to tasks, fire events once the subscription is acknowledged; return the messages until its end."""
-    body = {**rpc("subscriptions/listen", notifications={"taskIds": ids}), "id": "listen-1"}
-    body["params"]["_meta"] = meta
+    params = {"_meta": meta, "notifications": {"taskIds": ids}}
+    body = {"jsonrpc": "2.0", "id": "listen-1", "method": "subscriptions/listen", "params": params}
     headers = of_call("subscriptions/listen")
     messages: list[dict[str, Any]] = []
     with httpx2.stream("POST", emulator.base_url, json=body, headers=headers) as response:

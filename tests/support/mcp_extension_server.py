@@ -31,7 +31,7 @@ SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 MOMENT_S = 0.2
 DONE = {"content": [{"type": "text", "text": "done"}], "isError": False}
 SCHEMA = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
-ASKED = {"mode": "form", "message": "Why?", "requestedSchema": {"type": "object", "properties": {}}}
+ASKED: dict[str, Any] = {"mode": "form", "message": "Why?", "requestedSchema": {"type": "object", "properties": {}}}
 ENDS = ("completed", "cancelled", "failed")
 
 

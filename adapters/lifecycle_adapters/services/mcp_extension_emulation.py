@@ -20,7 +20,7 @@ from lifecycle_adapters.services.json_rpc import error_of
 
 _VERSION = "2026-07-28"
 _OF_META = "io.modelcontextprotocol/"
-_NEEDED = {"extensions": {f"{_OF_META}tasks": {}}}
+_NEEDED: Mapping[str, Any] = {"extensions": {f"{_OF_META}tasks": {}}}
 _NAMES = {"tools/call": "name", "tasks/get": "taskId", "tasks/update": "taskId", "tasks/cancel": "taskId"}
 _LISTEN = "subscriptions/listen"
 _POLL_MS = 500
@@ -111,8 +111,11 @@ def _refusal(code: int, text: str, data: Any = None) -> Refusal:
 
 
 def _task_ids(body: Any) -> list[str]:
-    ids = _at(body, "params", "notifications", "taskIds")
-    return [each for each in cast("list[Any]", ids) if isinstance(each, str)] if isinstance(ids, list) else []
+    match _at(body, "params", "notifications", "taskIds"):
+        case [*ids]:
+            return [each for each in ids if isinstance(each, str)]
+        case _:
+            return []
 
 
 def _acknowledged_subscription(tasks: Sequence[EmulatedTask]) -> dict[str, Any]:
