@@ -19,6 +19,7 @@ from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, NoTaskMade, NotFound, RequestRejected, Timing
 from lifecycle_adapters.services import service
 from lifecycle_adapters.watch import Change, Event, Pace, Watcher
+from lifecycle_adapters.webhooks import BadBody, parse
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 from tests.adapters.watch.worlds import unlimited, until
 from tests.support.sdk_servers import installed, sdk_server
@@ -260,6 +261,21 @@ def test_subscription_without_the_extension_is_refused(emulator: Emulator) -> No
     assert (refused["error"]["code"], refused["id"]) == (-32021, "listen-1")
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"id": "1", "error": {"code": -32601, "message": "no subscriptions"}},
+        {"method": "notifications/subscriptions/acknowledged", "params": {"notifications": {}}},
+    ],
+)
+def test_subscription_that_reports_no_task_is_broken_off(message: dict[str, Any]) -> None:
+    """ "The server includes the list of task IDs it has agreed to send task status notifications for, if any"."""
+    stream = service("mcp-extension").stream
+    assert stream is not None
+    with pytest.raises(BadBody):
+        parse(json.dumps({"jsonrpc": "2.0", **message}).encode(), stream)
+
+
 def opened(emulator: Emulator) -> int:
     return [(call.call, call.status_code) for call in emulator.calls()].count(("stream", 200))
 
@@ -459,5 +475,7 @@ def test_only_a_create_makes_a_task() -> None:
         replace(extension, details=replace(extension.details, task_if={"resultType": "task"}))
     with pytest.raises(DefinitionError, match=r"details.no_task_field: must be left out: only a create or a command"):
         replace(extension, details=replace(extension.details, no_task_field="message"))
+    with pytest.raises(DefinitionError, match=r"details.field_headers: must be empty: a read takes no fields"):
+        replace(extension, details=replace(extension.details, field_headers={"X-Name": "name"}))
     with pytest.raises(DefinitionError, match=r"task_if.a..b: must be a field or a path"):
         replace(extension.create, task_if={"a..b": "task"})

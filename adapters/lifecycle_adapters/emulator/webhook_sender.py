@@ -171,9 +171,9 @@ class WebhookSender:
 
     def end_streams(self) -> None:
         """End every stream, as a server does that shuts down."""
-        for streams in self._streams.values():
+        for api, streams in self._streams.items():
             for each in streams:
-                each.end()
+                self._end(each, self._services.get(api))
 
     def _recipients(self, task: EmulatedTask) -> Sequence[Recipient]:
         service = self._services.get(task.api)
@@ -307,11 +307,14 @@ class WebhookSender:
         if stream.tasks is None:
             return
         present = [task for task in (self._store.find(each.id) for each in stream.tasks) if task is not None]
-        if service.subscription is None and all(each.lifecycle.is_settled(each.state) for each in present):
-            stream.end()
-        elif service.subscription is not None and all(each.is_over for each in present):
+        has_subscriptions = service.subscription is not None
+        if all(each.is_over if has_subscriptions else each.lifecycle.is_settled(each.state) for each in present):
+            self._end(stream, service)
+
+    def _end(self, stream: OpenStream, service: Messages | None) -> None:
+        if service is not None and service.subscription is not None:
             stream.put(service.subscription.end)
-            stream.end()
+        stream.end()
 
     async def _try(self, message: SentWebhook) -> None:
         webhook, own = self._webhook, message.recipient

@@ -83,8 +83,9 @@ def wrong_read(where: Path, call: Call) -> Iterator[Mistake]:
             (*where, "method"),
             f"must be one of {', '.join(_READS)}, because reads are repeated, not {call.method}",
         )
-    if call.required_fields:
-        yield (*where, "required_fields"), "must be empty: a read takes no fields"
+    for name in ("required_fields", "field_headers"):
+        if getattr(call, name):
+            yield (*where, name), "must be empty: a read takes no fields"
     if call.has_idempotency_key():
         yield where, f"must be without {IDEMPOTENCY_KEY!r}: a journal records no intent for a read"
     yield from wrong_etag(where, call)

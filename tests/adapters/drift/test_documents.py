@@ -242,6 +242,8 @@ REQUESTS: list[tuple[HttpBinding[Any, Any], Any, list[tuple[str, str]]]] = [
     (PRINTER, taking({"name": "Accept", "in": "header", "required": True}), []),
     (PRINTER, taking({"name": "x-key", "in": "cookie", "required": True}), [("parameter_required", FIRST)]),
     (sending(headers={"X-Desk": "7"}), taking({"name": "x-desk", "in": "header", "required": True}), []),
+    (sending(field_headers={"X-Desk": "desk"}, body={}),
+     taking({"name": "x-desk", "in": "header", "required": True}, **json_of({})), []),
     (sending(query={"force": "yes"}), taking(in_query("force")), []),
     (sending(query={"force": "yes"}), taking(), [("parameter_missing", CANCEL)]),
     (sending(query={"force": "yes"}), taking(in_query("force", schema={"enum": ["yes", "no"]})),
