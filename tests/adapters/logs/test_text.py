@@ -122,6 +122,16 @@ def test_the_header_may_have_several_lines_and_stand_after_empty_ones(reader: Re
     assert brief(records) == [(5, "a", "running", None)]
 
 
+@pytest.mark.parametrize("before", ["\n" * 100_000, '"' + "\n" * 100_000 + '",'], ids=["empty lines", "a long name"])
+def test_the_header_may_end_anywhere_in_a_block(reader: Reader, before: str) -> None:
+    more = "," * before.count(",")
+    rows = "".join(f"{more}{each},running\n" for each in range(20_000))
+
+    records = reader(f"{before}{HEADER}{rows}")
+
+    assert brief(records) == [(100_002 + each, str(each), "running", None) for each in range(20_000)]
+
+
 def test_a_column_may_be_named_like_another_part(reader: Reader) -> None:
     columns = Columns(task="status", at=None, status="sequence", sequence="place")
 

@@ -21,6 +21,7 @@ from lifecycle_adapters.logs.text.csv_rows import Row, csv_rows, lines_of
 from lifecycle_adapters.logs.text.text_table import TextTable
 
 _BATCH = 50_000  # rows that are read one by one
+_HEAD_BYTES = 65_536
 _NEWLINE, _QUOTE = b'\n"'
 _SEPARATOR = "\x1f"  # ASCII's unit separator
 
@@ -53,8 +54,14 @@ class CsvFile:
         """Do nothing: the header has shown the columns."""
 
     def _after_header(self, data: bytes, *, is_last: bool) -> bytes:
-        lines = lines_of(data)
-        row = next(self._rows(lines, is_last=is_last), None)
+        # Nearly every header is in the first lines, and splitting a whole block into lines takes long.
+        head = data[: data.find(b"\n", _HEAD_BYTES) + 1]
+        lines = lines_of(head)
+        row = next(self._rows(lines, is_last=False), None)
+        if row is None or not row.cells:
+            head = data
+            lines = lines_of(head)
+            row = next(self._rows(lines, is_last=is_last), None)
         if row is None:
             self.line += len(lines)
             return b""
@@ -66,7 +73,7 @@ class CsvFile:
             self._table.require_header(row.cells)
             self._names = row.cells
         self.line += row.after
-        return _joined(lines[row.after :])
+        return _joined(lines[row.after :]) + data[len(head) :]
 
     def _rows(self, lines: Sequence[str], *, is_last: bool) -> Iterator[Row]:
         options = self._options
