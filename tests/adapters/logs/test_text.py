@@ -623,9 +623,11 @@ def strictly_parsed(line: str) -> dict[str, Any] | None:
 
 
 @some
-@given(data=st.data(), space=st.sampled_from(["", " "]))
-def test_line_is_judged_alike_whatever_the_lines_before_it(reader: Reader, data: st.DataObject, space: str) -> None:
-    first = f'{{"task_id":{space}"a",{space}"status":{space}"b",{space}"x":{space}1}}'
+@given(data=st.data(), space=st.sampled_from(["", " "]), x=st.sampled_from(["1", '"1"']))
+def test_line_is_judged_alike_whatever_the_lines_before_it(
+    reader: Reader, data: st.DataObject, space: str, x: str
+) -> None:
+    first = f'{{"task_id":{space}"a",{space}"status":{space}"b",{space}"x":{space}{x}}}'
     lines = [first, *data.draw(st.lists(json_like_lines(space), max_size=12))]
     expected: list[tuple[bool, str | None]] = []
     for document in map(strictly_parsed, lines):

@@ -53,6 +53,36 @@ class JsonLinesFile:
     def _take_lines(self, lines: Sequence[str]) -> list[int]:
         """Insert the lines that are rows, and return the other lines that are not empty."""
         layout = _Layout.of(lines[0], self._keys)
+        with self._table.registered(range(self.line, self.line + len(lines)), line=lines):
+            count = self._insert_plain(layout) if layout.is_plain else 0
+            if count < len(lines):
+                count += self._insert_any(layout, is_first=count == 0)
+            if count:
+                self._record_columns()
+            if count == len(lines):
+                return []
+            return self._table.lines_left_out("trim(line, E' \\t\\r') <> ''", since=self.line)
+
+    def _insert_plain(self, layout: _Layout) -> int:
+        """Insert the lines that consist of a plain layout and of texts without escapes, and return how many.
+
+        DuckDB parses such a line once, and not each of its values again.
+        """
+        cell = {key: f"cells[{number}]" for number, key in enumerate(layout.keys, 1)}
+        parts = (f'{cell[key]} AS "{part}"' for part, key in self._table.parts.items())
+        pointers = ", ".join(literal(_pointer([key])) for key in layout.keys)
+        cells = f"CASE WHEN json_valid(line) THEN json_extract_string(line, [{pointers}]) END"
+        # ELSE is false, but might fail: otherwise DuckDB would parse each line once more for each condition.
+        is_plain = f"CASE WHEN cells IS NULL THEN false WHEN {layout.is_plainly_that_of('line', cell)} THEN true"
+        is_plain = f"{is_plain} ELSE json_type(line) IS NULL END"
+        rows = f"(SELECT line, place, {cells} AS cells FROM lines) WHERE {is_plain}"
+        return self._table.insert(f"(SELECT {', '.join(parts)}, place FROM {rows})", "VARCHAR", is_quoted=True)
+
+    def _insert_any(self, layout: _Layout, *, is_first: bool) -> int:
+        """Insert the lines that are rows, except those inserted before, and return how many.
+
+        `is_first`: none was inserted before.
+        """
         wanted = (pointer for key in self._keys for pointer in _pointers(key))
         pointers = [*dict.fromkeys((*wanted, *(_pointer([key]) for key in layout.keys)))]
         cell = {pointer: f"cells[{number}]" for number, pointer in enumerate(pointers, 1)}
@@ -64,14 +94,9 @@ class JsonLinesFile:
         is_laid_out = layout.is_that_of("line", cell)
         is_row = f"CASE WHEN cells IS NULL THEN false WHEN {is_laid_out} THEN true ELSE {_is_row(self._keys)} END"
         cells = f"CASE WHEN json_valid(line) THEN json_extract(line, [{', '.join(map(literal, pointers))}]) END"
-        rows = f"(SELECT line, place, {cells} AS cells FROM lines) WHERE {is_row}"
-        with self._table.registered(range(self.line, self.line + len(lines)), line=lines):
-            count = self._table.insert(f"(SELECT {', '.join(parts)}, place FROM {rows})", "JSON")
-            if count:
-                self._record_columns()
-            if count == len(lines):
-                return []
-            return self._table.lines_left_out("trim(line, E' \\t\\r') <> ''", since=self.line)
+        lines = "lines" if is_first else f"lines WHERE place NOT IN ({self._table.inserted(self.line)})"
+        rows = f"(SELECT line, place, {cells} AS cells FROM {lines}) WHERE {is_row}"
+        return self._table.insert(f"(SELECT {', '.join(parts)}, place FROM {rows})", "JSON")
 
     def _record_columns(self) -> None:
         """Record the columns: those of the first row, and the required ones that any row has."""
@@ -91,11 +116,13 @@ class JsonLinesFile:
 class _Layout:
     """The keys of a line, and the texts before, between and after its values: one more than keys, or none.
 
-    A line that consists of these texts and of values has each key once.
+    A line that consists of these texts and of values has each key once. The layout is plain if all values are texts
+    and all required keys are there.
     """
 
     keys: Sequence[str] = ()
     texts: Sequence[str] = ()
+    is_plain: bool = False
 
     @classmethod
     def of(cls, line: str, required: Iterable[str]) -> _Layout:
@@ -104,7 +131,8 @@ class _Layout:
             document = json.loads(line)
         except (ValueError, RecursionError):  # the former also for an integer of some thousand digits
             return cls()
-        keys = [*cast("dict[str, Any]", document)] if isinstance(document, dict) else []
+        members = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+        keys = [*members]
         if not 0 < len(keys) <= _MOST_KEYS or any("." in key for key in required):
             return cls()
         names = [json.dumps(key, ensure_ascii=False) for key in keys]
@@ -112,7 +140,20 @@ class _Layout:
             return cls()
         comma, colon = (", ", ": ") if line.startswith(f"{{{names[0]}: ") else (",", ":")
         texts = (f"{before}{name}{colon}" for before, name in zip(chain("{", repeat(comma)), names, strict=False))
-        return cls(keys, [*texts, "}\r" if line.endswith("\r") else "}"])
+        is_plain = {*keys} >= {*required} and all(isinstance(value, str) for value in members.values())
+        return cls(keys, [*texts, "}\r" if line.endswith("\r") else "}"], is_plain)
+
+    def is_plainly_that_of(self, line: str, text: Mapping[str, str]) -> str:
+        """Return the condition that a line, valid JSON, has this layout, and a text without escapes at each key.
+
+        Without a backslash in the line and a quote in a text, the line can be taken apart in one way only.
+        """
+        values = [text[key] for key in self.keys]
+        first, *between, last = self.texts
+        quoted = [literal(each) for each in (f'{first}"', *(f'"{each}"' for each in between), f'"{last}')]
+        whole = f"concat({', '.join(chain.from_iterable(zip(quoted, values, strict=False)))}, {quoted[-1]})"
+        is_free = f"NOT contains({line}, '\\') AND NOT contains(concat({', '.join(values)}), '\"')"
+        return f"{line} = {whole} AND {is_free}"
 
     def is_that_of(self, line: str, cell: Mapping[str, str]) -> str:
         """Return the condition that a line has this layout, and is JSON by RFC 8259 and not only for DuckDB.

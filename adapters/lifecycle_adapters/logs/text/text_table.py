@@ -45,9 +45,16 @@ class TextTable:
         finally:
             self._session.unregister("lines")
 
-    def insert(self, relation: str, kind: str) -> int:
-        """Insert the rows of a relation with a column of type `kind` for each part, and return how many."""
-        parts = {part: LogColumn(f'"{part}"', kind) for part in self.parts}
+    def insert(self, relation: str, kind: str, *, is_quoted: bool = False) -> int:
+        """Insert the rows of a relation with a column of type `kind` for each part, and return how many.
+
+        `is_quoted`: the texts were in quotes, which the details of rejects show.
+        """
+        columns = {part: f'"{part}"' for part in self.parts}
+        parts = {
+            part: LogColumn(cell, kind, f"concat('\"', {cell}, '\"')" if is_quoted else None)
+            for part, cell in columns.items()
+        }
         query = records(relation, parts, self.columns, self._rules, DUCKDB, place="place")
         [(count,)] = self._session.run(f"INSERT INTO text_records {query}")
         return int(count)
@@ -55,15 +62,16 @@ class TextTable:
     def lines_left_out(self, condition: str, *, since: int) -> list[int]:
         """Return the lines of `lines`, in their order, that meet the condition and were not inserted."""
         found = self._session.run(
-            f"SELECT place FROM lines WHERE {condition} AND place NOT IN ({self._inserted(since)}) ORDER BY place"
+            f"SELECT place FROM lines WHERE {condition} AND place NOT IN ({self.inserted(since)}) ORDER BY place"
         )
         return [row[0] - place_of(self._number, 0) for row in found]
 
     def of_rows(self, aggregates: str, *, since: int) -> tuple[Any, ...]:
         """Return aggregates of the lines of `lines` that were inserted; the first line of `lines` is `since`."""
-        return self._session.run(f"SELECT {aggregates} FROM lines WHERE place IN ({self._inserted(since)})")[0]
+        return self._session.run(f"SELECT {aggregates} FROM lines WHERE place IN ({self.inserted(since)})")[0]
 
-    def _inserted(self, since: int) -> str:
+    def inserted(self, since: int) -> str:
+        """Return the query for the places of the lines from `since` on that were inserted."""
         return f"SELECT place FROM text_records WHERE place >= {place_of(self._number, since)}"
 
     def reject(self, faults: Sequence[tuple[int, str]]) -> None:
