@@ -10,8 +10,8 @@ The steps of a command, numbered as in the code:
 
 1. Know the state: from the journal, or by one read. A stop that every state accepts needs no read, and
    is sent if that fails, also to a task that was created just now and is not found yet. A command whose
-   request names the version of the task (If-Match) always needs one, and one that gives work if the
-   handle has not read the task since its last command: a wait has to distinguish the states after it.
+   request names the version of the task (If-Match) always needs one, and so does one that gives work: a
+   wait has to see what changes after it.
 2. Judge. A refusal or a redundancy is confirmed by one read if it rests on a recorded state that is
    not final, or that a later report contradicts. An illegal command raises, a redundant one returns;
    neither is sent. A command that has fields and is not idempotent is illegal instead of redundant,
@@ -89,6 +89,7 @@ from lifecycle.errors import (
     CommandInFlight,
     CommandRefused,
     CommandUncertain,
+    IllegalTransition,
     KeyReused,
     LifecycleError,
     TaskEndedFirst,
@@ -274,7 +275,12 @@ class _Execution(Generic[S, E]):
             earlier = yield from self._find_earlier()
             if earlier is not None:
                 return (yield from self._replay_outcome(earlier))
-            state = yield from self._judge()
+            try:
+                state = yield from self._judge()
+            except IllegalTransition:
+                if (earlier := (yield from self._find_earlier())) is None:
+                    raise
+                return (yield from self._replay_outcome(earlier))  # it was sent since, and changed the state
             is_redundant = state is not None and self.lifecycle.target(state, self.command) is None
             if state is not None and is_redundant and self.context.idempotency_key is None:
                 return CommandResult(self.command, state, sent=False)

@@ -5,7 +5,6 @@ They yield effects (effects.py), as the procedure of a command does.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Final, Generic, Literal, get_args
 
 from lifecycle.effects import (
@@ -69,7 +68,7 @@ class WorkTracker(Generic[S, E]):
     the one before it; the initial state counts after a command that leads to it (a re-run).
 
     The first mark observed does not count as changed, because it may be that of earlier work. So a change shows only if
-    the task was read before the command, and nobody has sent another command since: see `needs_read`.
+    the task was read just before the command: see `needs_read`.
     """
 
     def __init__(self, lifecycle: Lifecycle[S, E]) -> None:
@@ -77,8 +76,7 @@ class WorkTracker(Generic[S, E]):
         self._has_begun = True
         self._begins_at_initial = self._is_new = False
         self._mark: Any = UNKNOWN
-        self._read_at: datetime | None = None  # when the last read began
-        self._version = -1  # of the task's record, after the last read was recorded
+        self._was_created_without_work = False
         self._source: S | None = None
 
     def starts_work(self, command: E) -> bool:
@@ -113,9 +111,10 @@ class WorkTracker(Generic[S, E]):
             and (state != self._lifecycle.initial or self._begins_at_initial)
         )
         has_left = None not in (state, self._source) and state != self._source
-        changed = mark not in (UNKNOWN, None) and self._mark not in (UNKNOWN, mark)
+        is_known = mark is not UNKNOWN and mark is not None
+        changed = is_known and self._mark is not UNKNOWN and self._mark != mark
         self._has_begun = self._has_begun or works or has_left or changed
-        if mark not in (UNKNOWN, None) or self._mark is UNKNOWN:
+        if is_known or self._mark is UNKNOWN:
             self._mark = mark
 
     def observe_create(self, state: S | None, mark: Any) -> None:
@@ -123,26 +122,16 @@ class WorkTracker(Generic[S, E]):
         self.observe(state, mark)
         over, interrupted = self._lifecycle.is_over, self._lifecycle.is_interrupted
         had_work = self._is_new or state is None or over(state) or interrupted(state)
-        if mark is not UNKNOWN and not had_work:  # so there is no output that the response may have left out
-            self._version = _FIRST_VERSION
-
-    def observe_read(self, state: S | None, mark: Any, read_at: datetime) -> None:
-        """Record the state and the mark of a read of the status that began at that time."""
-        self.observe(state, mark)
-        self._read_at = read_at
-
-    def note_recorded(self, report: Report, record: TaskRecord[S, E]) -> None:
-        """Note that a report was recorded, and the record after it."""
-        # If the record's time is later, the task was read since; what was read here may be old.
-        if report.as_of == self._read_at == record.as_of:
-            self._version = record.version
+        self._was_created_without_work = mark is not UNKNOWN and not had_work
 
     def needs_read(self, command: E, record: TaskRecord[S, E]) -> bool:
         """Return whether the task must be read before the command, so that a wait after it can see a change.
 
-        It must if the command starts work, unless nothing was recorded of the task since the last read here.
+        It must if the command starts work. What was read earlier may be older than the effect of a command that another
+        handle sent. A task that was created here without work, and of which nothing else is recorded, has no output.
         """
-        return record.version != self._version and self.starts_work(command)
+        is_untouched = self._was_created_without_work and record.version == _FIRST_VERSION
+        return not is_untouched and self.starts_work(command)
 
     def is_done(self, state: S, until: Until) -> bool:
         """Return whether `state` ends a wait."""

@@ -1191,6 +1191,20 @@ def test_a_command_that_needs_a_read_is_judged_by_what_is_read(reads: list[str],
     assert seen.driver.story().startswith("Load Read RecordReport")
 
 
+def test_a_command_that_is_sent_under_the_same_key_during_the_read_is_this_one() -> None:
+    key = RequestContext("order 5")
+    seen = case("v3", "idle", sends=["running"], reads=["running"])
+    steps = replace(seen.commanding, needs_read=needs_read).execute("dispatch", {}, key)
+    effect = next(steps)
+    while not isinstance(effect, Read):
+        effect = steps.send(seen.driver.perform(effect))
+    assert seen.driver.run(seen.commanding.execute("dispatch", {}, key)).sent
+
+    result = seen.driver.run(steps, seen.driver.perform(effect))
+
+    assert result == CommandResult("dispatch", "running", sent=True, is_last_known=True)
+
+
 def test_a_command_that_needs_no_read_is_sent_at_once() -> None:
     seen = case("v3", "idle", sends=["running"])
     seen.commanding = replace(seen.commanding, needs_read=needs_none)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -193,34 +192,12 @@ def test_a_response_without_a_mark_changes_nothing() -> None:
     assert work.is_done("idle", "settled")
 
 
-T1, T2, T3 = (datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in (1, 2, 3))
-
-
-def at(version: int, as_of: datetime = T1) -> TaskRecord[str, str]:
-    return TaskRecord(version, "idle", as_of)
-
-
-def test_a_command_that_starts_work_needs_a_read_unless_the_last_read_is_the_last_that_happened() -> None:
+def test_only_a_command_that_starts_work_needs_a_read() -> None:
     work = WorkTracker(get("v3"))
-    assert work.needs_read("dispatch", at(1))
-    assert not work.needs_read("stop", at(1))
+    work.observe("idle", "old")
 
-    work.observe_read("idle", "old", T1)
-    assert work.needs_read("dispatch", at(1)), "it is not recorded"
-    work.note_recorded(Report("idle", T1), at(1))
-
-    assert not work.needs_read("dispatch", at(1))
-    assert work.needs_read("dispatch", at(2)), "a command, or another state"
-
-
-def test_only_a_read_of_the_status_that_is_the_latest_report_counts() -> None:
-    work = WorkTracker(get("v3"))
-    work.observe_read("idle", "old", T1)
-
-    work.note_recorded(Report("idle", T1), at(1, as_of=T2))
-    assert work.needs_read("dispatch", at(1)), "another worker has read the task since"
-    work.note_recorded(Report("idle", T3), at(1, as_of=T3))
-    assert work.needs_read("dispatch", at(1)), "the report is of a read of the details"
+    assert work.needs_read("dispatch", TaskRecord(1, "idle"))
+    assert not work.needs_read("stop", TaskRecord(1, "idle"))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +223,8 @@ def test_a_task_created_without_work_needs_no_read(
     work.observe_create(state, mark)
 
     starting = next(each for each in lifecycle.commands if work.starts_work(each))
-    assert work.needs_read(starting, TaskRecord(1, state, T1)) is needs_read
+    assert work.needs_read(starting, TaskRecord(1, state)) is needs_read
+    assert work.needs_read(starting, TaskRecord(2, state)), "somebody has done something"
 
 
 @pytest.mark.parametrize("name", ["a2a", "mcp-extension"])

@@ -90,7 +90,7 @@ STEPS = st.tuples(st.integers(0, HANDLES - 1), st.sampled_from(["answer", "answe
 def test_no_wait_after_an_answer_returns_the_question_that_was_answered(
     shown_by: str, delays: list[tuple[int, int]], steps: list[tuple[int, str]]
 ) -> None:
-    agent = Agent(delays, shown_by)
+    agent = Agent([*delays], shown_by)
     http = httpx2.Client(transport=httpx2.MockTransport(agent.respond))
     settings: dict[str, Any] = {"timing": AT_ONCE, "journal": MemoryJournal(), "http": http}
     with http, Client(BINDINGS[shown_by], **settings) as client, Client(BINDINGS[shown_by], **settings) as another:
@@ -107,7 +107,7 @@ def test_no_wait_after_an_answer_returns_the_question_that_was_answered(
                     answered[number] = agent.answered
                 case "wait":
                     task.wait(timeout_s=20)
-                    assert agent.shown > answered[number]
+                    assert agent.shown > answered[number], f"{delays=} {steps=}"
                 case "status":
                     task.status()
                 case _:

@@ -193,8 +193,8 @@ class HttpBinding(Declared, Generic[S, E]):
         created_field: where a listed task says when it was created (ISO 8601; UTC if it names no zone).
         changed_field: a field of the reads that changes whenever the status is set, such as "status.timestamp". A wait
             after a command ignores the state before the command until work is seen or this field changes; if it is
-            None, until work is seen or the output changes. A time that is no more precise than the work is long may
-            stay equal; the wait then goes on.
+            None, until work is seen or the output changes. A time in whole seconds may stay equal if the work is
+            shorter; the wait then goes on.
         task_field: the field of a create that says what to do, and that a listed task repeats. If it is None, a create
             takes no task, only fields.
         state_of: a function that returns the status if no field holds it, such as for Google's `done` and `error`. It

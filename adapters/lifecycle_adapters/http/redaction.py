@@ -59,7 +59,7 @@ class Redactor:
         return any(key.get_secret_value() in text for key in list(self._keys)) or self.text(text) != text
 
     def _replaced(self, content: bytes) -> bytes:
-        has_escapes = any(each in content for each in (b"\\", b"%", b"&", b"\0"))
+        has_escapes = b"\\" in content or b"%" in content or b"&" in content or b"\0" in content
         for key in list(self._keys.values()):
             content = key.replaced(content, has_escapes=has_escapes)
         return content
@@ -114,14 +114,12 @@ def _credentials(key: bytes) -> tuple[bytes, ...]:
 def _spelled(character: str) -> bytes:
     """Return a pattern of the spellings of a character; each begins with a literal, for speed, and is bounded."""
     plain, code = re.escape(character).encode(), f"{ord(character):02x}".encode()
-    names = b"|".join([rb"#0{0,7}%d" % ord(character), rb"#[xX]0{0,7}(?i:%b)" % code, *_NAMES.get(character, ())])
+    names = b"|".join([rb"#0{0,7}%d" % ord(character), rb"#[xX]0{0,7}(?i:%b)" % code, *_names_of(character)])
     in_url, in_html = rb"%%(?:25){0,3}(?i:%b)" % code, rb"(?:amp;){0,3}(?:%b);?" % names
     in_json = rb"\\\\{0,7}(?:%b|u00(?i:%b)|(?:&|u0026)%b)" % (plain, code, in_html)
     return rb"(?:%b|%b|%b|&%b)" % (plain, in_json, in_url, in_html)
 
 
-# The names of characters in HTML, such as `quot` and `QUOT`, by the character.
-_NAMES: dict[str, list[bytes]] = {}
-for _name, _character in html5.items():
-    if _name.endswith(";"):
-        _NAMES.setdefault(_character, []).append(_name[:-1].encode())
+def _names_of(character: str) -> list[bytes]:
+    """Return the names of a character in HTML, such as `quot` and `QUOT`."""
+    return [name[:-1].encode() for name, value in html5.items() if value == character and name.endswith(";")]

@@ -37,7 +37,7 @@ from lifecycle_adapters.http.requests import Request, idempotency_key
 from lifecycle_adapters.http.responses import value_at
 from lifecycle_adapters.procedures.arguments import with_a_key
 from lifecycle_adapters.procedures.governed_task import GovernedTask, TaskResult
-from lifecycle_adapters.procedures.interpreter import Actions, Procedure, read
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, in_journal, read
 from lifecycle_adapters.procedures.timing import Pacer
 
 
@@ -150,7 +150,7 @@ class TaskProcedures(GovernedTask[S, E]):
             case ReadProof(command):
                 return self._read_proof(command, pacer)
             case _:
-                return self._in_journal(effect)
+                return in_journal(effect, self.journal)
 
     def _send(self, effect: Send[E], pacer: Pacer, request: Request | None) -> Actions[Response]:
         command, call = effect.command, self.binding.call(effect.command)
@@ -172,10 +172,7 @@ class TaskProcedures(GovernedTask[S, E]):
         response = yield from read(self._call(call, request, pacer), pacer)
         if isinstance(response, Accepted):
             self._note_companions(response)
-            if details:
-                self.work.observe(self._state_in(response))
-            else:
-                self.work.observe_read(self._state_in(response), self._mark_in(response), response.as_of)
+            self.work.observe(self._state_in(response), UNKNOWN if details else self._mark_in(response))
         return response
 
     def _command_request(self, command: E, fields: Mapping[str, Any], intent: str, etag: str | None) -> Request:

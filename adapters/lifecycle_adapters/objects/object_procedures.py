@@ -21,7 +21,7 @@ from lifecycle_adapters.argument_checks import require_json
 from lifecycle_adapters.objects.object_service import ObjectService
 from lifecycle_adapters.procedures.governed_creates import GovernedCreates
 from lifecycle_adapters.procedures.governed_task import GovernedTask, TaskResult
-from lifecycle_adapters.procedures.interpreter import Actions, Procedure, ServiceCall
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, ServiceCall, in_journal
 from lifecycle_adapters.procedures.timing import Pacer
 
 
@@ -71,9 +71,9 @@ class ObjectTaskProcedures(GovernedTask[S, E]):
                     "read", partial(self.service.read, self.task_id), timeout_s=pacer.request_s()
                 )
                 if isinstance(response, Accepted):
-                    self.work.observe_read(self._state_in(response), response.output, response.as_of)
+                    self.work.observe(self._state_in(response), response.output)
             case _:
-                return (yield from self._in_journal(effect))
+                return (yield from in_journal(effect, self.journal))
         return response
 
     def _make_commands(self) -> CommandProcedure[S, E]:

@@ -35,7 +35,7 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, Origin, S
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.procedures.call_errors import CallError, DetailsTimedOut
-from lifecycle_adapters.procedures.interpreter import Actions, Procedure, in_journal, interpret
+from lifecycle_adapters.procedures.interpreter import Actions, Procedure, interpret
 from lifecycle_adapters.procedures.timing import Pacer, Timing
 
 R = TypeVar("R")
@@ -101,13 +101,6 @@ class GovernedTask(ABC, Generic[S, E]):
 
     def _state_in(self, response: Accepted) -> S | None:
         return None if response.status is None else self.lifecycle.state_of(response.status)
-
-    def _in_journal(self, effect: Effect) -> Actions[Any]:
-        """Carry out an effect on the task's journal."""
-        result = yield from in_journal(effect, self.journal)
-        if isinstance(effect, RecordReport):
-            self.work.note_recorded(effect.report, result)
-        return result
 
     @abstractmethod
     def _make_commands(self) -> CommandProcedure[S, E]:

@@ -336,7 +336,7 @@ def test_work_that_was_given_is_waited_for() -> None:
     idle = accepted("idle", {"status": "idle"})
     actions_of(v3.status(), idle)
     assert v3.work.is_done(V3State.IDLE, "settled")
-    actions_of(v3.command(V3Event.DISPATCH, {"task": "buy milk"}), accepted("idle", None, 1))
+    actions_of(v3.command(V3Event.DISPATCH, {"task": "buy milk"}), idle, accepted("idle", None, 1))
     assert not v3.work.is_done(V3State.IDLE, "settled")
     actions_of(v3.status(), accepted("running", None, 2))
     assert v3.work.is_done(V3State.IDLE, "settled")
