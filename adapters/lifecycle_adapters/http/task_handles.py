@@ -228,11 +228,21 @@ class Session(_SessionHandle):
         Args:
             text: what to do.
             idempotency_key: given again, it returns the message that was created first, with no request.
-            labels, reason, origin: as for `Client.create`; they are recorded in the journal.
+            labels: texts by their names; they are recorded in the journal, and never sent.
+            reason: why it is queued; it is recorded in the journal.
+            origin: who or what queues it; it is recorded in the journal.
             fields: further fields of the request, such as `interrupt=True`, which cancels the active task of v4.
         Raises:
             TypeError: the session has no queue, or an argument is not what it must be; nothing was sent.
-            CreateError, HttpError, AdapterError: under the same conditions as for `Client.create`.
+            CreateUncertain: the response was lost, in this call or in an earlier one with the key; a message may exist.
+            CreateInFlight: another worker is queueing the message under this key.
+            CreateKeyReused: a message with other fields has this key; nothing was sent.
+            CreateContradicted: the service made `.task_id`, but before the response arrived the create was abandoned,
+                or another message was recorded for it.
+            ValueError: a field has a value that no request can carry; nothing was sent.
+            AdapterError: the journal cannot be read or written.
+            HttpError: the service refused, or was never reached; no message was queued.
+            ClientUnusable: the client is closed, or its httpx2 client belongs to another process; nothing was recorded.
         """
         context = request_context(idempotency_key, origin, reason)
         return Task(self._driver, self._driver.run(self._queueing(text, labels, context, fields)))
@@ -270,15 +280,27 @@ class Session(_SessionHandle):
         Raises:
             MessageNotRun: a message of this handle became no task: it failed, or another caller cancelled it or
                 put another one in its place.
-            WaitTimedOut, UnknownStatus, HttpError, TypeError, ValueError: under the same conditions as for
-                `Task.wait`.
+            WaitTimedOut: the time is up; `.why` is the error of the last read, if that failed.
+            UnknownStatus: the service reports a status that the lifecycle of the task or the message does not know.
+            HttpError: a status, the session or its list of messages cannot be read.
+            TypeError, ValueError: `timeout_s` is not a number of seconds, or is negative; or `until` has another value.
+                Nothing was sent.
         """
         return self._driver.run(self._procedures.wait(until, seconds(timeout_s, "timeout_s")))
 
     def call(self, name: str, /, **fields: Any) -> Any:
         """Send a further call about the session, such as "delete", and return the JSON of its response.
 
-        It is sent and repeated like `Task.call`, and raises the same errors under the same conditions.
+        It is sent again if it is known to have done nothing, and a GET, PUT or DELETE also if its response was lost; a
+        404 after a lost response to a DELETE is its success.
+
+        Args:
+            name: one of the `further_calls` about a session.
+            fields: fields of its body.
+        Raises:
+            UnknownName: the binding has no such call.
+            TypeError: the fields are no JSON, or one is missing, or the call takes none.
+            HttpError: the service refused it, or its response was lost.
         """
         return self._driver.run(self._procedures.call(name, fields))
 
