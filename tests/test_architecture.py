@@ -88,6 +88,8 @@ ONE_WAY = {
         emulator.call_log, emulator.shapes <- emulator.faults <- emulator.fault_middleware, emulator.pushed_messages
         emulator.task_store <- emulator.profile, emulator.documents, emulator.fault_middleware, emulator.webhook_sender
         http.responses <- emulator.shapes <- emulator.documents <- emulator.service
+        emulator.calls, emulator.routing, emulator.shapes <- emulator.service_routes
+        emulator.profile <- emulator.service_routes <- emulator.service
         emulator.profile, http.binding <- emulator.pushed_messages <- emulator.webhook_sender
         emulator.call_log, emulator.profile <- emulator.service, emulator.webhook_sender <- emulator.control
         emulator.routing, emulator.service <- emulator.control <- emulator.application <- emulator.server <- emulator

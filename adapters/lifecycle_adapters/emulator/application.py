@@ -239,7 +239,7 @@ class _ServiceApp(FastAPI):
         routes.clear()
         self.mount(PREFIX, control_app(control))
         # before the emulator's own pages: a service may have the same paths
-        routes.extend(narrow_first(route for each in services for route in each.routes()))
+        routes.extend(narrow_first(route for each in services for route in each.routes.made()))
         if not any(isinstance(route, APIRoute) and route.path == "/" for route in routes):
             self.add_api_route("/", self._index, include_in_schema=False)
         routes.extend(own_pages)
@@ -250,14 +250,14 @@ class _ServiceApp(FastAPI):
         if self.openapi_schema is None:
             document = super().openapi()
             parts = document["components"]
-            schemes = {name: scheme for each in self._services for name, scheme in each.security_schemes.items()}
+            schemes = {name: scheme for each in self._services for name, scheme in each.routes.security_schemes.items()}
             if schemes:
                 parts["securitySchemes"] = schemes
             for each in self._services:
                 states = parts["schemas"].get(type(each.binding.lifecycle.initial).__name__)
                 if states is not None:
                     states["enum"] = [str(state.name) for state in each.lifecycle.states]
-                each.add_links(document)
+                each.routes.add_links(document)
         assert self.openapi_schema is not None
         return self.openapi_schema
 

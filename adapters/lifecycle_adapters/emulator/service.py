@@ -1,25 +1,22 @@
-"""One emulated service: the routes, responses and errors of one binding, with what its profile adds.
+"""One emulated service: the responses and errors of one binding, with what its profile adds.
 
-A request's call comes from the scope (call_log.py); FastAPI routes it, and validates what the profile declares. What a
-call does to a task is a step of the task store; the call's entry in the log is completed here.
+service_routes.py has the routes. A request's call comes from the scope (call_log.py). What a call does to a task is a
+step of the task store; the call's entry in the log is completed here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
-from inspect import Parameter, Signature
 from typing import Any, cast
 from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -35,7 +32,6 @@ from lifecycle_adapters.emulator.profile import (
     Happens,
     Keeps,
     NewTask,
-    Operation,
     Outcome,
     OwnCall,
     Profile,
@@ -45,41 +41,18 @@ from lifecycle_adapters.emulator.profile import (
     Vanishes,
     View,
 )
-from lifecycle_adapters.emulator.routing import SlashRoute
 from lifecycle_adapters.emulator.script import parse_script
-from lifecycle_adapters.emulator.shapes import Detail, FieldErrors, require_document
+from lifecycle_adapters.emulator.service_routes import Handler, Respond, ServiceRoutes
+from lifecycle_adapters.emulator.shapes import require_document
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import (
-    ETAG,
-    ID,
-    ID_WITH_SLASHES,
-    IDEMPOTENCY_KEY,
-    PLACEHOLDER,
-    parameters_of,
-)
+from lifecycle_adapters.http.requests import ETAG, IDEMPOTENCY_KEY, PLACEHOLDER
 from lifecycle_adapters.http.responses import placed, value_at
 
 NOT_AUTHENTICATED = "Not authenticated"
 
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
-
-_MEANINGS = {
-    400: "Not possible now, or a body that is not text",
-    401: "A missing or wrong key",
-    402: "Out of credits, or over a spend limit",
-    403: "Not allowed for this project",
-    404: "Not found",
-    409: "Not possible now",
-    412: "The task has changed since it was read",
-    422: "Invalid fields",
-    429: "Too many at once",
-    502: "Could not be forwarded (here only if a fault is armed for it)",
-    503: "Not now; Retry-After says when (here only if a fault is armed for it)",
-}
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class TaskNotFound(Exception):
@@ -89,9 +62,10 @@ class TaskNotFound(Exception):
 class Service:
     """One API of the emulator.
 
-    `lifecycle` governs its tasks. `api_key` is the only valid key; None accepts every key. `companion` is the
-    service of the sessions that its tasks run in, None if they run in none. `others` are all services by their names.
-    `events_of` yields the documents of the events in the stream of some tasks, or of all tasks of a service.
+    `lifecycle` governs its tasks. `api_key` is the only valid key; None accepts every key. `routes` are the routes of
+    its calls. `companion` is the service of the sessions that its tasks run in, None if they run in none. `others` are
+    all services by their names. `events_of` yields the documents of the events in the stream of some tasks, or of all
+    tasks of a service.
 
     Raises:
         ValueError: the binding has a `state_of`, and the profile's `statuses` lack a state; or they show one as a value
@@ -118,153 +92,14 @@ class Service:
         self._api_key = api_key
         self._documents = Documents(binding, profile.statuses)
         self._calls = named_calls(binding)
-        self._operations = self._named_operations()
+        self.routes = ServiceRoutes(
+            binding, profile, respond=self._respond, respond_own=self._responding, guard=self._guarded
+        )
         self._id = TypeAdapter[Any](profile.id_type)
         prefix = "" if binding.authentication is None else binding.authentication.prefix.strip()
         self._no_key = JSONResponse({"detail": NOT_AUTHENTICATED}, 401, {"WWW-Authenticate": prefix or "APIKey"})
 
-    # --- routes and their documentation ---
-
-    def routes(self) -> list[APIRoute]:
-        """Return the routes, one for each method and path of the binding's calls and the profile's own calls."""
-        routes = [
-            self._route(each.call, each.operation, self._responding(each), is_open=each.is_open, parameter="")
-            for each in self.profile.own_calls
-        ]
-        grouped: dict[tuple[str, str], list[str]] = {}
-        for name, call in self._calls.items():
-            grouped.setdefault((call.method, call.path), []).append(name)
-        for names in grouped.values():
-            name = "details" if "details" in names else names[0]
-            is_open = self.binding.authentication is None
-            is_about_session = name.partition(" ")[0] == SESSION
-            parameter = "session_id" if is_about_session else self.profile.parameter
-            call, operation = self._calls[name], self._operations[name]
-            routes.append(self._route(call, operation, self._respond, is_open=is_open, parameter=parameter))
-            for path in [path for path, sent in self.profile.streaming.items() if sent == call.path]:
-                named = replace(operation, name=f"{operation.name}_in_stream")
-                routes.append(
-                    self._route(replace(call, path=path), named, self._respond, is_open=is_open, parameter=parameter)
-                )
-        return routes
-
-    @property
-    def security_schemes(self) -> dict[str, dict[str, str]]:
-        """The security schemes of the OpenAPI document, by their names; none if the service asks for no key."""
-        authentication = self.binding.authentication
-        if authentication is None:
-            return {}
-        if authentication.prefix:
-            return {authentication.header: {"type": "http", "scheme": authentication.prefix.strip().lower()}}
-        return {authentication.header: {"type": "apiKey", "in": "header", "name": authentication.header}}
-
-    def add_links(self, document: Mapping[str, Any]) -> None:
-        """Add links to the OpenAPI document that pass the created id to the other calls."""
-        create = self.binding.create
-        created = document["paths"][self._path(create, self.profile.parameter)][create.method.lower()]
-        success = next(response for code, response in created["responses"].items() if code.startswith("2"))
-        if create.id_header is not None:
-            return  # no link can extract an id from a URL
-        pointer = (create.id_field or self.binding.id_field).replace(".", "/")
-        success["links"] = {
-            each["operationId"]: {
-                "operationId": each["operationId"],
-                "parameters": {self.profile.parameter: f"$response.body#/{pointer}"},
-            }
-            for path in document["paths"].values()
-            for each in path.values()
-            if each["tags"] == [self.binding.name] and self._takes_an_id(each)
-        }
-
-    def _takes_an_id(self, operation: Mapping[str, Any]) -> bool:
-        return any(each["name"] == self.profile.parameter for each in operation.get("parameters", ()))
-
-    def _named_operations(self) -> Mapping[str, Operation]:
-        named: dict[str, Operation] = {
-            "create": Operation(name="create", about="Create a task.", status_code=self._created_code()),
-            "status": Operation(name="status", about="Return a task's status.", errors=(404,)),
-            "details": Operation(name="details", about="Return a task.", errors=(404,)),
-            "list": Operation(name="list", about="Return a page of tasks, newest first."),
-        }
-        for event in self.binding.lifecycle.events:
-            about = event.meaning or f"Send the command `{event.name}`."
-            call = self.binding.commands.get(event.name)
-            errors = (404, 409) if call is None or not call.has_etag() else (404, 409, 412)
-            named[str(event.name)] = Operation(name=str(event.name), about=about, errors=errors)
-        for name in self._calls:
-            if name not in named:
-                named[name] = Operation(name=name.replace(" ", "_"), about=f"The call {name!r}.", errors=(404,))
-        return {**named, **self.profile.operations}
-
-    def _created_code(self) -> int:
-        return 201 if self.binding.create.id_header is None else 202
-
-    def _path(self, call: Call, parameter: str) -> str:
-        path = call.path.replace(ID, f"{{{parameter}}}").replace(ID_WITH_SLASHES, f"{{{parameter}:path}}")
-        return self.binding.base_path + path
-
-    def _route(
-        self,
-        call: Call,
-        operation: Operation,
-        respond: Callable[..., Awaitable[Response]],
-        *,
-        is_open: bool,
-        parameter: str,
-    ) -> APIRoute:
-        service = self
-        needs_json = operation.body is None and call.body is not None  # FastAPI itself then reads no body
-
-        class Guarded(SlashRoute):
-            def get_route_handler(self) -> Any:
-                return service._guarded(super().get_route_handler(), is_open=is_open, needs_json=needs_json)
-
-        codes = (*operation.errors, *(() if is_open else (401,)))
-        documented: dict[int | str, dict[str, Any]] = {
-            code: {"model": Detail, "description": _MEANINGS[code]} for code in codes
-        }
-        documented[422] = {"model": FieldErrors, "description": _MEANINGS[422]}
-        extra: dict[str, Any] = {} if is_open else {"security": [{name: []} for name in self.security_schemes]}
-        if needs_json:
-            extra["requestBody"] = {"content": {"application/json": {"schema": _body_schema(call)}}}
-        return Guarded(
-            self._path(call, parameter),
-            self._endpoint(call, operation, respond, parameter),
-            methods=[call.method],
-            response_model=operation.response,
-            status_code=operation.status_code,
-            responses=documented,
-            tags=[self.binding.name],
-            name=operation.name,
-            description=operation.about,
-            operation_id=f"{self.binding.name}-{operation.name}".replace("-", "_"),
-            openapi_extra=extra,
-        )
-
-    def _endpoint(
-        self, call: Call, operation: Operation, respond: Callable[..., Awaitable[Response]], parameter: str
-    ) -> Callable[..., Awaitable[Response]]:
-        """Return an endpoint with the parameters that FastAPI validates and documents."""
-        types: dict[str, tuple[Any, Any]] = {"request": (Request, Parameter.empty)}
-        if ID in call.path or call.keeps_slashes():
-            types[parameter] = (self.profile.id_type, Parameter.empty)
-        types |= {name: (self.profile.id_type, Parameter.empty) for name, text in call.query.items() if text == ID}
-        types |= operation.query
-        if operation.body is not None:
-            types["body"] = (operation.body, operation.default)
-        named = parameters_of(self.binding.base_path + call.path)
-        path_types = {name: (self.profile.parameter_types.get(name, str), Parameter.empty) for name in named}
-
-        async def endpoint(**given: Any) -> Response:
-            dropped = [name for name in named if name not in call.path_fields]
-            return await respond(**{name: value for name, value in given.items() if name not in dropped})
-
-        parameters = [
-            Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default)
-            for name, (kind, default) in (path_types | types).items()
-        ]
-        vars(endpoint)["__signature__"] = Signature(parameters)
-        return endpoint
+    # --- every request ---
 
     def _guarded(self, handler: Handler, *, is_open: bool, needs_json: bool) -> Handler:
         async def guarded(request: Request) -> Response:
@@ -433,8 +268,8 @@ class Service:
         received.entry.task, received.entry.state_after = task.id, str(task.state)
         if self.profile.created is not None:
             view = self.profile.created(task, self._store.clock)
-            return self._versioned(task, JSONResponse(view, self._operations["create"].status_code))
-        document, code = self._documents.created(task, self._store.clock), self._created_code()
+            return self._versioned(task, JSONResponse(view, self.routes.operations["create"].status_code))
+        document, code = self._documents.created(task, self._store.clock), self.routes.created_code
         response = Response(None, code) if document is None else JSONResponse(document, code)
         if (header := self.binding.create.id_header) is not None:
             path = self._documents.path(self.binding.create, received.identity.parameters)
@@ -508,9 +343,9 @@ class Service:
         else:
             events = self.binding.events if name == "events" else None
             outcome = Outcome({} if events is None else self._documents.no_items(events))
-        return self._resulting(outcome, self._operations[name].status_code)
+        return self._resulting(outcome, self.routes.operations[name].status_code)
 
-    def _responding(self, own: OwnCall) -> Callable[..., Awaitable[Response]]:
+    def _responding(self, own: OwnCall) -> Respond:
         async def respond(*, request: Request, **given: Any) -> Response:
             del request
             return self._resulting(own.respond(self._store, self._store.clock, **given), own.operation.status_code)
@@ -725,11 +560,6 @@ def _constants(template: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the texts at the top of a call's body that no request changes."""
     texts = {name: text for name, text in (template or {}).items() if isinstance(text, str)}
     return {name: text for name, text in texts.items() if not PLACEHOLDER.search(text)}
-
-
-def _body_schema(call: Call) -> dict[str, Any]:
-    required = sorted({*(call.body or {}), *(call.required_fields if call.fields_path is None else ())})
-    return {"type": "object", "required": required} if required else {"type": "object"}
 
 
 @contextmanager
