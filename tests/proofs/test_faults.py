@@ -413,6 +413,8 @@ def test_commands_without_responses_are_settled_once_the_network_works(
         emulator.fault(kind, times=1000)
         with pytest.raises(CommandUncertain):
             task.pause()
+        emulator.clear_faults()
+        emulator.fault(kind, times=1000, method="POST")  # a dispatch is preceded by a read
         with pytest.raises(CommandUncertain):
             session.dispatch("Work", keepAlive=True)
 
