@@ -23,8 +23,9 @@ The steps of a command, numbered as in the code:
    other credentials may avoid is followed by one more attempt.
 5. A usable response: done if proved, by the state (the target, or another that the service may report
    instead), or, if that proves nothing, by the read that the service's binding names, or by the response
-   itself, unless it names no state, and one read then shows a task that is over where the command cannot
-   have led it. At another final state the task is over.
+   itself. If that names no state, or another read began since it was sent, one read follows, which must
+   not show a task that is over where the command cannot have led it. At another final state the task is
+   over.
    Neither: read again until the driver's time is spent, then the command is uncertain.
 6. A refusal: read the status. At the target, and proved by it: done. At another final state: over.
    Otherwise refused, or uncertain if an earlier attempt may have arrived.
@@ -114,8 +115,8 @@ class CommandResult(Generic[S, E]):
     """The result of a command that succeeded. `state` is the task's state after it, as it was last reported.
 
     `is_last_known` is True if `state` was reported earlier, and not after the command or by this call: the response
-    proved the command (a re-run), and neither it nor the read after it named a state; or a command that has ended had
-    this idempotency key.
+    proved the command, but named no state (a re-run) or another read of the task overlapped it, and the read that
+    followed named none; or a command that has ended had this idempotency key.
     `sent` is False if the command was redundant, or if recovery found that it was not needed before it was sent.
     The latter call sends and reads nothing: `sent` is that of the first call, and `state` is the one that the journal
     recorded last, which other commands may have changed since.
@@ -505,7 +506,9 @@ class _Execution(Generic[S, E]):
             why = f"the response reported {quoted(reported)}, and no read confirmed it"
             return (yield from self._settle(accepted, why))
         if self.proof.by_response:
-            is_known = reported is not None or (yield from self._read_after_acceptance())
+            # Another worker's read may have begun after the request, and before its effect: the response then counts
+            # as the older of the two.
+            is_known = (reported is not None and state == reported) or (yield from self._read_after_acceptance())
             return replace((yield from self._confirm("the service accepted it")), is_last_known=not is_known)
         response: Response = accepted
         if accepted.status is None:

@@ -93,7 +93,7 @@ def check_time(what: str, at: Any) -> None:
         raise TypeError(f"{what} must be a datetime, not {shortened(at)}")
     if at.utcoffset() is None:
         raise ValueError(f"{what} must have a time zone, such as datetime.now(UTC); {at} has none")
-    if not _FIRST <= at <= _LAST:
+    if at.year in (1, 9999) and not _FIRST <= at <= _LAST:  # only these can leave the calendar in UTC
         raise ValueError(f"{what} must be in the years 1 to 9999 in UTC, and {at} is not")
 
 

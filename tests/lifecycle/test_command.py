@@ -65,6 +65,7 @@ from tests.lifecycle.drivers import (
     Driver,
     Log,
     Mishap,
+    Request,
     Scripted,
     clock,
     journal_knowing,
@@ -1089,6 +1090,31 @@ def test_a_dispatch_is_proved_by_its_response(state: str) -> None:
     assert seen.execute("dispatch") == CommandResult("dispatch", state, sent=True)
     assert seen.driver.story().endswith("Send RecordReport confirm")
     assert seen.record().state is CommandState.DONE
+
+
+@dataclass
+class Raced(Scripted):
+    """A service to which another handle's read begins after each command, and is responded before it acts."""
+
+    log: Log | None = None
+
+    def answer(self, request: Request) -> Response:
+        response = super().answer(request)
+        if isinstance(request, Send) and self.log is not None:
+            self.log.add_report(Report(str(self.log.load().current), next(self.clock)))
+        return response
+
+
+@pytest.mark.parametrize(("reads", "known"), [(["running"], "running"), ([LOST], None)], ids=["read", "lost"])
+def test_state_after_a_dispatch_is_read_again_if_another_read_overlaps_it(
+    reads: list[Response | str | None], known: str | None
+) -> None:
+    seen = case("v3", "idle")
+    service = Raced(sends=["running"], reads=reads, clock=seen.service.clock, log=seen.log)
+
+    done = Driver(seen.log, service).run(seen.commanding.execute("dispatch"))
+
+    assert done == CommandResult("dispatch", known or "idle", sent=True, is_last_known=known is None)
 
 
 @pytest.mark.parametrize("word", [None, "new"])

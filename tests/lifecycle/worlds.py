@@ -153,7 +153,8 @@ class World:
     `past` lists the states that it went through, from its beginning to now, and `arrivals` what
     became of every command of ours that reached it: the truth, of which no procedure sees more than
     its responses. `partner` is what a command does that the task's own state does not show (the
-    session that stops with it). With `has_others`, other callers command the task as well.
+    session that stops with it). With `has_others`, other callers command the task as well. `began_at` is when
+    the request that is answered began, None if that is now.
     """
 
     lifecycle: Declared
@@ -164,11 +165,13 @@ class World:
     arrivals: list[Arrival] = field(default_factory=list[Arrival])
     refused_though_done: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
     partner_is_over: bool = False
+    began_at: datetime | None = None
 
     def __post_init__(self) -> None:
         self.clock = clock()
         self.past = [self.state]
         self._places: dict[datetime, int] = {}
+        self._answered: dict[datetime, int] = {}
         self._late: list[tuple[str, Mapping[str, Any]]] = []
         self._partner_is_ending = False
         self.now()
@@ -191,15 +194,22 @@ class World:
         """Return whether the task was in one of the states, at that index of `past` or later."""
         return not states.isdisjoint(self.past[since:])
 
+    def since_answer(self, answer: Accepted) -> int:
+        """Return the place in `past` at which the task was when it gave this answer."""
+        return self._answered[answer.as_of]
+
     def answer(self, request: Request) -> Response:
         self.go_on()
         match request:
             case Send(command, fields):
-                return self._receive(command, fields)
+                answer = self._receive(command, fields)
             case Read():
-                return self._tell()
+                answer = self._tell()
             case Create():
                 raise AssertionError("a world has its task already")
+        if isinstance(answer, Accepted):
+            self._answered[answer.as_of] = len(self.past) - 1
+        return answer
 
     def proves(self) -> bool:
         self.go_on()
@@ -230,7 +240,7 @@ class World:
         return any((each.command, each.fields) == (command, fields) and each.target for each in self.arrivals)
 
     def _receive(self, command: str, fields: Mapping[str, Any]) -> Response:
-        at = self.now()
+        at = self.began_at or self.now()
         before = self.state
         fate = self.choices.pick(FATES)
         if fate.failure is None and self.lifecycle.target(before, command) is None:
@@ -249,7 +259,7 @@ class World:
         return Accepted((before if fate.late else self.state) if fate.word == "" else fate.word, at)
 
     def _tell(self) -> Response:
-        at = self.now()
+        at = self.began_at or self.now()
         answers: tuple[Response, ...] = (
             Accepted(self.state, at),
             Accepted(UNKNOWN_WORD, at),

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import pytest
 
@@ -25,6 +25,8 @@ from tests.lifecycle.drivers import Declared, Driver
 from tests.simulation.invariants import CommandInvariant, InvariantViolated
 from tests.simulation.scheduler import Parts, Simulation
 from tests.simulation.storage import Memory, Sql
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 AT_A_TIME = 250
@@ -96,6 +98,29 @@ class Unrecorded(CommandProcedure[str, str]):
                 value: CommandResult[str, str] = stop.value
                 return value
             result = True if isinstance(effect, RecordAttempt) else (yield effect)
+
+
+class Outdated(CommandProcedure[str, str]):
+    """A procedure that returns the state in which it found the task."""
+
+    def execute(
+        self, command: str, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
+    ) -> Steps[CommandResult[str, str]]:
+        steps = super().execute(command, fields, context)
+        found: TaskRecord[str, str] = yield next(steps)
+        result: CommandResult[str, str] = yield from _resumed(steps, found)
+        return result if found.current is None else replace(result, state=found.current)
+
+
+def _resumed(steps: Steps[T], result: Any) -> Steps[T]:
+    """Return the steps after the first effect, whose result is given."""
+    while True:
+        try:
+            effect = steps.send(result)
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+        result = yield effect
 
 
 class Guessing(Driver):
@@ -263,6 +288,7 @@ FAULTS = {
     "opens two at a time": Fault(kept_in(Crowding), CommandInvariant.ALONE),
     "forgets outcomes": Fault(kept_in(Forgetful), CommandInvariant.KEPT),
     "ignores another worker's outcome": Fault(Parts(driver=Deaf), CommandInvariant.RETURNED),
+    "returns an old state": Fault(Parts(procedure=Outdated), CommandInvariant.NAMED),
     "reports no open command": Fault(Parts(keep=partial(Memory, journal_type=Overlooking)), CommandInvariant.SETTLED),
     "sends a dispatch twice": Fault(Parts(procedure=resending), CommandInvariant.ONCE),
 }

@@ -13,7 +13,9 @@ from enum import StrEnum
 from typing import Any, cast
 
 from lifecycle import COMMAND, CommandEvent, CommandState, VerdictKind
+from lifecycle.command import CommandResult
 from lifecycle.effects import (
+    Accepted,
     Claim,
     Effect,
     RecordAttempt,
@@ -43,6 +45,7 @@ class CommandInvariant(StrEnum):
     ALONE = "at most one command of a task is in flight"
     TRUE = "no outcome is recorded by guess"
     RETURNED = "the outcome that a worker returns or raises is the recorded one"
+    NAMED = "the state that a worker returns is one that the task had since its last request, unless it says so"
     FENCED = "no write succeeds under a claim after a newer claim"
     RELEASED = "no finished worker keeps a claim, and no claim is taken from a worker that may be alive"
 
@@ -168,6 +171,20 @@ class Witness:
             require(
                 agrees_with(ending, record, worker.driver.trace), CommandInvariant.RETURNED, f"{ending!r}, and {record}"
             )
+        if isinstance(ending, CommandResult) and not ending.is_last_known:
+            answers = [(effect, each) for effect, each in worker.driver.trace if isinstance(each, Accepted)]
+            named = [(effect, each) for effect, each in answers if each.status and self._knows(each.status)]
+            since = self._since_request(*named[-1]) if named else 0
+            state = cast("CommandResult[str, str]", ending).state
+            is_new = self.world.went_through(frozenset({state}), since)
+            require(is_new, CommandInvariant.NAMED, f"{ending!r} after {named[-1:]}")
+
+    def _knows(self, status: str) -> bool:
+        return self.lifecycle.state_of(status) is not None
+
+    def _since_request(self, effect: Effect, answer: Accepted) -> int:
+        """Return the place at which the task was when a command had arrived, or when a read began."""
+        return self.world.since_answer(answer) if isinstance(effect, Send) else self.world.since(answer.as_of)
 
     def _check_outcome(self, command_id: str, event: CommandEvent) -> None:
         now = self.commands()[command_id]

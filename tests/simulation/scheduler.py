@@ -64,7 +64,7 @@ class Process:
     """A worker with its journal.
 
     `results` holds the result of an effect until the procedure receives it; `held` is the claimed command and the
-    number of its claim.
+    number of its claim. `began_at` is when the request began that is not answered yet.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Process:
     witness: Witness | None = None
     results: list[Any] = field(default_factory=list[Any])
     held: tuple[str, int] | None = None
+    began_at: datetime | None = None
 
 
 class Simulation:
@@ -233,6 +234,8 @@ class Simulation:
             if not isinstance(effect, RecordIntent):  # `TaskJournal` forbids a journal to repeat this one
                 failures.append(self._double)
             self.random.choice(failures)(process, effect)
+        elif isinstance(effect, Send | Read) and process.began_at is None and self.random.random() < 0.5:
+            process.began_at = process.witness.world.now()  # others act before it is answered
         elif effect is not None:
             self._perform(process, effect)
 
@@ -241,7 +244,9 @@ class Simulation:
         assert process.witness is not None
         witness, worker = process.witness, process.worker
         witness.before(effect, worker.known)
+        witness.world.began_at, process.began_at = process.began_at, None
         result = worker.driver.perform(effect)
+        witness.world.began_at = None
         self._log(process.name, witness.task_id, effect, "->", result)
         witness.after(effect, result)
         if isinstance(effect, Claim):
@@ -287,7 +292,7 @@ class Simulation:
     def _stop(self, process: Process) -> None:
         assert process.worker is not None
         process.worker.die()
-        process.worker, process.results = None, []
+        process.worker, process.results, process.began_at = None, [], None
 
     def _fail_before(self, process: Process, effect: Effect) -> None:
         self._log(process.name, effect, "fails")

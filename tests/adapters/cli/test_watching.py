@@ -82,7 +82,7 @@ def test_a_policy_ends_a_task_and_both_are_reported_as_json(emulator: Emulator, 
 def test_streams_are_followed_if_the_service_has_any(server: dict[str, str]) -> None:
     with Emulator("a2a", pace_s=0.2) as agent:
         env = {"LIFECYCLE_BASE_URL": agent.base_url}
-        task = call("create", "--api", "a2a", "--field", 'parts=[{"text": "x"}]', env=env).stdout.strip()
+        task = call("create", "--api", "a2a", "--field", 'parts:=[{"text": "x"}]', env=env).stdout.strip()
         done = call("watch", task, "--api", "a2a", "--streams", "1", env=env)
         calls = [each.call for each in agent.calls()]
 
