@@ -2,8 +2,8 @@ r"""Redaction of API keys in responses: a server may repeat the key in a refusal
 
 A response is redacted as it arrives, before any other code sees it. JSON can write each character of the key in
 several ways (`\/`, `\u002f`), a URL too (`%2F`, `%252F`), and HTML (`&#47;`, `&#x2F;`, `&sol;`, `&amp;sol;`): all of
-them are found. So is the key in base64, also as a part of a longer text, and what a key in base64 stands for: the
-`user:password` of Basic authentication.
+them are found. So is the key in base64, also as a part of a longer text and with line breaks, and what a key in base64
+stands for: the `user:password` of Basic authentication.
 """
 
 from __future__ import annotations
@@ -75,11 +75,16 @@ class _Key:
         self._other_forms = _other_forms(secret.get_secret_value().encode()) if self.is_secret else ()
 
     def replaced(self, content: bytes, *, has_escapes: bool) -> bytes:
-        unescaped = content.replace(b"\\/", b"/")
+        unbroken = content.replace(b"\\/", b"/")
+        has_breaks = b"\n" in content or b"\\" in content
+        if has_breaks:
+            unbroken = _BREAKS.sub(b"", unbroken)
         for form in self._other_forms:
-            if form in unescaped:
-                pattern = re.escape(form).replace(b"/", rb"\\?/")
-                content = re.sub(rb"[\w+/-]{0,2}%b[\w+/-]{0,2}={0,2}" % pattern, HIDDEN.encode(), content)
+            if (_BREAKS.sub(b"", form) if has_breaks else form) in unbroken:
+                characters = [re.escape(form[at : at + 1]).replace(b"/", rb"\\?/") for at in range(len(form))]
+                spelled = (_BREAKS.pattern + b"{0,12}").join(characters)
+                pattern = rb"[\w+/-]{0,2}%b[\w+/-]{0,2}={0,2}" % spelled
+                content = re.sub(pattern, HIDDEN.encode(), content)
         # Most responses hold neither the key nor an escape, and the search for its spellings is slow.
         if not self.is_secret or not (has_escapes or self._secret.get_secret_value().encode() in content):
             return content
@@ -87,6 +92,10 @@ class _Key:
             # UTF-16 text that was not recognised has a NUL between its characters.
             self._pattern = re.compile(rb"\0{0,3}".join(map(_spelled, self._secret.get_secret_value())))
         return self._pattern.sub(HIDDEN.encode(), content)
+
+
+# The line breaks of base64 as mail has it, with what may follow them in a header, and what JSON makes of them.
+_BREAKS = re.compile(rb"(?:\s|\\{1,8}(?:[rnt]|u00(?i:0[9ad])))")
 
 
 def _other_forms(key: bytes) -> tuple[bytes, ...]:

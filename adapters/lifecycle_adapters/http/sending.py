@@ -188,7 +188,7 @@ class Sender:
         return response
 
     def _redacted(self, headers: httpx2.Headers) -> httpx2.Headers:
-        all_values = b"\n".join(value for _, value in headers.raw)
+        all_values = b", ".join(value for _, value in headers.raw)
         if self._redactor.content(all_values) == all_values:
             return headers  # nearly always; a check of each header would take ten times as long
         return httpx2.Headers([(name, self._redactor.content(value)) for name, value in headers.raw])

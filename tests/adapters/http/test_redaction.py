@@ -178,16 +178,41 @@ def test_key_in_base64_is_hidden(before: str, after: str) -> None:
                 assert not (hides_something and piece in said)
 
 
+def in_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\t"])
+@pytest.mark.parametrize("written", [str, in_json, lambda text: in_json(in_json(text))], ids=["plain", "json", "twice"])
+def test_long_key_in_base64_is_hidden_also_if_lines_are_broken(end: str, written: Callable[[str], str]) -> None:
+    key = "".join(f"{number:03x}/" for number in range(40))
+    redactor = Redactor()
+    redactor.add(SecretStr(key))
+    sent = base64.encodebytes(f"bearer {key}".encode()).decode().strip().replace("\n", end)
+
+    said = redactor.text(written(f"bad token: {sent}, sorry"))
+
+    assert said.startswith("bad token: ")
+    assert said.endswith(", sorry")
+    assert len(said) < 60
+    assert HIDDEN in said
+
+
+@pytest.mark.parametrize("piece", [b"\n", b" ", b"\\", b"\\n", b"a\n", b"\\u000a"])
+def test_no_body_makes_the_search_for_broken_lines_slow(piece: bytes) -> None:
+    begun_s = time.monotonic()
+    redactor = Redactor()
+    redactor.add(SecretStr(KEY))
+    redactor.content(piece * (300_000 // len(piece)) + base64.b64encode(KEY.encode()))
+    assert time.monotonic() - begun_s < 10  # 0.2 s as a rule
+
+
 def test_user_and_password_of_a_key_of_basic_authentication_are_hidden() -> None:
     redactor = Redactor()
     redactor.add(SecretStr(base64.b64encode(b"me:correct horse").decode()))
     assert redactor.text("me:correct horse is wrong") == f"{HIDDEN} is wrong"
     assert redactor.text("password 'correct horse'") == f"password '{HIDDEN}'"
     assert redactor.text("it is me") == "it is me"
-
-
-def in_json(text: str) -> str:
-    return json.dumps(text)[1:-1]
 
 
 ESCAPES: list[Callable[[str], str]] = [
