@@ -64,13 +64,10 @@ def judge(
     kept: list[str] = []
 
     def keep(write: RejectWriter) -> None:
-        if (
-            log.rejects is not None or not log.strict
-        ):  # strict reads all or nothing, and writes no file that was not asked for
-            kept.append(_keep_rejects(write, log))
+        kept.append(_keep_rejects(write, log))
 
     try:
-        with misuse_is_bad_input(), bar:
+        with misuse_is_bad_input(table="--table"), bar:
             source = _source(log)
             _require_writable(log, page, source)
             checked = check_logs(

@@ -132,7 +132,7 @@ def _checked(
     if strict:
         _require_all_read(totals, loaded, tables)
     if not totals.readable:
-        message = "\n".join([nothing_to_read(totals), *_unreadable(loaded, tables)])
+        message = "\n".join([nothing_to_read(totals), *_unreadable(totals, loaded, tables)])
         raise NoReadableRows(message, reasons=totals.unreadable)
 
     count_pairs(engine, rules, notes=notes, sequenced=columns.sequence is not None)
@@ -213,8 +213,10 @@ def _require_all_read(totals: Totals, loaded: LoadedLog, tables: Tables) -> None
     count = sum(totals.unreadable.values())
     if not count and not loaded.broken:
         return
-    first = f"{counted(count, 'row')} and {counted(len(loaded.broken), 'file')} could not be read"
-    raise UnreadableRows("\n".join([first, *_unreadable(loaded, tables)]), reasons=totals.unreadable)
+    numbers = {"row": count, "file": len(loaded.broken)}
+    what = " and ".join(counted(number, noun) for noun, number in numbers.items() if number)
+    message = "\n".join([f"{what} could not be read", *_unreadable(totals, loaded, tables)])
+    raise UnreadableRows(message, reasons=totals.unreadable)
 
 
 def nothing_to_read(totals: Totals) -> str:
@@ -223,9 +225,14 @@ def nothing_to_read(totals: Totals) -> str:
     return f"no row of the log can be read ({reasons})" if totals.rows else "the log has no rows"
 
 
-def _unreadable(loaded: LoadedLog, tables: Tables) -> Iterator[str]:
-    """Yield the files that could not be read to their end, and the first unreadable rows, each with the reason."""
+def _unreadable(totals: Totals, loaded: LoadedLog, tables: Tables) -> Iterator[str]:
+    """Yield the files that could not be read to their end and the first unreadable rows, each with the reason.
+
+    The last line is how many more rows there are, if any.
+    """
     yield from (f"{name}: {why}" for name, why in loaded.broken.items())
     for place, reason, detail in tables.rejects(most=_MOST_REJECTS):
         file, row = file_and_row(place)
         yield f"{loaded.files[file]}:{row}: {reason}" + (f": {detail}" if detail else "")
+    if (more := sum(totals.unreadable.values()) - _MOST_REJECTS) > 0:
+        yield f"... and {counted(more, 'more unreadable row')}"

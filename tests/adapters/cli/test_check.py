@@ -336,8 +336,12 @@ def test_strict_reads_all_or_nothing(folder: Path) -> None:
     result = call("check", "v1-full", "log.csv", *ORDERED, "--strict")
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "log.csv:3: no task id" in result.stderr
-    assert not (folder / "lifecycle-rejects.csv").exists()
+    assert result.stderr.splitlines() == [
+        "lifecycle: 1 row could not be read",
+        "log.csv:3: no task id",
+        "the list is kept in lifecycle-rejects.csv",
+    ]
+    assert len((folder / "lifecycle-rejects.csv").read_text().splitlines()) == 2
 
 
 def test_if_no_row_can_be_read_the_first_reasons_are_reported(folder: Path) -> None:
@@ -346,8 +350,9 @@ def test_if_no_row_can_be_read_the_first_reasons_are_reported(folder: Path) -> N
     result = call("check", "v1-full", "log.jsonl", *ORDERED)
 
     assert (result.exit_code, result.stdout) == (2, "")
-    first, *reasons, kept = result.stderr.splitlines()
+    first, *reasons, more, kept = result.stderr.splitlines()
     assert first == "lifecycle: no row of the log can be read (11 rows: not a row)"
+    assert more == "... and 1 more unreadable row"
     assert kept == "the list is kept in lifecycle-rejects.csv"
     assert reasons == [
         f"log.jsonl:{line}: not a row: a row must be a JSON object, not an array" for line in range(1, 11)
@@ -358,7 +363,7 @@ def test_if_no_row_can_be_read_the_first_reasons_are_reported(folder: Path) -> N
 @pytest.mark.parametrize(
     ("options", "kept", "said"),
     [
-        ((), "lifecycle-rejects.csv", "the list is kept in lifecycle-rejects.csv"),
+        (("--strict",), "lifecycle-rejects.csv", "the list is kept in lifecycle-rejects.csv"),
         (("--rejects", "r.csv"), "r.csv", "wrote the list to r.csv"),
         (("--rejects", "r.csv", "--strict"), "r.csv", "wrote the list to r.csv"),
     ],
