@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from lifecycle.errors import UnknownName
+from lifecycle_adapters.argument_checks import WrongValue
 from lifecycle_adapters.connection_strings import is_postgres
 from lifecycle_adapters.logs.files import Files
 from lifecycle_adapters.logs.formats import Format
@@ -45,11 +48,13 @@ def named_source(
     engine = engine or ("postgresql" if is_url else "duckdb")
     if master is not None and engine != "spark":
         raise ValueError("a master needs the engine spark")
-    if (engine == "postgresql") != is_url:
-        raise ValueError("the engine postgresql needs a postgresql:// URL, not a file; no other engine takes a URL")
+    if is_url and engine != "postgresql":
+        raise ValueError(f"the engine {engine} reads no postgresql:// URL: leave the engine out, or name postgresql")
+    if engine == "postgresql" and not is_url:
+        raise ValueError("the engine postgresql needs a postgresql:// URL, not a file")
     if table is None:
-        if is_url:
-            raise ValueError("a database needs the name of the table that is the log")
+        if is_url or any(map(_is_duckdb_file, places)):
+            raise WrongValue("a database needs the name of the table that is the log", "table")
         options: dict[str, Any] = {"format": format, "delimiter": delimiter, "encoding": encoding}
         return Files(*places, **options) if engine == "duckdb" else _spark_files(places, master, options)
     if delimiter is not None or encoding is not None:
@@ -61,6 +66,15 @@ def named_source(
 
         return PostgresTable(places[0], table)
     return DuckTable(table, path=places[0])
+
+
+def _is_duckdb_file(path: str) -> bool:
+    """Return whether a path is that of a DuckDB database, whose format DuckDB documents in "Storage"."""
+    if not os.path.isfile(path):  # noqa: PTH113 (that of pathlib raises for some names)
+        return False  # nothing may be read from a pipe
+    with suppress(OSError), Path(path).open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
+    return False
 
 
 def _spark_files(places: tuple[str, ...], master: str | None, options: dict[str, Any]) -> Source:

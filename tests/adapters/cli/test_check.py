@@ -547,8 +547,8 @@ def test_foreign_text_is_shown_harmlessly() -> None:
         (["v1", "-", "--in-order", "--time", "iso"], "either --in-order or --time, not both"),
         (["v1", "-", "--master", "local"], "a master needs the engine spark"),
         (["v1", "log.csv", "--engine", "postgresql"], "the engine postgresql needs a postgresql:// URL"),
-        (["v1", "postgresql://x/y", "--engine", "duckdb"], "the engine postgresql needs a postgresql:// URL"),
-        (["v1", "postgresql://x/y"], "a database needs the name of the table that is the log"),
+        (["v1", "postgresql://x/y", "--engine", "duckdb"], "the engine duckdb reads no postgresql:// URL: leave"),
+        (["v1", "postgresql://x/y"], "a database needs the name of the table that is the log; on the command line: --"),
         (["v1", "postgresql+psycopg://x/y"], "a database needs the name of the table that is the log"),
         (["v1", "-", "--delimiter", ";;"], "a delimiter must be one character, neither a quote"),
         (["v1", "-", "--encoding", "utf-17"], "unknown encoding 'utf-17'; did you mean 'utf-7'?"),
@@ -577,6 +577,19 @@ def test_what_the_standard_input_holds_must_be_said() -> None:
 
     assert result.exit_code == 2
     assert result.stderr.splitlines()[1] == "name the format with --input-format: parquet, csv or jsonl"
+
+
+def test_the_table_of_a_database_must_be_named(folder: Path) -> None:
+    with duckdb.connect(folder / "log.duckdb") as database:
+        database.execute("CREATE TABLE log AS SELECT 'a' AS task_id, 'running' AS status")
+
+    result = call("check", "v1", "log.duckdb", *ORDERED)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "lifecycle: a database needs the name of the table that is the log; on the command line: --table\n"
+    )
+    assert call("check", "v1", "log.duckdb", *ORDERED, "--table", "log").exit_code == 0
 
 
 def test_a_log_without_rows_is_unusable() -> None:

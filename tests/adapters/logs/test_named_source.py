@@ -54,7 +54,7 @@ def test_a_table_is_in_a_file_of_duckdb_or_behind_a_url() -> None:
         (("a",), {"engine": "sparc"}, "unknown engine 'sparc'; did you mean 'spark'"),
         (("a",), {"master": "local"}, "a master needs the engine spark"),
         (("a",), {"engine": "postgresql"}, "the engine postgresql needs a postgresql:// URL"),
-        (("postgresql://h/d",), {"engine": "spark"}, "no other engine takes a URL"),
+        (("postgresql://h/d",), {"engine": "spark"}, "the engine spark reads no postgresql:// URL"),
         (("postgresql://h/d",), {}, "a database needs the name of the table"),
         (("a", "b"), {"table": "t"}, "a table needs one database"),
         (("a",), {"table": "t", "format": "csv"}, "a table needs one database, and takes neither a format"),
