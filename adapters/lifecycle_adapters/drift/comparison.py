@@ -131,7 +131,7 @@ def _located(
         else:
             found.append(LocatedCall(declared, operation))
     if is_other_api:
-        theirs = [path[:80] for each in items for path in each.paths]
+        theirs = [each.paths[0][:80] for each in items]  # the others may have the binding's base path
         what = f"has {', '.join(theirs[:3])}{' ...' if len(theirs) > 3 else ''}" if theirs else "has no paths"
         mine = f"{binding.name!r}, such as {binding.base_path}{binding.create.path}"
         raise OtherApi(f"{document.source}: describes another API: it {what}, and none of the paths of {mine}")

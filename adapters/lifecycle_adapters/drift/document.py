@@ -124,7 +124,10 @@ class DocumentedOperation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PathItem:
-    """One path of the document. `paths` are its paths including those of the document's servers."""
+    """One path of the document. `paths` are its paths including those of the document's servers.
+
+    If the document names no server, the first is the path as it is, the second follows the binding's base path.
+    """
 
     part: Part
     template: str

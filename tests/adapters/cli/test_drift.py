@@ -145,6 +145,15 @@ def test_what_cannot_be_used_is_exit_code_2(arguments: list[str], message: str) 
     assert result.stdout == ""
 
 
+def test_another_api_is_described_by_its_own_paths(document: Path) -> None:
+    result = call("drift", "v2", str(document))
+    first, second = printer()["paths"]
+    assert result.stderr == (
+        f"lifecycle: {document}: describes another API: it has {first}, {second}, and none of the paths of 'v2',"
+        " such as /api/v2/tasks\n"
+    )
+
+
 def test_a_url_on_this_machine_is_read_if_it_is_allowed() -> None:
     body: Any = printer()
     with ScriptedServer(lambda _: Reply(body=body)).running() as server:
