@@ -414,7 +414,8 @@ def export(
         str,
         typer.Argument(
             metavar="NAME",
-            help="Print the reports of this lifecycle: one of the catalog, or the JSON or YAML file that declares it.",
+            help="Print the reports of this lifecycle: one of the catalog, one that the journal has, or the JSON or"
+            " YAML file that declares it.",
             autocompletion=lifecycle_proposals,
         ),
     ],
@@ -431,16 +432,23 @@ def export(
 
     Example: lifecycle journal export v4 --journal journal.db --format csv > log.csv
     """
-    governing = declared(lifecycle)
     with _opened(journal) as opened:
         from lifecycle_adapters.journal import UnreadableReports
 
-        rows = ({**row, "at": iso(row["at"])} for row in opened.reports(governing))
+        rows = ({**row, "at": iso(row["at"])} for row in opened.reports(_declared_or_recorded(lifecycle, opened)))
         try:
             for line in _csv(rows) if output_format == "csv" else _json_lines(rows):
                 typer.echo(line.encode(errors="backslashreplace"), nl=False)
         except UnreadableReports as error:
             fail(str(error), NOT_LEGAL)
+
+
+def _declared_or_recorded(name: str, opened: SqlJournal) -> Lifecycle[str, str]:
+    """Return the catalog's lifecycle, otherwise the newest that the journal has, otherwise the one in a file."""
+    recorded = [] if name in CATALOG else [each.text for each in opened.declarations() if each.lifecycle == name]
+    if not recorded:
+        return declared(name)
+    return Lifecycle.from_json(recorded[-1]).replace(name=name)  # the text may have the name of another
 
 
 def _csv(rows: Iterable[dict[str, str]]) -> Iterator[str]:

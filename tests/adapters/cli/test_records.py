@@ -735,6 +735,20 @@ def test_a_state_that_there_is_not_is_bad_input(record: SqlJournal, journal: str
     assert "unknown state 'runing'; did you mean 'running'?" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["print-job", "print-job[lab]"])
+def test_lifecycle_of_ones_own_is_exported_by_its_recorded_name(record: SqlJournal, journal: str, name: str) -> None:
+    aliases = "aliases: [{channel: webhook, status: pending, state: waiting}]\n"
+    earlier, later = (Lifecycle.from_yaml(text).replace(name=name) for text in (OWN, OWN + aliases))
+    record.task(earlier, "6").add_report(Report("waiting", NOW))
+    record.task(later, "7").add_report(Report("pending", NOW, "webhook"))
+
+    result = call("journal", "export", name, "--journal", journal)
+
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(row["task_id"], row["status"]) for row in rows] == [("6", "waiting"), ("7", "waiting")]
+
+
 @pytest.mark.usefixtures("record")
 def test_export_of_an_unknown_lifecycle_says_how_to_name_ones_own(journal: str) -> None:
     result = call("journal", "export", "print-job", "--journal", journal)
