@@ -422,14 +422,19 @@ def governing(name: str | None) -> Lifecycle[str, str] | None:
 
 
 @contextmanager
-def open_journal(journal: str | None, worker: str | None) -> Generator[SqlJournal | None]:
-    """Open the journal, if one is named. Ends the command as bad input if only a worker is."""
+def open_journal(journal: str | None, worker: str | None, *, must_exist: bool = False) -> Generator[SqlJournal | None]:
+    """Open the journal, if one is named; a missing one is created, or refused if it must exist.
+
+    Ends the command as bad input if only a worker is named.
+    """
     require_journal(journal, {"--worker": ("the worker's name", worker)})
     if journal is None:
         yield None
         return
     from lifecycle_adapters.journal import SqlJournal
 
+    if must_exist:
+        SqlJournal(journal, read_only=True).close()  # does not create a missing journal
     with SqlJournal(journal, worker=worker) as opened:
         yield opened
 

@@ -88,7 +88,8 @@ def watch(
     """
     from lifecycle_adapters.http import AsyncClient
 
-    with misuse_is_bad_input(), open_journal(journal, worker) as record:
+    # Without ids, a mistyped name would create an empty journal, in which there is nothing to watch.
+    with misuse_is_bad_input(), open_journal(journal, worker, must_exist=not task_ids) as record:
         policies = _policies(stop_after, stop_paused_after, stop_at_cost)
         settings = {"base_url": base_url, "parameters": assigned_parameters(parameter), "journal": record}
         client = with_key(AsyncClient, api, key_from, lifecycle=governing(lifecycle), **settings)

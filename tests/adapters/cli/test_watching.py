@@ -210,6 +210,18 @@ def test_what_is_to_be_watched_must_be_known(server: dict[str, str]) -> None:
     )
 
 
+def test_journal_that_does_not_exist_is_created_only_if_tasks_are_named(server: dict[str, str]) -> None:
+    journal = Path(server["LIFECYCLE_JOURNAL"])
+
+    refused = call("watch", "--api", "v1", "--stop-after", "60", env=server)
+
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert str(journal) in refused.stderr
+    assert not journal.exists()
+    assert call("watch", "--api", "v1", "no-such-task", env=server).exit_code == 1
+    assert journal.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
