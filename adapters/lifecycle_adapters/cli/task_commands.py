@@ -544,7 +544,7 @@ class _LiveStatus:
         return Text.assemble((shown(self._task_id, longest=40), "bold"), f"  {trail}  ", (self._summary(now_s), "dim"))
 
     def _summary(self, now_s: float) -> str:
-        return f"{now_s - self._begun_s:.0f} s, {self._polls} polls"
+        return f"{now_s - self._begun_s:.0f} s, {self._polls} poll{'' if self._polls == 1 else 's'}"
 
 
 @contextmanager
