@@ -18,7 +18,8 @@ from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, mis
 from lifecycle_adapters.cli.progress import Bar
 from lifecycle_adapters.logs.check import RejectWriter, check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
-from lifecycle_adapters.logs.kept_rejects import keep_rejects
+from lifecycle_adapters.logs.files import KEPT_REJECTS
+from lifecycle_adapters.logs.kept_rejects import has_earlier_rejects, keep_rejects
 from lifecycle_adapters.logs.log_errors import (
     EngineFailed,
     MissingColumn,
@@ -213,6 +214,8 @@ def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:
     number = sum(checked.report.unreadable.values())
     if log.rejects is not None or number:
         lines.append(f"{counted(number, 'row')} could not be read; {_keep_rejects(checked.write_rejects, log)}")
+    elif has_earlier_rejects():
+        lines.append(f"{KEPT_REJECTS} is from an earlier check; this one found no unreadable row")
     return lines
 
 

@@ -21,16 +21,17 @@ def keep_rejects(write: Callable[[str | os.PathLike[str]], int]) -> str:
     Raises:
         EngineFailed: the file exists and no earlier run wrote it, or it cannot be written.
     """
-    if not _may_be_replaced(Path(KEPT_REJECTS)):
+    if not has_earlier_rejects() and os.path.lexists(KEPT_REJECTS):
         raise EngineFailed(f"{KEPT_REJECTS} exists and was not written by this program")
     write(KEPT_REJECTS)
     return KEPT_REJECTS
 
 
-def _may_be_replaced(path: Path) -> bool:
-    """Return whether the file does not exist, or an earlier run wrote it."""
-    if not path.is_file():
-        return not path.is_symlink() and not path.exists()
-    with suppress(OSError), path.open("rb") as file:
-        return file.readline(len(_BEGIN) + 2).rstrip() == _BEGIN
+def has_earlier_rejects() -> bool:
+    """Return whether the working directory has a `KEPT_REJECTS` that this program wrote."""
+    path = Path(KEPT_REJECTS)
+    with suppress(OSError):
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.readline(len(_BEGIN) + 2).rstrip() == _BEGIN
     return False

@@ -344,6 +344,21 @@ def test_strict_reads_all_or_nothing(folder: Path) -> None:
     assert len((folder / "lifecycle-rejects.csv").read_text().splitlines()) == 2
 
 
+def test_list_of_an_earlier_check_is_kept_and_named(folder: Path) -> None:
+    (folder / "log.csv").write_text("task_id,status\na,created\n,created\n")
+    call("check", "v1-full", "log.csv", *ORDERED)
+    kept = (folder / "lifecycle-rejects.csv").read_bytes()
+    (folder / "log.csv").write_text("task_id,status\na,created\n")
+
+    result = call("check", "v1-full", "log.csv", *ORDERED)
+
+    assert result.exit_code == 0
+    assert result.stderr == "lifecycle-rejects.csv is from an earlier check; this one found no unreadable row\n"
+    assert (folder / "lifecycle-rejects.csv").read_bytes() == kept
+    (folder / "lifecycle-rejects.csv").write_text("mine\n")
+    assert call("check", "v1-full", "log.csv", *ORDERED).stderr == ""
+
+
 def test_if_no_row_can_be_read_the_first_reasons_are_reported(folder: Path) -> None:
     (folder / "log.jsonl").write_text("[]\n" * 11)
 
