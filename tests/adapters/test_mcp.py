@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from importlib import import_module
@@ -15,13 +15,23 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle import CreateUncertain, IllegalTransition, TaskEndedFirst
+from lifecycle import CreateUncertain, IllegalTransition, MemoryJournal, TaskEndedFirst
 from lifecycle.catalog import MCPState
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, Client, HandshakeFailed, NotFound, ServerError, Timing
+from lifecycle_adapters.http import (
+    AsyncClient,
+    Client,
+    HandshakeFailed,
+    NoTaskMade,
+    NotFound,
+    RequestRejected,
+    ServerError,
+    Timing,
+)
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.services import service
 from lifecycle_adapters.watch import Change, Event, Pace, Watcher
+from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 from tests.adapters.watch.worlds import unlimited, until
 from tests.support.sdk_servers import sdk_server
 
@@ -86,6 +96,61 @@ def test_cancel_of_a_task_that_ended_meanwhile_is_no_success(emulator: Emulator,
     emulator.fire(task.id, "complete")
     with pytest.raises(TaskEndedFirst, match="it was 'completed' before 'cancel' took effect"):
         task.cancel()
+
+
+# --- a server without tasks ---------------------------------------------------------------------------
+
+RESULTS = [
+    {"content": [{"type": "text", "text": "22 degrees"}]},
+    {"content": [{"type": "text", "text": "no such city"}], "isError": True},
+    {"content": []},
+]
+
+
+def scripted(reply: Mapping[str, Any], *, status: int = 200) -> ScriptedServer:
+    """Return a server that makes the handshake, and sends this result or error for every other request."""
+
+    def serve(seen: Seen) -> Reply:
+        body: dict[str, Any] = {"jsonrpc": "2.0", "id": seen.json.get("id")}
+        if seen.json["method"] == "initialize":
+            offered: dict[str, Any] = {"tasks": {"cancel": {}, "requests": {"tools": {"call": {}}}}}
+            return Reply(body={**body, "result": {"protocolVersion": "2025-11-25", "capabilities": offered}})
+        if "id" not in seen.json:
+            return Reply(status=202, body=b"")
+        return Reply(status=status, body={**body, **reply})
+
+    return ScriptedServer(serve)
+
+
+@pytest.mark.parametrize("result", RESULTS)
+def test_result_of_a_tool_that_ran_without_a_task_is_not_lost(result: dict[str, Any]) -> None:
+    """Tasks, "Task Support and Handling": receivers that do not support tasks process the request and ignore `task`."""
+    journal = MemoryJournal()
+    with (
+        scripted({"result": result}).running() as server,
+        Client("mcp", base_url=server.base_url, journal=journal) as client,
+    ):
+        for _ in range(2):  # the key is free again
+            with pytest.raises(NoTaskMade) as info:
+                client.create(name="get_weather", idempotency_key="weather")
+            assert info.value.response == result
+        assert client.recover() == []
+
+
+@pytest.mark.parametrize("api", ["mcp", "mcp-extension"])
+@pytest.mark.parametrize("status", [200, 400])
+def test_request_that_names_no_task_is_refused_by_the_code_of_an_unknown_task(api: str, status: int) -> None:
+    """Tools, "Error Handling": an unknown tool has the code -32602, and so has an invalid cursor."""
+    error = {"code": -32602, "message": "Unknown tool: w"}
+    with (
+        scripted({"error": error}, status=status).running() as server,
+        Client(api, base_url=server.base_url, timing=QUICK) as client,
+    ):
+        with pytest.raises(RequestRejected, match="Unknown tool: w"):
+            client.create(name="w")
+        if api == "mcp":
+            with pytest.raises(RequestRejected):
+                next(iter(client.list()))
 
 
 # --- notifications ------------------------------------------------------------------------------------
@@ -236,6 +301,9 @@ def test_official_server_is_governed(server: str, tmp_path: Path) -> None:
         assert {task.id for task in client.list()} >= {done.id, asked.id, long.id}
         with pytest.raises(NotFound):
             client.task("nobody").status()
+        with pytest.raises(NoTaskMade) as info:
+            client.create(name="now")
+        assert [part["text"] for part in info.value.response["content"]] == ["done"]
 
 
 @pytest.mark.heavy

@@ -1,7 +1,8 @@
 """A server made with the official MCP SDK, to be run as a process: `python -m tests.support.mcp_server PORT`.
 
 Its tools run as tasks: "quick" is done at once, "slow" once "go" is called, "ask" needs input until "say" is called,
-"long" works until it is cancelled, and so does "deaf", whose cancel is acknowledged without effect and completes it.
+"long" works until it is cancelled, and so does "deaf", whose cancel is acknowledged without effect and completes it;
+only "now" returns its result without a task.
 The SDK is imported by name: only `make test-all` installs it.
 """
 
@@ -56,6 +57,8 @@ def main(port: int) -> None:
         return TYPES.CallToolResult(content=[TYPES.TextContent(type="text", text="done")])
 
     async def call_tool(name: str, _arguments: dict[str, Any]) -> Any:
+        if name == "now":
+            return [TYPES.TextContent(type="text", text="done")]
         if name == "say":
             said.set()
         if name == "go":

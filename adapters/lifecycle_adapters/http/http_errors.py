@@ -101,7 +101,7 @@ class Forbidden(ResponseError):
 
 
 class NotFound(ResponseError):
-    """404: there is no such task."""
+    """404: there is no such task; or, after a create, its URL or something else that it names does not exist."""
 
 
 class RateLimited(ResponseError):

@@ -5,9 +5,10 @@ Server"), Lifecycle ("Initialization"), Tasks ("Task Status Notification").
 
 `base_url` is the URL of the server's MCP endpoint, such as "https://host/mcp". A create calls a tool, and takes what
 `tools/call` does: `client.create(name="get_weather", arguments={"city": "Lisbon"})`. The call "result" returns what the
-tool returned; before the task is over it waits for that. A server may notify a session of the changes of its tasks, in
-the one stream of that session. It asks its questions (`input_required`) of an MCP client that can answer them, which
-is another one.
+tool returned; before the task is over it waits for that. A server may ignore that a call is to be a task, and return
+the tool's result at once: the create then raises `NoTaskMade` with it. A server may notify a session of the changes of
+its tasks, in the one stream of that session. It asks its questions (`input_required`) of an MCP client that can answer
+them, which is another one.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ MCP: HttpBinding[MCPState, MCPEvent] = HttpBinding(
     ),
     create=rpc(
         "tools/call", {"task": {}}, required_fields=("name",), status_field="task.status", id_field="task.taskId",
+        no_task_field="content",  # of the tool's result, which is the response if the server ignores `task`
     ),
     status=_GET,
     details=_GET,
