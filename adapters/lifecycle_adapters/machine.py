@@ -13,7 +13,8 @@ object keeps its state; if `on_enter` or `after` does, its state has changed. A 
 further events of its own object. If the state changes while `before` and `on_leave` callbacks still
 run (one of them fired an event, or another task did), the event was overtaken and is refused, so the
 states of an object are always a path of the lifecycle. An event that the state refuses calls no
-callback and changes nothing.
+callback and changes nothing. Callbacks are arguments only: an object with a method on_enter_STATE or on_exit_STATE,
+which `transitions` would call by its name, is refused unless that state has a callback (or none, as `()`) of that kind.
 
 The object gets its state (a member of the lifecycle's enumeration if that has one) and, unless
 `attach=False`, the methods that `transitions` makes, and no others:
@@ -41,7 +42,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
@@ -65,7 +66,7 @@ M = TypeVar("M")
 class StateChange(Generic[M, S, E]):
     """The argument of a callback; `args` and `kwargs` are the arguments of the call that fired the event."""
 
-    model: M
+    model: M = field(repr=False)  # with attached methods it would be a page
     source: S
     event: E
     target: S
@@ -105,7 +106,8 @@ def bind(
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a coroutine
             function or a generator; or the object's state cannot be read or set, or it cannot have the methods.
-        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name.
+        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name; or its
+            class has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
     """
     hooks = _hooks(lifecycle, asynchronous=False, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return BoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
@@ -141,7 +143,8 @@ def bind_async(
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a
             generator; or the object's state cannot be read or set, or it cannot have the methods.
-        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name.
+        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name; or its
+            class has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
     """
     hooks = _hooks(lifecycle, asynchronous=True, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return AsyncBoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
@@ -156,8 +159,7 @@ _Hooks = defaultdict[tuple[str, str], list[_Hook]]  # by kind and name
 class _BoundState(transitions.State):
     """A state whose name is the declared text; its value on the object is the declared member."""
 
-    # The library would also call methods of the object that happen to be named on_enter_STATE;
-    # here callbacks are arguments only.
+    # The library would also call methods of the object that are named on_enter_STATE or on_exit_STATE.
     dynamic_methods: list[str] = []  # noqa: RUF012 (the library's attribute)
 
     @property
@@ -254,6 +256,7 @@ class _Bound(transitions.Machine, Generic[S, E]):
         self, lifecycle: Lifecycle[S, E], model: object, *, attribute: str, hooks: _Hooks, attach: bool
     ) -> None:
         _require_free(lifecycle, model, attribute, attach=attach)
+        _require_called(lifecycle, model, hooks)
         current = _found(model, attribute)
         if callable(current):
             raise TypeError(f"{_kind(model)}: its {attribute!r} is a method; name another with attribute=")
@@ -421,9 +424,10 @@ def _hooks(lifecycle: Lifecycle[Any, Any], *, asynchronous: bool, **given: Mappi
         require(by_name, Mapping, f"{kind} must be a mapping of {what} to its callbacks")
         for name, callbacks in by_name.items():
             require_declared(name)
+            of_name = hooks[kind, name]  # empty if there are no callbacks
             for callback in _each(callbacks):
                 _require_callback(f"{kind}[{quoted(name)}]", callback, asynchronous=asynchronous)
-                hooks[kind, name].append(partial(_call, lifecycle, callback))
+                of_name.append(partial(_call, lifecycle, callback))
     return hooks
 
 
@@ -480,7 +484,7 @@ def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, att
     if not attribute.isidentifier():
         raise ValueError(f"attribute must be the name of an attribute, not {attribute!r:.80}")
     require_boolean(attach, "attach")
-    if model is None or isinstance(model, list | tuple | type):
+    if model is None or isinstance(model, list | tuple | type) or _has_no_room(model, attribute):
         given = cast("object", model)
         raise TypeError(f"bind takes one object that can have a state, not {described(given)}")
     methods = tuple(_method_names(lifecycle, attribute)) if attach else ()
@@ -494,6 +498,27 @@ def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, att
     taken = [name for name in methods if _found(model, name) is not None]
     if taken:
         raise ValueError(f"{lifecycle.name}: {_kind(model)} has {', '.join(taken)} already; pass attach=False")
+
+
+def _require_called(lifecycle: Lifecycle[Any, Any], model: object, hooks: _Hooks) -> None:
+    """Refuse an object whose class has callbacks by name, which the library would call, and which are not given."""
+    silent = [
+        f"{method} as {kind}={{{quoted(state.name)}: ...}}"
+        for state in lifecycle.states
+        for method, kind in ((f"on_enter_{state.name}", "on_enter"), (f"on_exit_{state.name}", "on_leave"))
+        if (kind, state.name) not in hooks and callable(inspect.getattr_static(type(model), method, None))
+    ]
+    if silent:
+        raise ValueError(
+            f"{lifecycle.name}: {_kind(model)} has methods that are not called by their names; pass their callbacks, or"
+            f" () for none: {', '.join(silent)}"
+        )
+
+
+def _has_no_room(model: object, attribute: str) -> bool:
+    """Return whether an object can have no such attribute, and none that is new, as a number or a dict."""
+    is_plain = type(model).__setattr__ is object.__setattr__ and not hasattr(model, "__dict__")
+    return is_plain and inspect.getattr_static(type(model), attribute, None) is None
 
 
 def _method_names(lifecycle: Lifecycle[S, E], attribute: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pydantic
 import pytest
@@ -56,9 +57,6 @@ class Task:
     def __init__(self, state: V1State | str | None = None) -> None:
         self.state = state
         self.heard: list[str] = []
-
-    def on_enter_paused(self) -> None:
-        self.heard.append("called by its name")
 
 
 # --- what is attached ----------------------------------------------------------------------------
@@ -259,11 +257,62 @@ def test_callbacks_can_be_added_by_the_means_of_the_library() -> None:
     assert received == ["ours", "stop"]
 
 
-def test_methods_of_the_object_are_not_called_by_their_name() -> None:
-    task = Task()
-    bind(V1, task)
+class Hooked(Task):
+    """Has the methods that `transitions` calls by their names, and others that it does not call."""
+
+    def on_enter_paused(self) -> None:
+        self.heard.append("on_enter_paused")
+
+    def on_exit_running(self) -> None:
+        self.heard.append("on_exit_running")
+
+    def before_pause(self) -> None:
+        self.heard.append("before_pause")
+
+    on_enter_stopped = "no method"
+
+
+def test_methods_that_the_library_calls_are_those_that_are_refused() -> None:
+    task = Hooked()
+    rows = [["pause", "running", "paused"]]
+    transitions.Machine(task, states=["running", "paused"], initial="running", transitions=rows)
+    task.trigger("pause")
+    assert task.heard == ["on_exit_running", "on_enter_paused"]
+
+
+@pytest.mark.parametrize("binder", [bind, bind_async])
+def test_methods_that_would_no_longer_be_called_by_their_names_are_refused(binder: Any) -> None:
+    for attach in (True, False):
+        task = Hooked()
+        with pytest.raises(ValueError, match=r"^v1: an object of 'Hooked' has methods that are not called") as info:
+            binder(V1, task, attach=attach)
+        assert str(info.value).endswith(
+            "pass their callbacks, or () for none: on_exit_running as on_leave={'running': ...}, "
+            "on_enter_paused as on_enter={'paused': ...}"
+        )
+        assert vars(task) == vars(Hooked())
+
+
+def test_methods_are_called_if_they_are_given_and_only_then() -> None:
+    task = Hooked()
+    bind(V1, task, on_enter={S.PAUSED: lambda _: task.on_enter_paused()}, on_leave={S.RUNNING: ()})
     task.pause()
-    assert task.heard == []
+    assert task.heard == ["on_enter_paused"]
+
+
+def test_object_that_has_every_attribute_is_bound() -> None:
+    task = Mock()
+    task.state = None
+    assert bind(V1, task, attach=False).fire(E.PAUSE) is S.PAUSED
+
+
+def test_change_is_shown_without_its_object() -> None:
+    shown: list[str] = []
+    task = SimpleNamespace()
+    bind(V1, task, after={E.PAUSE: lambda change: shown.append(repr(change))})
+    task.pause("now")
+    assert "namespace" not in shown[0]
+    assert "'now'" in shown[0]
 
 
 @pytest.mark.parametrize(
@@ -533,7 +582,7 @@ def test_objects_whose_state_cannot_be_set(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("attach", [True, False])
-@pytest.mark.parametrize("model", [Task, TaskSummary(), (), None])
+@pytest.mark.parametrize("model", [Task, TaskSummary(), (), None, 3, {}])
 def test_a_model_must_be_one_object(model: object, attach: bool) -> None:
     with pytest.raises(TypeError, match="bind takes one object"):
         bind(V1, model, attach=attach)
