@@ -95,6 +95,18 @@ def value_at(document: Any, path: str | None) -> Any:
     return found
 
 
+class NotATime(ValueError):
+    """A value is no date and time. The message names its field, and holds no part of a document."""
+
+
+def time_at(document: Any, path: str) -> datetime:
+    """Return the date and time at a path, ISO 8601. Raises NotATime: there is another value, or none."""
+    try:
+        return datetime.fromisoformat(value_at(document, path))
+    except (TypeError, ValueError):
+        raise NotATime(f"'{path}' is not a date and time") from None
+
+
 def placed(document: Any, path: str, value: Any) -> dict[str, Any]:
     """Return a copy of a document with a value at a path; a value on the path that is not an object becomes one."""
     first, _, rest = path.partition(".")

@@ -105,7 +105,7 @@ class SignatureScheme(Declared):
     body_form: Annotated[Form, Field(description="'bytes' or 'canonical_json'")] = "bytes"
     timestamp_header: _OptionalHeader = None
     timestamp_prefix: _Piece = ""
-    tolerance_s: Annotated[int, Strict(), Field(description="a number of seconds, such as 300")] = 300
+    tolerance_s: Annotated[int, Strict(), Field(description="a whole number of seconds, such as 300")] = 300
     id_header: _OptionalHeader = None
     secret_prefix: Annotated[StrictText | None, Field(description="text such as 'whsec_', or None")] = None
 

@@ -369,8 +369,7 @@ _LARGEST = 2**62  # the largest integer of databases
 
 def _whole_number(given: int, name: str, *, at_least: int) -> int:
     """Return a number that a database accepts. Raises TypeError, ValueError."""
-    require(given, int, f"{name} must be a whole number")
-    require_number(given, name, at_least=at_least)
+    require_number(given, name, kind=int, at_least=at_least)
     return min(given, _LARGEST)
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from lifecycle.effects import Wait, WaitReason
 from lifecycle.errors import MissingExtra
-from lifecycle_adapters.argument_checks import require, require_number
+from lifecycle_adapters.argument_checks import require_number
 
 try:
     import tenacity
@@ -47,9 +47,8 @@ class Timing:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            require_number(getattr(self, name), name, more_than=0, at_most=_LONGEST_S)
-        for name in ("attempts", "max_response_bytes"):
-            require(getattr(self, name), int, f"{name} must be a whole number")
+            kind = int if name in ("attempts", "max_response_bytes") else int | float
+            require_number(getattr(self, name), name, kind=kind, more_than=0, at_most=_LONGEST_S)
 
 
 _LONGEST_S = 1e9  # thirty years; sockets refuse to wait much longer

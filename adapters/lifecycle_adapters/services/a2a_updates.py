@@ -7,23 +7,22 @@ specification/a2a.proto: an update is a task, a status, an artifact or a message
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
-from lifecycle_adapters.http.responses import value_at
+from lifecycle_adapters.http.responses import time_at, value_at
 from lifecycle_adapters.http.webhook_binding import StatusUpdate
 
 
 def update_in(document: Mapping[str, Any]) -> StatusUpdate | None:
     """Return the status that a Stream Response reports, None for an artifact or a message.
 
-    Raises ValueError or TypeError: its time is not a date and time.
+    Raises NotATime: its time is not a date and time.
     """
     for kind, id_field in (("task", "id"), ("statusUpdate", "taskId")):
         if kind in document:
             update = document[kind]
-            at = value_at(update, "status.timestamp")
-            since = None if at is None else datetime.fromisoformat(at)
+            is_timed = value_at(update, "status.timestamp") is not None
+            since = time_at(update, "status.timestamp") if is_timed else None
             return StatusUpdate(value_at(update, id_field), value_at(update, "status.state"), since)
     return None
 
@@ -31,6 +30,6 @@ def update_in(document: Mapping[str, Any]) -> StatusUpdate | None:
 def update_in_result(message: Mapping[str, Any]) -> StatusUpdate | None:
     """Return the status that a Stream Response over JSON-RPC reports, None for an artifact or a message.
 
-    Raises KeyError: the message is an error. Raises ValueError and TypeError as `update_in`.
+    Raises KeyError: the message is an error. Raises NotATime as `update_in`.
     """
     return update_in(message["result"])

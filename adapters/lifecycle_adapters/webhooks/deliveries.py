@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from lifecycle_adapters.argument_checks import require
-from lifecycle_adapters.http.responses import value_at
+from lifecycle_adapters.http.responses import NotATime, value_at
 from lifecycle_adapters.http.webhook_binding import StatusUpdate, Updates
 from lifecycle_adapters.webhooks.webhook_errors import BadBody
 
@@ -60,6 +60,8 @@ def _update(document: Mapping[str, Any], updates: Updates) -> StatusUpdate | Non
         return StatusUpdate(task_id, _text(document, str(updates.status_field)), at)
     try:
         update = cast("object", updates.update_of(document))  # the user's function may return anything
+    except NotATime as error:
+        raise BadBody(str(error)) from None
     except Exception as error:  # noqa: BLE001 (the user's code; its message may hold a part of the body)
         raise BadBody(f"`update_of` raised {type(error).__name__}") from None
     if update is None:

@@ -63,7 +63,7 @@ def verify(
     if not callable(getattr(headers, "items", None)):
         raise TypeError(f"headers must be a mapping of names to texts, not {described(headers)}")
     check_time("now", now)
-    require(max_body_bytes, int, "max_body_bytes must be a number of bytes")
+    require(max_body_bytes, int, "max_body_bytes must be a whole number of bytes")
     return verified(body, headers, scheme, signers=required(made), now=now, max_body_bytes=max_body_bytes).sent_at
 
 

@@ -760,9 +760,10 @@ def test_dead_workers_are_a_collection_of_texts(connect: Connect, dead: Any) -> 
 
 
 @pytest.mark.parametrize("name", ["attempts", "max_response_bytes"])
-def test_count_is_a_whole_number(name: str) -> None:
-    settings: dict[str, Any] = {name: 1.5}
-    with pytest.raises(TypeError, match=f"{name} must be a whole number, not 1.5"):
+@pytest.mark.parametrize("given", [1.5, "3", True, None])
+def test_count_is_a_whole_number(name: str, given: Any) -> None:
+    settings: dict[str, Any] = {name: given}
+    with pytest.raises(TypeError, match=f"{name} must be a whole number, not {given!r}"):
         Timing(**settings)
 
 

@@ -25,7 +25,7 @@ MISUSE: list[tuple[str, Callable[[Any], object], type[Exception], str]] = [
     ("changes since", lambda journal: journal.changes(5), TypeError, "since must be a cursor in text, not 5"),
     ("changes none", lambda journal: journal.changes(limit=0), ValueError, "limit must be at least 1, not 0"),
     ("changes text", lambda journal: journal.changes(limit="1"), TypeError, "limit must be a whole number, not '1'"),
-    ("changes true", lambda journal: journal.changes(limit=True), TypeError, "limit must be a number, not True"),
+    ("changes true", lambda journal: journal.changes(limit=True), TypeError, "limit must be a whole number, not True"),
     ("reports 5", lambda journal: journal.add_reports([5]), TypeError, "each of the reports must be a TaskReport"),
     ("reports none", lambda journal: journal.add_reports(5), TypeError, "reports must be a list or another iterable"),
     ("reports name", lambda journal: journal.add_reports([report("v1", "7", None)]), TypeError, "of a TaskReport"),
