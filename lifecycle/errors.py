@@ -119,8 +119,9 @@ class DefinitionFinding:
 
 
 class DefinitionError(LifecycleError, ValueError):
-    """A declaration is not sound. `.findings` contains every error in it, in order.
+    """A declaration is not sound. `.findings` contains every error in it that can be known, in order.
 
+    What depends on an error is examined once that is corrected: further findings may follow.
     `.kind` is the kind of the declaration ("lifecycle", "binding", "call"), `.name` its name.
     """
 

@@ -71,6 +71,7 @@ ONE_WAY = {
         http.base_url, http.declared <- http.authentication <- http.call
         http.authentication <- http.header_values <- http.call, emulator.calls, services.mcp_extension_emulation
         http.call <- http.binding_mistakes, http.response_meaning <- http.binding
+        http.handshake <- http.binding_mistakes
         http.declared, http.responses <- http.envelope <- http.response_meaning
         http.call <- http.handshake <- http.response_meaning
         http.handshake <- http.handshakes <- http.sending, http.driver

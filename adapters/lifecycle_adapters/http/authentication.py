@@ -11,7 +11,7 @@ from pydantic import Field
 
 from lifecycle.declaration import Path, StrictText
 from lifecycle_adapters.http.base_url import server
-from lifecycle_adapters.http.declared import Declared, Mistake, examine
+from lifecycle_adapters.http.declared import Declared, Mistake
 
 HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 JSON_TYPE = re.compile(r"application/(?:[A-Za-z0-9.-]+\+)?json")  # RFC 6838, 4.2.8: such as merge-patch+json
@@ -70,7 +70,7 @@ class Authentication(Declared):
     prefix: Annotated[StrictText, Field(description="text such as 'Bearer '")] = ""
 
     def __post_init__(self) -> None:
-        examine(self, "authentication", str(self.header), self._mistakes)
+        self._examine("authentication", str(self.header))
 
     def _mistakes(self) -> Iterator[Mistake]:
         if not HEADER_NAME.fullmatch(self.header):
@@ -98,7 +98,7 @@ class KeyVariable(Declared):
     server: Annotated[StrictText, Field(description="text such as 'https://host'")]
 
     def __post_init__(self) -> None:
-        examine(self, "key variable", str(self.name), self._mistakes)
+        self._examine("key variable", str(self.name))
 
     def _mistakes(self) -> Iterator[Mistake]:
         if not (self.name and self.name.isprintable() and {"=", " "}.isdisjoint(self.name)):

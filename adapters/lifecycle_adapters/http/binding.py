@@ -34,15 +34,15 @@ from lifecycle.table import E, S
 from lifecycle_adapters.argument_checks import WrongType, WrongValue, require, require_lifecycle
 from lifecycle_adapters.http.authentication import Authentication, KeyVariable
 from lifecycle_adapters.http.base_url import server
-from lifecycle_adapters.http.binding_mistakes import mistakes_in, wrong_further_calls
+from lifecycle_adapters.http.binding_mistakes import calls_of, mistakes_in, wrong_further_calls
 from lifecycle_adapters.http.call import CALL, Call, Code, ListCall, by_number, wrong_read
 from lifecycle_adapters.http.declared import (
     Declared,
     FieldPath,
     Mistake,
+    OfGeneric,
     OptionalPath,
     Texts,
-    examine,
     imported,
     parse,
     parsed_as,
@@ -82,12 +82,12 @@ class Proof(Declared):
         DefinitionError: a field has a wrong type, `id_field` is not a path, or `event` is not a command of the binding.
     """
 
-    binding: Annotated[HttpBinding[Any, Any], Field(description="the HttpBinding of the companion task")]
+    binding: Annotated[HttpBinding[Any, Any], OfGeneric, Field(description="the HttpBinding of the companion task")]
     id_field: FieldPath
     event: Annotated[StrictText, Field(description="the name of a command, as text such as 'stop'")]
 
     def __post_init__(self) -> None:
-        examine(self, "proof", str(self.event), self._mistakes)
+        self._examine("proof", str(self.event))
 
     def _mistakes(self) -> Iterator[Mistake]:
         yield from wrong_path(("id_field",), self.id_field)
@@ -119,16 +119,17 @@ class SessionCalls(Declared):
 
     details: Annotated[Call, Field(description=CALL)]
     latest_field: FieldPath
-    messages: Annotated[HttpBinding[Any, Any] | None, Field(description="the HttpBinding of the messages, or None")] = (
-        None
-    )
+    messages: Annotated[
+        Annotated[HttpBinding[Any, Any], OfGeneric] | None,
+        Field(description="the HttpBinding of the messages, or None"),
+    ] = None
     task_state: Annotated[StrictText | None, Field(description="a state's name as text, or None")] = None
     further_calls: Annotated[Mapping[StrictText, Call], Field(description=_FURTHER)] = field(
         default_factory=dict[str, Call]
     )
 
     def __post_init__(self) -> None:
-        examine(self, "session_calls", self.latest_field, self._mistakes)
+        self._examine("session_calls", self.latest_field)
 
     def _mistakes(self) -> Iterator[Mistake]:
         yield from wrong_read(("details",), self.details)
@@ -244,9 +245,10 @@ class HttpBinding(Declared, Generic[S, E]):
     proofs: Annotated[
         Mapping[Name[E], Proof], Field(description="a mapping of commands to Proofs, {'stop': Proof(...)}")
     ] = field(default_factory=dict[E, Proof])
-    session: Annotated[HttpBinding[Any, Any] | None, Field(description="the HttpBinding of the sessions, or None")] = (
-        None
-    )
+    session: Annotated[
+        Annotated[HttpBinding[Any, Any], OfGeneric] | None,
+        Field(description="the HttpBinding of the sessions, or None"),
+    ] = None
     session_field: OptionalPath = None
     session_calls: Annotated[
         SessionCalls | None, Field(description="a SessionCalls, such as SessionCalls(details=..., ...), or None")
@@ -313,19 +315,14 @@ class HttpBinding(Declared, Generic[S, E]):
     ] = None
 
     def __post_init__(self) -> None:
-        examine(self, "binding", str(self.name), lambda: mistakes_in(self))
+        self._examine("binding", str(self.name))
 
     def calls(self) -> dict[Path, Call]:
         """Return every call, with its path in this binding."""
-        commands: dict[Path, Call] = {("commands", str(name)): call for name, call in self.commands.items()}
-        reads: dict[Path, Call] = {("status",): self.status, ("details",): self.details}
-        lists = {"listing": self.listing, "events": self.events}
-        listed: dict[Path, Call] = {(name, "call"): each.call for name, each in lists.items() if each is not None}
-        further: dict[Path, Call] = {("further_calls", name): call for name, call in self.further_calls.items()}
-        stream: dict[Path, Call] = {} if self.stream is None else {("stream", "call"): self.stream.call}
-        shaken = {} if self.handshake is None else self.handshake.calls()
-        handshake: dict[Path, Call] = {("handshake", *path): call for path, call in shaken.items()}
-        return {("create",): self.create, **listed, **reads, **commands, **further, **stream, **handshake}
+        return calls_of(self)
+
+    def _mistakes(self) -> Iterator[Mistake]:
+        return mistakes_in(self)
 
     def __hash__(self) -> int:
         return hash((self.name, self.base_url, self.lifecycle))

@@ -22,7 +22,6 @@ from lifecycle_adapters.http.declared import (
     Mistake,
     OptionalPath,
     Texts,
-    examine,
     wrong_path,
 )
 from lifecycle_adapters.http.header_values import encoded
@@ -202,7 +201,7 @@ class Call(Declared):
     )
 
     def __post_init__(self) -> None:
-        examine(self, "call", f"{self.method} {self.path}", self._mistakes)
+        self._examine("call", f"{self.method} {self.path}")
 
     def _mistakes(self) -> Iterator[Mistake]:
         if self.method not in _METHODS:
@@ -518,7 +517,7 @@ class ListCall(Declared):
     more_field: OptionalPath = None
 
     def __post_init__(self) -> None:
-        examine(self, "list call", str(getattr(self.call, "path", self.call)), self._mistakes)
+        self._examine("list call", str(getattr(self.call, "path", self.call)))
 
     def _mistakes(self) -> Iterator[Mistake]:
         needed = {"page_parameter": self.pages not in ("urls", "one"), "next_field": self.pages in ("cursors", "urls")}

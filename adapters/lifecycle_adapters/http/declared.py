@@ -6,16 +6,28 @@ Pydantic checks the types; the description of a field is the text of its finding
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
+from contextlib import suppress
+from dataclasses import MISSING, fields
 from functools import cache
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, cast, get_type_hints
+from inspect import getattr_static
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, cast, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    create_model,
+)
 from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
 
 from lifecycle.declaration import Path, StrictText
-from lifecycle.errors import DefinitionError, DefinitionFinding, text_of
+from lifecycle.errors import DefinitionError, DefinitionFinding, nearest, text_of
 from lifecycle.findings import bad_value, name_in
 from lifecycle.validation import limited, path_text
 from lifecycle_adapters.argument_checks import described
@@ -58,39 +70,116 @@ def imported(value: Any) -> Any:
         ) from None
 
 
+class NotKnown(Exception):
+    """A rule reads a field whose value is broken: nobody knows whether it is kept."""
+
+
+def as_far_as_known(rule: Iterable[Mistake]) -> Iterator[Mistake]:
+    """Yield the mistakes that a rule finds, until it reads a broken field."""
+    with suppress(NotKnown):
+        yield from rule
+
+
+class _Partial:
+    """Stands for a part of which some fields are broken; to read one of those raises NotKnown."""
+
+    def __init__(self, kind: Any, sound: Mapping[str, Any]) -> None:
+        self._kind, self._sound = kind, sound
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._sound:
+            return self._sound[name]
+        if name in _model_of(self._kind)[1]:
+            raise NotKnown(name)
+        return getattr_static(self._kind, name).__get__(self, self._kind)  # a method or a property
+
+
 class Declared:
-    """A dataclass that is examined when it is made. Its `__post_init__` calls `examine`."""
+    """A dataclass that is examined when it is made. Its `__post_init__` calls `_examine`."""
 
     __slots__ = ()
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
+    def _mistakes(self) -> Iterator[Mistake]:
+        """Yield the mistakes in fields that are of the right types."""
+        raise NotImplementedError
 
-def examine(part: Declared, kind: str, name: str, mistakes: Callable[[], Iterable[Mistake]]) -> None:
-    """Raise DefinitionError unless every field is of its type and there are no mistakes; it has all findings.
+    def _examine(self, kind: str, name: str) -> None:
+        """Raise DefinitionError unless every field is of its type and there are no mistakes; it has all findings.
 
-    Args:
-        part: the part to examine. Pydantic converts its fields: a list becomes a tuple. Mappings, and lists in a
-            mapping, become copies that cannot be changed.
-        kind, name: its kind and its name in messages.
-        mistakes: called if the types are right.
-    """
-    findings = _wrong_types(part)
-    if not findings:
-        findings = [DefinitionFinding("bad_value", path_text(path), message, path) for path, message in mistakes()]
-    if findings:
-        raise DefinitionError(name, limited(findings), kind=kind)
+        Pydantic converts the fields: a list becomes a tuple. Mappings, and lists in a mapping, become copies that
+        cannot be changed.
+
+        Args:
+            kind, name: its kind and its name in messages.
+        """
+        part: Any = type(self)  # to mypy a class is not hashable
+        model, wanted = _model_of(part)
+        values = {name: getattr(self, name) for name in wanted}
+        try:
+            checked = model.model_validate(values)
+        except ValidationError as error:
+            errors = error.errors()
+            findings = [each for one in errors for each in findings_of(one, type(self), wanted[one["loc"][0]])]
+            findings += self._findings_in_the_rest(values, errors)
+        else:
+            for field in wanted:
+                object.__setattr__(self, field, _frozen(getattr(checked, field)))
+            findings = list(_as_findings(self._mistakes()))
+        if findings:
+            raise DefinitionError(name, limited(findings), kind=kind)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        inner: Any = dict(handler(source))
+        # Pydantic finds the schema of a class that occurs again by `ref`: that must be this one, not the one in it.
+        ref = None if inner["type"] == "definition-ref" else inner.pop("ref")
+        return core_schema.no_info_wrap_validator_function(cls._from_mapping, inner, ref=ref)
+
+    @classmethod
+    def _from_mapping(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        """Make a part from its fields by name. Raises DefinitionError, which has all findings."""
+        try:
+            return check(value)
+        except ValidationError as error:
+            errors = error.errors()
+            if not (isinstance(value, dict) and all(each["loc"] for each in errors)):
+                raise  # it is no mapping of fields, or was examined when it was made
+            given = cast("dict[str, Any]", value)
+        findings = [finding for each in errors for finding in findings_of(each, cls)]
+        findings += cls._findings_in_the_rest(given, errors)
+        raise DefinitionError(name_in(given), limited(findings))
+
+    @classmethod
+    def _findings_in_the_rest(cls, given: Mapping[str, Any], errors: Iterable[Any]) -> Iterator[DefinitionFinding]:
+        """Yield the findings about the fields without errors, as far as they do not depend on a broken field."""
+        part: Any = cls
+        model, wanted = _model_of(part)
+        broken = {each["loc"][0] for each in errors}
+        broken |= {nearest(name, wanted) for name in given if name not in wanted}  # a misspelt name
+        sound: dict[str, Any] = {}
+        for each in fields(part):
+            if each.name in given and each.name not in broken:
+                blank = model.model_construct()
+                model.__pydantic_validator__.validate_assignment(blank, each.name, given[each.name])
+                sound[each.name] = getattr(blank, each.name)
+            elif each.name not in broken:
+                sound[each.name] = each.default if each.default_factory is MISSING else each.default_factory()
+        known: Any = _Partial(cls, sound)
+        return _as_findings(as_far_as_known(cls._mistakes(known)))
 
 
-def _wrong_types(part: Declared) -> list[DefinitionFinding]:
-    kind: Any = type(part)
-    model, wanted = _model_of(kind)
-    try:
-        checked = model.model_validate({name: getattr(part, name) for name in wanted})
-    except ValidationError as error:
-        return [finding for each in error.errors() for finding in findings_of(each, kind, wanted[each["loc"][0]])]
-    for name in wanted:
-        object.__setattr__(part, name, _frozen(getattr(checked, name)))
-    return []
+class OfGeneric:
+    """Annotates a field of a generic part: pydantic does not ask `HttpBinding[Any, Any]` itself for its schema."""
+
+    @staticmethod
+    def __get_pydantic_core_schema__(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        kind: type[Declared] = get_origin(source)
+        return kind.__get_pydantic_core_schema__(source, handler)
+
+
+def _as_findings(mistakes: Iterable[Mistake]) -> Iterator[DefinitionFinding]:
+    return (DefinitionFinding("bad_value", path_text(path), message, path) for path, message in mistakes)
 
 
 def _raise_type_error(*_: Any, **__: Any) -> NoReturn:
@@ -133,7 +222,7 @@ def findings_of(error: Any, kind: Any, wanted: str | None = None) -> Iterator[De
     raised, path = error.get("ctx", {}).get("error"), error["loc"]
     if isinstance(raised, DefinitionError):  # of a part that was given as a mapping
         for finding in raised.findings:
-            where = path_text((*path, finding.where))
+            where = f"{path_text(path)}.{finding.where}" if path else finding.where
             yield DefinitionFinding(finding.code, where, finding.message, (*path, *finding.path))
     elif wanted is None or len(path) > 1 or error["type"] == "value_error":
         yield bad_value(error, kind)
@@ -159,7 +248,7 @@ def parsed_as(kind: type[Any], value: Any, parse: Callable[[Any], T], what: str 
 
 @cache  # to build one takes much longer than to parse with it
 def _adapter_of(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    return TypeAdapter(kind if get_origin(kind) is None else Annotated[kind, OfGeneric])
 
 
 @cache

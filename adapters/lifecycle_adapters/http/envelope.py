@@ -12,7 +12,7 @@ from typing import Annotated, Any, cast
 from pydantic import Field
 
 from lifecycle.declaration import StrictText
-from lifecycle_adapters.http.declared import Declared, FieldPath, Mistake, examine, wrong_path
+from lifecycle_adapters.http.declared import Declared, FieldPath, Mistake, wrong_path
 from lifecycle_adapters.http.responses import value_at
 
 
@@ -39,7 +39,7 @@ class Envelope(Declared):
     ] = ()
 
     def __post_init__(self) -> None:
-        examine(self, "envelope", str(self.result_field), self._mistakes)
+        self._examine("envelope", str(self.result_field))
 
     def _mistakes(self) -> Iterator[Mistake]:
         yield from wrong_path(("result_field",), self.result_field)

@@ -11,7 +11,7 @@ from pydantic import Field, JsonValue
 from lifecycle.declaration import Path, StrictText
 from lifecycle_adapters.http.authentication import HEADER_NAME
 from lifecycle_adapters.http.call import CALL, Call, Code
-from lifecycle_adapters.http.declared import Declared, Mistake, examine
+from lifecycle_adapters.http.declared import Declared, Mistake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Handshake(Declared):
     ended_code: Annotated[Code, Field(description="a status code, such as 404")] = 404
 
     def __post_init__(self) -> None:
-        examine(self, "handshake", str(self.header), self._mistakes)
+        self._examine("handshake", str(self.header))
 
     def _mistakes(self) -> Iterator[Mistake]:
         for path, call in self.calls().items():

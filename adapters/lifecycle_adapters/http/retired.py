@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from lifecycle.declaration import StrictText
-from lifecycle_adapters.http.declared import Declared, Mistake, examine
+from lifecycle_adapters.http.declared import Declared, Mistake
 
 _SINCE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?")
 
@@ -32,7 +32,7 @@ class Retired(Declared):
     instead: Annotated[StrictText, Field(description="what to use instead, as text such as 'v4'")]
 
     def __post_init__(self) -> None:
-        examine(self, "retired", str(self.since), self._mistakes)
+        self._examine("retired", str(self.since))
 
     def _mistakes(self) -> Iterator[Mistake]:
         try:

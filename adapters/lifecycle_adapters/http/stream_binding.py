@@ -14,7 +14,7 @@ from pydantic import Field
 from lifecycle.conformance import Channel
 from lifecycle.declaration import StrictText
 from lifecycle_adapters.http.call import CALL, Call, wrong_read
-from lifecycle_adapters.http.declared import Mistake, examine
+from lifecycle_adapters.http.declared import Mistake
 from lifecycle_adapters.http.webhook_binding import Updates
 
 
@@ -38,16 +38,16 @@ class StreamBinding(Updates):
     )
 
     def __post_init__(self) -> None:
-        examine(self, "stream", str(getattr(self.call, "path", self.call)), self.mistakes)
+        self._examine("stream", str(getattr(self.call, "path", self.call)))
 
     @property
     def is_of_all_tasks(self) -> bool:
         """Return whether one stream has the events of all tasks."""
         return not self.call.names_a_task()
 
-    def mistakes(self) -> Iterator[Mistake]:
+    def _mistakes(self) -> Iterator[Mistake]:
         """Yield the mistakes in fields that are of the right types."""
-        yield from Updates.mistakes(self)
+        yield from Updates._mistakes(self)
         yield from wrong_read(("call",), self.call)
         if self.call.status_field is not None or self.call.statuses:
             yield ("call",), "must say nothing of a status: the events have it"

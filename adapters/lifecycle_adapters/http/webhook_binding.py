@@ -53,7 +53,6 @@ from lifecycle_adapters.http.declared import (
     Declared,
     Mistake,
     OptionalPath,
-    examine,
     imported,
     parse,
     wrong_path,
@@ -110,7 +109,7 @@ class SignatureScheme(Declared):
     secret_prefix: Annotated[StrictText | None, Field(description="text such as 'whsec_', or None")] = None
 
     def __post_init__(self) -> None:
-        examine(self, "signature", str(self.header), self._mistakes)
+        self._examine("signature", str(self.header))
 
     @property
     def has_timestamp_in_signature(self) -> bool:
@@ -181,7 +180,7 @@ class TokenScheme(Declared):
     token_prefix: Annotated[StrictText, Field(description="text such as 'Bearer '")] = ""
 
     def __post_init__(self) -> None:
-        examine(self, "token", str(self.token_header), self._mistakes)
+        self._examine("token", str(self.token_header))
 
     def _mistakes(self) -> Iterator[Mistake]:
         if not HEADER_NAME.fullmatch(self.token_header):
@@ -306,7 +305,7 @@ class Updates(Declared):
     ] = None
     channel: Annotated[StrictText, _CHANNEL]
 
-    def mistakes(self) -> Iterator[Mistake]:
+    def _mistakes(self) -> Iterator[Mistake]:
         """Yield the mistakes in fields that are of the right types."""
         for name in ("task_field", "status_field", "time_field"):
             is_given = getattr(self, name) is not None
@@ -357,4 +356,4 @@ class WebhookBinding(Updates):
     channel: Annotated[StrictText, _CHANNEL] = str(Channel.WEBHOOK)
 
     def __post_init__(self) -> None:
-        examine(self, "webhooks", str(self.channel), self.mistakes)
+        self._examine("webhooks", str(self.channel))

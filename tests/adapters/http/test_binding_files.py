@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,45 @@ def test_all_that_is_wrong_in_several_parts_is_reported_at_once() -> None:
         "commands.release.method",
         "id_field",
     ]
+
+
+def test_any_two_findings_that_do_not_depend_on_each_other_are_reported_together() -> None:
+    for first, second in combinations(WRONG, 2):
+        both = {first[2], second[2]}
+        are_one_field = first[0] == second[0]
+        # Which names are commands is known only if the lifecycle and the mapping of the calls are sound.
+        depends = "commands.relaese" in both and any(
+            each.startswith(("lifecycle", "commands")) for each in both - {"commands.relaese"}
+        )
+        are_of_the_lifecycle = all(each.startswith("lifecycle") for each in both)  # it has stages of its own
+        if not (are_one_field or depends or are_of_the_lifecycle):
+            assert both <= places_in(TEXT.replace(*first[:2], 1).replace(*second[:2], 1))
+
+
+def places_in(text: str) -> set[str]:
+    with pytest.raises(DefinitionError) as raised:
+        HttpBinding.from_yaml(text)
+    return {each.where for each in raised.value.findings}
+
+
+def test_call_has_all_its_findings_if_one_of_its_fields_has_a_wrong_type() -> None:
+    document = yaml.safe_load(TEXT)
+    wrong = {"method": "DELET", "statuses": 7, "path": "x", "boddy": {}}
+    document |= {"create": wrong, "commands": {**document["commands"], "release": wrong}}
+    assert places_in(json.dumps(document)) == {
+        f"{each}.{field}" for each in ("create", "commands.release") for field in wrong
+    }
+
+
+def test_broken_field_makes_no_finding_about_another_one() -> None:
+    document = json.loads(TypeAdapter(HttpBinding[Any, Any]).dump_json(service("v3")))
+    broken = [(field, {**document, field: value}) for field in document for value in (7, {"x": 7})]
+    broken += [(field, {each: document[each] for each in document if each != field}) for field in ("create", "status")]
+    broken += [("status", {**document, "status": {**document["status"], field: 7}}) for field in document["status"]]
+    for field, wrong in broken:
+        with pytest.raises(DefinitionError) as raised:
+            HttpBinding.from_json(json.dumps(wrong))
+        assert {each.path[0] for each in raised.value.findings} == {field}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "null", "name: x", "{", '"text"'])
