@@ -1,7 +1,8 @@
 """The draft of a service file from an OpenAPI document: what it says of a task's calls, and `TODO` for the rest.
 
-A document lists statuses and calls, but not what leads from one status to another. So the draft is no service yet: if
-it is read as it is, findings name what is left to fill in. All calls are recognised from the one that reads a task:
+A document lists statuses and calls, but not what leads from one status to another. So the draft is no service yet: each
+`TODO` stands where it is refused, so that findings name what is left to fill in. All calls are recognised from the one
+that reads a task:
 
 1. It reads one thing, named by the last placeholder of its path, and its response has a field of the status schema.
 2. POST on the path without that placeholder creates, GET lists; GET with `/status` behind it reads the status alone.
@@ -153,7 +154,7 @@ class _Draft:
         yield f"# A draft of {_comment(title)}: replace or remove every {self._todo}."
         yield ""
         parts = urlsplit(self._server)
-        yield f"name: {_flow(_slug(title) or self._todo)}"
+        yield f"name: {_flow(_slug(title) or 'service')}"
         if parts.netloc:
             host = parts.netloc.rpartition("@")[2]  # without a user and a password
             yield f"base_url: {_flow(f'{parts.scheme}://{host}')}"
@@ -169,7 +170,7 @@ class _Draft:
         commands = dict(self._commands())
         yield "commands:" if commands else "commands: {}"
         if commands:
-            yield f"  # {self._todo}: remove those that are no commands of a task, with their events and transitions."
+            yield "  # Remove those that are no commands of a task, with their events and transitions."
         for name, call in commands.items():
             yield f"  {_flow(name)}: {_flow(call)}"
         yield ""
@@ -186,7 +187,7 @@ class _Draft:
             if described.get("type") == "http" and str(described.get("scheme")).lower() == "bearer":
                 yield f"authentication: {_flow({'header': 'Authorization', 'prefix': 'Bearer '})}"
                 return
-        yield f"authentication: null  # {self._todo}: the header that carries the key, if the service asks for one"
+        yield f"authentication: {self._todo}  # such as {{header: X-Key}}, or null if the service asks for no key"
 
     def _parameters(self) -> Iterator[str]:
         names: list[str] = re.findall(r"\{([^{}]*)\}", self._read.of_all)
@@ -196,9 +197,7 @@ class _Draft:
     def _create(self) -> Iterator[str]:
         operation = self._operation("POST", self._read.of_all)
         id_field = self._id_field(self._read.operation)
-        yield f"id_field: {_flow(id_field)}" + (
-            "" if id_field else f"  # {self._todo}: the field that holds a task's id"
-        )
+        yield f"id_field: {_flow(id_field)}" + ("" if id_field else "  # the field that holds a task's id")
         if operation is None:
             yield f"create: {self._todo}  # the call that creates a task"
             return
@@ -210,7 +209,7 @@ class _Draft:
         call |= {"id_field": new_id} if new_id not in (None, id_field) else {}
         call |= {"status_field": status_field} if status_field else {}
         task_field = "task" if "task" in (fields or ()) else required[0] if len(required) == 1 else None
-        why = "" if task_field else f"  # {self._todo}: the field that says what to do, if there is one"
+        why = "" if task_field else "  # or the field that says what to do, if there is one"
         yield f"task_field: {_flow(task_field)}{why}"
         yield f"create: {_flow(call)}"
 
@@ -250,8 +249,9 @@ class _Draft:
         if operation is None or items_field is None:
             return
         call = {"method": "GET", "path": self._read.of_all}
-        listing: dict[str, Any] = {"call": call, "items_field": items_field, **self._pages(operation)}
-        why = f"  # {self._todo}: how its pages are turned, if it has several" if listing.get("pages") == "one" else ""
+        pages = self._pages(operation)
+        listing: dict[str, Any] = {"call": call, "items_field": items_field, **(pages or {"pages": self._todo})}
+        why = "" if pages else "  # how it names its next page, such as numbers; one if there is one page"
         yield f"listing: {_flow(listing)}{why}"
 
     def _items_field(self, operation: DocumentedOperation) -> str | None:
@@ -265,6 +265,7 @@ class _Draft:
         return None
 
     def _pages(self, operation: DocumentedOperation) -> dict[str, str]:
+        """Return the fields of a listing that say how it names its next page, none if that is not known."""
         names = [name for place, name in operation.parameters if place == "query"]
         fields = [name for schema in response_schemas(operation) for name in self._fields([schema])]
         following = next((name for name in fields if _NEXT.fullmatch(name)), None)
@@ -273,7 +274,7 @@ class _Draft:
                 kind = {} if pages == "numbers" else {"pages": pages}
                 more = {"next_field": following} if pages == "cursors" and following is not None else {}
                 return {**kind, "page_parameter": name, **more}
-        return {"pages": "one"}
+        return {}
 
     def _commands(self) -> Iterator[tuple[str, dict[str, Any]]]:
         taken: dict[str, int] = {}
@@ -315,14 +316,13 @@ class _Draft:
         yield f"  name: {_flow(re.sub('-?(status|state)$', '', _slug(words)) or 'task')}"
         yield f"  citation: {_flow(f'{title}: {self._pointer}')}"
         yield "  states:"
-        yield f"    # {todo}: add `initial: true` to one state, and `final: true` to those in which a task is over."
+        yield "    # Add `initial: true` to one state, and `final: true` to those in which a task is over."
         yield from (f"    - {{name: {_flow(status)}}}" for status, _ in self._statuses)
-        yield "  events:"
+        yield "  events:" if commands else "  events: []"
         yield from (f"    - {{name: {_flow(command)}, origin: caller}}" for command in commands)
-        yield f"    # {todo}: what the service does by itself, such as {{name: start, origin: remote}}."
-        yield f"    - {{name: {todo}, origin: remote}}"
+        yield "    # Add what the service does by itself, such as {name: start, origin: remote}."
         yield "  transitions:"
-        yield f'    # {todo}: where each event leads. A source is a state, several ([a, b]), or "*": all not over.'
+        yield '    # Say where each event leads. A source is a state, several ([a, b]), or "*": all not over.'
         yield from (f'    - {{source: "*", event: {_flow(command)}, target: {todo}}}' for command in commands)
         yield f"    - {{source: {todo}, event: {todo}, target: {todo}}}"
 

@@ -24,10 +24,13 @@ def fields(contents: Any, schema: str = "Status") -> Any:
 
 FILLED = {
     "base_url: TODO  # such as https://host: the document names no server": "base_url: http://printer.invalid",
+    "authentication: TODO  # such as {header: X-Key}, or null if the service asks for no key": "authentication: null",
     "{name: waiting}": "{name: waiting, initial: true}",
     "{name: printed}": "{name: printed, final: true}",
     "{name: cancelled}": "{name: cancelled, final: true}",
-    "{name: TODO, origin: remote}": "{name: begin, origin: remote}\n    - {name: finish, origin: remote}",
+    "    # Add what the service does by itself, such as {name: start, origin: remote}.\n": (
+        "    - {name: begin, origin: remote}\n    - {name: finish, origin: remote}\n"
+    ),
     "event: delete, target: TODO": "event: delete, target: cancelled",
     "    - {source: TODO, event: TODO, target: TODO}\n": (
         "    - {source: waiting, event: begin, target: printing}\n"
@@ -78,7 +81,7 @@ def test_a_draft_as_it_is_says_what_to_fill_in() -> None:
     assert any("one state must be initial" in each for each in lines)
     for todo in FILLED:
         if "TODO" in todo:
-            with pytest.raises(DefinitionError, match=r"'TODO'|'begin' is not declared|base_url"):
+            with pytest.raises(DefinitionError, match=r"'TODO'|'begin' is not declared|base_url|authentication"):
                 HttpBinding.from_yaml(filled_in(but=todo))
 
 
@@ -141,7 +144,7 @@ def test_where_the_key_goes_and_where_the_service_is() -> None:
     contents = printer(servers=[{"url": "https://{region}.host/x"}, {"url": "https://host.invalid/api/v1/"}])
     contents["components"]["securitySchemes"] = {"q": {"type": "apiKey", "in": "query", "name": "key"}}
     made = fields(contents)
-    assert (made["base_url"], made["base_path"], made["authentication"]) == ("https://host.invalid", "/api/v1", None)
+    assert (made["base_url"], made["base_path"], made["authentication"]) == ("https://host.invalid", "/api/v1", "TODO")
     contents["components"]["securitySchemes"]["b"] = {"type": "http", "scheme": "bearer"}
     contents["servers"] = [{"url": "https://{region}.host/x", "variables": {"region": {"default": "eu"}}}]
     assert fields(contents)["base_url"] == "https://eu.host"
@@ -210,13 +213,26 @@ def test_what_is_not_recognised_is_left_to_people() -> None:
 
     assert (made["create"], made["id_field"], made["commands"]) == ("TODO", None, {})
     assert "the call that creates a task" in text
-    assert made["listing"]["pages"] == "one"
+    assert made["listing"]["pages"] == "TODO"
     assert made["name"] == "api-json"
     del contents["paths"]["/jobs"]["get"]
     assert "listing" not in fields(contents)
-    with pytest.raises(DefinitionError) as raised:
-        HttpBinding.from_yaml(draft(contents))
-    assert {"create", "id_field"} <= {each.where for each in raised.value.findings}
+
+
+def test_each_todo_of_a_draft_is_a_finding_at_once() -> None:
+    bare = printer()
+    del bare["paths"]["/jobs"]["post"], bare["paths"]["/jobs/{job-id}"]["delete"]
+    del bare["components"]["schemas"]["Job"]["properties"]["id"]
+    bare["components"].pop("securitySchemes", None)
+    bare["paths"]["/jobs"]["get"]["parameters"] = []
+    for contents in (printer(), bare):
+        text = draft(contents)
+        with pytest.raises(DefinitionError) as raised:
+            HttpBinding.from_yaml(text)
+        _, *lines = text.splitlines()
+        todos = {number for number, line in enumerate(lines, 2) if "TODO" in line}
+        assert todos <= {each.line for each in raised.value.findings}
+    assert {"create", "id_field", "authentication", "listing.pages"} <= {each.where for each in raised.value.findings}
 
 
 def test_a_create_without_fields_and_a_response_without_a_list() -> None:
