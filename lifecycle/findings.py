@@ -17,6 +17,9 @@ from lifecycle.validation import limited, path_text
 
 T = TypeVar("T")
 
+OPENAPI = "openapi_document"
+"""The code of the finding that an OpenAPI document was given instead of a declaration."""
+
 _SCHEMA_KEY = "$schema"  # the key by which editors find the schema of a file
 
 
@@ -25,9 +28,13 @@ def made_from(document: Document, make: Callable[[Any], T], *, kind: str) -> T:
 
     Raises:
         DefinitionError: `make` raises it, or a key is written twice; its findings have their lines in the document.
+            If it is an OpenAPI document, that is the one finding.
     """
     value: Any = document.value
     if isinstance(value, dict):
+        if "openapi" in value or "swagger" in value:
+            what = "is an OpenAPI document, no declaration; `lifecycle import` drafts a service file from one"
+            raise DefinitionError(document.source, [DefinitionFinding(OPENAPI, "document", what)], kind=kind)
         value = {key: item for key, item in cast("dict[str, Any]", value).items() if key != _SCHEMA_KEY}
     findings = [
         DefinitionFinding(

@@ -85,9 +85,9 @@ def diagrams(
         list[str] | None,
         typer.Option(
             "--declaration",
-            metavar="FILE",
-            help="Draw what this JSON or YAML file declares, a lifecycle or a service of your own, instead of the"
-            " catalog. Can be repeated.",
+            metavar="NAME",
+            help="Draw this lifecycle, not the whole catalog: one of the catalog, or a file that declares one or a"
+            " service. Can be repeated.",
         ),
     ] = None,
 ) -> None:

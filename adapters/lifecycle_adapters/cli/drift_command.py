@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from lifecycle import DefinitionError
+from lifecycle.findings import OPENAPI
 from lifecycle_adapters.cli.names import AsJson, LifecycleName, api_proposals, declared_with_service
 from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, print_json, say, shown
 
@@ -68,7 +70,12 @@ def drift(
 
     if as_json and format_ != "text":
         fail(f"--json and --format {format_} exclude each other", BAD_INPUT)
-    lifecycle, binding = declared_with_service(name, api)
+    try:
+        lifecycle, binding = declared_with_service(name, api)
+    except DefinitionError as error:
+        if error.findings[0].code == OPENAPI:
+            fail(f"{shown(name)} is an OpenAPI document: give the lifecycle or its service first, then it", BAD_INPUT)
+        raise
     with misuse_is_bad_input():
         loaded = load(document, allow_private=allow_private)
         found = compare(lifecycle, binding, loaded, status_schema=status_schema, ignore=ignore or ())

@@ -119,7 +119,10 @@ def _profile(given: str) -> tuple[str, Profile]:
     try:
         return api, getattr(import_module(module), name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a module does when it is imported)
-        fail(f"no profile can be imported from {shown(place)!r}: {type(error).__name__}: {shown(error)}", BAD_INPUT)
+        from lifecycle_adapters.http.declared import where_to_import_from
+
+        why = f"{type(error).__name__}: {shown(error)}{where_to_import_from(module, error)}"
+        fail(f"no profile can be imported from {shown(place)!r}: {why}", BAD_INPUT)
 
 
 def _introduce(apis: list[str], base_url: str) -> None:

@@ -65,9 +65,14 @@ def imported(value: Any) -> Any:
     try:
         return getattr(import_module(module), name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a module does when it is imported)
-        raise ValueError(
-            f"cannot be imported from {value!r:.80}: {type(error).__name__}: {text_of(error)}"[:LONGEST_REASON]
-        ) from None
+        reason = f"cannot be imported from {value!r:.80}: {type(error).__name__}: {text_of(error)}"[:LONGEST_REASON]
+        raise ValueError(reason + where_to_import_from(module, error)) from None
+
+
+def where_to_import_from(module: str, error: BaseException) -> str:
+    """Return the end of a message that says where modules are searched, "" if this one was found."""
+    is_missing = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
+    return "; if it is a file of yours, add its folder to PYTHONPATH" if is_missing else ""
 
 
 class NotKnown(Exception):

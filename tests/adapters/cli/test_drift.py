@@ -29,6 +29,16 @@ def test_the_same_is_exit_code_0() -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, f"v2-full and {NEW}: the same\n", "")
 
 
+def test_an_openapi_document_as_the_lifecycle_is_named_as_one() -> None:
+    swapped, compared = call("drift", NEW, "v2"), call("diff", "v2", NEW)
+    assert (swapped.exit_code, compared.exit_code) == (2, 2)
+    assert (
+        swapped.stderr == f"lifecycle: {NEW} is an OpenAPI document: give the lifecycle or its service first, then it\n"
+    )
+    assert "openapi_document: document: is an OpenAPI document, no declaration" in compared.stderr
+    assert len(compared.stderr.splitlines()) == 2
+
+
 def test_a_difference_is_a_line_with_its_place_and_exit_code_1() -> None:
     result = call("drift", "v2", NEW)
     assert result.exit_code == 1

@@ -426,6 +426,7 @@ def test_serve_serves_services_that_files_declare() -> None:
         (["--api", "v1", "--api", "v1"], "two services have the same name"),
         (["--profile", "v1"], "--profile needs SERVICE=MODULE:NAME, such as printer=mine:PROFILE, not 'v1'"),
         (["--profile", "v1=json:nothing"], "no profile can be imported from 'json:nothing': AttributeError"),
+        (["--profile", "v1=nowhere:PROFILE"], "add its folder to PYTHONPATH"),
         (["--profile", "v1=json:loads"], "a profile must be a Profile"),
         (["--profile", "v9=lifecycle_adapters.services.v1_emulation:PROFILE"], "unknown service 'v9'"),
     ],
