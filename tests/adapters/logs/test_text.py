@@ -396,6 +396,11 @@ def test_a_path_that_no_row_has_is_a_missing_column(reader: Reader) -> None:
         reader('{"data": {"state": "running"}}\n', form="jsonl", columns=columns)
     assert str(raised.value).endswith("column 'data.status', only 'data'; no row has 'status' inside of 'data'")
 
+    with pytest.raises(MissingColumn) as raised:
+        reader('{"no": 1, "a/~b": {"status": "running"}}\n', form="jsonl", columns=Columns(task=None, at=None))
+    assert str(raised.value).endswith("column 'status', only 'a/~b', 'no'; the first row has 'a/~b.status'")
+    assert (raised.value.name, raised.value.known) == ("status", ("a/~b", "no"))
+
     with pytest.raises(MissingColumn, match="only in JSON Lines can a name lead into a column"):
         reader("data\nrunning\n", columns=columns)
 

@@ -13,6 +13,7 @@ from lifecycle.errors import shortened
 from lifecycle_adapters.argument_checks import is_text
 from lifecycle_adapters.logs.columns import require_columns
 from lifecycle_adapters.logs.duckdb_session import literal
+from lifecycle_adapters.logs.log_errors import MissingColumn
 from lifecycle_adapters.logs.text.blocks import Block
 from lifecycle_adapters.logs.text.csv_rows import NOT_UTF8
 from lifecycle_adapters.logs.text.text_table import TextTable
@@ -28,6 +29,7 @@ class JsonLinesFile:
         self._table = table
         self._keys = tuple(table.parts.values())
         self._columns: set[str] = set()
+        self._nested: dict[str, str] = {}  # by a required key, its path in the first row, where it is in an object
         self._has_rows = False
 
     def take(self, block: Block) -> bytes:
@@ -47,8 +49,15 @@ class JsonLinesFile:
 
     def end(self) -> None:
         """Raise UnusableLog if there were rows, but a column was in none of them."""
-        if self._has_rows:
+        if not self._has_rows:
+            return
+        try:
             require_columns(sorted(self._columns), self._table.columns, of=self._table.path, is_nested=True)
+        except MissingColumn as error:
+            if (path := self._nested.get(error.name)) is None:
+                raise
+            message = f"{error}; the first row has {shortened(path)}"
+            raise MissingColumn(message, name=error.name, known=error.known) from None
 
     def _take_lines(self, lines: Sequence[str]) -> list[int]:
         """Insert the lines that are rows, and return the other lines that are not empty."""
@@ -100,16 +109,26 @@ class JsonLinesFile:
 
     def _record_columns(self) -> None:
         """Record the columns: those of the first row, and the required ones that any row has."""
+        first: Sequence[str] = ()
         if not self._has_rows:
             self._has_rows = True
-            [keys] = self._table.of_rows("json_keys(arg_min(line, place))", since=self.line)
-            self._columns.update(keys)
+            [first] = self._table.of_rows("json_keys(arg_min(line, place))", since=self.line)
+            self._columns.update(first)
         for key in self._keys:
             if key not in self._columns:
                 has_key = " OR ".join(f"json_exists(line, {literal(pointer)})" for pointer in _pointers(key))
                 [is_there] = self._table.of_rows(f"bool_or({has_key})", since=self.line)
                 if is_there:
                     self._columns.add(key)
+        self._record_nested(first[:_MOST_KEYS])
+
+    def _record_nested(self, columns: Sequence[str]) -> None:
+        """Record where the first row has the required keys that no row has, inside of these columns."""
+        wanted = [(column, key) for key in self._keys if key not in self._columns for column in columns]
+        if wanted:
+            exists = (f"json_exists(arg_min(line, place), {literal(_pointer(path))})" for path in wanted)
+            found = self._table.of_rows(", ".join(exists), since=self.line)
+            self._nested = {path[1]: ".".join(path) for path, is_there in zip(wanted, found, strict=True) if is_there}
 
 
 @dataclass(frozen=True, slots=True)
