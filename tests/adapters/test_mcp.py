@@ -100,7 +100,7 @@ def test_cancel_of_a_task_that_ended_meanwhile_is_no_success(emulator: Emulator,
 
 # --- a server without tasks ---------------------------------------------------------------------------
 
-RESULTS = [
+RESULTS: list[dict[str, Any]] = [
     {"content": [{"type": "text", "text": "22 degrees"}]},
     {"content": [{"type": "text", "text": "no such city"}], "isError": True},
     {"content": []},

@@ -183,14 +183,17 @@ def in_json(text: str) -> str:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\t"])
-@pytest.mark.parametrize("written", [str, in_json, lambda text: in_json(in_json(text))], ids=["plain", "json", "twice"])
-def test_long_key_in_base64_is_hidden_also_if_lines_are_broken(end: str, written: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("times_in_json", [0, 1, 2])
+def test_long_key_in_base64_is_hidden_also_if_lines_are_broken(end: str, times_in_json: int) -> None:
     key = "".join(f"{number:03x}/" for number in range(40))
     redactor = Redactor()
     redactor.add(SecretStr(key))
     sent = base64.encodebytes(f"bearer {key}".encode()).decode().strip().replace("\n", end)
 
-    said = redactor.text(written(f"bad token: {sent}, sorry"))
+    written = f"bad token: {sent}, sorry"
+    for _ in range(times_in_json):
+        written = in_json(written)
+    said = redactor.text(written)
 
     assert said.startswith("bad token: ")
     assert said.endswith(", sorry")
