@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lifecycle.conformance import Channel
 from lifecycle.declaration import Path
@@ -63,8 +63,7 @@ def _calls_in(name: str, value: Any) -> dict[Path, Call]:
         case Handshake():
             return {(name, *path): call for path, call in value.calls().items()}
         case Mapping():
-            calls: Mapping[str, Call] = value
-            return {(name, str(each)): call for each, call in calls.items()}
+            return {(name, str(each)): call for each, call in cast("Mapping[str, Call]", value).items()}
         case _:
             return {(name, "call"): value.call}
 

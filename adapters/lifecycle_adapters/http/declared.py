@@ -253,7 +253,8 @@ def parsed_as(kind: type[Any], value: Any, parse: Callable[[Any], T], what: str 
 
 @cache  # to build one takes much longer than to parse with it
 def _adapter_of(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind if get_origin(kind) is None else Annotated[kind, OfGeneric])
+    whole: Any = kind if get_origin(kind) is None else Annotated[kind, OfGeneric]
+    return TypeAdapter(whole)
 
 
 @cache

@@ -116,7 +116,7 @@ def places_in(text: str) -> set[str]:
 
 def test_call_has_all_its_findings_if_one_of_its_fields_has_a_wrong_type() -> None:
     document = yaml.safe_load(TEXT)
-    wrong = {"method": "DELET", "statuses": 7, "path": "x", "boddy": {}}
+    wrong: dict[str, Any] = {"method": "DELET", "statuses": 7, "path": "x", "boddy": {}}
     document |= {"create": wrong, "commands": {**document["commands"], "release": wrong}}
     assert places_in(json.dumps(document)) == {
         f"{each}.{field}" for each in ("create", "commands.release") for field in wrong
