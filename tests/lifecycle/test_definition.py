@@ -606,6 +606,15 @@ DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
         ],
     ),
     ("", ["bad_document: text (line 1): not JSON: Expecting value: line 1 column 1 (char 0)"]),
+    (
+        '{"openapi": "3.1.0", "paths": {}}',
+        [
+            (
+                "openapi_document: document: is an OpenAPI document, no declaration; `lifecycle import` drafts "
+                "a service file from one"
+            )
+        ],
+    ),
     (DEEP, ["bad_document: text (line 1): not JSON: it is nested too deeply"]),
     (DEEP + "]" * 100_000, ["bad_document: text (line 1): not JSON: it is nested too deeply"]),
     (
