@@ -32,10 +32,16 @@ from tests.adapters.http.scripted import Reply, in_turn
 # --- timing -------------------------------------------------------------------------------------
 
 
+COUNTS = ("attempts", "max_response_bytes")
+
+
 @pytest.mark.parametrize("name", Timing.__slots__)
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), 1e300])
 def test_patience_is_positive_and_finite(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{name} must be positive and at most"):
+    is_no_count = name in COUNTS and isinstance(value, float)
+    error = TypeError if is_no_count else ValueError
+    said = f"{name} must be a whole number" if is_no_count else f"{name} must be positive and at most"
+    with pytest.raises(error, match=said):
         Timing(**{name: value})  # type: ignore[arg-type]
 
 
