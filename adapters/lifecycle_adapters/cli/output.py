@@ -84,9 +84,19 @@ def shown(text: object, *, longest: int | None = None) -> str:
 
 
 def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
-    """Print one line without wrapping it; a part can be (text, style). Control characters are escaped."""
+    """Print one line without wrapping it; a part can be (text, style). Control characters are escaped.
+
+    What cannot be written to the standard error is discarded: it must not keep a result from the standard output.
+    """
     harmless = (shown(part) if isinstance(part, str) else (shown(part[0]), part[1]) for part in parts)
-    console(stderr=stderr).print(Text.assemble(*harmless), soft_wrap=True)
+    try:
+        console(stderr=stderr).print(Text.assemble(*harmless), soft_wrap=True)
+    except OSError:
+        if not stderr:
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())  # otherwise Python would fail at its exit, too
+        os.close(nowhere)
 
 
 def print_finding(where: str, task: str, severity: Severity, message: str) -> None:

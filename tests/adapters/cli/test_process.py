@@ -135,6 +135,27 @@ def test_without_a_standard_error_the_exit_codes_are_the_same() -> None:
     assert [each.returncode for each in done] == [0, 1, 2, 2]
 
 
+@pytest.mark.parametrize("is_full", [True, False], ids=["full", "unread"])
+def test_id_of_a_new_task_is_printed_if_nothing_can_be_written_to_the_standard_error(*, is_full: bool) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with Emulator("v1") as emulator, os.fdopen(writer, "w") as unread, open("/dev/full", "w") as full:  # noqa: PTH123
+        done = script(
+            "create",
+            "--api",
+            "v1",
+            "x",
+            "--base-url",
+            emulator.base_url,
+            env={"BROWSER_USE_API_KEY": "k"},
+            stdout=subprocess.PIPE,
+            stderr=full if is_full else unread,
+        )
+        [task] = emulator.tasks()
+
+    assert (done.returncode, done.stdout) == (0, f"{task.id}\n")
+
+
 @pytest.mark.heavy
 def test_usage_error_that_cannot_be_written_still_exits_with_2() -> None:
     with open("/dev/full", "w") as full:  # noqa: PTH123
