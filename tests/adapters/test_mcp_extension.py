@@ -13,7 +13,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle import CommandUncertain, DefinitionError, IllegalTransition, MemoryJournal, TaskEndedFirst
+from lifecycle import (
+    CommandUncertain,
+    CreateUncertain,
+    DefinitionError,
+    IllegalTransition,
+    MemoryJournal,
+    TaskEndedFirst,
+)
 from lifecycle.catalog import MCPState
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, NoTaskMade, NotFound, RequestRejected, Timing
@@ -303,7 +310,6 @@ def ends(events: list[Event]) -> list[tuple[str, str]]:
 def test_subscriptions_report_the_ends_of_tasks(emulator: Emulator) -> None:
     events = asyncio.run(watched_until_over(emulator))
     assert ends(events) == [("completed", "api"), ("failed", "api")]  # read at once: no poll is due for a minute
-    assert opened(emulator) == 2
 
 
 @pytest.mark.parametrize("fault", ["late", "doubled", "out_of_order", "lost", "cut"])
@@ -443,6 +449,26 @@ def test_create_without_a_task_has_the_response_and_leaves_nothing_open(connect:
         client.create(name="get_weather")
     assert info.value.response == {**kind, "content": content}
     assert client.recover() == []
+
+
+TASK: dict[str, Any] = {"taskId": "t1", "status": "working", "createdAt": "2026-11-21T00:00:00Z", "ttlMs": None}
+
+
+@pytest.mark.parametrize("given", [None, "oops", [1], {}, {"resultType": 1}, {"task": TASK}], ids=repr)
+def test_response_to_a_create_that_says_neither_leaves_it_uncertain(connect: Connect, given: object) -> None:
+    client = connect(lambda seen: Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": given}))
+
+    with pytest.raises(CreateUncertain):
+        client.create(name="get_weather", idempotency_key="k")
+    with pytest.raises(CreateUncertain):
+        client.create(name="get_weather", idempotency_key="k")
+
+
+@pytest.mark.parametrize("kind", [{}, {"resultType": "Task"}, {"resultType": None}], ids=repr)
+def test_response_that_names_a_task_made_it(connect: Connect, kind: dict[str, Any]) -> None:
+    client = connect(lambda seen: Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": {**kind, **TASK}}))
+
+    assert client.create(name="get_weather").id == "t1"
 
 
 @pytest.mark.parametrize(

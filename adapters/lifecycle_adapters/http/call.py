@@ -146,8 +146,8 @@ class Call(Declared):
             is known to have existed, from a report, its create or a command; otherwise a 404 is `NotFound`.
         busy: the codes of 400 to 599 that mean that nothing happened and that the same request may succeed later; it
             is then sent again, as after a 429.
-        task_if: what a create's response has, by paths, if the service made a task, such as {"resultType": "task"}. Any
-            other usable response is a `NoTaskMade`.
+        task_if: what a create's response has, by paths, if the service made a task, such as {"resultType": "task"}. One
+            with another text there, and no task's id, is a `NoTaskMade`.
         no_task_field: where the response has something, and no task's id, if it is about no task, such as "message". A
             create then made none, which is a `NoTaskMade`; after a command the task is read.
         id_field: where this call's response has the task's id, if not at the binding's `id_field`.

@@ -126,10 +126,13 @@ def _failure(
 
 
 def _is_about_no_task(binding: HttpBinding[Any, Any], call: Call, document: Any) -> bool:
-    has_other = call.no_task_field is not None and value_at(document, call.no_task_field) is not None
-    if has_other and value_at(document, call.id_field or binding.id_field) is None:
+    """Return whether a response says that it is about no task; one that says neither proves nothing."""
+    if value_at(document, call.id_field or binding.id_field) is not None:
+        return False
+    if call.no_task_field is not None and value_at(document, call.no_task_field) is not None:
         return True
-    return any(value_at(document, path) != text for path, text in call.task_if.items())
+    others = {path: value_at(document, path) for path in call.task_if}
+    return any(isinstance(said, str) and said != call.task_if[path] for path, said in others.items())
 
 
 def _hidden_failure(binding: HttpBinding[Any, Any], call: Call, error: ResponseError, document: Any) -> Response:

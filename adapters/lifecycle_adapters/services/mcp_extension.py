@@ -54,7 +54,7 @@ MCP_EXTENSION: HttpBinding[MCPState, MCPEvent] = HttpBinding(
     headers={"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": _VERSION},
     create=_call(
         "tools/call", {}, {}, field_headers={"Mcp-Name": "name"}, required_fields=("name",), status_field="status",
-        task_if={"resultType": "task"},
+        task_if={"resultType": "task"}, no_task_field="content",  # of a result that does not say its type
     ),
     status=_GET,
     details=_GET,
