@@ -72,17 +72,18 @@ class _Key:
         self._secret = secret
         self._pattern: re.Pattern[bytes] | None = None
         self.is_secret = len(secret.get_secret_value()) >= _SHORTEST_SECRET
-        self._other_forms = _other_forms(secret.get_secret_value().encode()) if self.is_secret else ()
+        forms = _other_forms(secret.get_secret_value().encode()) if self.is_secret else ()
+        self._other_forms = [(each, _BREAKS.sub(b"", each.translate(None, _SPACES))) for each in forms]
 
     def replaced(self, content: bytes, *, has_escapes: bool) -> bytes:
         unbroken = content.replace(b"\\/", b"/")
-        has_breaks = b"\n" in content or b"\\" in content
-        if has_breaks:
+        if has_escapes or b"<" in content or b"=\r" in content or b"=\n" in content:
             unbroken = _BREAKS.sub(b"", unbroken)
-        for form in self._other_forms:
-            if (_BREAKS.sub(b"", form) if has_breaks else form) in unbroken:
+        unbroken = unbroken.translate(None, _SPACES)
+        for form, its_unbroken in self._other_forms:
+            if its_unbroken in unbroken:
                 characters = [re.escape(form[at : at + 1]).replace(b"/", rb"\\?/") for at in range(len(form))]
-                spelled = (_BREAKS.pattern + b"{0,12}").join(characters)
+                spelled = (b"(?:%b){0,12}" % _BREAKS.pattern).join(characters)
                 pattern = rb"[\w+/-]{0,2}%b[\w+/-]{0,2}={0,2}" % spelled
                 content = re.sub(pattern, HIDDEN.encode(), content)
         # Most responses hold neither the key nor an escape, and the search for its spellings is slow.
@@ -94,8 +95,12 @@ class _Key:
         return self._pattern.sub(HIDDEN.encode(), content)
 
 
-# The line breaks of base64 as mail has it, with what may follow them in a header, and what JSON makes of them.
-_BREAKS = re.compile(rb"(?:\s|\\{1,8}(?:[rnt]|u00(?i:0[9ad])))")
+# The line breaks of base64 as mail has it, with what may follow them in a header, and what JSON, URLs and HTML make of
+# them.
+_SPACES = b" \t\r\n"
+_BREAKS = re.compile(
+    rb"=?(?:\s|\\{1,8}(?:[rnt]|u00(?i:0[9ad]|20))|%(?:25){0,3}(?i:0[9ad]|20)|&#(?i:0{0,7}1[03]|x0{0,7}[ad]);|<br ?/?>)"
+)
 
 
 def _other_forms(key: bytes) -> tuple[bytes, ...]:

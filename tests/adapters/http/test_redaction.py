@@ -182,7 +182,7 @@ def in_json(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r\n\t", " ", "=\r\n", "%0D%0A", "%250a", "&#10;", "&#xA;", "<br/>\n"])
 @pytest.mark.parametrize("times_in_json", [0, 1, 2])
 def test_long_key_in_base64_is_hidden_also_if_lines_are_broken(end: str, times_in_json: int) -> None:
     key = "".join(f"{number:03x}/" for number in range(40))
@@ -201,7 +201,7 @@ def test_long_key_in_base64_is_hidden_also_if_lines_are_broken(end: str, times_i
     assert HIDDEN in said
 
 
-@pytest.mark.parametrize("piece", [b"\n", b" ", b"\\", b"\\n", b"a\n", b"\\u000a"])
+@pytest.mark.parametrize("piece", [b"\n", b" ", b"=", b"%25", b"&#0", b"\\", b"\\n", b"a\n", b"\\u000a"])
 def test_no_body_makes_the_search_for_broken_lines_slow(piece: bytes) -> None:
     begun_s = time.monotonic()
     redactor = Redactor()
