@@ -506,13 +506,20 @@ def _require_called(lifecycle: Lifecycle[Any, Any], model: object, hooks: _Hooks
         f"{method} as {kind}={{{quoted(state.name)}: ...}}"
         for state in lifecycle.states
         for method, kind in ((f"on_enter_{state.name}", "on_enter"), (f"on_exit_{state.name}", "on_leave"))
-        if (kind, state.name) not in hooks and callable(inspect.getattr_static(type(model), method, None))
+        if (kind, state.name) not in hooks and _has_method(model, method)
     ]
     if silent:
         raise ValueError(
             f"{lifecycle.name}: {_kind(model)} has methods that are not called by their names; pass their callbacks, or"
             f" () for none: {', '.join(silent)}"
         )
+
+
+def _has_method(model: object, name: str) -> bool:
+    """Return whether an object or its class has such a method, and does not make it when it is asked, as mocks do."""
+    if callable(vars(model).get(name) if hasattr(model, "__dict__") else None):
+        return True
+    return callable(getattr(type(model), name, None)) and inspect.getattr_static(type(model), name, None) is not None
 
 
 def _has_no_room(model: object, attribute: str) -> bool:

@@ -293,6 +293,24 @@ def test_methods_that_would_no_longer_be_called_by_their_names_are_refused(binde
         assert vars(task) == vars(Hooked())
 
 
+class OfClass(Task):
+    @classmethod
+    def on_enter_paused(cls) -> None:
+        raise AssertionError("it is not called by its name")
+
+
+class OfObject(Task):
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_enter_paused = self.heard.clear
+
+
+@pytest.mark.parametrize("kind", [OfClass, OfObject])
+def test_methods_of_any_kind_that_would_fall_silent_are_refused(kind: type[Task]) -> None:
+    with pytest.raises(ValueError, match=r"for none: on_enter_paused as on_enter=\{'paused': \.\.\.\}$"):
+        bind(V1, kind())
+
+
 def test_methods_are_called_if_they_are_given_and_only_then() -> None:
     task = Hooked()
     bind(V1, task, on_enter={S.PAUSED: lambda _: task.on_enter_paused()}, on_leave={S.RUNNING: ()})
