@@ -30,7 +30,7 @@ from lifecycle.effects import (
 )
 from lifecycle.errors import AdapterError, LifecycleError, UnknownName, WaitTimedOut
 from lifecycle.following import Until, WorkTracker, follow, read_state
-from lifecycle.journal import NO_CONTEXT, CommandRecord, Report, RequestContext, TaskJournal
+from lifecycle.journal import NO_CONTEXT, CommandRecord, Report, RequestContext, TaskJournal, TaskRecord
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, Origin, S
 from lifecycle_adapters import telemetry
@@ -184,19 +184,23 @@ class GovernedTask(ABC, Generic[S, E]):
         state = (yield Load()).current or (yield from read_state(self.lifecycle))
         return self.lifecycle.allowed(state, origin=Origin.CALLER)
 
-    def _read_details(self, *, is_known: bool = False) -> Steps[Accepted]:
+    def _read_details(self, *, is_known: bool = False) -> Steps[tuple[Accepted, TaskRecord[S, E]]]:
+        """Read and record the details, and return them with the task's record after that."""
         response = yield from read_with_retries(details=True)
         if is_known and isinstance(response, Missing) and (yield Wait(WaitReason.POLL, 1)):
             response = yield from read_with_retries(details=True)  # one 404 does not make a known task unknown
         if isinstance(response, Failure):
             raise response.error
-        yield RecordReport(Report(str(response.status), response.as_of))
-        return response
+        record: TaskRecord[S, E] = yield RecordReport(Report(str(response.status), response.as_of))
+        return response, record
 
     def _details(self) -> Steps[dict[str, Any]]:
-        return dict((yield from self._read_details()).document)
+        read, _ = yield from self._read_details()
+        return dict(read.document)
 
-    def _wait(self, until: Until, pacer: Pacer, *, stop_at_unknown: bool) -> Steps[TaskResult[S]]:
+    def _wait(
+        self, until: Until, pacer: Pacer, *, stop_at_unknown: bool, may_doubt: bool = True
+    ) -> Steps[TaskResult[S]]:
         facts = {"lifecycle": self.lifecycle.name, "task": self.task_id, "until": until}
         try:
             state = yield from follow(
@@ -209,13 +213,15 @@ class GovernedTask(ABC, Generic[S, E]):
             raise WaitTimedOut(**facts, state=None if known is None else str(known), why=str(error)) from error
         pacer.restart()
         try:
-            read = yield from self._read_details(is_known=True)
+            read, record = yield from self._read_details(is_known=True)
         except CallError as error:
             if not pacer.is_late or not error.may_pass:
                 error.state = str(state)
                 error.add_note(f"The task is {state!s}; only its details could not be read.")
                 raise
             raise DetailsTimedOut(**facts, state=str(state), why=str(error)) from error
+        if record.doubt is not None and may_doubt:  # the details contradict the state that ended the wait: read again
+            return (yield from self._wait(until, pacer, stop_at_unknown=stop_at_unknown, may_doubt=False))
         return self._result(state, read)
 
     # --- carrying them out ---

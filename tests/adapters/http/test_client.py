@@ -419,6 +419,26 @@ def test_wait_for_a_task_that_was_found_before_reads_a_404_twice(connect: Connec
     assert len(server.seen) == 5
 
 
+@pytest.mark.parametrize(("then", "requests"), [("running", None), ("stopped", 4)])
+def test_wait_reads_again_if_the_details_contradict_the_final_state(
+    connect: Connect, serve: Serve, then: str, requests: int | None
+) -> None:
+    """The service says stopped, then in the details running, and then what `then` says."""
+    replies = [Reply(body=f'"{each}"'.encode()) for each in ("stopped", then)]
+    details = [Reply(body={"status": each}) for each in ("running", then)]
+    server = serve(by_path({"GET /api/v1/task/t/status": replies, "GET /api/v1/task/t": details}))
+    task = connect("v1", server.base_url).task("t")
+    assert task.status() == "stopped"
+
+    if requests is None:
+        with pytest.raises(WaitTimedOut, match="still 'running'"):
+            task.wait("final", timeout_s=0.2)
+    else:
+        result = task.wait("final", timeout_s=60)
+        assert (result.state, result.details["status"]) == ("stopped", "stopped")
+        assert len(server.seen) == requests
+
+
 def test_callback_that_cannot_be_called_is_refused_before_anything_is_sent(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(body="running"))
     not_callable: Any = 3
