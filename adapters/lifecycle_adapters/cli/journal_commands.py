@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from lifecycle import CATALOG, CommandUncertain, Lifecycle
+from lifecycle import CATALOG, CommandUncertain, Lifecycle, UnknownName
 from lifecycle.journal import CreateRecord
 from lifecycle.scope import base_name
 from lifecycle_adapters.cli.assignments import adoption, assignments
@@ -43,6 +43,7 @@ from lifecycle_adapters.cli.task_commands import (
     client_of,
 )
 from lifecycle_adapters.cli.times import iso, parse_time
+from lifecycle_adapters.connection_strings import without_passwords
 from lifecycle_adapters.spreadsheets import cell
 
 if TYPE_CHECKING:
@@ -445,10 +446,18 @@ def export(
 
 def _declared_or_recorded(name: str, opened: SqlJournal) -> Lifecycle[str, str]:
     """Return the catalog's lifecycle, otherwise the newest that the journal has, otherwise the one in a file."""
-    recorded = [] if name in CATALOG else [each.text for each in opened.declarations() if each.lifecycle == name]
-    if not recorded:
+    recorded = [] if name in CATALOG else [*opened.declarations()]
+    texts = [each.text for each in recorded if each.lifecycle == name]
+    if texts:
+        return Lifecycle.from_json(texts[-1]).replace(name=name)  # the text may have the name of another
+    try:
         return declared(name)
-    return Lifecycle.from_json(recorded[-1]).replace(name=name)  # the text may have the name of another
+    except (UnknownName, FileNotFoundError):
+        if not recorded:
+            raise
+        advice = "the catalog and files declare others"
+        known = dict.fromkeys(each.lifecycle for each in recorded)
+        raise UnknownName("lifecycle", without_passwords(name), known=known, where="journal", advice=advice) from None
 
 
 def _csv(rows: Iterable[dict[str, str]]) -> Iterator[str]:

@@ -758,6 +758,22 @@ def test_export_of_an_unknown_lifecycle_says_how_to_name_ones_own(journal: str) 
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("given", ["print-jb", "print-job"])
+def test_export_of_a_name_that_the_journal_lacks_proposes_those_that_it_has(
+    record: SqlJournal, journal: str, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("print-job.yaml").write_text(OWN)  # of the name without its suffix the message must say nothing else
+    record.task(Lifecycle.from_yaml(OWN).replace(name="print-jobs"), "6").add_report(Report("waiting", NOW))
+
+    result = call("journal", "export", given, "--journal", journal)
+
+    assert result.exit_code == 2
+    assert f"journal: unknown lifecycle '{given}'; did you mean 'print-jobs'?" in result.stderr
+    assert "(known: print-jobs)" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_what_is_exported_is_judged_by_validate(record: SqlJournal, journal: str) -> None:
     for task_id in HOSTILE:
         live(record, task_id, "created", "running", "finished")
