@@ -121,7 +121,7 @@ class TaskHandle(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
             KeyReused: the key was given to another command.
             AdapterError: the journal cannot be written; `recover` settles what was sent.
             CallError: the service responded 401, 403, or 404 (the task does not exist), or 429 until the time for
-                retries was up; or the service was never reached.
+                retries was up; or the service was never reached; or the read before the command failed.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process; nothing was recorded.
         """
         context = request_context(idempotency_key, origin, reason)
