@@ -10,6 +10,7 @@ import json
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -453,7 +454,7 @@ def _declared_or_recorded(name: str, opened: SqlJournal) -> Lifecycle[str, str]:
     try:
         return declared(name)
     except (UnknownName, FileNotFoundError):
-        if not recorded:
+        if not recorded or Path(name).suffix or Path(name).name != name:  # a path names a file
             raise
         advice = "the catalog and files declare others"
         known = dict.fromkeys(each.lifecycle for each in recorded)

@@ -774,6 +774,14 @@ def test_export_of_a_name_that_the_journal_lacks_proposes_those_that_it_has(
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_export_of_a_file_that_does_not_exist_names_the_file(record: SqlJournal, journal: str) -> None:
+    live(record, "6", "created")
+
+    for given in ("missing.yaml", "folder/missing"):
+        result = call("journal", "export", given, "--journal", journal)
+        assert (result.exit_code, result.stderr) == (2, f"lifecycle: No such file or directory: {given}\n")
+
+
 def test_what_is_exported_is_judged_by_validate(record: SqlJournal, journal: str) -> None:
     for task_id in HOSTILE:
         live(record, task_id, "created", "running", "finished")
