@@ -441,7 +441,7 @@ class Call(Declared):
                     what = f"{name!r} is not an option and would be sent as a field; did you mean {option!r}?"
                     argument = option
                 raise WrongType(
-                    f"{self.name}: {what} (If it is one, name it in the call's `optional_fields`.)", argument
+                    f"{self.name}: {what} (If it is a field, name it in the call's `optional_fields`.)", argument
                 )
         require_json(fields, _check_json, f"{self.name}: ")
 
