@@ -11,13 +11,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 
 from lifecycle import COMMAND, CommandEvent, CommandState, Event
 from lifecycle.command import CommandProcedure, CommandResult
-from lifecycle.effects import Effect, FindCommand, RecordAttempt, RecordIntent, RecordOutcome, Steps
+from lifecycle.effects import Effect, FindCommand, Load, RecordAttempt, RecordIntent, RecordOutcome, Steps
 from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, RequestContext, TaskRecord
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.journal import SqlJournal
@@ -25,8 +25,6 @@ from tests.lifecycle.drivers import Declared, Driver
 from tests.simulation.invariants import CommandInvariant, InvariantViolated
 from tests.simulation.scheduler import Parts, Simulation
 from tests.simulation.storage import Memory, Sql
-
-T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 AT_A_TIME = 250
@@ -106,21 +104,9 @@ class Outdated(CommandProcedure[str, str]):
     def execute(
         self, command: str, fields: Mapping[str, Any] | None = None, context: RequestContext = NO_CONTEXT
     ) -> Steps[CommandResult[str, str]]:
-        steps = super().execute(command, fields, context)
-        found: TaskRecord[str, str] = yield next(steps)
-        result: CommandResult[str, str] = yield from _resumed(steps, found)
+        found: TaskRecord[str, str] = yield Load()
+        result = yield from super().execute(command, fields, context)
         return result if found.current is None else replace(result, state=found.current)
-
-
-def _resumed(steps: Steps[T], result: Any) -> Steps[T]:
-    """Return the steps after the first effect, whose result is given."""
-    while True:
-        try:
-            effect = steps.send(result)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
-        result = yield effect
 
 
 class Guessing(Driver):

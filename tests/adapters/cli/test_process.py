@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,20 +93,14 @@ def test_full_disk_is_reported_in_one_line() -> None:
     assert {command: (each.returncode, each.stderr) for command, each in done.items()} == dict.fromkeys(done, reported)
 
 
+def created_at(emulator: Emulator, **streams: Any) -> subprocess.CompletedProcess[str]:
+    arguments = ("create", "--api", "v1", "x", "--base-url", emulator.base_url)
+    return script(*arguments, env={"BROWSER_USE_API_KEY": "k"}, **streams)
+
+
 def test_id_of_a_new_task_is_named_if_it_cannot_be_printed() -> None:
     with Emulator("v1") as emulator, open("/dev/full", "w") as full:  # noqa: PTH123
-        reached = {"BROWSER_USE_API_KEY": "k"}
-        done = script(
-            "create",
-            "--api",
-            "v1",
-            "x",
-            "--base-url",
-            emulator.base_url,
-            env=reached,
-            stdout=full,
-            stderr=subprocess.PIPE,
-        )
+        done = created_at(emulator, stdout=full, stderr=subprocess.PIPE)
         [task] = emulator.tasks()
 
     assert done.returncode == 2
@@ -140,17 +135,7 @@ def test_id_of_a_new_task_is_printed_if_nothing_can_be_written_to_the_standard_e
     reader, writer = os.pipe()
     os.close(reader)
     with Emulator("v1") as emulator, os.fdopen(writer, "w") as unread, open("/dev/full", "w") as full:  # noqa: PTH123
-        done = script(
-            "create",
-            "--api",
-            "v1",
-            "x",
-            "--base-url",
-            emulator.base_url,
-            env={"BROWSER_USE_API_KEY": "k"},
-            stdout=subprocess.PIPE,
-            stderr=full if is_full else unread,
-        )
+        done = created_at(emulator, stdout=subprocess.PIPE, stderr=full if is_full else unread)
         [task] = emulator.tasks()
 
     assert (done.returncode, done.stdout) == (0, f"{task.id}\n")
