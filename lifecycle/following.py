@@ -22,7 +22,7 @@ from lifecycle.effects import (
 )
 from lifecycle.errors import WaitTimedOut
 from lifecycle.journal import Report, TaskRecord
-from lifecycle.lifecycle import Lifecycle, Transition
+from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 
 
@@ -79,26 +79,14 @@ class WorkTracker(Generic[S, E]):
         self._was_created_without_work = False
         self._source: S | None = None
 
-    def starts_work(self, command: E) -> bool:
-        """Return whether the command leads from a settled state to one that is not (a dispatch).
-
-        Raises UnknownName if it is not declared.
-        """
-        self._lifecycle.event(command)
-        settled = self._lifecycle.is_settled
-        return any(settled(row.source) and not settled(row.target) for row in self._rows(command))
-
     def mark_given(self, command: E | None = None, source: S | None = None) -> None:
         """Record that the task was given work just now, by a command, or by its create if that is None.
 
         `source` is the state before the command, None if that is not known.
         """
         self._has_begun, self._is_new, self._source = False, command is None, source
-        initial = self._lifecycle.initial
-        self._begins_at_initial = command is not None and any(row.target == initial for row in self._rows(command))
-
-    def _rows(self, command: E) -> list[Transition[S, E]]:
-        return [row for row in self._lifecycle.transitions if row.event == command]
+        lifecycle = self._lifecycle
+        self._begins_at_initial = command is not None and lifecycle.initial in lifecycle.targets(command)
 
     def observe(self, state: S | None, mark: Any = UNKNOWN) -> None:
         """Record the state and the mark of a response. A mark of None is a task without output, so far.
@@ -131,7 +119,7 @@ class WorkTracker(Generic[S, E]):
         handle sent. A task that was created here without work, and of which nothing else is recorded, has no output.
         """
         is_untouched = self._was_created_without_work and record.version == _FIRST_VERSION
-        return not is_untouched and self.starts_work(command)
+        return not is_untouched and self._lifecycle.starts_work(command)
 
     def is_done(self, state: S, until: Until) -> bool:
         """Return whether `state` ends a wait."""

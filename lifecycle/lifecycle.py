@@ -66,12 +66,13 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         DefinitionError: the declaration is not sound; `.findings` contains the errors in it, up to a hundred.
     """
 
-    __slots__ = ("_declaration", "_event_parts", "_kept_digest", "_rows", "_state_parts")
+    __slots__ = ("_commands", "_declaration", "_event_parts", "_kept_digest", "_rows", "_state_parts")
 
     _declaration: Declaration[S, E]
     _rows: tuple[Transition[S, E], ...]
     _state_parts: dict[S, State[S]]
     _event_parts: dict[E, Event[E]]
+    _commands: tuple[E, ...]
     _kept_digest: Callable[[], str]
 
     def __init__(
@@ -141,6 +142,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
             _rows=declaration.rows,
             _state_parts={state.name: state for state in declaration.states},
             _event_parts={event.name: event for event in declaration.events},
+            _commands=tuple(event.name for event in declaration.events if event.origin is Origin.CALLER),
             _kept_digest=cache(partial(digest_of, declaration)),
         )
 
@@ -205,7 +207,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
     @property
     def commands(self) -> tuple[E, ...]:
         """Return the events that a caller may send, in declared order."""
-        return tuple(event.name for event in self.events if event.origin is Origin.CALLER)
+        return self._commands
 
     def state(self, name: S) -> State[S]:
         """Return the declaration of one state. Raises UnknownName if it is not declared."""

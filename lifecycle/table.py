@@ -104,7 +104,17 @@ class Table(Generic[S, E]):
     Tables are immutable and safe to share between threads and processes.
     """
 
-    __slots__ = ("__weakref__", "_allowed", "_extended_by", "_leads_to", "_name", "_names", "_system", "_targets")
+    __slots__ = (
+        "__weakref__",
+        "_allowed",
+        "_extended_by",
+        "_leads_to",
+        "_name",
+        "_names",
+        "_starting",
+        "_system",
+        "_targets",
+    )
 
     _name: str
     _extended_by: str | None
@@ -113,6 +123,7 @@ class Table(Generic[S, E]):
     _targets: dict[tuple[S, E], S | None]  # with the refusals that were looked up
     _allowed: dict[S, tuple[E, ...]]
     _leads_to: dict[E, frozenset[S]]
+    _starting: frozenset[E]
 
     def __init__(self, name: str, extended_by: str | None, rows: TransitionSystem[S, E]) -> None:
         # Dicts instead of sets and lists: each name once, in declared order.
@@ -129,6 +140,11 @@ class Table(Generic[S, E]):
             _targets=dict(rows.transitions),
             _allowed={state: tuple(sorted(events, key=place.__getitem__)) for state, events in accepted.items()},
             _leads_to={event: frozenset(targets) for event, targets in leads_to.items()},
+            _starting=frozenset(
+                event
+                for (source, event), to in rows.transitions.items()
+                if source in rows.settled and to not in rows.settled
+            ),
         )
 
     def _fill(self, **values: Any) -> None:
@@ -277,6 +293,14 @@ class Table(Generic[S, E]):
         """
         self._require_event(event)
         return self._leads_to[event] <= self._system.final
+
+    def starts_work(self, event: E) -> bool:
+        """Return whether a row of `event` leads from a settled state to one that is not (a dispatch).
+
+        Raises UnknownName if the event is not declared.
+        """
+        self._require_event(event)
+        return event in self._starting
 
     def accepted_until_final(self, event: E) -> bool:
         """Return whether every state that is not final accepts `event`. Raises UnknownName if it is not declared."""

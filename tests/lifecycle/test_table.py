@@ -232,6 +232,7 @@ QUESTIONS: dict[str, Callable[[Lifecycle[str, str], str], Any]] = {
     "is_over, state": lambda table, name: table.is_over(name),
     "is_settled, state": lambda table, name: table.is_settled(name),
     "ends, event": lambda table, name: table.is_terminating(name),
+    "starts_work, event": lambda table, name: table.starts_work(name),
     "accepted_until_final, event": lambda table, name: table.accepted_until_final(name),
     "targets, event": lambda table, name: table.targets(name),
     "state, state": lambda table, name: table.state(name),

@@ -49,9 +49,10 @@ from lifecycle_adapters.http.responses import value_at
 
 CALL = "a Call, such as Call(method='GET', path='/tasks/{id}')"
 _READS = ("GET", "POST")  # some services have POST only: JSON-RPC, GraphQL
+_IDS = (ID, ID_WITH_SLASHES)
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _PLACEHOLDERS = {
-    "path": (ID, ID_WITH_SLASHES),
+    "path": _IDS,
     "query": (ID,),
     "headers": (ID, REQUEST_ID, IDEMPOTENCY_KEY, ETAG),
     "body": (ID, REQUEST_ID, IDEMPOTENCY_KEY, ETAG),
@@ -334,21 +335,22 @@ class Call(Declared):
         fields = dict(fields or {})
         in_path = self._path_values(fields)
         self._require_fields(fields, options)
-        names_a_task, keeps_slashes = self.names_a_task(), self.keeps_slashes()
+        placeholders, keeps_slashes = _placeholders(self), self.keeps_slashes()
+        names_a_task = not placeholders.isdisjoint(_IDS)
         quoted = quoted_id(task_id, keeps_slashes=keeps_slashes)
         if quoted is None and names_a_task:
             why = ", which must have no empty, '.' or '..' segment" if keeps_slashes else ""
             raise ValueError(f"{task_id[:80]!r} is no task id{why}")
-        path = base_path + filled_text(self.path, in_path)
+        path = base_path + (filled_text(self.path, in_path) if in_path else self.path)
         if missing := parameters_of(path):
             raise ValueError(f"{self.method} {path} needs {', '.join(missing)}: fill the binding `with_parameters`")
         path = path.replace(ID_WITH_SLASHES if keeps_slashes else ID, quoted or "")
-        if etag is None and self.has_etag():
+        if etag is None and ETAG in placeholders:
             raise ValueError(f"{self.rpc_method or f'{self.method} {path}'} needs the etag of a read of its task")
         values = {ID: task_id, ETAG: etag or ""}
-        if self.has_idempotency_key():
+        if IDEMPOTENCY_KEY in placeholders:
             values[IDEMPOTENCY_KEY] = idempotency_key or str(uuid4())
-        if self.has_request_id():
+        if REQUEST_ID in placeholders:
             values[REQUEST_ID] = str(uuid4())
         query = {name: filled_text(value, values) for name, value in self.query.items()}
         headers = {name: filled_text(value, values) for name, value in self.headers.items()}
@@ -405,7 +407,7 @@ class Call(Declared):
 
     def names_a_task(self) -> bool:
         """Return whether the path, the query, a header or the body has the task's id."""
-        return not _placeholders(self).isdisjoint((ID, ID_WITH_SLASHES))
+        return not _placeholders(self).isdisjoint(_IDS)
 
     def keeps_slashes(self) -> bool:
         """Return whether the path keeps the slashes of the task's id."""

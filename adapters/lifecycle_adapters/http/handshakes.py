@@ -35,7 +35,7 @@ class Handshakes:
         try:
             action = next(actions)
             while True:
-                if isinstance(action, HttpCall):
+                if isinstance(action, HttpCall) and action.binding.handshake is not None:
                     result = yield from self._sent(action)
                 else:
                     result = yield action

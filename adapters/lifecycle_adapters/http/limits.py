@@ -71,7 +71,7 @@ class Body:
         self._limit_bytes = limit_bytes
         self._pieces: list[bytes] = []
         self._bytes = 0
-        self._events = EventParser(limit_bytes)
+        self._events: EventParser | None = None  # made for an event stream
 
     def read(self, response: httpx2.Response, is_last: IsLast | None = None) -> bytes:
         """Return the whole body; of an event stream, up to the event whose data `is_last`, if that is given."""
@@ -103,7 +103,10 @@ class Body:
             raise ResponseTooLarge(f"the response has more than {self._limit_bytes} bytes")
         self._until.left_s()
         self._pieces.append(piece)
-        return is_last is not None and any(map(is_last, self._events.feed(piece)))
+        if is_last is None:
+            return False
+        self._events = self._events or EventParser(self._limit_bytes)
+        return any(map(is_last, self._events.feed(piece)))
 
 
 # A stream should end behind its last event. If it does within this time, its connection is used again; a new one takes

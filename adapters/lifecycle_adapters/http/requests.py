@@ -84,9 +84,10 @@ def is_parameter(name: str) -> bool:
     return name.isidentifier() and f"{{{name}}}" not in (ID, REQUEST_ID, IDEMPOTENCY_KEY, ETAG)
 
 
-def parameters_of(path: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def parameters_of(path: str) -> tuple[str, ...]:
     """Return the names of the placeholders in a path, without those of the task's id, in their order."""
-    return [found[1:-1] for found in PLACEHOLDER.findall(path) if found not in (ID, ID_WITH_SLASHES)]
+    return tuple(found[1:-1] for found in PLACEHOLDER.findall(path) if found not in (ID, ID_WITH_SLASHES))
 
 
 def filled_text(template: str, values: Mapping[str, str]) -> str:

@@ -193,7 +193,7 @@ def _document(
         what += " neither a result nor an error of this request"
         return Lost(InvalidResponse(what, **request.names))
     # v1 documents an empty body where its example shows `{}`.
-    needs_body = call.status_field is not None and (call.id_header or "").lower() not in headers
+    needs_body = call.status_field is not None and (call.id_header is None or call.id_header.lower() not in headers)
     try:
         document: Any = parsed(content) if content or needs_body else {}
     except DuplicateKey as error:

@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -129,7 +129,7 @@ class Sender:
         # A service with one path, such as https://host/rpc, is that URL itself.
         url, query = self.base_url + ("" if request.path == "/" else request.path), request.query.items()
         headers = {**call.binding.request_headers(api_key.get_secret_value()), **request.headers}
-        extensions = {"trace": trace, "timeout": httpx2.Timeout(sending.until).as_dict()}
+        extensions = {"trace": trace, "timeout": dict.fromkeys(_OPERATIONS, sending.until)}
         # Nobody else changes a client of our own, so all that is new in each of its requests is set here.
         if self._has_own_http and request.body is None and not http.cookies:
             like = _template(weakref.ref(http), request.method, url, *query)
@@ -170,7 +170,7 @@ class Sender:
                 call.call,
                 request,
                 status_code=outcome.head.status_code,
-                headers=self._redacted(outcome.head.headers),
+                headers=_RedactedHeaders(outcome.head.headers, self._redactor),
                 content=self._redactor.content(outcome.content),
                 as_of=sending.as_of,
             )
@@ -186,12 +186,6 @@ class Sender:
                 "a request was made", extra={**facts, "response": type(response).__name__, "status_or_error": shown}
             )
         return response
-
-    def _redacted(self, headers: httpx2.Headers) -> httpx2.Headers:
-        all_values = b", ".join(value for _, value in headers.raw)
-        if self._redactor.content(all_values) == all_values:
-            return headers  # nearly always; a check of each header would take ten times as long
-        return httpx2.Headers([(name, self._redactor.content(value)) for name, value in headers.raw])
 
     def _failure(self, call: HttpCall, error: Exception, sending: Sending) -> Response:
         """Return the failure of a request that got no response: Lost if it may have arrived, otherwise another one."""
@@ -248,6 +242,26 @@ class Sender:
                 can_be_shown = False
             chain += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
         return can_be_shown
+
+
+_OPERATIONS = ("connect", "read", "write", "pool")  # as httpx2.Timeout names them
+
+
+class _RedactedHeaders(Mapping[str, str]):
+    """The headers of a response without the keys, which are removed when a header is read: few ever are."""
+
+    def __init__(self, headers: httpx2.Headers, redactor: Redactor) -> None:
+        self._headers = headers
+        self._redactor = redactor
+
+    def __getitem__(self, name: str) -> str:
+        return self._redactor.text(self._headers[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._headers)
+
+    def __len__(self) -> int:
+        return len(self._headers)
 
 
 # Some versions of the libraries for other encodings expand a few bytes to gigabytes at once.

@@ -159,7 +159,7 @@ class TaskProcedures(GovernedTask[S, E]):
         request = request or self._command_request(command, effect.fields, effect.intent, effect.etag)
         response: Response = yield self._call(call, request, pacer)
         self._last_sent = command
-        if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
+        if isinstance(response, Accepted | Lost) and self.lifecycle.starts_work(command):
             self.work.mark_given(command, effect.source)
         if isinstance(response, Accepted):
             self._note_companions(response)

@@ -62,7 +62,7 @@ class ObjectTaskProcedures(GovernedTask[S, E]):
             case Send(command, fields, source=source):
                 function = partial(self.service.send, self.task_id, command, **fields)
                 response: Response = yield ObjectCall("send", function, timeout_s=pacer.request_s())
-                if isinstance(response, Accepted | Lost) and self.work.starts_work(command):
+                if isinstance(response, Accepted | Lost) and self.lifecycle.starts_work(command):
                     self.work.mark_given(command, source)
                 if isinstance(response, Accepted):
                     self.work.observe(self._state_in(response))

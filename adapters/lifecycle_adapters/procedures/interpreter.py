@@ -109,8 +109,9 @@ def interpret(run: ProcedureRun[R], perform: Callable[[Effect, Pacer], Actions[A
     finally:
         try:
             run.close()
-        finally:
-            run.close()  # Ctrl-C, pressed again, may have interrupted the first call
+        except BaseException:
+            run.close()  # Ctrl-C, pressed again, has interrupted the first call
+            raise
     return run.result
 
 
