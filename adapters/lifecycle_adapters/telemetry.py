@@ -88,11 +88,19 @@ _STATE_S   = (0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 8
 # fmt: on
 
 
+def _is_real(part: object) -> bool:
+    return not type(part).__module__.startswith(_PROXIES)
+
+
+_PROXIES = ("opentelemetry.trace", "opentelemetry.metrics")  # the API's no-ops, until the process configures an SDK
+
+
 class Instruments:
     """The tracer and the metric instruments; no-op proxies until the process configures an SDK."""
 
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self.tracer = tracer
+        self.are_real = _is_real(tracer)
         self.transitions = meter.create_counter(
             "lifecycle.transitions",
             "{transition}",
@@ -140,14 +148,8 @@ def is_recording() -> bool:
 
 
 def _is_tracing() -> bool:
-    return _instruments is not None and (_is_real(_instruments.tracer) or _is_real(trace.get_tracer_provider()))
+    return _instruments is not None and (_instruments.are_real or _is_real(trace.get_tracer_provider()))
 
-
-def _is_real(part: object) -> bool:
-    return not type(part).__module__.startswith(_PROXIES)
-
-
-_PROXIES = ("opentelemetry.trace", "opentelemetry.metrics")  # the API's no-ops, until the process configures an SDK
 
 # --- reports --------------------------------------------------------------------------------------
 

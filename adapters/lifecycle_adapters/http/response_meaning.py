@@ -127,12 +127,13 @@ def _failure(
 
 def _is_about_no_task(binding: HttpBinding[Any, Any], call: Call, document: Any) -> bool:
     """Return whether a response says that it is about no task; one that says neither proves nothing."""
-    if value_at(document, call.id_field or binding.id_field) is not None:
+    can_say_so = call.no_task_field is not None or call.task_if
+    if not can_say_so or value_at(document, call.id_field or binding.id_field) is not None:
         return False
-    if call.no_task_field is not None and value_at(document, call.no_task_field) is not None:
+    if value_at(document, call.no_task_field) is not None:
         return True
-    others = {path: value_at(document, path) for path in call.task_if}
-    return any(isinstance(said, str) and said != call.task_if[path] for path, said in others.items())
+    said = ((value_at(document, path), wanted) for path, wanted in call.task_if.items())
+    return any(isinstance(text, str) and text != wanted for text, wanted in said)
 
 
 def _hidden_failure(binding: HttpBinding[Any, Any], call: Call, error: ResponseError, document: Any) -> Response:
