@@ -278,7 +278,7 @@ def test_imports_go_one_way() -> None:
         assert {(module, name) for name in ours if not may_import(module, name)} <= TYPE_ONLY
 
 
-def test_type_only_imports_are_not_carried_out() -> None:
+def test_type_only_imports_are_not_executed() -> None:
     for module, other in TYPE_ONLY:
         guarded = [each for each in tree(module).body if isinstance(each, ast.If)]
         elsewhere = [each for each in tree(module).body if not isinstance(each, ast.If)]
@@ -287,7 +287,7 @@ def test_type_only_imports_are_not_carried_out() -> None:
         assert other not in {name for each in elsewhere for name in imports(each)}
 
 
-def test_the_table_has_no_circles() -> None:
+def test_the_import_table_has_no_cycles() -> None:
     for top in ONE_WAY:
         assert all(entry not in allowed for entry, allowed in direction(top).items())
 
@@ -305,7 +305,7 @@ def test_a_class_name_exists_once() -> None:
 # --- what is foreign ---------------------------------------------------------------------------
 
 
-def test_a_dependency_is_imported_by_the_files_named_for_it_alone() -> None:
+def test_a_dependency_is_imported_only_by_its_own_files() -> None:
     strangers = {
         (module, name)
         for module in MODULES
@@ -335,7 +335,7 @@ class WithoutFunctions(ast.NodeTransformer):
 
 
 @pytest.mark.parametrize("module", [name for name in CORE if name != "lifecycle.testing"])
-def test_the_core_imports_an_extra_only_where_it_is_asked_for(module: str) -> None:
+def test_the_core_imports_an_extra_only_on_demand(module: str) -> None:
     at_import = WithoutFunctions().visit(deepcopy(tree(module)))
 
     assert foreign(at_import) <= {"pydantic", "pydantic_core"}  # the latter comes with the former
@@ -347,7 +347,7 @@ def run(program: str) -> str:
     return done.stdout
 
 
-def test_importing_the_core_loads_nothing_foreign_but_pydantic() -> None:
+def test_importing_the_core_loads_only_pydantic() -> None:
     program = "import json, sys; old = {*sys.modules}; import lifecycle; print(json.dumps([*{*sys.modules} - old]))"
     public = {name.partition(".")[0] for name in json.loads(run(program)) if not name.startswith("_")}
 

@@ -27,7 +27,7 @@ MET = Row("a", "b", "1 ms", "1 ms", ratio=1.0, best=1.0, bound=Bound.AT_MOST, li
         (Bound.AT_LEAST, 40.0, 30.0, "MISSED BY 25%"),
     ],
 )
-def test_a_row_says_by_how_much_it_misses(bound: Bound, limit: float, ratio: float, verdict: str) -> None:
+def test_row_shows_by_how_much_it_misses(bound: Bound, limit: float, ratio: float, verdict: str) -> None:
     assert replace(MET, ratio=ratio, bound=bound, limit=limit).verdict == verdict
 
 

@@ -62,7 +62,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize("document", PAGES)
-def test_page_does_what_it_says(document: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_examples_of_a_page_run(document: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     blocks = runnable(document)
     for path in OFFICIAL.iterdir():
         if any(path.name in each.text for each in blocks):
@@ -91,7 +91,7 @@ def test_every_block_is_of_a_kind_that_is_tested(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_commands_that_are_not_run_name_what_is_there(document: str) -> None:
+def test_commands_that_are_not_run_name_existing_files(document: str) -> None:
     """In a block of language `sh` there is no output to compare: it installs, or calls make."""
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for block in examples(document):
@@ -121,7 +121,7 @@ def slugs(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_to_a_file_leads_to_one(document: str) -> None:
+def test_every_link_to_a_file_resolves(document: str) -> None:
     path = ROOT / document
     text = BLOCK.sub("", path.read_text(encoding="utf-8"))
     links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text)
@@ -133,7 +133,7 @@ def test_every_link_to_a_file_leads_to_one(document: str) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_file_that_is_named_exists(document: str) -> None:
+def test_every_named_file_exists(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     named = re.findall(r"`((?:lifecycle|adapters|tests|diagrams|benchmarks|examples|docs)/[\w./-]*)`", text)
 
@@ -162,7 +162,7 @@ def exported_by(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize("document", [*DOCUMENTS, *EXAMPLES])
-def test_what_users_are_shown_to_import_is_public(document: str) -> None:
+def test_imports_in_documents_are_public(document: str) -> None:
     for module, names in IMPORT.findall((ROOT / document).read_text(encoding="utf-8")):
         if module not in WITHOUT_ALL:
             imported = {each.split()[0] for each in names.strip("()").split(",") if each.strip()}

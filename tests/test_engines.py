@@ -77,7 +77,7 @@ class Page:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_program_imports_what_is_there(name: str) -> None:
+def test_programs_import_existing_names(name: str) -> None:
     nodes = [node for node in ast.walk(ast.parse(Page(name).program)) if isinstance(node, ast.ImportFrom)]
     ours = [node for node in nodes if str(node.module).startswith(("lifecycle_adapters", "lifecycle"))]
 

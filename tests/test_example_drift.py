@@ -97,7 +97,7 @@ def run_pytest(folder: Path, lines: list[str], *arguments: str) -> subprocess.Co
 
 
 @pytest.mark.heavy
-def test_the_plugin_passes_what_is_the_same(tmp_path: Path) -> None:
+def test_plugin_passes_equal_documents(tmp_path: Path) -> None:
     service = ROOT / "examples" / "services" / "print-job.yaml"
     (tmp_path / "printer.yaml").write_text(service.read_text())
     (tmp_path / "api.json").write_text(json.dumps(printer()))

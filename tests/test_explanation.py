@@ -20,7 +20,7 @@ def drawn(source: Path) -> str:
     return dot_to_svg(source.read_text(encoding="utf-8"), title=source.stem.replace("-", " "), dark={})
 
 
-def test_there_are_pictures() -> None:
+def test_pictures_are_found() -> None:
     assert SOURCES
 
 

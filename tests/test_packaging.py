@@ -55,7 +55,7 @@ def test_a_dependency_is_bounded_on_both_sides_and_locked_between(requirement: R
     assert requirement.specifier.contains(locked()[canonicalize_name(requirement.name)])
 
 
-def test_the_lock_holds_names_and_versions_alone() -> None:
+def test_the_lock_contains_only_names_and_versions() -> None:
     """An address or a file in it would bind the project to one machine."""
     first, *lines = LOCK.read_text(encoding="utf-8").splitlines()
 
@@ -63,7 +63,7 @@ def test_the_lock_holds_names_and_versions_alone() -> None:
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line)] == []
 
 
-def test_all_is_every_extra_that_is_not_too_heavy() -> None:
+def test_the_all_extra_contains_every_light_extra() -> None:
     [everything] = map(Requirement, EXTRAS["all"])
 
     assert everything.name == PROJECT["name"]
@@ -115,7 +115,7 @@ def test_the_wheel_holds_both_packages_whole_and_nothing_else(wheel: Path) -> No
     assert held == ours
 
 
-def test_the_wheel_carries_its_papers_and_its_command(wheel: Path) -> None:
+def test_wheel_contains_licence_and_command(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         papers = {Path(name).name: name for name in archive.namelist() if ".dist-info/" in name}
         entry_points = archive.read(papers["entry_points.txt"]).decode()
@@ -124,7 +124,7 @@ def test_the_wheel_carries_its_papers_and_its_command(wheel: Path) -> None:
     assert "lifecycle = lifecycle_adapters.cli:main" in entry_points
 
 
-def test_what_is_published_describes_itself(wheel: Path, sdist: Path) -> None:
+def test_published_metadata_is_valid_and_complete(wheel: Path, sdist: Path) -> None:
     name = f"{PROJECT['name'].replace('-', '_')}-{PROJECT['version']}"
     with zipfile.ZipFile(wheel) as archive, tarfile.open(sdist) as sources:
         source = sources.extractfile(f"{name}/PKG-INFO")
@@ -211,7 +211,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
     return Environment(tmp_path_factory.mktemp("bare"), str(wheel))
 
 
-def test_every_extra_is_tried() -> None:
+def test_every_extra_is_tested() -> None:
     assert {*NEEDS} == {*EXTRAS} - {"all"}
 
 
@@ -233,7 +233,7 @@ def test_the_first_example_of_the_readme_runs_with_the_wheel(tmp_path: Path, whe
 
 
 @pytest.mark.heavy
-def test_packages_named_adapters_live_beside_ours(tmp_path: Path, wheel: Path) -> None:
+def test_packages_named_adapters_coexist_with_ours(tmp_path: Path, wheel: Path) -> None:
     """The distribution of that name adds to Hugging Face's transformers."""
     environment = Environment(tmp_path, f"{wheel}[http]")
     environment.install("--no-deps", "adapters==1.3.0")  # its dependencies are several gigabytes
@@ -248,7 +248,7 @@ def test_packages_named_adapters_live_beside_ours(tmp_path: Path, wheel: Path) -
 
 
 @pytest.mark.heavy
-def test_the_wheel_alone_brings_pydantic_alone(bare: Environment) -> None:
+def test_the_wheel_depends_on_pydantic_only(bare: Environment) -> None:
     brought = {"pydantic", "pydantic-core", "annotated-types", "typing-extensions", "typing-inspection"}
 
     assert bare.installed() == {PROJECT["name"]} | brought
@@ -256,7 +256,7 @@ def test_the_wheel_alone_brings_pydantic_alone(bare: Environment) -> None:
 
 
 @pytest.mark.heavy
-def test_an_extra_that_only_adds_is_not_missed(bare: Environment) -> None:
+def test_telemetry_imports_without_its_extra(bare: Environment) -> None:
     done = bare.run("python", "-c", "from lifecycle_adapters import telemetry; assert not telemetry.is_present")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -295,7 +295,7 @@ def test_a_command_names_all_its_missing_extras_in_one_line(bare: Environment, c
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("extra", NEEDS)
-def test_an_extra_is_enough_for_what_is_named_for_it(tmp_path: Path, wheel: Path, extra: str) -> None:
+def test_an_extra_installs_all_that_its_adapter_needs(tmp_path: Path, wheel: Path, extra: str) -> None:
     done = Environment(tmp_path, f"{wheel}[{extra}]").run("python", "-c", NEEDS[extra])
 
     assert done.returncode == 0, done.stderr

@@ -65,7 +65,7 @@ def test_each_database_is_new_and_empty(postgres: PostgresServer, postgres_url: 
     postgres.drop_database(another)
 
 
-def test_a_dropped_database_is_gone_for_those_who_use_it(postgres: PostgresServer) -> None:
+def test_a_dropped_database_closes_its_connections(postgres: PostgresServer) -> None:
     url = postgres.create_database()
 
     with connect(url) as connection:
@@ -76,7 +76,7 @@ def test_a_dropped_database_is_gone_for_those_who_use_it(postgres: PostgresServe
         connect(url)
 
 
-def test_it_listens_on_loopback_alone_and_not_as_root(postgres: PostgresServer) -> None:
+def test_the_server_listens_on_loopback_only_and_does_not_run_as_root(postgres: PostgresServer) -> None:
     server = psutil.Process(postgres.pid)
 
     listening = [each.laddr for each in server.net_connections("all") if each.status == psutil.CONN_LISTEN]
@@ -85,7 +85,7 @@ def test_it_listens_on_loopback_alone_and_not_as_root(postgres: PostgresServer) 
     assert server.uids().effective != 0
 
 
-def test_it_is_not_started_twice(postgres: PostgresServer) -> None:
+def test_the_server_is_started_once(postgres: PostgresServer) -> None:
     with pytest.raises(PostgresError, match="running already"):
         postgres.start()
 
@@ -100,7 +100,7 @@ def test_other_users_cannot_connect(postgres_url: str) -> None:
 # --- one of its own ----------------------------------------------------------------------------
 
 
-def test_port_and_data_last_over_restarts_and_crashes(start_postgres: StartPostgres) -> None:
+def test_port_and_data_survive_restarts_and_crashes(start_postgres: StartPostgres) -> None:
     server = start_postgres()
     url = server.create_database()
     write(url)

@@ -33,7 +33,7 @@ def in_order(name: str) -> tuple[int, list[str | int]]:
 
 
 @pytest.mark.parametrize("module", EXPORTING)
-def test_what_is_exported_is_sorted_and_there(module: str) -> None:
+def test_exported_names_are_sorted_and_exist(module: str) -> None:
     exported: list[str] = importlib.import_module(module).__all__
 
     assert exported == sorted(exported, key=in_order)
@@ -62,7 +62,7 @@ def may_be_shown_half_made(kind: type[Any]) -> bool:
 
 
 @pytest.mark.parametrize("module", EXPORTING)
-def test_what_was_not_made_can_be_shown(module: str) -> None:
+def test_repr_of_an_uninitialised_object_does_not_raise(module: str) -> None:
     facade = importlib.import_module(module)
     for name in facade.__all__:
         kind = getattr(facade, name)
@@ -88,7 +88,7 @@ def test_an_error_report_that_shows_variables_shows_the_error(kind: Any, given: 
 
 
 @pytest.mark.parametrize("module", EXPORTING)
-def test_what_is_exported_is_documented(module: str) -> None:
+def test_exported_names_are_documented(module: str) -> None:
     facade = importlib.import_module(module)
     exported = {name: getattr(facade, name) for name in facade.__all__}
 
@@ -143,7 +143,7 @@ def test_a_name_that_is_not_exported_is_an_attribute_error() -> None:
         getattr(lifecycle, "Mashine")  # noqa: B009 (a type checker refuses it)
 
 
-def test_what_only_judges_does_not_import_what_commands_need() -> None:
+def test_importing_the_core_does_not_import_command_modules() -> None:
     program = "import lifecycle, sys; print([each for each in sys.modules if each.startswith('lifecycle.')])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
@@ -165,7 +165,7 @@ def printed_tree() -> dict[str, tuple[str | None, str | None]]:
     return found
 
 
-def test_the_printed_tree_is_the_tree_of_classes() -> None:
+def test_documented_exception_tree_equals_the_class_tree() -> None:
     printed = printed_tree()
     classes = exceptions()
 

@@ -82,7 +82,7 @@ def pages(site: Path) -> dict[Path, Page]:
     return {path: Page(path) for path in sorted(site.rglob("*.html"))}
 
 
-def test_every_link_and_every_resource_leads_somewhere(pages: dict[Path, Page]) -> None:
+def test_every_link_and_resource_resolves(pages: dict[Path, Page]) -> None:
     dead: dict[str, set[str]] = defaultdict(set)
     for page in pages.values():
         for link in page.links | page.loaded:
@@ -98,7 +98,7 @@ def test_every_link_and_every_resource_leads_somewhere(pages: dict[Path, Page]) 
     assert dead == {}
 
 
-def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[Path, Page]) -> None:
+def test_pages_load_no_external_resources(site: Path, pages: dict[Path, Page]) -> None:
     styles = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.css")}
     styles |= {page.path: page.styles for page in pages.values()}
     named = {url for text in styles.values() for url in re.findall(r"(?:url\(|@import )['\"]?([^'\")]+)", text)}
@@ -190,7 +190,7 @@ def test_a_page_is_readable_on_every_screen(site: Path, browser: Chromium, name:
             assert visit.ask(colours) is (scheme == "dark")
 
 
-def test_a_picture_has_the_colours_that_the_reader_chose(site: Path, browser: Chromium) -> None:
+def test_pictures_follow_the_chosen_colour_scheme(site: Path, browser: Chromium) -> None:
     ink = f"getComputedStyle(document.querySelector('.picture text[fill=\"{Colour.INK}\"]')).fill"
 
     def rgb(colour: str) -> str:

@@ -305,7 +305,7 @@ def test_an_enumeration_has_no_name_that_its_largest_lifecycle_does_not_declare(
 
 
 @pytest.mark.parametrize("name", [None, 7, [], {}])
-def test_get_of_what_is_no_name(name: Any) -> None:
+def test_get_with_an_invalid_name_raises_unknown_name(name: Any) -> None:
     with pytest.raises(UnknownName, match=r"^catalog: unknown lifecycle"):
         lifecycle.get(name)
 

@@ -190,7 +190,7 @@ def test_a_task_never_seen_is_read_first() -> None:
 
 
 @pytest.mark.parametrize("failure", [DENIED, REFUSED, MISSING])
-def test_a_task_that_cannot_be_read_is_not_commanded(failure: Any) -> None:
+def test_command_is_not_sent_if_the_task_cannot_be_read(failure: Any) -> None:
     seen = case("v1", None, reads=[failure])
 
     with pytest.raises(Mishap) as info:
@@ -289,7 +289,7 @@ def test_an_emergency_stop_that_may_have_arrived_is_done_if_the_task_is_gone(acc
     assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
 
 
-def test_an_emergency_stop_that_found_no_task_does_not_make_it_one_that_is_gone() -> None:
+def test_emergency_stop_of_an_unknown_task_does_not_mark_it_gone() -> None:
     seen = case("v1", None, reads=[LOST, GONE], sends=[GONE])
 
     with pytest.raises(Mishap, match="404"):
@@ -300,7 +300,7 @@ def test_an_emergency_stop_that_found_no_task_does_not_make_it_one_that_is_gone(
 
 
 @pytest.mark.parametrize(("name", "command"), [("v1", "pause"), ("v3-full", "dispatch"), ("v3-full", "stop_task")])
-def test_another_command_is_not_sent_without_a_read(name: str, command: str) -> None:
+def test_command_other_than_a_stop_is_not_sent_without_a_read(name: str, command: str) -> None:
     seen = case(name, None, reads=[LOST], patience=0)
 
     with pytest.raises(Mishap, match="500"):
@@ -373,7 +373,7 @@ def test_a_new_task_that_can_be_read_has_refused_its_command() -> None:
     assert not seen.driver.waits()
 
 
-def test_a_task_that_does_not_appear_in_time_is_not_there() -> None:
+def test_task_that_does_not_appear_in_time_is_not_found() -> None:
     seen = created("v1", reads=[MISSING] * 3, patience=2)
 
     with pytest.raises(Mishap, match="404"):
@@ -414,7 +414,7 @@ def test_a_refusal_by_a_remembered_state_is_confirmed_by_one_read() -> None:
     assert seen.driver.story() == "Load Read RecordReport"
 
 
-def test_a_refusal_by_a_remembered_state_is_confirmed_by_a_read() -> None:
+def test_refusal_by_a_remembered_state_is_dropped_if_a_read_contradicts_it() -> None:
     seen = case("v1-full", "created", reads=["running", "paused"], sends=[None])
 
     assert seen.execute("pause").sent
@@ -449,7 +449,7 @@ def doubted(state: str, contradiction: str, **script: Any) -> Case:
     return seen
 
 
-def test_a_final_state_that_a_later_report_contradicts_is_read_again_before_it_is_relied_on() -> None:
+def test_contradicted_final_state_is_read_again() -> None:
     seen = doubted("stopped", "running", reads=["stopped"])
 
     assert seen.execute("stop") == CommandResult("stop", "stopped", sent=False)
@@ -712,7 +712,7 @@ def test_each_attempt_is_recorded_before_it_is_made() -> None:
     assert seen.record().attempts == 3
 
 
-def test_a_worker_that_wakes_after_its_lease_sends_nothing_and_returns_the_others_outcome() -> None:
+def test_worker_with_an_expired_lease_sends_nothing_and_returns_the_recorded_outcome() -> None:
     """A has recorded its intent, and sleeps; B resumes the command, sends it, and settles it."""
     seen = case("v3", "idle", reads=["idle"], sends=["running"])
     steps = seen.commanding.execute("dispatch")
@@ -953,7 +953,7 @@ def test_a_state_past_the_target_proves_a_command_that_alone_leads_there() -> No
     ],
 )
 @pytest.mark.parametrize("how", ["accepted", "accepted, and read", "lost"])
-def test_a_task_over_elsewhere_is_moot_if_the_target_leads_there(
+def test_command_is_moot_if_its_target_leads_to_the_final_state(
     how: str, name: str, source: str, command: str, end: str
 ) -> None:
     """A response that carries another final state never confirms a command, even past its target."""
@@ -1129,7 +1129,7 @@ def test_an_accepted_dispatch_whose_response_names_no_state_is_read_before_it_is
     assert seen.record().state is CommandState.DONE
 
 
-def test_an_accepted_answer_is_not_done_if_the_task_is_over_where_the_answer_cannot_have_led_it() -> None:
+def test_accepted_answer_is_not_done_in_an_unreachable_final_state() -> None:
     """A server of the extension acknowledges a late answer, too, and ignores it."""
     seen = case("mcp-extension", "input_required", sends=[None], reads=["cancelled"])
 
@@ -1141,7 +1141,7 @@ def test_an_accepted_answer_is_not_done_if_the_task_is_over_where_the_answer_can
 
 
 @pytest.mark.parametrize("state", ["working", "input_required", "completed", "failed"])
-def test_an_accepted_answer_is_done_in_a_state_to_which_it_can_have_led(state: str) -> None:
+def test_accepted_answer_is_done_in_a_reachable_state(state: str) -> None:
     seen = case("mcp-extension", "input_required", sends=[None], reads=[state])
 
     assert seen.execute("answer") == CommandResult("answer", state, sent=True)
@@ -1205,7 +1205,7 @@ def needs_none(_: str, __: TaskRecord[str, str]) -> bool:
 
 
 @pytest.mark.parametrize(("reads", "is_sent"), [(["idle"], True), (["running"], False)])
-def test_a_command_that_needs_a_read_is_judged_by_what_is_read(reads: list[str], is_sent: bool) -> None:
+def test_command_that_needs_a_read_is_judged_by_that_read(reads: list[str], is_sent: bool) -> None:
     seen = case("v3", "idle", sends=["running"], reads=[*reads, *reads])
     seen.commanding = replace(seen.commanding, needs_read=needs_read)
 
@@ -1287,7 +1287,7 @@ def test_recovery_reads_the_version() -> None:
     assert etags(seen) == ["v3"]
 
 
-def test_a_command_that_names_no_version_is_sent_with_whatever_was_read() -> None:
+def test_command_without_an_etag_is_sent_with_the_last_read_one() -> None:
     seen = case("v1", None, sends=["paused"], reads=[at_version("running", "v1"), "running"])
 
     assert seen.execute("pause").sent
@@ -1498,7 +1498,7 @@ def test_a_lost_command_is_judged_again_if_the_state_has_changed() -> None:
     assert seen.execute("cancel") == CommandResult("cancel", "cancelled", sent=True)
 
 
-def test_a_lost_command_is_not_retried_for_ever() -> None:
+def test_lost_command_is_retried_within_the_budget() -> None:
     seen = case("v1", "running", sends=[LOST] * 3, reads=["running"] * 3, patience=2)
 
     with pytest.raises(CommandUncertain, match="500") as info:
@@ -2001,7 +2001,7 @@ FIELDS = {"text": "Lisbon"}
 
 
 @pytest.mark.parametrize("context", [NO_CONTEXT, KEYED])
-def test_a_command_with_fields_that_twice_is_not_once_is_never_redundant(context: RequestContext) -> None:
+def test_non_idempotent_command_with_fields_is_never_redundant(context: RequestContext) -> None:
     """Otherwise its fields would be dropped, and nobody would know."""
     seen = case(ANSWERING, "working", reads=["working", "working"])
 
@@ -2012,14 +2012,14 @@ def test_a_command_with_fields_that_twice_is_not_once_is_never_redundant(context
     assert seen.execute("answer", context=context).sent is False, "without fields there is nothing to drop"
 
 
-def test_a_refusal_of_its_fields_at_its_target_is_a_refusal() -> None:
+def test_refused_fields_at_the_target_raise_command_refused() -> None:
     seen = case(ANSWERING, "asking", sends=[REFUSED], reads=["working"])
 
     with pytest.raises(CommandRefused):
         seen.execute("answer", FIELDS)
 
 
-def test_its_fields_that_were_never_sent_are_not_taken_for_sent() -> None:
+def test_recovery_does_not_report_unsent_fields_as_sent() -> None:
     dead = left_open(ANSWERING, "asking", "answer", attempts=0, reads=["working"])
 
     with pytest.raises(IllegalTransition):

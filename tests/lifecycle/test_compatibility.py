@@ -224,7 +224,7 @@ def test_each_change_has_its_code_and_its_audiences(what: str) -> None:
     assert [str(each) for each in diff(printer(), printer(**parts)).changes] == lines
 
 
-def test_what_has_no_meaning_is_no_change() -> None:
+def test_descriptions_and_order_are_no_change() -> None:
     other = PRINTER.replace(
         name="plotter",
         citation="another",
@@ -241,7 +241,7 @@ def test_what_has_no_meaning_is_no_change() -> None:
     assert diff(PRINTER, other).summary == "printer to plotter: no changes, compatible"
 
 
-def test_what_has_no_meaning_for_a_remote_event_or_a_final_state_is_no_change() -> None:
+def test_flags_without_effect_are_no_change() -> None:
     other = printer(
         events=with_event("print", proved_by_state=False, idempotent=False),
         states=with_state("printed", final=True, settled=True),
@@ -251,7 +251,7 @@ def test_what_has_no_meaning_for_a_remote_event_or_a_final_state_is_no_change() 
     assert other.digest == PRINTER.digest
 
 
-def test_a_broken_invariant_breaks_those_whom_it_is_about() -> None:
+def test_broken_invariant_names_the_affected_audience() -> None:
     def broken(**parts: Any) -> list[str]:
         return [str(each) for each in diff(PRINTER, printer(**parts)).changes if each.code == "invariant_broken"]
 
@@ -315,7 +315,7 @@ def test_an_extension_is_compatible(base: Lifecycle[Any, Any], extension: Lifecy
 _WITHOUT = {"v1": (Audience.READERS, Audience.SENDERS, Audience.JOURNALS), "v2": (Audience.READERS, Audience.JOURNALS)}
 
 
-def test_what_changes_a_verdict_or_another_flag_is_no_extension() -> None:
+def test_change_of_a_verdict_or_flag_is_no_extension() -> None:
     accepted = printer(transitions=with_row("paused", "cancel", "cancelled"))
     found = diff(printer(), accepted)
     assert (found.is_compatible, found.is_extension) == (True, False)
@@ -349,7 +349,7 @@ def test_audience_that_does_not_exist_is_refused_with_the_nearest() -> None:
         diff(V2_FULL, V2).breaking(misspelt)
 
 
-def test_a_diff_of_other_things_is_refused() -> None:
+def test_diff_of_non_lifecycles_is_refused() -> None:
     wrong: Any = "v2"
     with pytest.raises(TypeError, match="two lifecycles are compared, not 'v2'"):
         diff(V2, wrong)

@@ -154,7 +154,7 @@ def test_a_create_that_did_not_arrive_is_sent_again() -> None:
 
 
 @pytest.mark.parametrize("failure", [THROTTLED, NOT_SENT])
-def test_a_create_is_not_sent_again_for_ever(failure: Any) -> None:
+def test_create_is_retried_within_the_budget(failure: Any) -> None:
     creating = shop(*[failure] * 3, None, patience=2)
 
     with pytest.raises(Mishap) as info:
@@ -232,7 +232,7 @@ def test_an_idempotent_create_that_a_crash_left_is_not_sent_again() -> None:
     assert creating.sent == 0
 
 
-def test_every_create_is_another_intent() -> None:
+def test_each_create_has_its_own_intent() -> None:
     creating, ids = shop("running", "running", "running"), iter("abc")
     procedure = CreateProcedure(lifecycle="v1-full", id_of=lambda _: next(ids))
 
@@ -256,7 +256,7 @@ def test_a_key_given_again_returns_the_task_and_sends_nothing() -> None:
     assert creating.sent == 1
 
 
-def test_a_key_is_not_given_to_other_fields() -> None:
+def test_key_with_other_fields_is_refused() -> None:
     creating = shop("running")
     creating.create()
 
@@ -278,7 +278,7 @@ def test_a_key_whose_create_is_uncertain_is_never_sent_again() -> None:
     assert creating.sent == 1
 
 
-def test_a_key_whose_worker_lives_is_in_flight() -> None:
+def test_create_under_a_key_of_a_living_worker_is_in_flight() -> None:
     creating = shop()
     assert other(creating).add(FIELDS, labels={}, context=KEY) is not None
 
@@ -290,7 +290,7 @@ def test_a_key_whose_worker_lives_is_in_flight() -> None:
 
 
 @pytest.mark.parametrize("attempts", [0, 1])
-def test_a_key_whose_worker_died_is_sent_if_it_never_was(attempts: int) -> None:
+def test_unsent_create_of_a_dead_worker_is_sent_under_its_key(attempts: int) -> None:
     creating = shop("running")
     dead = other(creating)
     left = dead.add(FIELDS, labels={}, context=KEY)
@@ -611,7 +611,7 @@ def test_a_claimed_or_ended_create_is_neither_adopted_nor_abandoned() -> None:
 # --- the journal in memory --------------------------------------------------------------------------
 
 
-def test_the_memory_of_creates_is_of_one_lifecycle() -> None:
+def test_creates_in_memory_belong_to_one_lifecycle() -> None:
     journal = MemoryJournal()
     mine, others = journal.creates(V1), journal.creates(get("v2-full"))
     assert mine.add(FIELDS, labels={}, context=KEY) is not None

@@ -392,7 +392,7 @@ def test_a_lifecycle_needs_no_final_state_if_a_reopenable_one_can_be_reached() -
     ]
 
 
-def test_the_unchanged_door_is_sound() -> None:
+def test_door_fixture_is_sound() -> None:
     assert door().covering_paths() == (("close", "unlatch", "rot"), ("close", "rot"))
 
 
@@ -432,7 +432,7 @@ def test_a_declaration_must_be_a_mapping(document: Any) -> None:
     assert line.startswith("bad_value: declaration: should be a mapping of its fields, not ")
 
 
-def test_parts_that_come_as_objects_are_examined_like_foreign_ones() -> None:
+def test_parts_given_as_objects_are_validated_like_parts_of_a_document() -> None:
     def make(**changes: Any) -> Declared:
         parts: Document = {
             "states": (State("open", initial=True), State("gone", final=True)),
@@ -684,7 +684,7 @@ def test_an_executor_with_other_results_violates_invariants(
 # --- a lifecycle as an object ------------------------------------------------------------------
 
 
-def test_its_parts_by_name() -> None:
+def test_lifecycle_parts_are_found_by_name() -> None:
     assert V1.state(V1State.PAUSED) == State(V1State.PAUSED, "temporarily halted; can be resumed")
     assert V1.event(V1Event.STOP).origin is Origin.CALLER
     assert V1.commands == (V1Event.PAUSE, V1Event.RESUME, V1Event.STOP)
@@ -692,7 +692,7 @@ def test_its_parts_by_name() -> None:
     assert V1_FULL.final_states == (V1State.STOPPED, V1State.FINISHED, V1State.FAILED)
 
 
-def test_it_cannot_be_changed() -> None:
+def test_lifecycle_is_immutable() -> None:
     for name in ("name", "_targets", "own"):
         with pytest.raises(AttributeError, match="a lifecycle cannot be changed"):
             setattr(V1, name, {})
@@ -810,7 +810,7 @@ def of(kind: Any, names: Any) -> Declared:
         (Plain, "bad_value", "should be a valid string, not"),
     ],
 )
-def test_names_that_show_as_another_text_are_refused(names: Any, code: str, message: str, typed: bool) -> None:
+def test_names_with_a_different_display_text_are_refused(names: Any, code: str, message: str, typed: bool) -> None:
     listed = found(lambda: of(Lifecycle[names, Rot] if typed else Lifecycle, names))
 
     assert {code_of(line) for line in listed} == {code}
@@ -826,7 +826,7 @@ def test_names_are_text(name: Any) -> None:
     assert found(lambda: door(name=b"x")) == ["bad_value: name: should be a valid string, not a bytes"]
 
 
-def test_members_of_other_enumerations_ask_as_their_text_does() -> None:
+def test_members_of_other_enumerations_work_like_their_text() -> None:
     """Generated SDKs have members of `class S(str, Enum)`, which show as `S.OPEN`."""
     lifecycle, names = door(), cast("Any", Generated)
 
@@ -889,7 +889,7 @@ def test_members_that_are_not_in_known_enumerations_are_found() -> None:
 # --- made from a declaration, and only so ----------------------------------------------------------
 
 
-def test_nothing_that_pydantic_inherits_makes_an_unsound_one() -> None:
+def test_pydantic_construct_makes_no_unsound_lifecycle() -> None:
     assert [name for name in dir(BaseModel) if not name.startswith("_") and hasattr(V1, name)] == []
     construct: Any = Declaration.model_construct
     unsound = construct(name="door", citation="", states=(), events=(), transitions=())
@@ -951,7 +951,7 @@ def test_one_enumeration_alone_converts_its_names() -> None:
 
 @pytest.mark.parametrize("given", [1.5, [], "Running", int, V1State.RUNNING])
 @pytest.mark.parametrize("name", ["states", "events"])
-def test_what_is_no_class_of_texts_is_no_enumeration(name: str, given: Any) -> None:
+def test_enumeration_must_be_a_class_of_texts(name: str, given: Any) -> None:
     document: Any = V1.declaration.model_dump(mode="json")
     read: Any = Lifecycle
     makes: tuple[Callable[[], object], ...] = (
@@ -973,7 +973,7 @@ def test_parts_of_an_extension_are_declared_objects(given: Any) -> None:
         V1.extend(name="x", citation="", transitions=rows)
 
 
-def test_a_file_and_events_are_not_numbers() -> None:
+def test_number_is_refused_as_a_file_or_as_events() -> None:
     wrong: Any = 5
     with pytest.raises(TypeError, match="a file is named by a text or a Path, not by 5"):
         Lifecycle.from_file(wrong)
@@ -981,7 +981,7 @@ def test_a_file_and_events_are_not_numbers() -> None:
         V1.extend(name="x", citation="x", events=wrong)
 
 
-def test_an_executor_is_a_function() -> None:
+def test_target_that_is_not_callable_is_refused() -> None:
     worse: Any = "x"
     with pytest.raises(TypeError, match="target must be a function of a state and an event, not 'x'"):
         V1.violations(worse)

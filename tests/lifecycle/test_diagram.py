@@ -512,7 +512,7 @@ def test_markdown_shows_any_meaning_on_one_line(meaning: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [V1, None, "v1"])
-def test_what_is_no_diagram_is_not_drawn(wrong: Any) -> None:
+def test_non_diagram_is_refused(wrong: Any) -> None:
     for render in RENDERERS.values():
         with pytest.raises(TypeError, match=r"^a picture is drawn from a Diagram, not from .*; give lifecycle.diagram"):
             render(wrong)

@@ -55,7 +55,7 @@ def test_any_text_survives(text: str) -> None:
 
 
 @pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\x7f", "\x85", "\U000e0001"])
-def test_no_text_hides_or_turns_another(hidden: str) -> None:
+def test_invisible_characters_are_escaped_in_documents(hidden: str) -> None:
     lifecycle = V1.replace(citation=f"Grüße{hidden}")
 
     assert hidden not in lifecycle.to_json() + lifecycle.to_yaml()
@@ -105,7 +105,7 @@ def test_from_file_reads_by_suffix(tmp_path: Path, name: str, as_text: bool) -> 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("name", ["v1.json", "v1.yaml"])
-def test_from_file_reads_what_editors_write(tmp_path: Path, name: str, encoding: str) -> None:
+def test_from_file_reads_crlf_and_any_unicode_encoding(tmp_path: Path, name: str, encoding: str) -> None:
     path = tmp_path / name
     text = V1.to_yaml() if name.endswith("yaml") else V1.to_json()
     path.write_bytes(text.replace("\n", "\r\n").encode(encoding))
@@ -398,7 +398,7 @@ def test_json_that_cannot_be_read_is_a_finding_with_its_line(
 
 
 @pytest.mark.parametrize("word", ["true", "True", "TRUE"])
-def test_a_truth_value_in_any_case_is_one(word: str) -> None:
+def test_truth_values_are_case_insensitive(word: str) -> None:
     assert Lifecycle.from_yaml(JOB.replace("initial: true", f"initial: {word}")).initial == "waiting"
 
 
@@ -443,7 +443,7 @@ def complaints(value: Any, schema: dict[str, Any], root: dict[str, Any], where: 
     return found
 
 
-def test_a_file_may_name_its_schema_as_editors_want_it(declared: Declared) -> None:
+def test_file_may_have_a_schema_key(declared: Declared) -> None:
     document = {"$schema": "lifecycle.schema.json", **json.loads(declared.to_json())}
 
     assert Lifecycle.from_json(json.dumps(document)) == declared

@@ -202,7 +202,7 @@ def test_a_write_that_came_too_late_is_not_an_error(log: Log) -> None:
     [effect for effect in EFFECTS if isinstance(effect, Send | Create | Read | ReadProof | Wait | ReportProgress)],
     ids=lambda effect: type(effect).__name__,
 )
-def test_no_journal_carries_out_the_rest(effect: Effect, log: Log) -> None:
+def test_effects_outside_the_journal_are_refused(effect: Effect, log: Log) -> None:
     with pytest.raises(TypeError, match=f"no journal can carry out {type(effect).__name__}"):
         apply_journal_effect(effect, log)
 
@@ -245,7 +245,7 @@ def test_nothing_stays_claimed_after_a_run(log: Log) -> None:
 
 
 @pytest.mark.parametrize("end", [RecordOutcome("1", CommandEvent.REFUSE, "no", 1), Release("1", 1), LoadCommand("1")])
-def test_what_is_no_longer_claimed_is_not_released(end: Effect, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_released_or_lost_claim_is_not_released_again(end: Effect, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     released: list[str] = []
 
     def release(_: Log, command_id: str, *, claim: int) -> None:
@@ -297,7 +297,7 @@ def test_a_run_without_a_journal_claims_nothing() -> None:
     assert run.resume() is None
 
 
-def test_a_claim_ends_whose_result_never_arrived(log: Log) -> None:
+def test_claim_without_a_received_result_is_released(log: Log) -> None:
     run = ProcedureRun(procedure(INTENT, Read()), log)
     run.resume()
     assert run.journal is not None
@@ -319,7 +319,7 @@ def test_a_claim_that_another_has_followed_is_not_released(log: Log) -> None:
     assert log.load_command("1") == claimed
 
 
-def test_a_claim_that_is_broken_off_itself_is_not_known(log: Log) -> None:
+def test_claim_interrupted_before_it_is_recorded_opens_nothing(log: Log) -> None:
     broken_off(log, Load(), INTENT)
 
     assert log.load().open_command is None

@@ -419,7 +419,7 @@ def test_an_unknown_status_stops_the_wait() -> None:
     assert watching.story() == "Load Read RecordReport"
 
 
-def test_otherwise_the_wait_continues() -> None:
+def test_wait_continues_after_an_unknown_status_if_asked() -> None:
     watching = driver("v1", None, reads=["zombie", "running", "zombie", "stopped"])
 
     assert following(watching, "v1", stop_at_unknown=False) == "stopped"

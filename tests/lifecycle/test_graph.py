@@ -111,7 +111,7 @@ def test_the_reachable_states_of_v1() -> None:
     )
 
 
-def test_of_equally_short_paths_the_one_declared_first_is_given() -> None:
+def test_first_declared_path_wins_among_equally_short_ones() -> None:
     def diamond(first: str, second: str) -> Lifecycle[str, str]:
         return Lifecycle(
             name="diamond",

@@ -115,7 +115,7 @@ def test_after_a_clock_was_set_back_the_new_time_counts() -> None:
     assert classify_report(get("v1"), record, Report("running", at(9)), now=at(12)).late
 
 
-def test_nothing_is_believed_to_be_newer_than_now() -> None:
+def test_report_time_is_at_most_now() -> None:
     entry = classify_report(get("v1"), knowing("running"), Report("stopped", at(3600)), now=at(10))
 
     record = apply_report(knowing("running"), entry, now=at(10))
@@ -167,7 +167,7 @@ def test_an_unconfirmed_report_could_be_applied_and_could_be_older(lifecycle: De
             assert entry.unconfirmed is (moves and may_be_older)
 
 
-def test_a_poll_inside_a_cycle_is_believed() -> None:
+def test_a_poll_inside_a_cycle_is_applied() -> None:
     assert classify_report(get("v1"), knowing("running"), Report("paused", at(10))).state == "paused"
 
 
@@ -198,7 +198,7 @@ def test_an_older_pushed_report_is_applied_if_the_task_cannot_have_been_there(
             assert after.as_of == at(10), "the time of a record never goes back"
 
 
-def test_the_first_report_is_believed_from_any_channel() -> None:
+def test_the_first_report_is_applied_from_any_channel() -> None:
     entry = classify_report(get("v1-full"), TaskRecord(), pushed("started", 10))
 
     assert (entry.state, entry.observation, entry.unconfirmed) == ("running", None, False)

@@ -80,7 +80,7 @@ def opened(log: Log, command: str = "pause") -> CommandRecord[str, str]:
 # --- reports ------------------------------------------------------------------------------------------
 
 
-def test_a_task_never_reported_is_not_known() -> None:
+def test_unreported_task_is_unknown() -> None:
     assert log_of("v1").load() == TaskRecord(version=0, state=None, as_of=None, open_command=None)
 
 
@@ -133,7 +133,7 @@ def test_an_id_or_key_of_more_than_1000_bytes_is_refused_before_anything_is_reco
     assert journal.creates(get("v1")).excluded(created.id, [long]) == set()
 
 
-def test_the_time_is_that_of_the_last_report_that_was_believed() -> None:
+def test_as_of_is_the_time_of_the_last_applied_report() -> None:
     log = log_of("v1-full", "running", "running", "created", "zombie")
 
     assert log.load().as_of == at(1)
@@ -151,14 +151,14 @@ def test_a_report_older_than_the_last_applied_is_late() -> None:
     assert reports(log)[-1].state == "paused"
 
 
-def test_a_late_report_of_the_end_is_not_believed_either() -> None:
+def test_a_late_report_of_a_final_state_is_not_applied() -> None:
     log = log_of("v1", "running", "paused")
 
     assert log.add_report(Report("stopped", at(0.5))).state == "paused"
     assert log.add_report(Report("stopped", at(1))).state == "stopped"
 
 
-def test_nothing_is_late_before_anything_is_known() -> None:
+def test_the_first_report_is_never_late() -> None:
     log = log_of("v1", "zombie")
 
     assert log.add_report(Report("running", at(-60))) == TaskRecord(
@@ -234,7 +234,7 @@ def test_equal_reports_with_an_entry_between_are_two_entries() -> None:
 
 
 @given(st.data())
-def test_whatever_is_reported_the_history_replays(data: st.DataObject) -> None:
+def test_history_of_any_reports_replays(data: st.DataObject) -> None:
     """Jumps are recorded with a path, and what is not believed with none."""
     lifecycle: Lifecycle[str, str] = data.draw(st.sampled_from([*CATALOG.values()]))
     words = st.sampled_from([*(state.name for state in lifecycle.states), "zombie"])
@@ -290,7 +290,7 @@ def test_an_intent_needs_the_version_that_was_read() -> None:
     assert not lives(log)
 
 
-def test_a_task_that_went_and_came_back_has_changed() -> None:
+def test_intent_is_refused_after_a_task_left_its_state_and_returned() -> None:
     log = log_of("v1", "running")
     read = log.load()
     log.add_report(Report("paused", at(1)))
@@ -343,7 +343,7 @@ def test_every_attempt_is_counted_once() -> None:
 
 
 @pytest.mark.parametrize("state", [state.name for state in COMMAND.states])
-def test_the_life_of_a_command_is_the_declared_one(state: CommandState) -> None:
+def test_command_states_follow_the_declared_lifecycle(state: CommandState) -> None:
     """Every event in every state, ended commands included; an impossible one changes nothing."""
     for event in (event.name for event in COMMAND.events):
         log = log_of("v1", "running")
@@ -463,7 +463,7 @@ def test_a_key_opens_one_command() -> None:
     assert isinstance(keyed(log, "key-8"), CommandRecord)
 
 
-def test_commands_without_a_key_are_not_alike() -> None:
+def test_commands_without_a_key_are_distinct() -> None:
     log = log_of("v1", "running")
     command = keyed(log, None)
     assert isinstance(command, CommandRecord)
@@ -472,7 +472,7 @@ def test_commands_without_a_key_are_not_alike() -> None:
     assert isinstance(keyed(log, None), CommandRecord)
 
 
-def test_memory_is_at_hand() -> None:
+def test_memory_journal_does_not_block() -> None:
     assert not log_of("v1").blocking
 
 
@@ -499,7 +499,7 @@ class Workers:
         return self.b.load_command(self.id).lease
 
 
-def test_workers_of_a_journal_see_the_same() -> None:
+def test_workers_of_a_journal_see_the_same_records() -> None:
     workers = Workers()
 
     assert workers.a.load() == workers.b.load()
@@ -723,7 +723,7 @@ def test_reports_of_many_tasks_are_recorded_in_their_order() -> None:
     assert (one.load().state, other.load().state) == ("paused", "queued")
 
 
-def test_of_reports_one_of_which_no_channel_knows_none_is_recorded() -> None:
+def test_batch_with_an_undeclared_channel_records_nothing() -> None:
     journal = MemoryJournal()
     log = journal.task(get("v1"), TASK)
     reports_ = [TaskReport(get("v1"), TASK, Report("running", at(0), channel)) for channel in (Channel.API, "mail")]
@@ -774,7 +774,7 @@ THREADS = 8
 
 
 @pytest.mark.parametrize("_", range(20))
-def test_of_threads_that_contend_for_an_intent_one_wins(_: int) -> None:
+def test_one_of_many_threads_records_the_intent(_: int) -> None:
     log = log_of("v1", "running")
     version = log.load().version
     barrier = Barrier(THREADS)
@@ -792,7 +792,7 @@ def test_of_threads_that_contend_for_an_intent_one_wins(_: int) -> None:
     assert [each.open_command for each in found if isinstance(each, TaskRecord)] == won * (THREADS - 1)
 
 
-def test_of_threads_that_contend_for_an_attempt_one_wins() -> None:
+def test_one_of_many_threads_records_the_attempt() -> None:
     log = log_of("v1", "running")
     command = opened(log)
     barrier = Barrier(THREADS)
@@ -805,7 +805,7 @@ def test_of_threads_that_contend_for_an_attempt_one_wins() -> None:
         assert sum(pool.map(contend, range(THREADS))) == 1
 
 
-def test_of_threads_that_contend_for_an_outcome_one_wins_and_all_get_its_outcome() -> None:
+def test_one_of_many_threads_records_the_outcome_and_all_return_it() -> None:
     log = log_of("v1", "running")
     command = opened(log)
     events = [event.name for event in COMMAND.events if event.name is not CommandEvent.LOSE]
@@ -823,7 +823,7 @@ def test_of_threads_that_contend_for_an_outcome_one_wins_and_all_get_its_outcome
     assert len(lives(log)[command.id]) == 1
 
 
-def test_of_threads_that_contend_for_a_claim_one_wins() -> None:
+def test_one_of_many_threads_claims_the_command() -> None:
     journal = MemoryJournal()
     log = journal.task(get("v1"), TASK)
     log.add_report(Report("running", at(0)))
@@ -861,7 +861,7 @@ def test_no_report_of_any_thread_is_lost() -> None:
     assert log.load().version == 1 + moves
 
 
-def test_threads_that_ask_for_one_task_get_one_record() -> None:
+def test_threads_get_the_same_record_for_one_task() -> None:
     journal = MemoryJournal()
     barrier = Barrier(THREADS)
 
@@ -964,7 +964,7 @@ def test_a_task_is_forgotten_once_its_command_has_ended() -> None:
     assert journal.task(get("v1"), TASK).load() == TaskRecord()
 
 
-def test_a_log_outlives_its_journal() -> None:
+def test_task_journal_outlives_its_journal() -> None:
     log = MemoryJournal().task(get("v1"), TASK)
 
     gc.collect()
@@ -986,7 +986,7 @@ def test_returned_records_cannot_be_changed() -> None:
         setattr(log.load(), "current", None)  # noqa: B010
 
 
-def test_a_callback_that_raises_does_not_keep_the_others_of_a_batch_from_being_recorded() -> None:
+def test_callback_that_raises_does_not_stop_the_rest_of_a_batch() -> None:
     told: list[str] = []
 
     def tell(_: Lifecycle[str, str], entry: ReportEntry[str, str], *__: Any) -> None:
@@ -1042,7 +1042,7 @@ def test_the_tasks_that_only_reports_name_are_bounded() -> None:
     assert [entry.state for entry in journal.add_reports(again)] == ["running", "created"]
 
 
-def test_it_is_known_which_tasks_are_recorded_under_another_declaration() -> None:
+def test_tasks_recorded_under_another_declaration_are_listed() -> None:
     journal = MemoryJournal()
     log = journal.task(V1, "7")
     other = V1_FULL.replace(name="v1")

@@ -15,7 +15,7 @@ SCOPES = st.lists(
 )
 
 
-def test_a_lifecycle_of_a_scope_differs_by_its_name_alone() -> None:
+def test_a_scoped_lifecycle_differs_in_its_name_only() -> None:
     web = scoped(V1, ("acme", "web"))
     assert scoped(web, ("acme", "web")) is web, "it is of this scope already"
 
@@ -44,10 +44,10 @@ def test_a_name_must_leave_room_for_the_scope() -> None:
 
 
 @pytest.mark.parametrize("scope", [("acme", "web"), ("a/b", "c"), ("[x]:", ""), ("ü",)])
-def test_a_name_tells_its_scope(scope: tuple[str, ...]) -> None:
+def test_scope_is_read_from_a_name(scope: tuple[str, ...]) -> None:
     assert scope_in(scoped(V1, scope).name) == scope
 
 
-def test_a_name_without_a_scope_and_one_with_a_digest_tell_none() -> None:
+def test_scope_of_a_plain_or_hashed_name_is_none() -> None:
     assert scope_in(V1.name) is None
     assert scope_in(scoped(V1, ("x" * 200,)).name) is None

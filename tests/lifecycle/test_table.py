@@ -338,7 +338,7 @@ def test_an_origin_may_be_given_as_text(declared: Lifecycle[str, str], origin: O
         assert declared.allowed(state.name, origin=name) == declared.allowed(state.name, origin=origin)
 
 
-def test_an_origin_that_there_is_not_is_refused(declared: Lifecycle[str, str]) -> None:
+def test_unknown_origin_is_refused_with_a_suggestion(declared: Lifecycle[str, str]) -> None:
     mistyped: Any = "callr"
     with pytest.raises(UnknownName, match=r"unknown origin 'callr'; did you mean 'caller'\? \(known: caller, remote\)"):
         declared.allowed(declared.initial, origin=mistyped)
@@ -362,7 +362,7 @@ def test_a_refusal_lists_the_allowed_events_of_the_same_origin(declared: Lifecyc
 
 
 @pytest.mark.parametrize("given", ["stop", b"stop"])
-def test_one_text_is_not_several(declared: Lifecycle[str, str], given: Any) -> None:
+def test_text_is_refused_where_a_list_is_expected(declared: Lifecycle[str, str], given: Any) -> None:
     """It would be read letter by letter."""
     with pytest.raises(TypeError, match="events must be a list or another iterable, not the text"):
         declared.replay(given)
@@ -371,14 +371,14 @@ def test_one_text_is_not_several(declared: Lifecycle[str, str], given: Any) -> N
 
 
 @pytest.mark.parametrize("given", [None, 7])
-def test_what_cannot_be_iterated_is_refused(declared: Lifecycle[str, str], given: Any) -> None:
+def test_non_iterable_is_refused(declared: Lifecycle[str, str], given: Any) -> None:
     with pytest.raises(TypeError, match=f"events must be a list or another iterable, not {given}"):
         declared.replay(given)
     with pytest.raises(TypeError, match=f"statuses must be a list or another iterable, not {given}"):
         declared.check(given)
 
 
-def test_refusals_are_refusals_also_beyond_those_that_are_remembered() -> None:
+def test_refusals_beyond_the_cache_size_are_correct() -> None:
     count = 400
     wide: Lifecycle[str, str] = Lifecycle(
         name="wide",

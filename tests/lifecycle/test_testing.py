@@ -129,7 +129,7 @@ def test_states_and_events_are_the_declared_ones(data: st.DataObject) -> None:
     assert event in {each.name for each in V1_FULL.events}
 
 
-def test_there_may_be_no_event_of_an_origin() -> None:
+def test_events_strategy_may_be_empty() -> None:
     assert events(V1, origin=Origin.REMOTE).is_empty
 
 
@@ -156,7 +156,7 @@ def test_every_transition_of_a_lifecycle_is_drawn_by_some_path(declared: Lifecyc
 
 @pytest.mark.parametrize("mode", ["exact", "sampled"])
 @given(data=st.data())
-def test_nothing_is_found_in_a_lawful_history(data: st.DataObject, mode: Mode) -> None:
+def test_lawful_history_has_no_findings(data: st.DataObject, mode: Mode) -> None:
     drawn = data.draw(lifecycles())
     history = data.draw(histories(drawn, mode=mode))
     assert all(finding.severity is Severity.NOTE for finding in drawn.check(history, mode=mode))
@@ -266,7 +266,7 @@ def run(
 
 
 @pytest.mark.parametrize("kind", [Walker, Raising])
-def test_a_right_executor_passes(declared: Lifecycle[str, str], kind: type[Walker]) -> None:
+def test_correct_executor_passes(declared: Lifecycle[str, str], kind: type[Walker]) -> None:
     check_executor(declared, lambda: kind(declared).executor())
 
 
@@ -371,7 +371,7 @@ TestSideBySide = lifecycle_machine(
 @pytest.mark.parametrize(
     ("name", "max_examples"), [("v1-full", 50), pytest.param("v3-full", 1_000, marks=pytest.mark.heavy)]
 )
-def test_every_transition_is_taken_side_by_side(name: str, max_examples: int) -> None:
+def test_executors_run_side_by_side_take_every_transition(name: str, max_examples: int) -> None:
     lifecycle = get(name)
     taken: set[tuple[str, str]] = set()
 
@@ -422,7 +422,7 @@ class Faulty(Walker):
         return Executor(state=lambda: self.state, fire=self.fire, faults={"lose the answer": self.lose})
 
 
-def test_faults_are_made_to_happen() -> None:
+def test_faults_of_an_executor_are_injected() -> None:
     v1 = get("v1")
     run(v1, lambda: Faulty(v1, recovers=True).executor())
     with pytest.raises(Disagreement, match="other: 'pause' in 'running' gives a refusal, the table has 'paused'"):
@@ -458,13 +458,13 @@ def test_a_drawn_state_has_no_name_that_means_every_state() -> None:
     assert [state.name for state in starred.states] == ["**"]
 
 
-def test_what_cannot_start_an_executor_is_refused() -> None:
+def test_start_that_is_not_callable_is_refused() -> None:
     start: Any = "x"
     with pytest.raises(TypeError, match="start must be a function that makes an executor, not 'x'"):
         check_executor(V1, start)
 
 
 @pytest.mark.parametrize("function", [states, events, histories, possible_defects])
-def test_what_is_no_lifecycle_is_refused_at_once(function: Any) -> None:
+def test_non_lifecycle_is_refused_at_once(function: Any) -> None:
     with pytest.raises(TypeError, match=r"lifecycle must be a Lifecycle, such as lifecycle.get\('v1'\), not 'v1'"):
         function("v1")

@@ -145,7 +145,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
         return Seen(Recorded(journal), tuple(emulator.calls()))
 
 
-def test_a_true_record_agrees_with_the_services_calls(seen: Seen) -> None:
+def test_correct_journal_agrees_with_the_calls_of_the_service(seen: Seen) -> None:
     assert seen.disagreements() == []
 
 
@@ -160,5 +160,5 @@ UNTRUE: dict[str, tuple[Callable[[Seen], Seen], str]] = {
 
 
 @pytest.mark.parametrize(("falsify", "finding"), UNTRUE.values(), ids=UNTRUE)
-def test_a_falsified_record_is_found(seen: Seen, falsify: Callable[[Seen], Seen], finding: str) -> None:
+def test_falsified_journal_is_found(seen: Seen, falsify: Callable[[Seen], Seen], finding: str) -> None:
     assert finding in "\n".join(falsify(seen).disagreements())

@@ -133,13 +133,13 @@ def contest(url: str, emulator: Emulator, seed: int) -> Contest:
     return Contest(url, emulator, random.Random(seed))
 
 
-def test_the_record_of_eight_processes_is_linearizable(contest: Contest) -> None:
+def test_journal_of_eight_processes_is_linearizable(contest: Contest) -> None:
     contest.run(tasks=2, commands=10)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("contest_of_ten", range(5))
-def test_the_long_record_of_eight_processes_is_linearizable(contest: Contest, contest_of_ten: int) -> None:
+def test_long_journal_of_eight_processes_is_linearizable(contest: Contest, contest_of_ten: int) -> None:
     contest.run(tasks=12, commands=80)
 
 

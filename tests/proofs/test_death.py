@@ -145,18 +145,18 @@ def kill_often(story: Story, lives: int, during: Callable[[], object] = lambda: 
     story.recover()
 
 
-def test_a_killed_workers_record_is_true(story: Story) -> None:
+def test_journal_of_a_killed_worker_is_correct(story: Story) -> None:
     kill_often(story, 3)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("story_of_ten", range(10))
-def test_a_hundred_killed_workers_record_is_true(story: Story, story_of_ten: int) -> None:
+def test_journal_of_a_hundred_killed_workers_is_correct(story: Story, story_of_ten: int) -> None:
     kill_often(story, LIVES)
 
 
 @pytest.mark.heavy
-def test_the_record_is_true_if_the_database_dies_too(
+def test_journal_is_correct_if_the_database_is_killed_too(
     start_postgres: StartPostgres, emulator: Emulator, tmp_path: Path, seed: int
 ) -> None:
     server = start_postgres()

@@ -95,7 +95,7 @@ def ids(emulator: Emulator) -> Collection[str]:
 
 @pytest.mark.parametrize("death", DEATHS)
 @pytest.mark.parametrize("api", APIS)
-def test_a_create_whose_worker_was_killed_is_found_with_exactly_its_task(
+def test_create_of_a_killed_worker_is_found_with_exactly_its_task(
     url: str, emulator: Emulator, api: str, death: str
 ) -> None:
     with SqlJournal(url, worker="another", lease_s=0.001) as journal, Client(

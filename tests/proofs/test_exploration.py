@@ -28,19 +28,19 @@ def assert_nothing_is_broken(explored: Explored) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(("lifecycle", "command"), commands(FULL))
-def test_no_story_breaks_a_rule(lifecycle: Declared, command: str) -> None:
+def test_no_execution_breaks_a_rule(lifecycle: Declared, command: str) -> None:
     assert_nothing_is_broken(explore(Subject(lifecycle), command))
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(("lifecycle", "command"), commands(EXTENDED))
-def test_no_story_of_a_smaller_lifecycle_breaks_a_rule(lifecycle: Declared, command: str) -> None:
+def test_no_execution_of_a_smaller_lifecycle_breaks_a_rule(lifecycle: Declared, command: str) -> None:
     assert_nothing_is_broken(explore(Subject(lifecycle), command))
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(("lifecycle", "command"), commands(FULL))
-def test_no_longer_story_breaks_a_rule(lifecycle: Declared, command: str) -> None:
+def test_no_longer_execution_breaks_a_rule(lifecycle: Declared, command: str) -> None:
     assert_nothing_is_broken(explore(Subject(lifecycle), command, LARGE))
 
 
@@ -72,6 +72,6 @@ def test_every_mutant_breaks_its_rule(mutant: Mutant) -> None:
     assert "\n 1. worker " in describe(stories[0])
 
 
-def test_every_unknowable_is_described() -> None:
+def test_every_unknowable_has_a_description() -> None:
     assert exploration.__doc__
     assert all(f"* {each.name}: " in exploration.__doc__ for each in Unknowable)

@@ -312,14 +312,14 @@ def go_and_come_back(
 
 
 @pytest.mark.heavy
-def test_the_record_of_a_restarted_database_is_true(
+def test_journal_is_correct_after_the_database_restarts(
     start_postgres: StartPostgres, emulator: Emulator, seed: int
 ) -> None:
     go_and_come_back(start_postgres(), emulator, OUTAGES, gone_s=0.3, seed=seed)
 
 
 @pytest.mark.heavy
-def test_the_record_of_a_database_down_for_a_minute_is_true(
+def test_journal_is_correct_after_a_minute_of_database_outage(
     start_postgres: StartPostgres, emulator: Emulator, seed: int
 ) -> None:
     go_and_come_back(start_postgres(), emulator, ["killed"], gone_s=60, seed=seed)

@@ -77,14 +77,14 @@ def test_every_response(remote: Declared, pauses: int) -> None:
 
 
 @pytest.mark.heavy
-def test_every_fate(remote: Declared) -> None:
+def test_every_request_fate(remote: Declared) -> None:
     for case in every_command(remote):
         explore(partial(died, case, places=()), surprises=2)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(("death", "surprises"), [(throw, 1), (close, 0)])
-def test_death_at_every_effect(remote: Declared, death: Death, surprises: int) -> None:
+def test_process_killed_at_every_effect(remote: Declared, death: Death, surprises: int) -> None:
     for case in every_command(remote):
         place = 0
         while any(explore(partial(died, case, places=[place], death=death), surprises=surprises)):
@@ -92,7 +92,7 @@ def test_death_at_every_effect(remote: Declared, death: Death, surprises: int) -
 
 
 @pytest.mark.heavy
-def test_more_surprises(remote: Declared) -> None:
+def test_exploration_with_more_faults(remote: Declared) -> None:
     for case in every_command(remote):
         explore(partial(run_with_responses, case, pauses=2), surprises=3)
         explore(partial(died, case, places=()), surprises=3)
@@ -101,7 +101,7 @@ def test_more_surprises(remote: Declared) -> None:
 
 
 @pytest.mark.heavy
-def test_explorations_reach_every_ending() -> None:
+def test_explorations_reach_every_outcome() -> None:
     endings = [ending for case in EVERY for ending in explore(partial(run_with_responses, case, pauses=2), surprises=1)]
 
     assert {type(ending) for ending in endings} == {
@@ -136,5 +136,5 @@ def test_any_responses_in_any_lifecycle(data: st.DataObject, schedule: list[int]
 
 
 @given(st.sampled_from(EVERY), SCHEDULES, st.lists(st.integers(0, 12), max_size=4), st.booleans())
-def test_any_fate_and_any_deaths(case: Given, schedule: list[int], places: list[int], has_others: bool) -> None:
+def test_any_request_fate_and_any_kills(case: Given, schedule: list[int], places: list[int], has_others: bool) -> None:
     died(case, Choices(schedule), places, has_others=has_others)

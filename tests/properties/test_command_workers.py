@@ -211,13 +211,13 @@ def test_two_workers(lifecycle: Declared) -> None:
         ("v3-full", "idle", ("dispatch", None)),
     ],
 )
-def test_two_workers_and_more_surprises(name: str, state: str, commands: tuple[str, str | None]) -> None:
+def test_two_workers_and_more_faults(name: str, state: str, commands: tuple[str, str | None]) -> None:
     explore(partial(interleaved, name, state, commands), surprises=2)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("lifecycle", FULL, ids=lambda each: each.name)
-def test_any_two_workers_and_more_surprises(lifecycle: Declared) -> None:
+def test_any_two_workers_and_more_faults(lifecycle: Declared) -> None:
     for state in lifecycle.states:
         for commands in pairs(lifecycle, state.name):
             explore(partial(interleaved, lifecycle.name, state.name, commands), surprises=2)

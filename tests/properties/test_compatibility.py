@@ -240,7 +240,9 @@ def _event(lifecycle: Declared, name: str) -> tuple[Any, ...]:
 
 
 @given(pairs_of_lifecycles(), st.sampled_from(["exact", "sampled"]))
-def test_whom_a_change_breaks_is_what_both_lifecycles_do(pair: tuple[Declared, Declared], mode: Mode) -> None:
+def test_broken_audiences_follow_from_the_behaviour_of_both_lifecycles(
+    pair: tuple[Declared, Declared], mode: Mode
+) -> None:
     found = diff(*pair, mode=mode)
 
     compatible = {each: each not in found.broken for each in Audience}
@@ -255,7 +257,7 @@ def test_whom_a_change_breaks_is_what_both_lifecycles_do(pair: tuple[Declared, D
 
 
 @given(pairs_of_lifecycles(), st.randoms())
-def test_equal_digests_are_no_changes(pair: tuple[Declared, Declared], random: Any) -> None:
+def test_equal_digests_mean_no_changes(pair: tuple[Declared, Declared], random: Any) -> None:
     before, after = pair
     parts = {part: [*getattr(before, part)] for part in ("states", "events", "transitions", "aliases")}
     for part in parts.values():

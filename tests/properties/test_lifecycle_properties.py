@@ -251,7 +251,7 @@ def test_documents_and_pickles_restore_the_same_lifecycle(lifecycle: Declared) -
 
 
 @given(lifecycles(), st.data())
-def test_rows_of_several_sources_equal_the_rows_that_they_stand_for(lifecycle: Declared, data: st.DataObject) -> None:
+def test_rows_of_several_sources_equal_their_expanded_rows(lifecycle: Declared, data: st.DataObject) -> None:
     """Rows of one event and target may be written as one, in any order of their sources."""
     states, _ = names(lifecycle)
     sources: dict[tuple[str, str], list[str]] = {}
@@ -391,7 +391,7 @@ UNSOURCED = {
 }
 
 
-def test_only_changes_of_rows_without_a_source_go_unnoticed(declared: Declared) -> None:
+def test_only_changes_of_uncited_rows_are_accepted(declared: Declared) -> None:
     """Every other single change makes the declaration unsound, or breaks an invariant and so contradicts a document."""
     unnoticed = {name for name, *_, outcome in outcomes(declared) if isinstance(outcome, Lifecycle)}
 

@@ -87,7 +87,7 @@ STEPS = st.tuples(st.integers(0, HANDLES - 1), st.sampled_from(["answer", "answe
     delays=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1)), max_size=6),
     steps=st.lists(STEPS, min_size=2, max_size=10),
 )
-def test_no_wait_after_an_answer_returns_the_question_that_was_answered(
+def test_wait_after_an_answer_does_not_return_the_answered_question(
     shown_by: str, delays: list[tuple[int, int]], steps: list[tuple[int, str]]
 ) -> None:
     agent = Agent([*delays], shown_by)
@@ -114,7 +114,7 @@ def test_no_wait_after_an_answer_returns_the_question_that_was_answered(
                     task.details()
 
 
-def test_a_time_stamp_that_the_read_before_the_answer_left_out_shows_no_change() -> None:
+def test_missing_time_stamp_before_the_answer_shows_no_change() -> None:
     agent = Agent([(2, 1)], "timestamp", unstamped=1)
     with (
         httpx2.Client(transport=httpx2.MockTransport(agent.respond)) as http,
