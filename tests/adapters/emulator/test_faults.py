@@ -266,7 +266,7 @@ def test_an_armed_fault_can_be_armed_again(emulator: Emulator) -> None:
     assert first == again
 
 
-def test_a_body_that_no_json_can_hold_is_refused(emulator: Emulator) -> None:
+def test_body_that_is_not_json_serialisable_is_refused(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         emulator.fault("status", body={"cost": float("nan")})
 

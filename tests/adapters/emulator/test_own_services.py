@@ -367,7 +367,7 @@ def test_a_fault_that_can_match_no_call_of_the_service_is_refused() -> None:
         ({"manual": "yes"}, TypeError, "manual must be True or False"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(settings: Any, error: type[Exception], said: str) -> None:
+def test_invalid_settings_are_refused(settings: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         create_app(PRINTER, **settings)
 
@@ -482,14 +482,14 @@ def test_task_has_the_id_that_its_create_chose() -> None:
                 client.create(metadata={"name": "nightly"}, spec=spec)
 
 
-def test_a_create_has_what_says_that_a_task_was_made() -> None:
+def test_emulated_create_response_satisfies_task_if() -> None:
     printer = replace(PRINTER, create=replace(PRINTER.create, task_if={"kind.type": "task"}))
     with Emulator(printer) as emulator, Client(printer, api_key=KEY, base_url=emulator.base_url) as client:
         assert client.create("my letter").details()
 
 
 @pytest.mark.parametrize("code", [204, 304])
-def test_a_code_without_a_body_means_a_status(code: int) -> None:
+def test_status_code_without_a_body_means_a_status(code: int) -> None:
     calls = {name: replace(getattr(PRINTER, name), statuses={code: "cancelled"}) for name in ("status", "details")}
     printer = replace(PRINTER, **calls)
     with Emulator(printer, manual=True) as emulator, Client(printer, api_key=KEY, base_url=emulator.base_url) as client:

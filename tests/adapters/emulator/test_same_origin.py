@@ -80,7 +80,7 @@ VALUES = ["NaN", "-Infinity", "1e999", r'"\ud800"', "[" * 150 + "]" * 150, "[" *
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:9])
-def test_a_body_that_no_response_could_repeat_returns_422(
+def test_unrepresentable_body_returns_422(
     emulator: Emulator, http: httpx2.Client, call: tuple[str, str, dict[str, Any]], value: str
 ) -> None:
     method, path, body = call

@@ -189,7 +189,7 @@ def test_the_missing_extra_is_named() -> None:
     )
 
 
-def test_callback_that_cannot_be_called_is_refused() -> None:
+def test_callback_that_is_not_callable_is_refused() -> None:
     not_callable: Any = 3
     with pytest.raises(TypeError, match="on_start must be called with the base URL, and 3 cannot be called"):
         serve(port=0, on_start=not_callable)

@@ -65,7 +65,7 @@ def add(store: TaskStore, lifecycle: Lifecycle[Any, Any], script: tuple[str, ...
     return store.add(task_id=f"task {next(NAMES)}", api="any", lifecycle=lifecycle, script=script, given={}, **more)
 
 
-def test_what_falls_due_is_applied_in_the_order_of_its_time_and_so_is_what_it_causes() -> None:
+def test_due_transitions_are_applied_in_time_order_with_their_effects() -> None:
     emulated, time = store(pace_s=10.0)
     names: dict[str, str] = {}
     seen: list[tuple[str, str, float]] = []

@@ -103,7 +103,7 @@ def test_an_interrupting_message_cancels_the_run_and_goes_first(session: Session
     assert (session.message(waiting)["status"], session.runs()) == ("pending", [("Buy milk", "cancelled")])
 
 
-def test_an_interrupt_is_nothing_special_if_the_session_is_idle(session: Session) -> None:
+def test_interrupt_of_an_idle_session_is_an_ordinary_message(session: Session) -> None:
     """Queue Session Message: "no-op when the session is idle"."""
     session.finish(session.run["id"])
     assert session.queue(interrupt=True)["status"] == "dispatching"
@@ -128,7 +128,7 @@ def test_a_full_queue_is_a_429(session: Session) -> None:
     assert (refused.status_code, refused.json()) == (429, {"detail": "The session message queue is full."})
 
 
-def test_what_is_not_found(session: Session) -> None:
+def test_unknown_sessions_and_messages_return_404(session: Session) -> None:
     unknown = {"detail": "Session not found"}
     for method, body in (("GET", None), ("POST", {"text": "x"})):
         response = session.http.request(method, f"/api/v4/sessions/{NOWHERE}/queue", json=body)

@@ -98,7 +98,7 @@ no_use = pytest.mark.parametrize("reply", NO_USE.values(), ids=NO_USE)
 
 
 @no_use
-def test_what_did_not_happen_is_sent_again(connect: Connect, serve: Serve, reply: Reply) -> None:
+def test_command_without_effect_is_sent_again(connect: Connect, serve: Serve, reply: Reply) -> None:
     server = serve(V1Service(plan=[(reply, False)]))
     task = connect("v1", server.base_url).task("t")
     result = task.stop()
@@ -108,7 +108,7 @@ def test_what_did_not_happen_is_sent_again(connect: Connect, serve: Serve, reply
 
 
 @no_use
-def test_what_did_happen_is_not_sent_again(connect: Connect, serve: Serve, reply: Reply) -> None:
+def test_command_that_took_effect_is_not_sent_again(connect: Connect, serve: Serve, reply: Reply) -> None:
     server = serve(V1Service(plan=[(reply, True)]))
     task = connect("v1", server.base_url).task("t")
     assert task.pause().state == "paused"
@@ -136,7 +136,7 @@ def test_a_request_that_arrives_late_finds_its_work_done(connect: Connect, emula
     assert task.status() == "paused"
 
 
-def test_what_stays_unknown_is_left_open_until_the_service_responds(connect: Connect, serve: Serve) -> None:
+def test_uncertain_command_stays_open_until_the_service_responds(connect: Connect, serve: Serve) -> None:
     service = V1Service(plan=[(Reply(status=500), False)] * (QUICK.attempts + 1))
     server = serve(service)
     task = connect("v1", server.base_url).task("t")
@@ -155,7 +155,7 @@ def test_what_stays_unknown_is_left_open_until_the_service_responds(connect: Con
     assert task.recover() is None
 
 
-def test_a_stop_may_abandon_what_is_uncertain(connect: Connect, serve: Serve) -> None:
+def test_stop_abandons_an_uncertain_command(connect: Connect, serve: Serve) -> None:
     server = serve(V1Service(plan=[(Reply(status=500), False)] * (QUICK.attempts + 1)))
     task = connect("v1", server.base_url).task("t")
     with pytest.raises(CommandUncertain):
@@ -164,7 +164,7 @@ def test_a_stop_may_abandon_what_is_uncertain(connect: Connect, serve: Serve) ->
     assert [state for *_, state in lives(task.journal)] == ["abandoned", "done"]
 
 
-def test_a_second_dispatch_is_never_risked(connect: Connect, serve: Serve) -> None:
+def test_lost_dispatch_is_never_sent_again(connect: Connect, serve: Serve) -> None:
     idle = Reply(body={"id": "s", "status": "idle"})
     server = serve(by_path({"POST /api/v3/sessions": Reply(drops=True), "GET /api/v3/sessions/s": idle}))
     task = connect("v3", server.base_url).task("s")
@@ -176,7 +176,7 @@ def test_a_second_dispatch_is_never_risked(connect: Connect, serve: Serve) -> No
     assert server.commands == ["POST /api/v3/sessions"]
 
 
-def test_a_task_that_ended_otherwise_has_ended_first(connect: Connect, serve: Serve) -> None:
+def test_task_at_another_final_state_raises_task_ended_first(connect: Connect, serve: Serve) -> None:
     service = V1Service(plan=[(Reply(status=500), False)])
     server = serve(service)
     task = connect("v1", server.base_url).task("t")
@@ -233,7 +233,7 @@ def test_a_refusal_names_all_fields(connect: Connect, serve: Serve) -> None:
     )
 
 
-def test_a_refusal_of_what_is_so_already_is_success(connect: Connect, serve: Serve) -> None:
+def test_refusal_by_a_task_at_the_target_is_success(connect: Connect, serve: Serve) -> None:
     server = serve(V1Service(plan=[(Reply(status=400, body={"detail": "Agent session already stopped"}), True)]))
     task = connect("v1", server.base_url).task("t")
     assert task.stop().state == "stopped"
@@ -241,7 +241,7 @@ def test_a_refusal_of_what_is_so_already_is_success(connect: Connect, serve: Ser
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, Unauthorized), (403, Forbidden)])
-def test_what_may_not_be_asked_is_raised_as_it_is(
+def test_401_and_403_are_raised_without_a_read(
     connect: Connect, serve: Serve, status: int, error: type[HttpError]
 ) -> None:
     server = serve(V1Service(plan=[(Reply(status=status, body={"detail": "no"}), False)]))
@@ -299,7 +299,9 @@ def test_429_ends_when_the_attempts_are_spent(connect: Connect, serve: Serve) ->
     ],
     ids=["seconds", "date"],
 )
-def test_429_for_longer_than_we_are_ready_to_wait(connect: Connect, serve: Serve, headers: dict[str, str]) -> None:
+def test_429_with_a_pause_beyond_the_budget_raises_rate_limited(
+    connect: Connect, serve: Serve, headers: dict[str, str]
+) -> None:
     server = serve(V1Service(plan=[(Reply(status=429, headers=headers), False)]))
     with pytest.raises(RateLimited) as raised:
         connect("v1", server.base_url).task("t").stop()
@@ -438,7 +440,7 @@ def test_a_read_that_is_refused_is_not_repeated(
 
 
 @pytest.mark.parametrize("reply", [Reply(status=429), Reply(status=500), Reply(drops=True), Reply(body=b"<html>")])
-def test_a_read_is_repeated_where_that_may_help(connect: Connect, serve: Serve, reply: Reply) -> None:
+def test_read_is_repeated_after_a_temporary_failure(connect: Connect, serve: Serve, reply: Reply) -> None:
     def script(seen: Seen) -> Reply:
         if len(server.seen) == 1:
             return reply
@@ -516,14 +518,14 @@ def test_a_create_that_is_redirected_to_what_it_made_is_uncertain(connect: Conne
         connect("v1", server.base_url).create("buy milk", idempotency_key="order-5")
 
 
-def test_a_create_whose_caller_seems_gone_to_a_proxy_is_uncertain(connect: Connect, serve: Serve) -> None:
+def test_create_with_a_499_response_is_uncertain(connect: Connect, serve: Serve) -> None:
     server = serve(in_turn(Reply(status=499, body=b"")))
     with pytest.raises(CreateUncertain, match="HTTP 499"):
         connect("v1", server.base_url).create("buy milk", idempotency_key="order-5")
 
 
 @pytest.mark.parametrize("code", [307, 308])
-def test_a_create_that_is_to_be_sent_elsewhere_made_nothing(connect: Connect, serve: Serve, code: int) -> None:
+def test_redirected_create_is_rejected(connect: Connect, serve: Serve, code: int) -> None:
     server = serve(in_turn(Reply(status=code, headers={"Location": "https://elsewhere.invalid/"}, body=b"")))
     with pytest.raises(RequestRejected, match=r"redirected to https://elsewhere\.invalid/"):
         connect("v1", server.base_url).create("buy milk", idempotency_key="order-5")
@@ -669,7 +671,7 @@ def test_a_redundant_command_returns_and_is_not_sent(connect: Connect, serve: Se
 
 
 @pytest.mark.parametrize("misuse", ["stpo", "start", "stop_task", ""])
-def test_no_command_of_this_service_is_refused_at_once(connect: Connect, serve: Serve, misuse: str) -> None:
+def test_command_of_another_service_is_refused_at_once(connect: Connect, serve: Serve, misuse: str) -> None:
     server = serve(V1Service())
     task = connect("v1", server.base_url).task("t")
     with pytest.raises(UnknownName) as info:

@@ -151,7 +151,7 @@ def test_a_command_that_is_cancelled_after_sending_stays_open_until_it_is_settle
     assert len(server.commands) == (2 if happens else 3)
 
 
-def test_a_time_out_of_the_callers_is_a_cancellation(serve: Serve) -> None:
+def test_callers_timeout_cancels_the_command(serve: Serve) -> None:
     server = serve(V1Service(plan=[(Reply(delay_s=0.6), True)]))
 
     async def everything() -> None:
@@ -229,7 +229,7 @@ def test_a_wait_that_is_cancelled_leaves_nothing_behind(emulator: Emulator) -> N
     asyncio.run(everything())
 
 
-def test_a_handle_can_be_awaited_for_anything_it_offers(emulator: Emulator) -> None:
+def test_every_method_of_a_handle_is_awaitable(emulator: Emulator) -> None:
     async def everything() -> None:
         async with opened("v1", emulator.base_url) as client:
             task: AsyncTask = await client.create("buy milk")

@@ -82,7 +82,7 @@ def test_finding_has_its_place_and_line(right: str, wrong: str, where: str, line
     assert found.line == line if line is not None else found.line is not None and found.line > 20
 
 
-def test_all_that_is_wrong_in_several_parts_is_reported_at_once() -> None:
+def test_findings_of_all_parts_are_reported_together() -> None:
     text = TEXT
     for right, wrong, *_ in (WRONG[0], WRONG[1], WRONG[3]):
         text = text.replace(right, wrong, 1)
@@ -135,7 +135,7 @@ def test_broken_field_makes_no_finding_about_another_one() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "7", "null", "name: x", "{", '"text"'])
-def test_document_that_is_no_binding_is_not_sound(text: str) -> None:
+def test_document_other_than_a_binding_is_refused(text: str) -> None:
     with pytest.raises(DefinitionError):
         HttpBinding.from_yaml(text)
 

@@ -111,7 +111,7 @@ def recovered(client: AsyncClient) -> Coroutine[Any, Any, Any]:
     ],
 )
 @pytest.mark.parametrize("work", [commanded, recovered])
-def test_cancelled_at_any_await_it_leaves_nothing_claimed(
+def test_cancellation_at_any_await_leaves_nothing_claimed(
     serve: Serve, tmp_path: Path, work: Callable[[AsyncClient], Coroutine[Any, Any, Any]], again: int
 ) -> None:
     number, was_cancelled = 0, True
@@ -150,7 +150,7 @@ def leave_open(server: ScriptedServer, journal: SqlJournal) -> None:
 
 
 @pytest.mark.parametrize("locked_s", [0.4, 2.6], ids=["waited for", "not waited for"])
-def test_what_a_journal_records_after_the_cancellation_is_released(
+def test_command_recorded_after_the_cancellation_is_released(
     serve: Serve, path: Path, journal: SqlJournal, locked_s: float
 ) -> None:
     """Another process has the write lock, so that the intent is recorded after its caller has gone."""
@@ -198,7 +198,7 @@ def test_a_loop_that_is_closed_in_the_middle_leaves_nothing_claimed(
     second_worker_stops(path, server)
 
 
-def test_no_thread_to_release_in_is_no_reason_not_to(serve: Serve, path: Path, journal: SqlJournal) -> None:
+def test_command_is_released_after_the_executor_shut_down(serve: Serve, path: Path, journal: SqlJournal) -> None:
     server = serve(V1Service(plan=[(Reply(delay_s=0.5), False)]))
 
     async def cancelled(client: AsyncClient) -> None:
@@ -291,7 +291,7 @@ def recovers(client: Client) -> list[Recovered]:
     ],
     ids=lambda interrupted: f"{interrupted[1].__name__} at {interrupted[0]}",
 )
-def test_interrupted_anywhere_in_its_journal_it_leaves_nothing_claimed(
+def test_interruption_in_a_journal_call_leaves_nothing_claimed(
     serve: Serve, path: Path, journal: SqlJournal, interrupted: tuple[str, Callable[[Client], object]], before: bool
 ) -> None:
     asked, work = interrupted
@@ -415,14 +415,14 @@ def quiet_finalizers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quiet_finalizers")
-def test_interrupted_here_and_there_with_a_journal_in_memory_it_leaves_nothing_claimed() -> None:
+def test_interruption_at_sampled_places_with_a_memory_journal_leaves_nothing_claimed() -> None:
     assert interrupted_at_every(53, pauses) > 500
 
 
 @pytest.mark.heavy
 @pytest.mark.usefixtures("quiet_finalizers")
 @pytest.mark.parametrize("work", [pauses, creates, recovers])
-def test_interrupted_at_every_place_with_a_journal_in_memory_it_leaves_nothing_claimed(
+def test_interruption_at_every_place_with_a_memory_journal_leaves_nothing_claimed(
     work: Callable[[Client], object],
 ) -> None:
     assert interrupted_at_every(1, work) > 500
@@ -431,7 +431,7 @@ def test_interrupted_at_every_place_with_a_journal_in_memory_it_leaves_nothing_c
 @pytest.mark.heavy
 @pytest.mark.usefixtures("quiet_finalizers")
 @pytest.mark.parametrize("work", [pauses, creates])
-def test_interrupted_again_at_every_place_after_a_first_interruption_it_leaves_nothing_claimed(
+def test_second_interruption_at_every_place_leaves_nothing_claimed(
     work: Callable[[Client], object],
 ) -> None:
     places, is_last = 0, False
@@ -484,7 +484,7 @@ needs_timers = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this
 
 
 @needs_timers
-def test_a_soft_time_limit_in_a_command_is_the_callers(
+def test_soft_time_limit_in_a_command_reaches_the_caller(
     serve: Serve, path: Path, journal: SqlJournal, limited: Limited
 ) -> None:
     server = serve(V1Service(plan=[(Reply(delay_s=1.0), False)]))
@@ -535,7 +535,7 @@ def test_a_soft_time_limit_while_a_create_is_claimed_leaves_it_to_others(
 
 
 @needs_timers
-def test_a_soft_time_limit_in_a_read_or_a_recovery_is_the_callers(
+def test_soft_time_limit_in_a_read_or_recovery_reaches_the_caller(
     serve: Serve, path: Path, journal: SqlJournal, limited: Limited
 ) -> None:
     slow = serve(lambda _: Reply(body="running", delay_s=1.0))
@@ -569,9 +569,7 @@ def connected(server: ScriptedServer, journal: SqlJournal) -> Generator[Client]:
 
 
 @needs_timers
-def test_a_soft_time_limit_while_a_connection_is_made_is_the_callers(
-    limited: Limited, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_soft_time_limit_while_connecting_reaches_the_caller(limited: Limited, monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*_: Any, **__: Any) -> None:
         time.sleep(1.0)
 
@@ -581,7 +579,9 @@ def test_a_soft_time_limit_while_a_connection_is_made_is_the_callers(
 
 
 @needs_timers
-def test_a_soft_time_limit_in_an_event_loop_is_the_callers(serve: Serve, journal: SqlJournal, limited: Limited) -> None:
+def test_soft_time_limit_in_an_event_loop_reaches_the_caller(
+    serve: Serve, journal: SqlJournal, limited: Limited
+) -> None:
     """The limit is raised in the middle of whatever the loop does, here in a transport of the caller's."""
 
     def slow(_: httpx2.Request) -> httpx2.Response:

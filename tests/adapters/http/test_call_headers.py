@@ -142,7 +142,7 @@ def test_a_create_that_is_lost_for_too_long_is_uncertain(connect: Connect, serve
 
 
 @pytest.mark.parametrize("end", [Reply(status=409), Reply(status=401), Reply(status=404), Reply(status=429)])
-def test_a_refusal_after_a_loss_does_not_say_that_nothing_was_made(connect: Connect, serve: Serve, end: Reply) -> None:
+def test_refusal_after_a_lost_create_leaves_it_uncertain(connect: Connect, serve: Serve, end: Reply) -> None:
     server, journal = serve(in_turn(Reply(status=500), end)), MemoryJournal()
     with pytest.raises(CreateUncertain, match="sent again"):
         connect(keyed(), server.base_url, journal=journal).create("milk")
@@ -161,7 +161,7 @@ def test_two_creates_have_two_keys(connect: Connect, serve: Serve) -> None:
     assert len(server.seen) == 5
 
 
-def test_a_create_that_was_refused_has_another_key_when_its_own_is_free(connect: Connect, serve: Serve) -> None:
+def test_refused_create_sends_a_new_key_when_repeated(connect: Connect, serve: Serve) -> None:
     service = Lossy(Reply(status=422))
     server = serve(service)
     client = connect(keyed(), server.base_url)
@@ -237,7 +237,7 @@ def test_a_body_can_carry_the_key(connect: Connect, serve: Serve) -> None:
         (["X-A"], "headers: must be a mapping of text to text, such as {'Idempotency-Key': '{idempotency_key}'}"),
     ],
 )
-def test_a_header_that_cannot_be_is_a_finding(headers: Any, finding: str) -> None:
+def test_invalid_header_is_a_finding(headers: Any, finding: str) -> None:
     with pytest.raises(DefinitionError) as info:
         Call(method="POST", path="/{id}", headers=headers)
     assert finding in str(info.value)
@@ -266,7 +266,7 @@ def test_a_body_has_a_type_of_json() -> None:
         ({"create": replace(V1.create, headers={"X-Task": "{id}"})}, "create: POST /run-task names a task"),
     ],
 )
-def test_a_header_that_another_has_already_is_a_finding(changes: dict[str, Any], finding: str) -> None:
+def test_duplicate_header_is_a_finding(changes: dict[str, Any], finding: str) -> None:
     with pytest.raises(DefinitionError) as info:
         keyed(**changes)
     assert finding in str(info.value)

@@ -109,7 +109,7 @@ def test_a_v4_session_that_has_an_active_run_takes_no_other(connect: Connect, em
         client.create("buy bread", sessionId=session_id)
 
 
-def test_a_v2_session_of_its_own(connect: Connect, emulator: Emulator) -> None:
+def test_v2_session_is_created_and_stopped(connect: Connect, emulator: Emulator) -> None:
     session = connect("v2-session", emulator.base_url).create()
     task = connect("v2", emulator.base_url).create("buy milk", sessionId=session.id)
     assert task.details()["sessionId"] == session.id
@@ -173,13 +173,13 @@ def test_the_full_lifecycle_governs_unless_another_is_given(connect: Connect) ->
         assert connect(api, "http://127.0.0.1:1").task("t").lifecycle is CATALOG.get(f"{api}-full", CATALOG[api])
 
 
-def test_the_lifecycle_given_is_not_that_of_the_sessions(connect: Connect) -> None:
+def test_given_lifecycle_does_not_govern_sessions(connect: Connect) -> None:
     client = connect("v2", "http://127.0.0.1:1", lifecycle=CATALOG["v2"])
 
     assert [client.task("t").lifecycle, client.session("s").lifecycle] == [CATALOG["v2"], V2_SESSION]
 
 
-def test_a_command_of_the_full_lifecycle_is_none_of_another(connect: Connect) -> None:
+def test_command_of_the_full_lifecycle_is_unknown_to_the_base(connect: Connect) -> None:
     with pytest.raises(UnknownName, match="'v3-full' declares it"):
         connect("v3", "http://127.0.0.1:1", lifecycle=V3).task("s").stop_task()
 
@@ -207,7 +207,7 @@ def test_a_lifecycle_with_commands_that_the_service_lacks_is_refused(connect: Co
 
 
 @pytest.mark.parametrize("given", ["v1", V1State, Lifecycle])
-def test_what_is_no_lifecycle_is_refused(connect: Connect, given: Any) -> None:
+def test_non_lifecycle_is_refused(connect: Connect, given: Any) -> None:
     with pytest.raises(TypeError, match="lifecycle must be a Lifecycle, such as "):
         connect("v1", "http://127.0.0.1:1", lifecycle=given)
 
@@ -255,7 +255,7 @@ def test_the_repr_of_a_handle_reads_no_journal(connect: Connect, tmp_path: Path)
     assert repr(task) in ("<Task v1-full 't'>", "<AsyncTask v1-full 't'>")
 
 
-def test_both_kinds_offer_the_same() -> None:
+def test_both_kinds_of_client_have_the_same_methods() -> None:
     def offered(kind: type[object]) -> dict[str, list[str]]:
         members = {name: member for name, member in inspect.getmembers(kind) if not name.startswith("_")}
         return {
@@ -369,7 +369,7 @@ def test_idle_before_the_work_was_seen_is_not_settled(connect: Connect, serve: S
     assert len(server.seen) >= 6
 
 
-def test_final_is_not_settled(connect: Connect, emulator: Emulator) -> None:
+def test_wait_for_final_does_not_end_at_a_settled_state(connect: Connect, emulator: Emulator) -> None:
     session = connect("v3", emulator.base_url).create()
     emulator.fire(session.id, "ready")
     assert session.wait(timeout_s=60).state == "idle"
@@ -439,7 +439,7 @@ def test_wait_reads_again_if_the_details_contradict_the_final_state(
         assert len(server.seen) == requests
 
 
-def test_callback_that_cannot_be_called_is_refused_before_anything_is_sent(connect: Connect, serve: Serve) -> None:
+def test_callback_that_is_not_callable_is_refused_before_any_request(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(body="running"))
     not_callable: Any = 3
     with pytest.raises(TypeError, match="on_progress must be called with the progress of a wait, and 3 cannot"):
@@ -484,7 +484,7 @@ def test_a_wait_raises_at_an_unknown_status_unless_it_may_continue(connect: Conn
     assert (result.state, result.output) == ("finished", "milk")
 
 
-def test_a_wait_for_something_else(connect: Connect) -> None:
+def test_wait_refuses_unknown_options(connect: Connect) -> None:
     task = connect("v1", "http://127.0.0.1:1").task("t")
     wait: Any = task.wait
     with pytest.raises(ValueError, match="until must be 'settled' or 'final', not 'done'"):
@@ -527,7 +527,7 @@ def test_an_empty_list(connect: Connect, emulator: Emulator) -> None:
         assert list(connect(api, emulator.base_url).list()) == []
 
 
-def test_a_list_is_filtered_as_the_service_has_it(connect: Connect, emulator: Emulator) -> None:
+def test_list_passes_filters_to_the_service(connect: Connect, emulator: Emulator) -> None:
     client = connect("v2", emulator.base_url)
     kept, stopped = client.create("buy milk"), client.create("buy bread")
     stopped.stop()
@@ -601,13 +601,13 @@ def test_query_that_no_request_can_carry_is_misuse(connect: Connect, serve: Serv
 
 
 @pytest.mark.parametrize("number", ["x", "", "-1", "0", "1.5", "²"])
-def test_a_page_to_begin_with_that_is_no_number_is_refused_at_once(connect: Connect, number: str) -> None:
+def test_invalid_first_page_is_refused_at_once(connect: Connect, number: str) -> None:
     client: Any = connect("v2", "http://127.0.0.1:9")
     with pytest.raises(ValueError, match=f"pageNumber is the number of the page .* not '{number}'"):
         getattr(client, "asynchronous", client).list(pageNumber=number)  # which nobody reads
 
 
-def test_a_listing_ends_if_its_pages_are_empty_for_ever(connect: Connect, serve: Serve) -> None:
+def test_listing_ends_after_many_empty_pages(connect: Connect, serve: Serve) -> None:
     server = serve(lambda seen: _run_page(f"{len(server.seen)}", *(["a"] if seen.query == "cursor=50" else [])))
     with pytest.raises(InvalidResponse, match=r"/runs: 100 pages in a row were empty, and the last one names another"):
         list(connect("v4", server.base_url).list())
@@ -699,7 +699,7 @@ def test_the_default_server_is_the_real_service() -> None:
 
 
 @pytest.mark.parametrize("task_id", [UUID(int=7), 7, "7"])
-def test_an_id_is_what_a_service_gives_as_one(connect: Connect, serve: Serve, task_id: Any) -> None:
+def test_id_may_be_a_text_an_integer_or_a_uuid(connect: Connect, serve: Serve, task_id: Any) -> None:
     server = serve(lambda _: Reply(body="running"))
     task = connect("v1", server.base_url).task(task_id)
     task.status()
@@ -708,7 +708,7 @@ def test_an_id_is_what_a_service_gives_as_one(connect: Connect, serve: Serve, ta
 
 
 @pytest.mark.parametrize("task_id", [None, True, 1.5, b"7", ["7"]])
-def test_an_id_is_nothing_else(connect: Connect, task_id: Any) -> None:
+def test_id_of_another_type_is_refused(connect: Connect, task_id: Any) -> None:
     client = connect("v2", "http://127.0.0.1:1")
     for ask in (client.task, client.session, partial(client.adopt_create, "1")):
         with pytest.raises(TypeError, match=f"a text, an integer or a UUID, not {type(task_id).__name__}"):
@@ -716,7 +716,7 @@ def test_an_id_is_nothing_else(connect: Connect, task_id: Any) -> None:
 
 
 @pytest.mark.parametrize("journal", ["j.db", Path("j.db"), 7])
-def test_a_journal_is_no_path(connect: Connect, journal: Any) -> None:
+def test_path_is_refused_as_a_journal(connect: Connect, journal: Any) -> None:
     with pytest.raises(
         TypeError, match=f"journal must be a journal, such as SqlJournal.*, not {type(journal).__name__}"
     ):
@@ -755,7 +755,7 @@ ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize("labels", [[], "", 0])
-def test_labels_that_are_empty_and_no_mapping_are_refused(connect: Connect, serve: Serve, labels: Any) -> None:
+def test_empty_non_mapping_labels_are_refused(connect: Connect, serve: Serve, labels: Any) -> None:
     server = serve(lambda _: Reply(body={"id": "t"}))
     with pytest.raises(TypeError, match="labels are texts by their names"):
         connect("v1", server.base_url).create("buy milk", labels=labels)
@@ -796,7 +796,7 @@ DURATIONS: list[Any] = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "said"), ARGUMENTS)
-def test_an_argument_that_cannot_be_recorded_is_refused_before_anything_is_sent(
+def test_unrecordable_argument_is_refused_before_any_request(
     connect: Connect, serve: Serve, arguments: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     server = serve(lambda _: Reply(body="running"))
@@ -812,7 +812,7 @@ def test_an_argument_that_cannot_be_recorded_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize(("seconds", "error", "said"), DURATIONS)
-def test_a_duration_that_is_none_is_refused_before_anything_is_sent(
+def test_invalid_duration_is_refused_before_any_request(
     connect: Connect, serve: Serve, seconds: Any, error: type[Exception], said: str
 ) -> None:
     server = serve(lambda _: Reply(body="running"))
@@ -829,17 +829,17 @@ def test_an_unknown_service(connect: Connect) -> None:
         connect("v5", "http://127.0.0.1:1")
 
 
-def test_a_table_in_place_of_a_name(connect: Connect, emulator: Emulator) -> None:
+def test_client_accepts_a_binding_as_its_api(connect: Connect, emulator: Emulator) -> None:
     assert connect(V2, emulator.base_url).create("buy milk").status() == "created"
 
 
-def test_sessions_where_there_are_none(connect: Connect) -> None:
+def test_session_of_a_service_without_sessions_is_refused(connect: Connect) -> None:
     for api in ("v1", "v2-session", "v3"):
         with pytest.raises(TypeError, match="has no sessions beside its tasks"):
             connect(api, "http://127.0.0.1:1").session("s")
 
 
-def test_a_client_of_ones_own_keeps_its_settings_and_stays_open(serve: Serve) -> None:
+def test_given_http_client_keeps_its_settings_and_stays_open(serve: Serve) -> None:
     server = serve(lambda _: Reply(body="running"))
     with httpx2.Client(headers={"User-Agent": "mine"}, params={"trace": "1"}, base_url="http://ignored") as http:
         with Client("v1", api_key=KEY, base_url=server.base_url, http=http) as client:
@@ -964,7 +964,7 @@ def test_one_handle_for_many_threads(emulator: Emulator) -> None:
         assert events_of(emulator, task.id) == ["start", *(call.command for call in commands)]
 
 
-def test_nothing_here_knows_a_state_or_a_status() -> None:
+def test_client_modules_name_no_state() -> None:
     words = {str(state.name) for lifecycle in CATALOG.values() for state in lifecycle.states}
     of_http = ("client", "driver", "sending", "task_procedures")
     of_all = ("governed_task", "interpreter", "running")

@@ -184,7 +184,7 @@ def test_a_refused_create_may_be_given_again_under_its_key(connect: Connect, ser
     assert client.create("buy milk", idempotency_key="order 5").id == "t"
 
 
-def test_what_another_worker_is_creating_is_in_flight(connect: Connect, serve: Serve, journal: Journal) -> None:
+def test_create_of_another_worker_is_in_flight(connect: Connect, serve: Serve, journal: Journal) -> None:
     server = serve(by_path({}))
     assert (
         journal.creates(get("v1-full")).add({"task": "buy milk"}, labels={}, context=RequestContext("order 5"))
@@ -368,7 +368,7 @@ def test_an_adopted_task_is_that_of_the_key(connect: Connect, emulator: Emulator
         client.adopt_create(lose(client, emulator, "v1"), candidate.id)
 
 
-def test_a_task_that_is_not_there_is_not_adopted(connect: Connect, emulator: Emulator, journal: Journal) -> None:
+def test_missing_task_is_not_adopted(connect: Connect, emulator: Emulator, journal: Journal) -> None:
     client = connect("v1", emulator.base_url, journal=journal)
     create_id = lose(client, emulator, "v1")
 
@@ -378,7 +378,7 @@ def test_a_task_that_is_not_there_is_not_adopted(connect: Connect, emulator: Emu
     assert only(client.recover()).create.lease is None
 
 
-def test_an_abandoned_create_is_over(connect: Connect, emulator: Emulator, journal: Journal) -> None:
+def test_abandoned_create_frees_its_key(connect: Connect, emulator: Emulator, journal: Journal) -> None:
     client = connect("v1", emulator.base_url, journal=journal)
     create_id = lose(client, emulator, "v1", idempotency_key="order 5")
 
@@ -429,7 +429,7 @@ def test_a_list_that_cannot_be_read_is_reported(connect: Connect, serve: Serve, 
         ({"id": "known since"}, True),
     ],
 )
-def test_which_listed_tasks_may_be_it(
+def test_listed_task_is_a_candidate_if_its_fields_fit(
     connect: Connect, serve: Serve, document: dict[str, Any], is_candidate: bool
 ) -> None:
     assert candidates(connect, serve, document) == is_candidate
@@ -440,7 +440,7 @@ def test_which_listed_tasks_may_be_it(
     [(3600, False), (-3600, True), (1, True)],  # the service's clock may be a little behind
 )
 @pytest.mark.parametrize("is_naive", [True, False])
-def test_a_listed_task_that_is_older_is_not_it(
+def test_listed_task_older_than_the_create_is_no_candidate(
     connect: Connect, serve: Serve, age_s: float, is_naive: bool, is_candidate: bool
 ) -> None:
     created_at = datetime.now(UTC) - timedelta(seconds=age_s)
@@ -464,7 +464,7 @@ def candidates(connect: Connect, serve: Serve, document: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("limit", ["pages", "time"])
-def test_a_list_without_an_end_is_read_for_a_while(
+def test_endless_list_is_read_up_to_a_limit(
     connect: Connect, serve: Serve, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     def script(seen: Seen) -> Reply:

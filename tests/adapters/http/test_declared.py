@@ -169,7 +169,7 @@ def test_mapping_is_checked_key_by_key_and_value_by_value(declared: Any, name: s
         ({"base_url": 7}, "base_url: must be text such as 'https://host', not 7 (int)"),
     ],
 )
-def test_message_shows_what_is_right(changes: dict[str, Any], wanted: str) -> None:
+def test_message_shows_a_correct_value(changes: dict[str, Any], wanted: str) -> None:
     with pytest.raises(DefinitionError, match=re.escape(wanted)):
         replace(V1, **changes)
 
@@ -234,7 +234,7 @@ MISTAKEN: list[tuple[Callable[[], object], str]] = [
 
 
 @pytest.mark.parametrize(("declare", "said"), MISTAKEN)
-def test_call_that_no_client_could_make_is_refused(declare: Callable[[], object], said: str) -> None:
+def test_call_that_cannot_be_sent_is_refused(declare: Callable[[], object], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         declare()
 
@@ -289,7 +289,7 @@ def test_finding_in_a_mapping_is_located_in_the_whole() -> None:
     assert "listing.call.boddy: there is no such field; did you mean 'body'?" in str(raised.value)
 
 
-def test_names_of_commands_stay_what_they_are() -> None:
+def test_command_names_keep_their_type() -> None:
     as_text: Any = {str(command): call for command, call in V1.commands.items()}
     assert {type(each) for each in replace(V1, commands=V1.commands).commands} == {V1Event}
     assert {type(each) for each in replace(V1, commands=as_text).commands} == {str}

@@ -46,7 +46,7 @@ from tests.adapters.http.scripted import Reply, Seen, refused_port
 ERRORS = [each for _, each in inspect.getmembers(errors_module, inspect.isclass) if issubclass(each, HttpError)]
 
 
-def test_the_tree_at_the_top_of_the_file_is_the_tree() -> None:
+def test_documented_exception_tree_equals_the_class_tree() -> None:
     drawn = re.findall(r"^    ([\s│├└─]*)(\w+)", str(errors_module.__doc__), flags=re.MULTILINE)
     parents: dict[int, str] = {}
     found: dict[str, str] = {}
@@ -59,7 +59,7 @@ def test_the_tree_at_the_top_of_the_file_is_the_tree() -> None:
     assert all(issubclass(each, AdapterError | LifecycleError) for each in ERRORS)
 
 
-def test_the_errors_that_are_no_responses_survive_it_as_well() -> None:
+def test_errors_without_a_response_survive_pickling() -> None:
     late = DetailsTimedOut(lifecycle="v1", task="t", until="final", state="stopped", why="503 busy")
     assert str(late) == "v1 task t: it is 'stopped', but its details were not read in time: 503 busy"
     assert isinstance(late, WaitTimedOut | TimeoutError)
@@ -112,7 +112,7 @@ def test_every_error_of_httpx2_is_mapped_by_whether_the_request_can_have_arrived
     assert KEY not in everything_said_by(raised.value)
 
 
-def test_an_error_without_words_is_named() -> None:
+def test_error_without_a_message_is_named_by_its_class() -> None:
     def fail(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ReadError("", request=request)
 
@@ -274,7 +274,9 @@ def test_the_error_that_a_caller_handles_keeps_its_traceback(connect: Connect) -
     assert KEY not in everything_said_by(raised.value)
 
 
-def test_what_is_logged_is_worth_reading(connect: Connect, serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+def test_request_log_has_method_path_and_response(
+    connect: Connect, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, logger="lifecycle_adapters.http")
     server = serve(lambda _: Reply(body="running"))
     connect("v1", server.base_url).task("t").status()
@@ -303,7 +305,7 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(connect: 
     assert not key.strip() or key not in str(raised.value)
 
 
-def test_the_classes_say_what_is_documented() -> None:
+def test_error_attributes_are_as_documented() -> None:
     throttled = RateLimited(method="GET", path="/x", status_code=429, detail="slow down")
     assert throttled.retry_after_s is None
     refused = RequestRejected(method="PUT", path="/x", status_code=422, detail="no", fields=[FieldError("a", "b", "c")])

@@ -287,7 +287,7 @@ def test_openapi_document_has_the_412(binding: HttpBinding[Any, Any]) -> None:
         ('"/drafts/{id}/touch"', '"/drafts/{id}/{etag}"', "commands.touch.path: unknown placeholder '{etag}'"),
     ],
 )
-def test_binding_that_cannot_be_meant_is_a_finding(old: str, new: str, found: str) -> None:
+def test_invalid_binding_is_a_finding(old: str, new: str, found: str) -> None:
     assert old in SERVICE
     with pytest.raises(DefinitionError) as refused:
         HttpBinding.from_yaml(SERVICE.replace(old, new))

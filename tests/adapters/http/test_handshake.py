@@ -70,7 +70,7 @@ def test_handshake_is_made_once_before_the_first_request(connect: Connect, serve
     assert {seen.headers["accept"] for seen in server.seen} == {"application/json, text/event-stream"}
 
 
-def test_ended_session_is_begun_anew_and_nothing_is_done_twice(connect: Connect, serve: Serve) -> None:
+def test_expired_session_is_renewed_without_repeating_calls(connect: Connect, serve: Serve) -> None:
     script = Server()
     server = serve(script)
     client = connect(MCP, server.base_url, **OPEN)
@@ -206,17 +206,17 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "said"), MISTAKES)
-def test_handshake_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], said: str) -> None:
+def test_invalid_handshake_is_a_finding(changes: dict[str, Any], said: str) -> None:
     assert isinstance(INITIALIZE, Handshake)
     with pytest.raises(DefinitionError, match=said):
         replace(INITIALIZE, **changes)
 
 
-def test_code_that_says_that_there_is_no_task_ends_no_handshake() -> None:
+def test_not_found_code_cannot_end_a_handshake() -> None:
     with pytest.raises(DefinitionError, match=r"handshake\.ended_code: 404 also says that there is no such task"):
         replace(MCP, envelope=None)
 
 
-def test_header_of_a_handshake_is_no_other_header() -> None:
+def test_handshake_header_conflicts_with_another_header() -> None:
     with pytest.raises(DefinitionError, match="'mcp-session-id' is the header of the handshake"):
         replace(MCP, headers={"mcp-session-id": "1"})

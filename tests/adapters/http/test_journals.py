@@ -98,7 +98,7 @@ def test_contradicted_final_state_is_the_reported_one_for_every_reader(
 # --- why, and under which key -------------------------------------------------------------------
 
 
-def test_what_is_given_with_a_command_is_recorded(connect: Connect, serve: Serve) -> None:
+def test_key_reason_and_origin_of_a_command_are_recorded(connect: Connect, serve: Serve) -> None:
     journal = MemoryJournal()
     task = connect("v1", serve(V1Service()).base_url, journal=journal).task("t")
     log = journal.task(get("v1-full"), "t")
@@ -168,7 +168,7 @@ def test_one_key_is_one_call_also_of_another_client(connect: Connect, serve: Ser
         task.stop(idempotency_key="key-7")
 
 
-def test_what_is_given_under_a_key_is_kept_as_json_will_give_it_back(connect: Connect, emulator: Emulator) -> None:
+def test_fields_under_a_key_are_stored_as_json_round_trips_them(connect: Connect, emulator: Emulator) -> None:
     """Otherwise a durable journal would find other fields when the same command is given again."""
     session = connect("v3", emulator.base_url, journal=MemoryJournal()).create(keepAlive=True)
     emulator.fire(session.id, "ready")
@@ -185,7 +185,7 @@ def test_what_is_given_under_a_key_is_kept_as_json_will_give_it_back(connect: Co
 # --- what a crash has left open -----------------------------------------------------------------
 
 
-def test_everything_that_is_open_is_recovered_once(connect: Connect, emulator: Emulator) -> None:
+def test_every_open_command_is_recovered_once(connect: Connect, emulator: Emulator) -> None:
     journal = MemoryJournal()
     client = connect("v1", emulator.base_url, journal=journal)
     tasks = [client.create(f"buy {number} bottles of milk") for number in range(3)]
@@ -262,7 +262,7 @@ class Left(NamedTuple):
         Left("stop", 1, {STATUS: Reply(status=500)}, CommandUncertain, False),
     ],
 )
-def test_what_cannot_be_settled_is_reported_and_not_raised(connect: Connect, serve: Serve, left: Left) -> None:
+def test_unsettled_recovery_is_reported_and_not_raised(connect: Connect, serve: Serve, left: Left) -> None:
     journal = MemoryJournal()
     log = left_open(journal, get("v3-full"), "s", "idle", left.command, attempts=left.attempts)
 
@@ -273,7 +273,7 @@ def test_what_cannot_be_settled_is_reported_and_not_raised(connect: Connect, ser
     assert recovered.is_settled is left.is_settled is (log.load().open_command is None)
 
 
-def test_what_a_living_worker_has_claimed_is_left_to_it_and_reported(connect: Connect, serve: Serve) -> None:
+def test_command_claimed_by_a_living_worker_is_reported_and_not_resumed(connect: Connect, serve: Serve) -> None:
     journal = MemoryJournal(worker="one", lease_s=60)
     log = left_open(journal, get("v1-full"), "t", "running", "pause", claimed=True)
     server = serve(V1Service())
@@ -290,7 +290,7 @@ def test_what_a_living_worker_has_claimed_is_left_to_it_and_reported(connect: Co
     assert server.seen == []
 
 
-def test_what_a_dead_worker_has_claimed_is_settled_at_once(connect: Connect, serve: Serve) -> None:
+def test_command_claimed_by_a_dead_worker_is_settled_at_once(connect: Connect, serve: Serve) -> None:
     journal = MemoryJournal(worker="one")
     left_open(journal, get("v1-full"), "t", "running", "pause", claimed=True)
     client = connect("v1", serve(V1Service(state="paused")).base_url, journal=journal.join("two"))
@@ -470,7 +470,7 @@ def test_a_lost_journal_is_reported_and_the_command_released(
     assert slow.disk.released == ["1"]
 
 
-def test_a_journal_that_is_gone_ends_a_recovery(connect: Connect, serve: Serve, slow: SlowJournal) -> None:
+def test_lost_journal_ends_a_recovery(connect: Connect, serve: Serve, slow: SlowJournal) -> None:
     client = connect("v1", serve(V1Service()).base_url, journal=slow)
     log = left_open(slow.memory, get("v1-full"), "t", "running", "pause")
     slow.disk.fails_at = {"add_report"}
@@ -482,7 +482,7 @@ def test_a_journal_that_is_gone_ends_a_recovery(connect: Connect, serve: Serve, 
 
 
 @pytest.mark.parametrize("api", ["v3", "v4"])
-def test_a_journal_that_is_gone_does_not_take_the_new_tasks_id_with_it(
+def test_lost_journal_error_names_the_new_task(
     connect: Connect, emulator: Emulator, slow: SlowJournal, api: str
 ) -> None:
     slow.disk.fails_at = {"add_outcome"}

@@ -138,7 +138,7 @@ def test_error_in_a_200_is_a_refusal(connect: Connect, serve: Serve, error: Any,
 
 
 @pytest.mark.parametrize("error", [None, False, 0, "", {}, []])
-def test_no_error_is_none(connect: Connect, serve: Serve, error: Any) -> None:
+def test_null_error_is_no_error(connect: Connect, serve: Serve, error: Any) -> None:
     server = serve(lambda _: Reply(body={"result": {"task": "t7", "state": "running"}, "error": error}))
     assert connect(bound(), server.base_url).task("t7").status() == "running"
 
@@ -153,7 +153,7 @@ def test_error_of_a_create_that_names_a_task_is_uncertain(connect: Connect, serv
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])
-def test_what_is_no_number_in_json_is_invalid(connect: Connect, serve: Serve, number: bytes) -> None:
+def test_invalid_json_number_is_an_invalid_response(connect: Connect, serve: Serve, number: bytes) -> None:
     server = serve(lambda _: Reply(body=b'{"result": {"task": "t7", "state": "running", "cost": ' + number + b"}}"))
     with pytest.raises(InvalidResponse, match="is not JSON"):
         connect(bound(), server.base_url).task("t7").status()
@@ -178,7 +178,7 @@ CODES = {-32001: 404, -32002: 409, -32003: 401, -32004: 429, -32603: 500}
         (7, RequestRejected),
     ],
 )
-def test_code_of_an_error_in_a_200_means_a_status_code(
+def test_error_code_in_a_200_maps_to_a_status_code(
     connect: Connect, serve: Serve, code: int, error: type[Exception]
 ) -> None:
     server = serve(lambda _: Reply(body={"error": {"code": code, "message": "so it is"}}))
@@ -228,7 +228,9 @@ def test_number_of_a_failing_server_leaves_a_create_uncertain(connect: Connect, 
 
 
 @pytest.mark.parametrize("code", NOT_INTEGERS)
-def test_code_that_is_no_integer_says_nothing_certain_where_codes_do(connect: Connect, serve: Serve, code: Any) -> None:
+def test_non_integer_error_code_leaves_a_create_uncertain_if_codes_are_declared(
+    connect: Connect, serve: Serve, code: Any
+) -> None:
     server = serve(lambda _: Reply(body={"error": {"code": code, "message": "no"}}))
     with pytest.raises(CreateUncertain, match="HTTP 200 with an error: no"):
         connect(bound(error_codes={**CODES, 1: 404}), server.base_url).create("a letter")
@@ -288,7 +290,7 @@ def test_task_that_a_code_says_is_missing_is_over_if_it_was_known(connect: Conne
         ({"error_codes": {"-32001": 404, -32001: 404}}, "has the code -32001 twice"),
     ],
 )
-def test_codes_that_cannot_be_meant_are_a_finding(changes: dict[str, Any], said: str) -> None:
+def test_invalid_error_codes_are_a_finding(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         bound(**changes)
 
@@ -304,7 +306,7 @@ def test_emulator_sends_the_codes() -> None:
             client.task("nobody").status()
 
 
-def test_what_a_call_sets_itself_is_not_the_callers(connect: Connect, serve: Serve) -> None:
+def test_field_that_a_call_sets_itself_is_refused(connect: Connect, serve: Serve) -> None:
     server = serve(Service())
     client = connect(bound(), server.base_url)
     with pytest.raises(TypeError, match="sets mode itself"):
@@ -356,7 +358,7 @@ def test_place_of_the_fields_is_made_if_the_template_has_none() -> None:
         ),
     ],
 )
-def test_template_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], said: str) -> None:
+def test_invalid_template_is_a_finding(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         replace(rpc("tasks/stop"), **changes)
 
@@ -503,7 +505,7 @@ EVENTS = st.sampled_from(
 
 
 @given(before=st.lists(EVENTS, max_size=3), length=st.integers(1, 40))
-def test_nothing_is_read_behind_the_response(before: list[bytes], length: int) -> None:
+def test_stream_is_not_read_past_the_response(before: list[bytes], length: int) -> None:
     def pieces(sent: str) -> Iterator[bytes]:
         message = json.dumps({"jsonrpc": "2.0", "id": sent, "result": RUNNING}).encode()
         stream = b"".join(before) + b"data: " + message + b"\n\n"
@@ -576,7 +578,7 @@ def test_emulator_serves_an_envelope() -> None:
         ({"repeated_fields": "id"}, "repeated_fields: must be several names"),
     ],
 )
-def test_envelope_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], said: str) -> None:
+def test_invalid_envelope_is_a_finding(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         replace(Envelope(result_field="result"), **changes)
 
@@ -588,7 +590,7 @@ def test_envelope_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], sai
         ({"page_parameter": "depth"}, r"call\.body: sets 'depth', which names the page"),
     ],
 )
-def test_list_by_a_body_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], said: str) -> None:
+def test_invalid_list_by_a_body_is_a_finding(changes: dict[str, Any], said: str) -> None:
     listing = ListCall(call=rpc("tasks/list", {"depth": 1}), items_field="tasks", page_parameter="page")
     with pytest.raises(DefinitionError, match=said):
         replace(listing, **changes)

@@ -67,7 +67,7 @@ def sent_tokens(seen: list[Seen]) -> list[str]:
 # --- when it is called ------------------------------------------------------------------------------------
 
 
-def test_the_function_is_called_before_each_request_and_not_before(connect: Connect, serve: Serve) -> None:
+def test_key_function_is_called_once_per_request(connect: Connect, serve: Serve) -> None:
     tokens = Tokens()
     server = serve(Service("token-number-1", "token-number-2", "token-number-3"))
     task = connect("v1", server.base_url, api_key=tokens).task("t")
@@ -242,7 +242,7 @@ def key_by_name(*, refused: str | None) -> str:
 
 
 @pytest.mark.parametrize("function", [key_for_two, key_by_name])
-def test_a_function_that_needs_something_else_is_refused(connect: Connect, function: Any) -> None:
+def test_key_function_with_other_parameters_is_refused(connect: Connect, function: Any) -> None:
     with pytest.raises(TypeError, match="without arguments, or with one: the key that was refused"):
         connect("v1", "http://127.0.0.1:1", api_key=function)
 

@@ -88,7 +88,7 @@ def test_a_given_key_is_sent_to_any_server() -> None:
     assert usable_key(service("v2"), "https://proxy.example", SecretStr(KEY)).get_secret_value() == KEY
 
 
-def test_a_service_of_ones_own_is_never_sent_the_key_of_another(connect: Connect, serve: Serve) -> None:
+def test_own_service_is_never_sent_the_key_of_another(connect: Connect, serve: Serve) -> None:
     server = serve(lambda _: Reply(body="running"))
     with pytest.raises(
         ValueError, match="no API key: 'mine' names no environment variable that holds one; pass api_key="
@@ -129,13 +129,13 @@ def test_a_key_is_text(connect: Connect, key: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "two words", "kéy", "line\nbreak"])
-def test_a_key_can_stand_in_a_header(connect: Connect, key: str) -> None:
+def test_key_with_characters_unfit_for_a_header_is_refused(connect: Connect, key: str) -> None:
     with pytest.raises(ValueError, match="API key"):
         connect("v1", "http://127.0.0.1:1", api_key=key)
 
 
 @pytest.mark.parametrize("url", ["http://a..b", "http://[::1"])
-def test_a_server_that_there_cannot_be(url: str) -> None:
+def test_invalid_server_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="base_url"):
         is_this_machine(url)
 

@@ -308,7 +308,7 @@ def zeros(encoding: str) -> bytes:
 
 @pytest.mark.parametrize("encoding", [*COMPRESS, "gzip, gzip", "gzip, zstd"])
 @pytest.mark.parametrize("status", [200, 400])
-def test_what_expands_is_read_up_to_the_limit(connect: Connect, serve: Serve, encoding: str, status: int) -> None:
+def test_compressed_body_is_read_up_to_the_limit(connect: Connect, serve: Serve, encoding: str, status: int) -> None:
     bomb = zeros(encoding)
     server = serve(lambda _: Reply(status=status, body=bomb, headers={"Content-Encoding": encoding}))
     task = connect("v1", server.base_url, timing=SMALL).task("t")
@@ -335,7 +335,7 @@ def test_a_command_whose_response_is_too_large_is_settled_by_a_read(connect: Con
     assert len(server.commands) == 1
 
 
-def test_nothing_but_the_limits_changes_for_the_callers_own_client(serve: Serve) -> None:
+def test_given_http_client_keeps_its_own_timeouts(serve: Serve) -> None:
     import httpx2
 
     server = serve(lambda _: Reply(body="running", pieces_s=0.001))

@@ -104,7 +104,7 @@ def test_an_option_that_is_proposed_is_one_of_the_method(misspelt: bool) -> None
         ("wait_in_flight_s", None),  # too far from the option
     ],
 )
-def test_option_meant_is_the_nearest_one(name: str, meant: str | None) -> None:
+def test_nearest_option_is_proposed(name: str, meant: str | None) -> None:
     assert option_meant(name) == meant
 
 

@@ -27,7 +27,7 @@ CREATES: list[tuple[HttpBinding[Any, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("binding", "fields", "last"), CREATES, ids=[binding.name for binding, *_ in CREATES])
-def test_newer_words_are_sent_and_read(
+def test_newer_fields_and_statuses_are_sent_and_read(
     connect: Any, serve: Serve, binding: HttpBinding[Any, Any], fields: dict[str, Any], last: str
 ) -> None:
     statuses = iter(["a newer status", "a newer status"])

@@ -190,7 +190,7 @@ def test_a_job_from_its_creation_to_its_end(client: Any, printer: Printer, serve
     assert server.calls[-1] == "GET /jobs/1?all=yes"
 
 
-def test_what_the_declaration_forbids_is_not_sent(client: Any, printer: Printer, server: ScriptedServer) -> None:
+def test_illegal_command_is_not_sent(client: Any, printer: Printer, server: ScriptedServer) -> None:
     job = client.create(text="a letter")
     printer.jobs[1] = "printing"
     assert job.status() == "printing"
@@ -202,7 +202,7 @@ def test_what_the_declaration_forbids_is_not_sent(client: Any, printer: Printer,
     assert server.commands == ["POST /jobs"]
 
 
-def test_what_a_command_takes_is_asked_for(client: Any, server: ScriptedServer) -> None:
+def test_required_fields_of_a_command_are_checked(client: Any, server: ScriptedServer) -> None:
     job = client.create(text="a letter")
     with pytest.raises(TypeError, match="needs why"):
         job.send("tear")
@@ -216,7 +216,7 @@ def test_what_a_command_takes_is_asked_for(client: Any, server: ScriptedServer) 
     assert job.send("tear", why="a slip").state == "torn"
 
 
-def test_commands_of_other_services_are_none_of_this_one(client: Any, server: ScriptedServer) -> None:
+def test_commands_of_other_services_are_unknown(client: Any, server: ScriptedServer) -> None:
     job = client.task("1")
     for command in (job.pause, job.stop, job.cancel, lambda: job.send("print")):
         with pytest.raises(UnknownName):
@@ -224,7 +224,7 @@ def test_commands_of_other_services_are_none_of_this_one(client: Any, server: Sc
     assert server.seen == []
 
 
-def test_its_refusals_and_its_surprises(client: Any, printer: Printer) -> None:
+def test_refusal_and_unknown_status_of_an_own_service_are_raised(client: Any, printer: Printer) -> None:
     job = client.create(text="a letter")
     without = [row for row in rows("transitions") if row["event"] != "hold" or row["source"] == "printing"]
     printer.lifecycle = Lifecycle.from_json(json.dumps({**DECLARATION, "transitions": without}))
@@ -275,7 +275,7 @@ def test_fields_in_nested_objects_are_read_by_their_paths(
     assert [(each.id, each.state) for each in client.list()] == [("7", "printed")]
 
 
-def test_a_registered_table_has_a_name(connect: Connect, lifecycle: Lifecycle[str, str], serve: Serve) -> None:
+def test_registered_binding_is_found_by_name(connect: Connect, lifecycle: Lifecycle[str, str], serve: Serve) -> None:
     binding = wire_of(lifecycle, name=f"printer of {id(lifecycle)}")
     register(binding)
     register(binding)  # once more is no harm
@@ -294,7 +294,7 @@ def test_its_own_address_is_the_default(lifecycle: Lifecycle[str, str]) -> None:
         assert client.base_url == "http://printer.example"
 
 
-def test_a_table_must_fit_its_lifecycle(lifecycle: Lifecycle[str, str]) -> None:
+def test_binding_must_fit_its_lifecycle(lifecycle: Lifecycle[str, str]) -> None:
     binding = wire_of(lifecycle)
     with pytest.raises(ValueError, match="commands: has no call for 'tear'"):
         replace(binding, commands={name: call for name, call in binding.commands.items() if name != "tear"})
@@ -324,7 +324,7 @@ def test_a_command_that_a_companion_proves(connect: Connect, serve: Serve, lifec
     assert [call for call in server.calls if "sessions" in call] == ["GET /api/v2/sessions/12"] * 2
 
 
-def test_a_declaration_that_is_not_sound_makes_no_table(tmp_path: Path) -> None:
+def test_unsound_declaration_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "broken.json"
     path.write_text(json.dumps({**DECLARATION, "states": [{"name": "waiting"}]}))
     with pytest.raises(DefinitionError):
@@ -378,7 +378,7 @@ def test_details_that_are_not_found_once_are_read_again(
     assert server.calls == ["GET /jobs/7/now", "GET /jobs/7?all=yes", "GET /jobs/7?all=yes"]
 
 
-def test_the_service_of_a_lifecycle_is_asked_for_by_the_lifecycle() -> None:
+def test_service_of_refuses_a_name() -> None:
     name: Any = "v1"
     with pytest.raises(TypeError, match="lifecycle must be a Lifecycle, such as "):
         service_of(name)

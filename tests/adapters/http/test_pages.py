@@ -181,7 +181,7 @@ def test_page_that_points_back_ends_the_list(connect: Connect, serve: Serve, nam
         ("cursors", {"data": {"tasks": ["a"]}}, "item 0 of 'data.tasks' has no id at 'id': 'a'"),
     ],
 )
-def test_next_page_that_cannot_be_meant_is_an_invalid_response(
+def test_invalid_next_page_is_an_invalid_response(
     connect: Connect, serve: Serve, name: str, said: dict[str, Any], message: str
 ) -> None:
     tasks = [{"id": "a", "status": "running"}]
@@ -272,6 +272,6 @@ def test_list_begins_at_the_given_page(connect: Connect, serve: Serve, name: str
         ({"page_parameter": "page", "more_field": "a..b"}, "more_field: must be a field or a path"),
     ],
 )
-def test_list_call_that_cannot_be_meant_is_not_sound(settings: dict[str, Any], said: str) -> None:
+def test_invalid_list_call_is_a_finding(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         listed(**settings)

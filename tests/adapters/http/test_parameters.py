@@ -230,7 +230,7 @@ def test_webhooks_are_recorded_in_the_scope_of_the_binding() -> None:
 # --- what is refused ------------------------------------------------------------------------------------
 
 
-def test_parameter_that_is_there_twice_is_one_finding() -> None:
+def test_duplicate_parameter_is_one_finding() -> None:
     with pytest.raises(DefinitionError) as info:
         replace(RUNS, parameters=("owner", "owner", "owner", "repo", "workflow"))
     assert str(info.value).count("'owner' twice") == 1
@@ -259,7 +259,7 @@ def test_parameter_that_is_there_twice_is_one_finding() -> None:
         ),
     ],
 )
-def test_parameters_that_cannot_be_are_findings(changes: dict[str, Any], finding: str) -> None:
+def test_invalid_parameters_are_findings(changes: dict[str, Any], finding: str) -> None:
     with pytest.raises(DefinitionError) as info:
         replace(RUNS, **changes)
     assert finding in str(info.value)

@@ -65,7 +65,7 @@ PLACES: dict[str, Any] = {
 
 @pytest.mark.parametrize("status_code", [200, 422])
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_nothing_that_a_server_repeats_contains_the_key(
+def test_key_repeated_by_a_server_is_hidden(
     serve: Serve, connect: Connect, log: io.StringIO, spelling: str, status_code: int
 ) -> None:
     place, journal = "", MemoryJournal()
@@ -130,7 +130,7 @@ def test_no_header_contains_the_key(serve: Serve, connect: Connect, name: str) -
     assert not tells_the_key(everything_said_by(raised.value))
 
 
-def test_the_rest_of_a_document_stays(serve: Serve, connect: Connect) -> None:
+def test_redaction_keeps_the_rest_of_a_document(serve: Serve, connect: Connect) -> None:
     document = {"id": "t", "status": "started", "output": f"a\nb {KEY} \\c é", "cost": 1.5}
     server = serve(lambda _: Reply(body=SPELLINGS["slashes"](document)))
     details = connect("v2", server.base_url, api_key=KEY).task("t").details()
@@ -143,7 +143,7 @@ def test_a_response_about_the_key_is_about_another_task(serve: Serve, connect: C
         connect("v2", server.base_url, api_key=KEY).task("t").status()
 
 
-def test_a_key_that_is_a_word_hides_no_word(serve: Serve, connect: Connect) -> None:
+def test_key_that_is_a_status_does_not_hide_that_status(serve: Serve, connect: Connect) -> None:
     server = serve(lambda _: Reply(body={"id": "t", "status": "started"}))
     assert connect("v2", server.base_url, api_key="started").task("t").status() == "started"
 
@@ -152,7 +152,7 @@ def test_a_key_that_is_a_word_hides_no_word(serve: Serve, connect: Connect) -> N
     "piece",
     [b"\\", b"\0", b"%73", b"%2525", b"&", b"&amp;", b"&#0", b"\\u0073", b"s\\", b"s\0", KEY[:-1].encode() + b"\\"],
 )
-def test_no_body_makes_the_search_slow(piece: bytes) -> None:
+def test_key_search_is_linear_in_the_body(piece: bytes) -> None:
     begun_s = time.monotonic()
     redactor = Redactor()
     redactor.add(SecretStr(KEY))
@@ -202,7 +202,7 @@ def test_long_key_in_base64_is_hidden_also_if_lines_are_broken(end: str, times_i
 
 
 @pytest.mark.parametrize("piece", [b"\n", b" ", b"=", b"%25", b"&#0", b"\\", b"\\n", b"a\n", b"\\u000a"])
-def test_no_body_makes_the_search_for_broken_lines_slow(piece: bytes) -> None:
+def test_search_for_a_wrapped_key_is_linear_in_the_body(piece: bytes) -> None:
     begun_s = time.monotonic()
     redactor = Redactor()
     redactor.add(SecretStr(KEY))

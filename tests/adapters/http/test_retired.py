@@ -50,7 +50,7 @@ def test_python_shows_the_warning_by_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("since", ["2024-02-29", "2026-08"])
-def test_a_service_of_ones_own_may_be_retired(since: str) -> None:
+def test_own_service_may_be_retired(since: str) -> None:
     binding: HttpBinding[Any, Any] = replace(service("v4"), name="mine", retired=Retired(since, "another"))
     with pytest.warns(RetiredServiceWarning, match=f"'mine' is retired since {since}; use another instead"):
         Client(binding, api_key=KEY)
@@ -59,7 +59,7 @@ def test_a_service_of_ones_own_may_be_retired(since: str) -> None:
 @pytest.mark.parametrize(
     "since", ["", "August", "2026", "2026-13", "2026-02-30", "2026-8", "20260831", "2026-08-31T00"]
 )
-def test_a_date_that_there_is_not_is_a_finding(since: str) -> None:
+def test_invalid_retirement_date_is_a_finding(since: str) -> None:
     with pytest.raises(DefinitionError, match="since: must be a day or a month"):
         Retired(since, "v4")
 
@@ -72,7 +72,7 @@ def test_a_date_that_there_is_not_is_a_finding(since: str) -> None:
         ({"since": 2026, "instead": "v4"}, "since: must be a day or a month, as text"),
     ],
 )
-def test_a_part_that_cannot_be_is_a_finding(given: Any, finding: str) -> None:
+def test_invalid_retirement_field_is_a_finding(given: Any, finding: str) -> None:
     with pytest.raises(DefinitionError) as info:
         Retired(**given)
     assert finding in str(info.value)

@@ -162,7 +162,7 @@ def test_an_uncertain_message_is_abandoned(connect: Any, emulator: Emulator) -> 
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "superseded"])
-def test_a_wait_says_that_a_message_became_no_run(connect: Any, serve: Serve, state: str) -> None:
+def test_wait_reports_a_message_that_became_no_run(connect: Any, serve: Serve, state: str) -> None:
     message = {"id": "7", "status": "pending", "sessionId": "s"}
     replies = {
         "POST /api/v4/sessions/s/queue": Reply(status=201, body=message),
@@ -182,7 +182,7 @@ def test_a_wait_says_that_a_message_became_no_run(connect: Any, serve: Serve, st
     assert session.wait(timeout_s=60).state == "completed", "it is said once"
 
 
-def test_a_wait_is_silent_about_a_message_that_its_caller_cancelled(connect: Any, emulator: Emulator) -> None:
+def test_wait_does_not_report_a_message_that_its_caller_cancelled(connect: Any, emulator: Emulator) -> None:
     run = connect("v4", emulator.base_url).create("buy milk")
     session = run.session()
     session.queue("buy bread").cancel()
@@ -192,7 +192,7 @@ def test_a_wait_is_silent_about_a_message_that_its_caller_cancelled(connect: Any
     assert session.wait(timeout_s=60).details["task"] == "buy milk"
 
 
-def test_a_wait_is_silent_about_the_messages_of_others(connect: Any, emulator: Emulator) -> None:
+def test_wait_does_not_report_messages_of_others(connect: Any, emulator: Emulator) -> None:
     client = connect("v4", emulator.base_url)
     session = client.create("buy milk").session()
     message = session.queue("buy bread")
@@ -258,7 +258,7 @@ def test_v3_lists_the_messages_of_a_session(connect: Any, emulator: Emulator) ->
     assert [each["data"] for each in session.events(before=messages[2]["id"], limit=1)] == ["Done: buy milk"]
 
 
-def test_events_where_there_are_none(connect: Any) -> None:
+def test_events_of_a_service_without_an_event_list_are_refused(connect: Any) -> None:
     with pytest.raises(ValueError, match="v1 has no list of events"):
         connect("v1", "http://127.0.0.1:1").task("t").events()
     listing = replace(EVENTS, pages="one", page_parameter=None)
@@ -315,7 +315,7 @@ def test_a_delete_is_repeated_and_then_not_found(connect: Any, serve: Serve) -> 
     assert [each.method for each in server.seen] == ["DELETE", "DELETE"]
 
 
-def test_what_might_have_been_done_is_not_repeated(connect: Any, serve: Serve) -> None:
+def test_session_call_that_may_have_taken_effect_is_not_repeated(connect: Any, serve: Serve) -> None:
     server = serve(in_turn(Reply(status=500)))
     with pytest.raises(ServerError):
         connect("v4", server.base_url).session("s").call("cost_cap", maxCostUsd=1)

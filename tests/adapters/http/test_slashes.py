@@ -89,7 +89,7 @@ def test_an_id_that_names_its_own_path_is_sent(task_id: str) -> None:
         ({"path": "/{+ id}"}, "path: has a single brace"),
     ],
 )
-def test_placeholder_that_cannot_be_meant_is_a_finding(call: dict[str, Any], found: str) -> None:
+def test_invalid_placeholder_is_a_finding(call: dict[str, Any], found: str) -> None:
     with pytest.raises(DefinitionError) as refused:
         Call(method="POST", **call)
     assert found in texts_of(refused.value)
@@ -108,7 +108,7 @@ def test_placeholder_that_cannot_be_meant_is_a_finding(call: dict[str, Any], fou
         ("base_path: /v1", 'base_path: "/{+id}"', "base_path: unknown placeholder '{+id}'"),
     ],
 )
-def test_binding_that_cannot_be_meant_is_a_finding(old: str, new: str, found: str) -> None:
+def test_invalid_binding_is_a_finding(old: str, new: str, found: str) -> None:
     with pytest.raises(DefinitionError) as refused:
         HttpBinding.from_yaml(SERVICE.replace(old, new))
     assert found in texts_of(refused.value)

@@ -193,6 +193,6 @@ def test_function_is_named_in_a_file_by_its_module() -> None:
         ({"headers": {"X-A": 1}}, "headers.X-A: should be a valid string"),
     ],
 )
-def test_what_cannot_be_meant_is_a_finding(changes: dict[str, Any], said: str) -> None:
+def test_invalid_state_of_is_a_finding(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         replace(bound(of_google, ""), **changes)

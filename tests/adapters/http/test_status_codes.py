@@ -68,7 +68,7 @@ class Machines:
 
 
 @pytest.mark.parametrize("gone", [404, 410])
-def test_what_is_deleted_is_not_found(connect: Connect, serve: Serve, gone: int) -> None:
+def test_deleted_task_is_reported_by_a_404(connect: Connect, serve: Serve, gone: int) -> None:
     server = serve(Machines(gone))
     task = connect(bound(), server.base_url, api_key=None).task("7")
     assert task.send("delete").state == "deleted"
@@ -77,7 +77,7 @@ def test_what_is_deleted_is_not_found(connect: Connect, serve: Serve, gone: int)
     assert server.commands == ["DELETE /machines/7"]
 
 
-def test_task_that_nobody_ever_saw_is_not_found(connect: Connect, serve: Serve) -> None:
+def test_unseen_task_raises_not_found(connect: Connect, serve: Serve) -> None:
     machines = Machines(404)
     machines.is_there = False
     server = serve(machines)
@@ -92,7 +92,7 @@ def test_task_that_nobody_ever_saw_is_not_found(connect: Connect, serve: Serve) 
     assert server.commands == []
 
 
-def test_stop_that_nobody_could_read_before_is_not_proved_by_a_misspelt_id(connect: Connect, serve: Serve) -> None:
+def test_unread_stop_is_not_proved_by_a_404(connect: Connect, serve: Serve) -> None:
     replies = iter([Reply(status=422), Reply(status=404), Reply(status=404), Reply(status=404)])
     task = connect(bound(), serve(lambda _: next(replies)).base_url, api_key=None).task("misspelt")
     with pytest.raises(NotFound):
@@ -102,7 +102,7 @@ def test_stop_that_nobody_could_read_before_is_not_proved_by_a_misspelt_id(conne
 
 
 @pytest.mark.parametrize("accepts", [202, 502])
-def test_task_that_a_stop_may_have_reached_was_there(connect: Connect, serve: Serve, accepts: int) -> None:
+def test_404_after_a_stop_that_may_have_arrived_is_the_end(connect: Connect, serve: Serve, accepts: int) -> None:
     replies = iter([Reply(status=422), Reply(status=accepts, body=b""), Reply(status=404)])
     task = connect(bound(), serve(lambda _: next(replies)).base_url, api_key=None).task("7")
     assert task.send("delete").state == "deleted"
@@ -118,14 +118,14 @@ def test_new_task_that_does_not_appear_is_gone(connect: Connect, serve: Serve, c
     assert len(server.seen) > 2, "it may appear a while after its create"
 
 
-def test_command_whose_own_status_code_says_the_end(connect: Connect, serve: Serve) -> None:
+def test_status_code_of_a_command_may_mean_the_end(connect: Connect, serve: Serve) -> None:
     replies = iter([Reply(body={"status": "running"}), Reply(status=404)])
     binding = bound(commands={"delete": replace(DELETE, statuses={404: "deleted"})})
     task = connect(binding, serve(lambda _: next(replies)).base_url, api_key=None).task("7")
     assert task.send("delete").state == "deleted"
 
 
-def test_without_that_meaning_it_is_not_found(connect: Connect, serve: Serve) -> None:
+def test_404_without_a_declared_meaning_raises_not_found(connect: Connect, serve: Serve) -> None:
     machines = Machines(404)
     machines.is_there = False
     read = replace(READ, statuses={})
@@ -142,7 +142,7 @@ def test_command_is_sent_again_if_the_service_is_busy(connect: Connect, serve: S
     assert server.commands == ["DELETE /machines/7"] * 3
 
 
-def test_another_refusal_is_sent_once(connect: Connect, serve: Serve) -> None:
+def test_refused_command_is_sent_once(connect: Connect, serve: Serve) -> None:
     server = serve(Machines(404, 422, 422))
     task = connect(bound(), server.base_url, api_key=None).task("7")
     with pytest.raises(CommandRefused, match="it is being moved"):
@@ -166,12 +166,12 @@ def test_another_refusal_is_sent_once(connect: Connect, serve: Serve) -> None:
         ({"busy": 409}, "busy: must be several status codes, in a tuple such as"),
     ],
 )
-def test_code_that_cannot_be_meant_is_a_finding(call: dict[str, Any], said: str) -> None:
+def test_invalid_status_code_mapping_is_a_finding(call: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         replace(DELETE, **call)
 
 
-def test_status_of_a_code_is_one_of_the_lifecycle_and_of_a_task() -> None:
+def test_status_code_must_map_to_a_declared_status() -> None:
     with pytest.raises(DefinitionError, match=r"status\.statuses\[404\]: 'gone' is no status of 'machine'"):
         bound(status=replace(READ, statuses={404: "gone"}))
     with pytest.raises(DefinitionError, match=r"details\.statuses: must have 404, too"):
@@ -213,7 +213,7 @@ def test_id_in_the_body_comes_first(connect: Connect, serve: Serve) -> None:
     assert connect(bound(create=create), server.base_url, api_key=None).create("x").id == "8"
 
 
-def test_header_of_an_id_is_one_and_of_a_create() -> None:
+def test_id_header_must_be_valid_and_on_a_create() -> None:
     with pytest.raises(DefinitionError, match=r"id_header: 'X Y' cannot be a header's name"):
         Call(method="POST", path="/machines", body={}, id_header="X Y")
     with pytest.raises(DefinitionError, match=r"status\.id_header: must be left out"):
@@ -234,7 +234,7 @@ def test_id_of_a_new_task_may_be_in_a_field_of_its_own(connect: Connect, serve: 
         Call(method="POST", path="/machines", body={}, id_field="run..id")
 
 
-def test_rest_of_a_body_without_an_id_stays(connect: Connect, serve: Serve) -> None:
+def test_body_is_read_if_a_header_names_the_id(connect: Connect, serve: Serve) -> None:
     create = Call(method="POST", path="/machines", body={}, id_header="Location", status_field="machine.status")
     body = {"machine": {"status": "running"}}
     server = serve(lambda _: Reply(status=202, body=body, headers={"Location": "/machines/7"}))

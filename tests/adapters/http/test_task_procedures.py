@@ -37,7 +37,7 @@ COUNTS = ("attempts", "max_response_bytes")
 
 @pytest.mark.parametrize("name", Timing.__slots__)
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), 1e300])
-def test_patience_is_positive_and_finite(name: str, value: float) -> None:
+def test_timing_values_must_be_positive_and_bounded(name: str, value: float) -> None:
     is_no_count = name in COUNTS and isinstance(value, float)
     error = TypeError if is_no_count else ValueError
     said = f"{name} must be a whole number" if is_no_count else f"{name} must be positive and at most"
@@ -73,11 +73,11 @@ def pauses(pacer: Pacer, watch: Watch, reason: WaitReason, retry_after_s: float 
     raise AssertionError("it never ends")
 
 
-def test_repetitions_end_with_the_attempts(watch: Watch) -> None:
+def test_retries_end_with_the_attempts(watch: Watch) -> None:
     assert len(pauses(Pacer(Timing(attempts=3)), watch, WaitReason.RETRY)) == 3
 
 
-def test_repetitions_end_with_the_budget(watch: Watch) -> None:
+def test_retries_end_with_the_budget(watch: Watch) -> None:
     granted = pauses(Pacer(Timing(attempts=10_000, retry_budget_s=20.0)), watch, WaitReason.RETRY)
     assert sum(granted) == pytest.approx(20.0)
     assert max(granted) <= Timing().longest_retry_s
@@ -100,7 +100,7 @@ def test_polling_slows_down_and_ends_at_the_deadline_alone(watch: Watch) -> None
     assert endless.pause_s(Wait(WaitReason.POLL, 100_000)) == 5.0
 
 
-def test_what_the_service_asks_for_is_waited_or_refused(watch: Watch) -> None:
+def test_retry_after_is_granted_within_the_budget(watch: Watch) -> None:
     pacer = Pacer(Timing(retry_budget_s=10.0))
     assert pacer.pause_s(Wait(WaitReason.RETRY, 1, 9.5)) == 9.5
     assert pacer.pause_s(Wait(WaitReason.RETRY, 1, 10.5)) is None
@@ -119,7 +119,7 @@ def test_the_retries_of_a_procedure_have_one_budget_until_a_poll_gets_a_response
 
 
 @pytest.mark.parametrize("in_flight_s", [0.0, 7.0])
-def test_another_workers_command_is_waited_for_as_long_as_that_was_asked_for(watch: Watch, in_flight_s: float) -> None:
+def test_wait_for_a_command_in_flight_has_the_given_time(watch: Watch, in_flight_s: float) -> None:
     granted = pauses(Pacer(Timing(), in_flight_s=in_flight_s), watch, WaitReason.IN_FLIGHT)
     assert sum(granted) == pytest.approx(in_flight_s)
     assert all(0 < pause_s <= 0.5 for pause_s in granted)
@@ -169,7 +169,7 @@ def test_a_request_has_what_is_left_of_the_retries_or_of_the_wait(watch: Watch) 
     ),
     deadline_s=st.none() | st.floats(0, 60),
 )
-def test_no_pause_is_longer_than_it_may_be(
+def test_pauses_are_bounded(
     waits: list[tuple[WaitReason, bool, float | None, float]], deadline_s: float | None
 ) -> None:
     watch = Watch()
@@ -217,7 +217,7 @@ class SetForward(datetime):
         return datetime.now(tz) + timedelta(hours=1)
 
 
-def test_a_clock_has_not_slept_with_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_counts_the_sleep_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SteadyClock()
     before = clock.now()
     monkeypatch.setattr(timing_module, "datetime", SetForward)
@@ -336,7 +336,7 @@ def test_the_session_of_a_v2_task_is_looked_up_once() -> None:
     assert result.sent
 
 
-def test_work_that_was_given_is_waited_for() -> None:
+def test_idle_is_not_settled_until_dispatched_work_was_seen() -> None:
     log = MemoryJournal().task(V3_FULL, "s")
     v3 = TaskProcedures(binding=V3, lifecycle=V3_FULL, timing=Timing(), task_id="s", journal=log)
     idle = accepted("idle", {"status": "idle"})

@@ -110,7 +110,7 @@ def test_a_command_whose_transport_breaks_is_settled_by_a_read(kind: str, raised
 
 @both
 @whatever
-def test_what_cannot_be_settled_is_uncertain_and_free_for_all(kind: str, raised: Callable[[], Exception]) -> None:
+def test_unsettled_command_is_uncertain_and_released(kind: str, raised: Callable[[], Exception]) -> None:
     with client_of(kind, Breaking(raised)) as client:
         task = client.task("t")
         with pytest.raises(CommandUncertain) as info:
@@ -132,9 +132,7 @@ def test_a_create_whose_transport_breaks_is_uncertain(kind: str, raised: Callabl
 @both
 @whatever
 @pytest.mark.parametrize("hook", ["request", "response"])
-def test_a_hook_of_the_callers_that_raises_is_no_response(
-    kind: str, raised: Callable[[], Exception], hook: str
-) -> None:
+def test_error_of_a_callers_hook_is_a_lost_response(kind: str, raised: Callable[[], Exception], hook: str) -> None:
     def fail(_: object) -> None:
         raise raised()
 
@@ -146,7 +144,7 @@ def test_a_hook_of_the_callers_that_raises_is_no_response(
 
 
 @both
-def test_what_is_raised_stays_the_cause_if_it_holds_no_key(kind: str) -> None:
+def test_transport_error_is_the_cause_if_it_contains_no_key(kind: str) -> None:
     for raised, is_kept in ((RAISED["a closed loop"], True), (RAISED["value"], False)):
         with client_of(kind, Breaking(raised)) as client, pytest.raises(CreateUncertain) as info:
             client.create("buy milk")
@@ -158,7 +156,7 @@ def test_what_is_raised_stays_the_cause_if_it_holds_no_key(kind: str) -> None:
 
 @both
 @pytest.mark.parametrize("raised", [Unheard, lambda: ExceptionGroup("several", [OSError("one"), Unheard()])])
-def test_what_no_transport_raises_is_the_callers_own(kind: str, raised: Callable[[], Exception]) -> None:
+def test_unexpected_exception_reaches_the_caller_unchanged(kind: str, raised: Callable[[], Exception]) -> None:
     own = raised()
     service = Breaking(lambda: own)
     with client_of(kind, service) as client:
@@ -188,7 +186,7 @@ class Broken(ssl.SSLContext):
 
 
 @both
-def test_what_breaks_before_a_request_is_sent_is_reported_as_not_connected(kind: str, serve: Serve) -> None:
+def test_failure_before_sending_is_not_connected(kind: str, serve: Serve) -> None:
     server = serve(V1Service())
     settings: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url.replace("http:", "https:"), "timing": QUICK}
     broken = Broken(ssl.PROTOCOL_TLS_CLIENT)
@@ -207,7 +205,7 @@ def test_what_breaks_before_a_request_is_sent_is_reported_as_not_connected(kind:
 @both
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit, SoftTimeLimit, asyncio.CancelledError])
 @pytest.mark.parametrize("while_handling", [None, httpx2.ReadError, Unheard, ValueError])
-def test_whatever_breaks_a_request_off_shows_no_key(
+def test_interrupted_request_does_not_show_the_key(
     kind: str, raised: type[BaseException], while_handling: type[Exception] | None
 ) -> None:
     def break_off(request: httpx2.Request) -> httpx2.Response:

@@ -122,9 +122,7 @@ def test_every_command_of_every_lifecycle_has_its_request() -> None:
 
 
 @pytest.mark.parametrize(("binding", "expected"), READS)
-def test_tasks_are_created_and_read_where_the_documents_say(
-    binding: HttpBinding[Any, Any], expected: list[str]
-) -> None:
+def test_create_and_read_requests_are_as_documented(binding: HttpBinding[Any, Any], expected: list[str]) -> None:
     calls = [binding.create, binding.status, binding.details, listing_of(binding).call]
     requests = [call.request(binding.base_path, task_id=ID) for call in calls]
     assert [f"{request.method} {request.path}" for request in requests] == expected
@@ -133,14 +131,14 @@ def test_tasks_are_created_and_read_where_the_documents_say(
     assert binding.create_request({"task": "buy milk"}).body == {"task": "buy milk"}
 
 
-def test_the_key_goes_where_the_documents_say() -> None:
+def test_key_is_sent_as_documented() -> None:
     assert V1.request_headers("KEY") == {"Authorization": "Bearer KEY"}
     for binding in BINDINGS[1:]:
         assert binding.request_headers("KEY") == {"X-Browser-Use-API-Key": "KEY"}
 
 
 @every_wire
-def test_the_real_service_is_where_a_client_goes_by_itself(binding: HttpBinding[Any, Any]) -> None:
+def test_default_base_url_is_the_real_service(binding: HttpBinding[Any, Any]) -> None:
     assert binding.base_url == "https://api.browser-use.com"
     assert service(binding.name) is (V4_MESSAGE if binding is QUEUE else binding)
 
@@ -167,7 +165,7 @@ def test_an_unknown_service_is_named_with_the_nearest_known_one() -> None:
 
 
 @every_wire
-def test_a_command_of_no_service_is_unknown(binding: HttpBinding[Any, Any]) -> None:
+def test_undeclared_command_has_no_request(binding: HttpBinding[Any, Any]) -> None:
     with pytest.raises(UnknownName) as raised:
         binding.command_request("stpo", ID)
     assert raised.value.kind == "command"
@@ -358,7 +356,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("content", UNUSABLE.values(), ids=UNUSABLE)
-def test_a_2xx_without_what_it_must_carry_is_lost(content: bytes) -> None:
+def test_2xx_without_a_required_field_is_lost(content: bytes) -> None:
     for binding in (V1, V2):
         response = read(200, content, binding=binding)
         assert isinstance(response, Lost)
@@ -392,7 +390,7 @@ def test_one_key_in_several_objects_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("content", [b"OK", b"", b"[]", b"Accepted\n"])
-def test_a_2xx_of_which_nothing_is_read_may_be_any_text(content: bytes) -> None:
+def test_2xx_without_required_fields_may_be_any_text(content: bytes) -> None:
     call = Call(method="DELETE", path="/jobs/{id}")
     request = call.request("", task_id="7")
     response = V1.parse_response(call, request, status_code=200, headers={}, content=content, as_of=NOW)
@@ -400,7 +398,7 @@ def test_a_2xx_of_which_nothing_is_read_may_be_any_text(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(("headers", "content"), [({"content-type": "text/html"}, b"hello"), ({}, b" <!doctype html>")])
-def test_a_page_in_place_of_a_response_is_lost(headers: dict[str, str], content: bytes) -> None:
+def test_html_page_in_place_of_a_response_is_lost(headers: dict[str, str], content: bytes) -> None:
     call = Call(method="DELETE", path="/jobs/{id}")
     request = call.request("", task_id="7")
     response = V1.parse_response(call, request, status_code=200, headers=headers, content=content, as_of=NOW)
@@ -680,7 +678,7 @@ _headers = st.dictionaries(st.sampled_from(["retry-after", "date", "location"]),
     content=st.binary(max_size=40) | _json.map(lambda document: json.dumps(document).encode()),
     headers=_headers,
 )
-def test_no_response_whatsoever_raises(status_code: int, content: bytes, headers: dict[str, str]) -> None:
+def test_parsing_any_response_does_not_raise(status_code: int, content: bytes, headers: dict[str, str]) -> None:
     for binding in BINDINGS:
         for call in (binding.create, binding.status, listing_of(binding).call, *binding.commands.values()):
             response = binding.parse_response(
@@ -697,7 +695,7 @@ def test_no_response_whatsoever_raises(status_code: int, content: bytes, headers
 
 
 @given(value=st.text(max_size=60), date=st.text(max_size=60) | st.just(DATE["date"]))
-def test_no_retry_after_whatsoever_raises(value: str, date: str) -> None:
+def test_parsing_any_retry_after_does_not_raise(value: str, date: str) -> None:
     pause_s = retry_after_s({"retry-after": value, "date": date}, as_of=NOW)
     assert pause_s is None or 0 <= pause_s <= 86_400
 
@@ -719,7 +717,7 @@ def test_no_retry_after_whatsoever_raises(value: str, date: str) -> None:
         ("x", None),
     ],
 )
-def test_an_id_in_a_response_is_one_that_can_be_sent(document: Any, found: str | None) -> None:
+def test_id_in_a_response_must_be_sendable(document: Any, found: str | None) -> None:
     assert id_in(document, "id") == found
 
 
@@ -776,7 +774,7 @@ def test_a_table_whose_reads_carry_no_status_is_refused(changed: dict[str, Call]
         replace(V1, **changed)  # type: ignore[arg-type]
 
 
-def test_a_key_can_go_anywhere() -> None:
+def test_key_may_have_any_header_and_prefix() -> None:
     assert Authentication("Authorization", "Token ").headers("KEY") == {"Authorization": "Token KEY"}
 
 
@@ -872,7 +870,7 @@ GET: dict[str, Any] = {"method": "GET", "path": "/jobs/{id}", "status_field": "s
         ({"required_fields": ("task",)}, "required_fields: names fields of a body, and there is none"),
     ],
 )
-def test_a_call_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
+def test_invalid_call_is_refused_at_construction(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         Call(**{**GET, **changes})
 
@@ -884,7 +882,7 @@ def test_a_path_that_is_sent_as_it_is_written_may_have_dots(path: str) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "X Key", "X-Key:", "X\nKey", "Schlüssel", "a/b"])
-def test_a_header_that_cannot_be_sent_is_refused_when_it_is_made(header: str) -> None:
+def test_unsendable_header_is_refused_at_construction(header: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"header: {header!r} cannot be a header's name: give one")):
         Authentication(header)
 
@@ -926,7 +924,7 @@ def test_other_headers_carry_the_key(header: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["Bearer\n", "Schlüssel ", " Bearer ", "\0"])
-def test_a_prefix_that_cannot_be_sent_is_refused_when_it_is_made(prefix: str) -> None:
+def test_unsendable_prefix_is_refused_at_construction(prefix: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"prefix: no header can carry {prefix!r}")):
         Authentication("X-Key", prefix)
 
@@ -964,7 +962,7 @@ WITH_USERS = [
 
 
 @pytest.mark.parametrize("url", NO_SERVERS)
-def test_base_url_that_is_no_server_is_refused_when_the_binding_is_made(url: str) -> None:
+def test_invalid_base_url_is_refused_at_construction(url: str) -> None:
     said = re.escape("base_url: it must be like 'https://host'")
     with pytest.raises(DefinitionError, match=f"^binding 'v1' is not sound, 1 finding:\n  bad_value: {said}"):
         replace(V1, base_url=url)
@@ -1016,20 +1014,20 @@ def listing(**fields: Any) -> ListCall:
 
 
 @pytest.mark.parametrize("path", NO_PATHS)
-def test_status_field_that_is_no_path_is_refused_when_the_call_is_made(path: Any) -> None:
+def test_invalid_status_field_is_refused_at_construction(path: Any) -> None:
     with pytest.raises(ValueError, match=rf"status_field: must be .*{re.escape(repr(path))}"):
         Call(**{**GET, "status_field": path})
 
 
 @pytest.mark.parametrize("path", [*NO_PATHS, ""])
 @pytest.mark.parametrize("name", ["id_field", "output_field", "cost_field", "created_field", "task_field"])
-def test_field_that_is_no_path_is_refused_when_the_binding_is_made(name: str, path: Any) -> None:
+def test_invalid_field_path_is_refused_at_construction(name: str, path: Any) -> None:
     with pytest.raises(ValueError, match=f"{name}: must be .*{re.escape(repr(path))}"):
         replace(V1, **{name: path})
 
 
 @pytest.mark.parametrize("path", NO_PATHS)
-def test_path_in_a_listing_or_a_proof_is_checked_when_the_binding_is_made(path: Any) -> None:
+def test_path_in_a_listing_or_a_proof_is_checked_at_construction(path: Any) -> None:
     for name in ("items_field", "next_field"):
         with pytest.raises(ValueError, match=f"{name}: must be .*{re.escape(repr(path))}"):
             replace(V1, listing=listing(**{name: path}))
@@ -1117,7 +1115,7 @@ def test_a_misspelt_placeholder_is_a_finding(place: str, wrong: str, around: str
         ({"headers": {"By": "{order-by}"}}, "headers.By: unknown placeholder '{order-by}': use '{id}' or"),
     ],
 )
-def test_a_finding_names_the_placeholder_that_is_meant(changes: dict[str, Any], said: str) -> None:
+def test_finding_suggests_the_nearest_placeholder(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=re.escape(said)):
         Call(method="POST", path="/jobs", **changes)
 
@@ -1165,7 +1163,7 @@ EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
         ),
     ],
 )
-def test_a_table_that_cannot_be_meant_is_refused_when_it_is_made(changes: dict[str, Any], said: str) -> None:
+def test_invalid_binding_is_refused_at_construction(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"bad_value: {said}")):
         replace(V1, **changes)
 
@@ -1211,6 +1209,6 @@ def test_a_field_that_is_a_misspelt_option_is_refused(name: str, meant: str) -> 
         (lambda: V1.retirement(cast("Any", 5)), "base_url must be text"),
     ],
 )
-def test_argument_of_another_type_is_refused_in_plain_words(misuse: Callable[[], object], message: str) -> None:
+def test_argument_of_another_type_is_refused_with_its_name(misuse: Callable[[], object], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         misuse()

@@ -63,7 +63,7 @@ def test_ids_are_what_clients_take(journal: SqlJournal, task_id: int | UUID) -> 
     assert journal.forget(task_id) == 1
 
 
-def test_a_page_may_be_larger_than_all_numbers(journal: SqlJournal) -> None:
+def test_limits_and_cursors_may_exceed_64_bits(journal: SqlJournal) -> None:
     knowing(journal, "running", task="7")
 
     assert len(journal.tasks(limit=10**20).tasks) == 1

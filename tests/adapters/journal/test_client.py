@@ -77,7 +77,7 @@ def read_out(journal: SqlJournal, task_id: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_a_whole_life_can_be_read_afterwards(emulator: Emulator, open_real: OpenReal, kind: str) -> None:
+def test_complete_history_can_be_read_afterwards(emulator: Emulator, open_real: OpenReal, kind: str) -> None:
     journal = open_real(worker="one")
     settings: dict[str, Any] = {"api_key": KEY, "base_url": emulator.base_url, "timing": QUICK, "journal": journal}
     begun_at = datetime.now(UTC)
@@ -261,7 +261,7 @@ def left_open(emulator: Emulator, journal: SqlJournal, count: int) -> list[str]:
     return names
 
 
-def test_of_two_that_recover_at_once_each_command_is_settled_by_one(emulator: Emulator, open_real: OpenReal) -> None:
+def test_concurrent_recoveries_settle_each_command_once(emulator: Emulator, open_real: OpenReal) -> None:
     names = left_open(emulator, open_real(worker="dead", clock=lambda: START), 8)
     barrier = Barrier(2)
 
@@ -284,7 +284,7 @@ def test_of_two_that_recover_at_once_each_command_is_settled_by_one(emulator: Em
     assert list(journal.check()) == []
 
 
-def test_what_stays_uncertain_is_recovered_by_the_next_process(emulator: Emulator, open_real: OpenReal) -> None:
+def test_uncertain_command_is_recovered_by_the_next_process(emulator: Emulator, open_real: OpenReal) -> None:
     with connected(emulator, open_real()) as client:
         task = client.create("buy milk")
         task.status()

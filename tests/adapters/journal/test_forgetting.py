@@ -67,7 +67,7 @@ def test_a_task_is_forgotten_of_one_lifecycle_or_of_all(journal: SqlJournal) -> 
     assert journal.forget("task-1") == 2
 
 
-def test_numbers_are_not_given_again(journal: SqlJournal) -> None:
+def test_numbers_of_forgotten_entries_are_not_reused(journal: SqlJournal) -> None:
     first = lived(journal, "task-1")
     cursor = journal.changes().cursor
     journal.forget("task-1")
@@ -114,7 +114,7 @@ def test_more_tasks_are_pruned_than_one_transaction_takes(journal: SqlJournal, t
     assert rows(journal)["lifecycle_entries"] == 0
 
 
-def test_of_a_delivery_about_a_forgotten_task_its_digest_stays(journal: SqlJournal) -> None:
+def test_digest_of_a_delivery_survives_forgetting_its_task(journal: SqlJournal) -> None:
     """Otherwise it could be replayed, and record the task again."""
     about, other = (Delivery(f"digest-{task}", "status", at(0), f"private {task}") for task in ("task-1", "task-2"))
     journal.receive(about, [told("task-1", "running")])
@@ -149,7 +149,7 @@ def test_old_deliveries_are_pruned(journal: SqlJournal, time: Time) -> None:
     assert receive("old") == []
 
 
-def test_a_time_without_a_zone_is_a_mistake(journal: SqlJournal, time: Time) -> None:
+def test_time_without_a_zone_is_refused(journal: SqlJournal, time: Time) -> None:
     knowing(journal, "stopped")
 
     with pytest.raises(ValueError, match="before must have a time zone"):

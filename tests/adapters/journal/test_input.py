@@ -79,7 +79,7 @@ def test_names_that_differ_are_different_tasks(journal: SqlJournal, names: set[s
 
 
 @pytest.mark.parametrize("worker", ["'; --", "nul\0", "\ud800"])
-def test_a_worker_may_be_called_anything(open_journal: Any, worker: str) -> None:
+def test_worker_name_may_be_any_text(open_journal: Any, worker: str) -> None:
     journal = open_journal(worker=worker)
     knowing(journal, "running")
 
@@ -216,7 +216,7 @@ def test_a_command_that_is_not_declared(journal: SqlJournal) -> None:
 
 
 @pytest.mark.parametrize("version", [-1, 10**40])
-def test_an_intent_at_a_version_that_never_was_is_not_opened(journal: SqlJournal, version: int) -> None:
+def test_intent_at_an_unknown_version_is_not_opened(journal: SqlJournal, version: int) -> None:
     log = knowing(journal, "running")
 
     assert log.add_intent("pause", source="running", version=version, fields={}) == log.load()
@@ -242,7 +242,7 @@ def test_every_time_is_kept(journal: SqlJournal, as_of: datetime) -> None:
     assert entry.as_of == as_of
 
 
-def test_an_empty_batch_is_nothing(journal: SqlJournal) -> None:
+def test_empty_batch_records_nothing(journal: SqlJournal) -> None:
     assert journal.add_reports([]) == []
     assert journal.tasks().tasks == ()
     assert isinstance(opened(knowing(journal, "running")), CommandRecord)

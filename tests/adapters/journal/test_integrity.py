@@ -60,27 +60,27 @@ def damaged(journal: SqlJournal, *statements: str) -> list[tuple[DamageCode, str
         "unconfirmed = TRUE",
     ],
 )
-def test_an_entry_that_does_not_follow(journal: SqlJournal, change: str) -> None:
+def test_entry_with_an_impossible_transition_is_found(journal: SqlJournal, change: str) -> None:
     assert damaged(journal, f"UPDATE lifecycle_entries SET {change} WHERE id = 7") == [
         (DamageCode.BROKEN_HISTORY, "task-1", 7)
     ]
 
 
-def test_a_first_entry_with_another_state(journal: SqlJournal) -> None:
+def test_wrong_first_entry_is_found(journal: SqlJournal) -> None:
     assert damaged(
         journal,
         "UPDATE lifecycle_entries SET status = 'paused' WHERE id = 1",
     ) == [(DamageCode.BROKEN_HISTORY, "task-1", 1)]
 
 
-def test_an_entry_that_has_gone(journal: SqlJournal) -> None:
+def test_missing_entry_is_found(journal: SqlJournal) -> None:
     assert damaged(journal, "DELETE FROM lifecycle_entries WHERE id = 1") == [
         (DamageCode.BROKEN_HISTORY, "task-1", 7),
     ]
 
 
 @pytest.mark.parametrize("state", ["'running'", "'flying'", "NULL"])
-def test_a_state_that_the_history_does_not_lead_to(journal: SqlJournal, state: str) -> None:
+def test_stored_state_that_differs_from_the_history_is_found(journal: SqlJournal, state: str) -> None:
     assert damaged(journal, f"UPDATE lifecycle_tasks SET state = {state} WHERE id = 1") == [
         (DamageCode.WRONG_STATE, "task-1", None)
     ]
@@ -94,7 +94,7 @@ def test_a_state_that_the_history_does_not_lead_to(journal: SqlJournal, state: s
         ("command_state = 'done' WHERE id = 5", 5),
     ],
 )
-def test_a_life_that_no_command_may_have(journal: SqlJournal, change: str, entry: int) -> None:
+def test_impossible_command_states_are_found(journal: SqlJournal, change: str, entry: int) -> None:
     found = damaged(journal, f"UPDATE lifecycle_entries SET {change}")
 
     assert (DamageCode.UNLAWFUL_COMMAND, "task-1", entry) in found
@@ -104,7 +104,7 @@ def test_a_life_that_no_command_may_have(journal: SqlJournal, change: str, entry
     }
 
 
-def test_an_event_that_is_refused(journal: SqlJournal) -> None:
+def test_command_entry_with_a_refused_event_is_found(journal: SqlJournal) -> None:
     """Command 2 was abandoned, and was confirmed after it."""
     add = (
         "INSERT INTO lifecycle_entries "
@@ -117,7 +117,7 @@ def test_an_event_that_is_refused(journal: SqlJournal) -> None:
 
 
 @pytest.mark.parametrize("change", ["state = 'done'", "attempts = 7"])
-def test_a_command_whose_row_differs_from_its_entries(journal: SqlJournal, change: str) -> None:
+def test_command_row_that_differs_from_its_entries_is_found(journal: SqlJournal, change: str) -> None:
     assert damaged(journal, f"UPDATE lifecycle_commands SET {change} WHERE id = 2") == [
         (DamageCode.WRONG_COMMAND, "task-1", None)
     ]
@@ -288,7 +288,7 @@ def test_a_file_that_cannot_be_read_to_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["lifecycle_commands SET fields", "lifecycle_entries SET path"])
-def test_json_that_is_none(tmp_path: Path, table: str) -> None:
+def test_invalid_json_in_a_column_is_found(tmp_path: Path, table: str) -> None:
     with SqlJournal(tmp_path / "journal.db") as journal:
         opened(knowing(journal, "running", "paused"), "resume")
         with journal.database.transaction() as connection:

@@ -67,7 +67,7 @@ def test_a_restarted_worker_resumes_its_commands_at_once(open_journal: OpenJourn
     assert knowing(open_journal(worker="one")).claim(held) is not None
 
 
-def test_names_that_are_not_given_are_unlike(open_journal: OpenJournal) -> None:
+def test_unnamed_workers_have_distinct_names(open_journal: OpenJournal) -> None:
     one, other = open_journal(worker=None), open_journal(worker=None)
     command = opened(knowing(one, "running"))
 
@@ -184,7 +184,7 @@ def test_a_record_has_the_worker_and_the_end_of_its_claim(journal: SqlJournal, t
 
 
 @pytest.mark.parametrize("strange", ["2", "0", "-1", "x", "", "¹", "٣", "9" * 400])
-def test_a_command_that_is_not_there(journal: SqlJournal, held: str, strange: str) -> None:
+def test_unknown_command_is_refused(journal: SqlJournal, held: str, strange: str) -> None:
     log = knowing(journal)
 
     for act in (
@@ -199,7 +199,7 @@ def test_a_command_that_is_not_there(journal: SqlJournal, held: str, strange: st
     assert log.load().open_command is not None
 
 
-def test_a_command_of_another_task_is_not_there(journal: SqlJournal, held: str) -> None:
+def test_command_of_another_task_is_refused(journal: SqlJournal, held: str) -> None:
     others: list[Log] = [knowing(journal, "running", task="task-2"), journal.task(get("v1"), "task-1")]
 
     for other in others:

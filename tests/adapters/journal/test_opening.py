@@ -53,7 +53,7 @@ def execute(url: str, *statements: str) -> None:
 # --- the schema ------------------------------------------------------------------------------------
 
 
-def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
+def test_every_numbered_table_uses_autoincrement(tmp_path: Path) -> None:
     """SQLite gives the number of a deleted row again, unless a table says otherwise."""
     SqlJournal(tmp_path / "journal.db").close()
 
@@ -153,7 +153,7 @@ def test_the_empty_file_that_another_application_has_marked_is_left_as_it_is(tmp
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_with_only_a_view_is_of_another_application(tmp_path: Path) -> None:
+def test_file_with_only_a_view_belongs_to_another_application(tmp_path: Path) -> None:
     execute(f"sqlite:///{tmp_path / 'app.db'}", "CREATE VIEW ones AS SELECT 1")
 
     with pytest.raises(NotAJournal, match="another application has tables in it"):
@@ -262,7 +262,7 @@ def test_worker_without_a_name_is_refused(tmp_path: Path, *, read_only: bool) ->
 
 
 @pytest.mark.parametrize("lease_s", [0, -1, float("nan"), float("inf"), 1e300])
-def test_a_lease_that_takes_commands_from_the_living_is_refused(tmp_path: Path, lease_s: float) -> None:
+def test_invalid_lease_is_refused(tmp_path: Path, lease_s: float) -> None:
     with pytest.raises(ValueError, match="lease_s must be positive and at most"):
         SqlJournal(tmp_path / "journal.db", lease_s=lease_s)
     with pytest.raises(ValueError, match="lease_s must be more than 0 and at most"):
@@ -356,7 +356,7 @@ def test_a_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read_only", [True, False])
 @pytest.mark.parametrize("kind", ["pipe", "socket", "/dev/null", "/dev/zero", "link"])
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str, read_only: bool) -> None:
+def test_irregular_file_is_refused_at_once(tmp_path: Path, kind: str, read_only: bool) -> None:
     path = Path(kind) if kind.startswith("/") else tmp_path / "journal.db"
     if kind in ("pipe", "link"):
         os.mkfifo(tmp_path / "pipe" if kind == "link" else path)
@@ -426,7 +426,7 @@ def refused(url: str) -> str:
     return str(raised.value)
 
 
-def test_a_server_that_does_not_let_one_in(postgres: PostgresServer, postgres_url: str) -> None:
+def test_refused_login_is_reported(postgres: PostgresServer, postgres_url: str) -> None:
     server, _, database = postgres_url.partition("@")[2].partition("/")
 
     assert "password authentication failed" in refused(f"postgresql://postgres:{SECRET}@{server}/{database}")
@@ -450,7 +450,7 @@ def test_a_server_that_is_down_for_a_while(start_postgres: StartPostgres) -> Non
         assert log.load().state == "running"
 
 
-def test_a_server_that_is_not_there() -> None:
+def test_unreachable_server_is_reported() -> None:
     assert "connection" in refused(f"postgresql://somebody:{SECRET}@127.0.0.1:1/journal")
 
 
@@ -497,7 +497,7 @@ def test_a_url_that_cannot_be_read(url: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["plain.db", "with space and %41 ? # &.db", "käse.db"])
-def test_a_path_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
+def test_path_is_used_unchanged(tmp_path: Path, name: str) -> None:
     with SqlJournal(tmp_path / name) as journal:
         knowing(journal, "running")
     with SqlJournal(str(tmp_path / name), read_only=True) as journal:

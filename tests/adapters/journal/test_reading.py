@@ -24,7 +24,7 @@ from tests.adapters.journal.conftest import OpenJournal
 # --- tasks -----------------------------------------------------------------------------------------
 
 
-def test_a_task_as_it_is_now(journal: SqlJournal, time: Time) -> None:
+def test_task_row_has_the_current_state(journal: SqlJournal, time: Time) -> None:
     log = knowing(journal, "running", "running")
     command = opened(log)
     time.go(5)
@@ -272,7 +272,7 @@ def test_after_a_clock_was_set_back_reports_are_not_late(journal: SqlJournal, ti
     assert (moved.state, moved.as_of) == ("running", at(98_000))
 
 
-def test_nothing_is_believed_to_be_newer_than_now(journal: SqlJournal, time: Time) -> None:
+def test_report_time_is_at_most_now(journal: SqlJournal, time: Time) -> None:
     record = knowing(journal).add_report(Report("running", at(900_000)))
 
     assert (record.as_of, record.since) == (time.now, time.now)
@@ -373,7 +373,7 @@ def test_frequent_queries_use_an_index(crowded: SqlJournal, index: str, ask: Ask
     assert "SCAN lifecycle_tasks" not in plans[-1]
 
 
-def test_all_is_read_of_one_moment(open_journal: OpenJournal) -> None:
+def test_snapshot_transaction_does_not_see_later_writes(open_journal: OpenJournal) -> None:
     journal, other = open_journal(), open_journal()
     knowing(journal, "running")
 

@@ -66,7 +66,7 @@ def test_a_history_is_judged_by_the_declarations_it_was_recorded_under(journal: 
     assert list(journal.check()) == []
 
 
-def test_it_is_known_which_tasks_were_recorded_under_another_declaration(journal: SqlJournal) -> None:
+def test_tasks_recorded_under_another_declaration_are_listed(journal: SqlJournal) -> None:
     report(journal, OLD, "waiting")
     report(journal, OLD, "waiting", "printing", task="8")
     assert (journal.recorded_otherwise(OLD), journal.recorded_otherwise(JAMMED)) == ([], ["7", "8"])
@@ -88,7 +88,7 @@ def rows(journal: SqlJournal) -> list[tuple[str, str]]:
         return [(digest, text) for _, digest, text in connection.execute(sa.select(declarations))]
 
 
-def test_a_text_is_stored_once_for_all_that_mean_the_same(open_journal: OpenJournal) -> None:
+def test_equivalent_declarations_are_stored_once(open_journal: OpenJournal) -> None:
     turned = OLD.replace(citation="another", transitions=[*reversed(OLD.transitions)])
     for lifecycle in (OLD, turned, scoped(OLD, ["acme"]), scoped(OLD, ["other"])):
         report(open_journal(), lifecycle, "waiting")
@@ -97,7 +97,7 @@ def test_a_text_is_stored_once_for_all_that_mean_the_same(open_journal: OpenJour
     assert (digest, Lifecycle.from_json(text)) == (OLD.digest, OLD)
 
 
-def test_the_text_of_a_scope_names_none(journal: SqlJournal) -> None:
+def test_stored_declaration_does_not_contain_the_scope(journal: SqlJournal) -> None:
     report(journal, scoped(OLD, ["acme"]), "waiting")
     [(_, text)] = rows(journal)
     assert Lifecycle.from_json(text) == OLD
@@ -165,7 +165,7 @@ PAIRS = {
 
 
 @pytest.mark.parametrize("pair", PAIRS)
-def test_what_is_compatible_for_journals_is_read_from_one(journal: SqlJournal, pair: str) -> None:
+def test_compatible_declarations_read_the_same_journal(journal: SqlJournal, pair: str) -> None:
     before, after = PAIRS[pair]
     for state in before.states:
         report(journal, before, state.name, task=state.name)

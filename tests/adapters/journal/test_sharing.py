@@ -35,7 +35,7 @@ def test_threads_that_share_a_journal_lose_nothing(journal: SqlJournal) -> None:
     assert list(journal.check()) == []
 
 
-def test_of_threads_that_contend_for_an_intent_one_wins(open_journal: OpenJournal) -> None:
+def test_one_of_many_threads_records_the_intent(open_journal: OpenJournal) -> None:
     journals = [open_journal(worker=str(number)) for number in range(4)]
     version = knowing(journals[0], "running").load().version
     barrier = Barrier(8)
@@ -52,7 +52,7 @@ def test_of_threads_that_contend_for_an_intent_one_wins(open_journal: OpenJourna
     assert [each for each in found if each != now] == [now.open_command]
 
 
-def test_of_threads_that_contend_for_an_attempt_one_sends(open_journal: OpenJournal) -> None:
+def test_one_of_many_threads_sends_the_attempt(open_journal: OpenJournal) -> None:
     journals = [open_journal(worker=str(number)) for number in range(4)]
     command = opened(knowing(journals[0], "running"))
     barrier = Barrier(8)

@@ -114,7 +114,7 @@ def test_a_429_pauses_the_requests_of_all_tasks(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("how", ["left", "cancelled", "cancelled while it ends", "closed", "raised"])
-def test_however_it_ends_every_response_is_recorded(emulator: Emulator, journal: Journal, how: str) -> None:
+def test_every_response_is_recorded_however_watching_ends(emulator: Emulator, journal: Journal, how: str) -> None:
     async def watch_some(client: AsyncClient, ids: list[str]) -> None:
         settings: dict[str, Any] = {"pace": Pace(working_s=0.01), "throttle": unlimited()}
         if how == "closed":

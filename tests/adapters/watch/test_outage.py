@@ -305,7 +305,7 @@ def test_reads_under_way_when_an_outage_is_suspected_are_not_probes() -> None:
     run(everything())
 
 
-def test_five_distinct_tasks_and_five_probes_make_it_certain_and_a_response_ends_it() -> None:
+def test_outage_begins_after_five_tasks_and_five_probes_fail_and_ends_with_a_response() -> None:
     async def everything() -> None:
         detector = OutageDetector("v1", lambda: datetime.now(UTC))
         for _ in range(10):

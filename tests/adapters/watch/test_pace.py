@@ -100,7 +100,7 @@ def test_a_pace_that_cannot_be_kept_is_refused(wrong: dict[str, Any]) -> None:
         Pace(**wrong)
 
 
-def test_a_task_is_read_when_its_time_is_up_however_rarely_otherwise() -> None:
+def test_task_is_read_when_its_limit_is_reached() -> None:
     async def everything() -> list[float]:
         service = Service({"a": "paused"})
         pace = replace(EVEN, resting_s=1000, longest_s=1000)
@@ -127,7 +127,7 @@ async def requests(throttle: Throttle, number: int) -> list[float]:
     return sorted(await asyncio.gather(*(one() for _ in range(number))))
 
 
-def test_no_more_than_the_rate_is_let_through() -> None:
+def test_requests_stay_below_the_rate() -> None:
     async def everything() -> list[float]:
         return await requests(Throttle(rate_per_s=50), 500)
 
@@ -136,7 +136,7 @@ def test_no_more_than_the_rate_is_let_through() -> None:
     assert max(sum(at <= each < at + 1 for each in times_s) for at in times_s) <= 56
 
 
-def test_a_429_closes_it_for_all_and_halves_the_rate_once_for_all_that_were_under_way() -> None:
+def test_429_pauses_all_tasks_and_halves_the_rate_once() -> None:
     async def everything() -> tuple[float, list[float]]:
         throttle = Throttle(rate_per_s=100)
         for _ in range(8):
@@ -149,7 +149,7 @@ def test_a_429_closes_it_for_all_and_halves_the_rate_once_for_all_that_were_unde
     assert 1.8 < times_s[-1] - times_s[0] < 2.1
 
 
-def test_429s_without_a_time_close_it_ever_longer() -> None:
+def test_repeated_429s_without_retry_after_lengthen_the_pause() -> None:
     async def everything() -> list[float]:
         throttle, closed_s = Throttle(), list[float]()
         for _ in range(6):
@@ -164,7 +164,7 @@ def test_429s_without_a_time_close_it_ever_longer() -> None:
     assert sum(closed_s[3:]) > sum(closed_s[:3])
 
 
-def test_429s_with_a_time_close_it_until_then_however_many_there_are() -> None:
+def test_repeated_429s_with_retry_after_pause_until_that_time() -> None:
     async def everything() -> list[float]:
         throttle, closed_s = Throttle(rate_per_s=60), list[float]()
         for _ in range(9):
@@ -176,7 +176,7 @@ def test_429s_with_a_time_close_it_until_then_however_many_there_are() -> None:
     assert all(1 <= each < 1.1 for each in run(everything()))
 
 
-def test_the_rate_recovers_slowly_and_never_beyond() -> None:
+def test_rate_recovers_slowly_up_to_its_maximum() -> None:
     async def everything() -> list[float]:
         throttle, rates = Throttle(rate_per_s=60), list[float]()
         throttle.observe(limited(1.0))
@@ -194,7 +194,7 @@ def test_the_rate_recovers_slowly_and_never_beyond() -> None:
 
 
 @pytest.mark.parametrize("retry_after_s", [1e300, 3.2e7, float("inf"), 301.0])
-def test_no_retry_after_closes_it_for_longer_than_five_minutes(retry_after_s: float) -> None:
+def test_retry_after_pauses_the_throttle_for_at_most_five_minutes(retry_after_s: float) -> None:
     async def everything() -> list[float]:
         throttle = Throttle()
         throttle.observe(limited(retry_after_s))
@@ -204,7 +204,7 @@ def test_no_retry_after_closes_it_for_longer_than_five_minutes(retry_after_s: fl
 
 
 @pytest.mark.parametrize("retry_after_s", [1e300, 3.2e7, float("inf"), 61.0])
-def test_the_429_of_one_task_closes_it_for_a_minute_and_that_of_a_second_task_for_longer(retry_after_s: float) -> None:
+def test_429_of_a_second_task_extends_the_pause(retry_after_s: float) -> None:
     async def everything() -> list[float]:
         throttle, opened_s = Throttle(), list[float]()
         for task_id in ("a", "a", "b"):
@@ -220,7 +220,7 @@ def test_the_429_of_one_task_closes_it_for_a_minute_and_that_of_a_second_task_fo
 
 
 @pytest.mark.parametrize("retry_after_s", [float("nan"), -5.0, 0.0])
-def test_an_unusable_retry_after_closes_it_as_none_would(retry_after_s: float) -> None:
+def test_unusable_retry_after_is_treated_as_missing(retry_after_s: float) -> None:
     async def everything() -> list[float]:
         throttle = Throttle()
         throttle.observe(limited(retry_after_s))
@@ -239,7 +239,7 @@ def test_an_unusable_retry_after_closes_it_as_none_would(retry_after_s: float) -
         Missing(NoResponse("none", method="GET", path="/"), 100.0),
     ],
 )
-def test_only_a_429_about_the_rate_closes_it(answer: Response) -> None:
+def test_only_a_429_about_the_rate_pauses_the_throttle(answer: Response) -> None:
     async def everything() -> list[float]:
         throttle = Throttle(rate_per_s=1000)
         for number in range(20):
@@ -251,7 +251,7 @@ def test_only_a_429_about_the_rate_closes_it(answer: Response) -> None:
     assert run(everything())[-1] < 1
 
 
-def test_a_task_that_alone_gets_429s_closes_it_once() -> None:
+def test_429s_of_a_single_task_pause_the_throttle_once() -> None:
     async def everything() -> list[float]:
         throttle, closed_s = Throttle(rate_per_s=1000), list[float]()
         for _ in range(4):
@@ -267,7 +267,7 @@ def test_a_task_that_alone_gets_429s_closes_it_once() -> None:
     assert max(later_s) < 1
 
 
-def test_429s_to_every_task_close_it_each_time() -> None:
+def test_429s_of_different_tasks_each_pause_the_throttle() -> None:
     async def everything() -> list[float]:
         throttle, closed_s = Throttle(rate_per_s=1000), list[float]()
         for number in range(4):
@@ -281,7 +281,7 @@ def test_429s_to_every_task_close_it_each_time() -> None:
 
 
 @pytest.mark.parametrize("rate_per_s", [0, -1, float("inf"), float("nan")])
-def test_a_rate_that_is_none_is_refused(rate_per_s: float) -> None:
+def test_invalid_rate_is_refused(rate_per_s: float) -> None:
     with pytest.raises(ValueError, match="rate_per_s"):
         Throttle(rate_per_s)
 
@@ -306,7 +306,7 @@ def test_a_429_is_obeyed_by_all_tasks_and_nothing_is_lost() -> None:
     assert not any(5.1 < each < 25 for each in times_s)
 
 
-def test_a_task_that_alone_gets_429s_does_not_keep_the_others_from_being_read() -> None:
+def test_429s_of_a_single_task_do_not_stop_other_reads() -> None:
     async def everything() -> tuple[int, int]:
         service = Service({f"t{number}": "running" for number in range(10)})
         service.plan = lambda request: (

@@ -108,7 +108,7 @@ def test_a_reason_names_the_value_and_the_limit() -> None:
 
 @pytest.mark.parametrize("limit", [0, -1, float("inf"), float("nan")])
 @pytest.mark.parametrize("policy", [StopAfter, StopPausedAfter, StopAtCost, partial(OverdueAfter, "running")])
-def test_a_limit_that_is_none_is_refused(policy: Callable[[float], Policy], limit: float) -> None:
+def test_invalid_policy_limit_is_refused(policy: Callable[[float], Policy], limit: float) -> None:
     with pytest.raises(ValueError, match="must be positive and finite, not"):
         policy(limit)
 
@@ -274,7 +274,7 @@ def test_the_command_is_recorded_with_its_reason() -> None:
     assert asked_at_s == pytest.approx(100, abs=1)
 
 
-def test_the_time_is_the_journals_and_passes_without_a_watcher() -> None:
+def test_policy_time_counts_from_the_journal_without_a_watcher() -> None:
     service = Service({"a": "running"})
     emitted, *_ = watched_under(StopAfter(100), service, first_at=datetime.now(UTC) - timedelta(seconds=95))
 
@@ -314,7 +314,7 @@ def test_a_task_that_ends_at_the_last_moment_is_not_commanded() -> None:
 
 
 @pytest.mark.parametrize("status_code", [400, 401, 403, 404, 409, 422])
-def test_refused_command_is_given_again_under_the_next_key_until_it_is_done(status_code: int) -> None:
+def test_refused_policy_command_is_retried_under_the_next_key(status_code: int) -> None:
     def refuse(request: httpx2.Request) -> httpx2.Response | None:
         refused = request.method == "PUT" and asyncio.get_running_loop().time() < 400
         return httpx2.Response(status_code, json={"detail": "not now"}) if refused else None

@@ -140,7 +140,7 @@ def test_settled_state_in_a_stream_is_read_at_once_and_recorded_as_read(state: s
     assert journal.task(A2A.lifecycle, "t7").load().state == A2AState(f"TASK_STATE_{state}")
 
 
-def test_end_that_a_read_does_not_show_yet_is_polled_for_as_without_a_stream() -> None:
+def test_end_reported_only_by_a_stream_is_polled_for() -> None:
     """The agent's stream is ahead of its reads, and says nothing more."""
 
     async def pieces(agent: Agent) -> AsyncGenerator[bytes]:
@@ -217,7 +217,7 @@ async def _broken(_: Agent) -> AsyncGenerator[bytes]:
 
 
 @pytest.mark.parametrize("pieces", [_garbage, _no_status, _another_task, _too_large, _silent, _cut, _broken])
-def test_unusable_stream_reports_nothing_and_is_opened_again_ever_more_rarely(
+def test_unusable_stream_is_reopened_with_a_growing_backoff(
     pieces: Callable[[Agent], AsyncGenerator[bytes]],
 ) -> None:
     agent = Agent(pieces)
@@ -229,7 +229,7 @@ def test_unusable_stream_reports_nothing_and_is_opened_again_ever_more_rarely(
     assert len(agent.reads_s) > 5
 
 
-def test_task_whose_stream_lies_is_what_a_read_shows() -> None:
+def test_reads_detect_an_end_that_the_stream_hides() -> None:
     """A stream that says nothing of the end, and never ends itself."""
 
     async def pieces(agent: Agent) -> AsyncGenerator[bytes]:
@@ -256,7 +256,7 @@ SENT = st.lists(
 
 
 @given(sent=st.lists(SENT, min_size=1, max_size=3), ended_s=st.sampled_from([0.0, 10.0, 100.0]))
-def test_no_status_in_a_stream_however_late_or_false_makes_or_hides_an_end(
+def test_late_or_false_stream_statuses_neither_cause_nor_hide_an_end(
     sent: list[list[tuple[float, str | bytes, str | None]]], ended_s: float
 ) -> None:
     """The reads show one end at one time, whatever the streams say before and after that."""
@@ -294,7 +294,7 @@ def test_no_status_in_a_stream_however_late_or_false_makes_or_hides_an_end(
     ],
     ids=["unsupported", "not now", "no key", "no stream", "nothing"],
 )
-def test_refused_stream_leaves_the_reads(refusal: httpx2.Response) -> None:
+def test_reads_continue_if_the_stream_is_refused(refusal: httpx2.Response) -> None:
     agent = Agent()
     agent.refusal = refusal
 
@@ -340,7 +340,7 @@ def test_streams_of_more_tasks_than_allowed_wait_for_their_turn() -> None:
     run(work())
 
 
-def test_discarded_task_has_no_stream_any_more() -> None:
+def test_stream_of_a_discarded_task_is_closed() -> None:
     async def work() -> None:
         agent = Agent(_silent)
         async with (
@@ -387,7 +387,7 @@ def test_key_is_in_no_event_error_or_log(caplog: pytest.LogCaptureFixture) -> No
     ("api", "streams", "expected"),
     [("v2", 1, "v2 has no streams"), ("a2a", 65, "streams must be"), ("a2a", -1, "streams must be")],
 )
-def test_streams_are_refused_where_there_are_none(api: str, streams: int, expected: str) -> None:
+def test_streams_are_refused_for_services_without_streams(api: str, streams: int, expected: str) -> None:
     async def work() -> None:
         async with AsyncClient(api, base_url="http://127.0.0.1:9", api_key="k" if api == "v2" else None) as client:
             with pytest.raises(ValueError, match=expected):

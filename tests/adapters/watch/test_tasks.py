@@ -27,11 +27,11 @@ def changes_of(*reports: tuple[str, int, str]) -> list[tuple[str, ObservationKin
     return [(each.status, each.kind, each.late) for each in changes if each is not None]
 
 
-def test_the_same_state_is_not_emitted_late_or_not() -> None:
+def test_same_state_is_not_emitted_again() -> None:
     assert changes_of(("running", 5, "api"), ("running", 6, "api"), ("running", 4, "api")) == [("running", None, False)]
 
 
-def test_the_same_late_report_is_emitted_once_and_another_one_too() -> None:
+def test_each_distinct_late_report_is_emitted_once() -> None:
     reports = [("running", 5, "api"), *[("initializing", 1, "webhook")] * 3, ("initializing", 2, "webhook")]
 
     assert changes_of(*reports)[1:] == [("initializing", ObservationKind.STALE, True)] * 2
@@ -45,7 +45,7 @@ def test_a_deviation_in_one_state_is_emitted_again_in_the_next() -> None:
     assert kinds == [None, ObservationKind.STALE, ObservationKind.STEP, ObservationKind.STALE]
 
 
-def test_tasks_are_due_in_the_order_of_their_times_and_only_at_the_last_one_set() -> None:
+def test_schedule_pops_tasks_by_their_latest_due_time() -> None:
     async def everything() -> list[str]:
         schedule, order = Schedule(), list[str]()
         one, two, three = map(watched, ("one", "two", "three"))
@@ -110,7 +110,7 @@ def test_memory_of_unknown_statuses_is_bounded_and_each_is_emitted_once_for_a_wh
     assert not is_emitted("dreaming")
 
 
-def test_unknown_status_that_comes_again_and_again_is_not_forgotten() -> None:
+def test_recurring_unknown_status_is_remembered() -> None:
     log, task = MemoryJournal().task(V1_FULL, "task-1"), watched()
 
     statuses = [

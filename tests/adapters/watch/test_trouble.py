@@ -575,7 +575,7 @@ def test_callback_that_hangs_at_the_end_leaves_time_to_record_reports() -> None:
 
 
 @pytest.mark.parametrize("closing_s", [0, -1, float("nan"), float("inf")])
-def test_time_to_close_that_is_none_is_refused(closing_s: float) -> None:
+def test_invalid_closing_time_is_refused(closing_s: float) -> None:
     async def everything() -> None:
         with pytest.raises(ValueError, match="closing_s"):
             watching(Service().client(), closing_s=closing_s)
@@ -611,7 +611,7 @@ def test_task_just_created_that_is_not_found_is_gone_only_after_five_seconds(
 
 
 @pytest.mark.parametrize("was_seen", [True, False])
-def test_status_of_a_task_that_is_gone_is_only_that_of_a_task_that_was_seen(*, was_seen: bool) -> None:
+def test_404_means_a_status_only_for_a_task_that_was_seen(*, was_seen: bool) -> None:
     journal, service = MemoryJournal(), Service()
     read = replace(BUILT_IN_V1.status, statuses={404: "stopped"})
     binding = replace(BUILT_IN_V1, status=read, details=replace(BUILT_IN_V1.details, statuses={404: "stopped"}))

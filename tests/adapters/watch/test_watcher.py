@@ -227,7 +227,7 @@ def test_a_conflict_is_emitted_with_the_state_that_is_kept() -> None:
     assert (conflict.before, conflict.state, conflict.is_over) == ("running", "finished", True)
 
 
-def test_a_status_that_cannot_be_read_is_emitted_once_until_it_can_be() -> None:
+def test_read_failure_is_emitted_once_per_outage() -> None:
     def fail(_: httpx2.Request) -> httpx2.Response | None:
         now_s = asyncio.get_running_loop().time()
         return httpx2.Response(503) if 5 < now_s < 60 or 200 < now_s < 300 else None
@@ -335,7 +335,7 @@ def test_tasks_come_and_go_while_it_runs() -> None:
     assert [states(emitted, each) for each in "abc"] == [["running"], ["running", "finished"], ["running", "failed"]]
 
 
-def test_an_id_that_cannot_be_asked_for_is_refused_with_all_that_came_with_it() -> None:
+def test_one_unusable_id_refuses_the_whole_add() -> None:
     async def everything() -> None:
         async with watching(Service().client()) as watched:
             with pytest.raises(ValueError, match="no task id"):
@@ -346,7 +346,7 @@ def test_an_id_that_cannot_be_asked_for_is_refused_with_all_that_came_with_it() 
 
 
 @pytest.mark.parametrize("odd", [b"a", None, True, 1.0, ["a"]], ids=lambda odd: type(odd).__name__)
-def test_an_id_that_is_none_is_refused_and_ends_nothing(odd: Any) -> None:
+def test_id_of_a_wrong_type_is_refused_and_watching_continues(odd: Any) -> None:
     async def everything() -> list[Event]:
         async with watching(Service({"a": "finished"}).client()) as watched:
             uses: list[Callable[[], None]] = [lambda: watched.add("b", odd), lambda: watched.discard(odd)]
@@ -359,7 +359,7 @@ def test_an_id_that_is_none_is_refused_and_ends_nothing(odd: Any) -> None:
 
 
 @pytest.mark.parametrize("task_id", [7, UUID(int=7)], ids=lambda task_id: type(task_id).__name__)
-def test_an_id_is_given_as_to_a_client(task_id: int | UUID) -> None:
+def test_watcher_accepts_the_same_ids_as_a_client(task_id: int | UUID) -> None:
     async def everything() -> list[Event]:
         async with watching(Service({str(task_id): "finished", "a": "running"}).client()) as watched:
             watched.add(task_id, str(task_id), "a")
@@ -370,7 +370,7 @@ def test_an_id_is_given_as_to_a_client(task_id: int | UUID) -> None:
     assert states(run(everything()), str(task_id)) == ["finished"]
 
 
-def test_kept_open_it_waits_for_more() -> None:
+def test_watcher_with_keep_open_waits_for_more_tasks() -> None:
     async def everything() -> list[Event]:
         service = Service({"a": "finished", "b": "stopped"})
         async with watching(service.client(), keep_open=True) as watched:
@@ -386,7 +386,7 @@ def test_kept_open_it_waits_for_more() -> None:
     assert tasks_of(run(everything())) == ["a", "b"]
 
 
-def test_the_short_form() -> None:
+def test_watch_function_follows_all_tasks() -> None:
     async def everything() -> list[Event]:
         service = Service({"a": "finished", "b": "stopped"})
         async with aclosing(watch(service.client(), ["a", "b"], pace=EVEN, throttle=unlimited())) as changes:
@@ -417,7 +417,7 @@ def test_a_callback_is_called_without_an_iterator(is_async: bool) -> None:
     assert states(emitted, "a") == ["running", "finished"]
 
 
-def test_no_task_is_read_while_no_event_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_stop_while_events_are_not_consumed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watcher, "_ROOM", 3)
     monkeypatch.setattr(recorder, "ROOM", 5)
 
@@ -726,7 +726,7 @@ def test_closing_while_the_journal_fails_waits_and_logs_what_is_lost(
 # --- what is no event of a task -----------------------------------------------------------------
 
 
-def test_no_event_and_no_log_line_contains_the_key(caplog: pytest.LogCaptureFixture) -> None:
+def test_events_and_log_lines_do_not_contain_the_key(caplog: pytest.LogCaptureFixture) -> None:
     async def everything() -> list[Event]:
         service = Service(plan=lambda request: httpx2.Response(401, json=request.headers["authorization"]))
         async with watching(service.client()) as watched:
