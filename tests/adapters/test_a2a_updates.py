@@ -53,7 +53,7 @@ def test_task_and_status_update_report_a_status(document: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("kind", ["message", "artifactUpdate"])
-def test_message_and_artifact_report_none(kind: str) -> None:
+def test_message_and_artifact_report_no_status(kind: str) -> None:
     assert parsed({kind: {"taskId": "t7", "status": STATUS}}) is None
 
 
@@ -248,7 +248,7 @@ def test_no_disturbed_notification_changes_the_outcome(
     assert journal.task(service("a2a").lifecycle, task.id).load().state == A2AState.COMPLETED
 
 
-def test_replay_is_known_by_its_body() -> None:
+def test_replay_is_recognised_by_its_body() -> None:
     journal = MemoryJournal()
     webhooks = Webhooks("a2a", secret=TOKEN, journal=journal)
     headers = {"Authorization": f"Bearer {TOKEN}"}

@@ -44,7 +44,7 @@ PLACES: list[tuple[str, Callable[[Any], object]]] = [
 
 @pytest.mark.parametrize(("name", "make"), PLACES, ids=lambda each: each if isinstance(each, str) else "")
 @pytest.mark.parametrize("given", ["3", None, True, [3], Fraction(1, 2), 3j])
-def test_what_is_no_number_is_refused_by_name(name: str, make: Callable[[Any], object], given: Any) -> None:
+def test_non_number_is_refused_with_the_argument_name(name: str, make: Callable[[Any], object], given: Any) -> None:
     with pytest.raises(TypeError, match=f"{name} must be a number, not ") as raised:
         make(given)
     assert repr(given) in str(raised.value)
@@ -52,12 +52,14 @@ def test_what_is_no_number_is_refused_by_name(name: str, make: Callable[[Any], o
 
 @pytest.mark.parametrize(("name", "make"), PLACES, ids=lambda each: each if isinstance(each, str) else "")
 @pytest.mark.parametrize("given", [float("nan"), -1, pytest.param(10**400, id="huge")])
-def test_a_number_out_of_range_is_refused_by_name(name: str, make: Callable[[Any], object], given: Any) -> None:
+def test_number_out_of_range_is_refused_with_the_argument_name(
+    name: str, make: Callable[[Any], object], given: Any
+) -> None:
     with pytest.raises(ValueError, match=f"{name} must be "):
         make(given)
 
 
-def test_a_range_is_named() -> None:
+def test_range_error_names_the_bounds() -> None:
     with pytest.raises(ValueError, match="x must be more than 1 and at most 5, not 1"):
         require_number(1, "x", more_than=1, at_most=5)
     with pytest.raises(ValueError, match="x must be positive, not 0"):
@@ -71,7 +73,7 @@ def test_a_range_is_named() -> None:
     require_number(1.5, "x", more_than=1, at_least=1, at_most=2)
 
 
-def test_a_duration_is_no_decimal_which_no_clock_can_add() -> None:
+def test_decimal_is_refused_as_a_duration() -> None:
     with pytest.raises(TypeError, match="poll_s must be a number, not Decimal"):
         Timing(poll_s=cast("Any", Decimal(1)))
 
@@ -89,7 +91,7 @@ def test_a_limit_of_costs_may_be_a_decimal() -> None:
         lambda: Emulator(port=cast("Any", 1.5)),
     ],
 )
-def test_what_is_counted_is_a_whole_number(make: Callable[[], object]) -> None:
+def test_counts_must_be_whole_numbers(make: Callable[[], object]) -> None:
     with pytest.raises(TypeError, match=r" must be a whole number, not 1.5 \(float\)"):
         make()
 
@@ -110,7 +112,7 @@ LIFECYCLES: list[Callable[[Any], object]] = [
 
 @pytest.mark.parametrize("take", LIFECYCLES)
 @pytest.mark.parametrize("given", ["v1", 3, Lifecycle])
-def test_what_is_no_lifecycle_is_refused_by_name(take: Callable[[Any], object], given: Any) -> None:
+def test_non_lifecycle_is_refused_with_the_argument_name(take: Callable[[Any], object], given: Any) -> None:
     with pytest.raises(TypeError, match=r"lifecycle must be a Lifecycle, such as lifecycle.get\('v1'\), not "):
         take(given)
 
@@ -168,7 +170,7 @@ def test_what_is_no_lifecycle_is_refused_by_name(take: Callable[[Any], object], 
         (lambda: Lifecycle.from_json(cast("Any", 3)), "read from a text or bytes, not from 3; use from_file"),
     ],
 )
-def test_an_argument_of_another_type_is_refused_by_name(take: Callable[[], object], wrong: str) -> None:
+def test_argument_of_another_type_is_refused_with_the_argument_name(take: Callable[[], object], wrong: str) -> None:
     with pytest.raises(TypeError, match=wrong):
         take()
 
@@ -234,7 +236,7 @@ ASKED_OF_THE_EMULATOR: list[tuple[Callable[[Emulator], object], str]] = [
 
 
 @pytest.mark.parametrize(("ask", "wrong"), ASKED_OF_THE_EMULATOR)
-def test_the_emulator_names_what_is_wrong(ask: Callable[[Emulator], object], wrong: str) -> None:
+def test_emulator_names_the_wrong_argument(ask: Callable[[Emulator], object], wrong: str) -> None:
     with Emulator() as emulator, pytest.raises(ValueError) as raised:  # noqa: PT011 (compared below, literally)
         ask(emulator)
     message = str(raised.value)

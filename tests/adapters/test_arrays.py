@@ -81,7 +81,7 @@ def coded() -> CodedLifecycle[V1State, V1Event]:
 
 
 @every_lifecycle
-def test_every_pair_of_state_and_event_leads_where_target_says(coded: Coded) -> None:
+def test_step_many_agrees_with_target_on_every_pair(coded: Coded) -> None:
     lifecycle = coded.lifecycle
     states, events = np.divmod(np.arange(len(coded.states) * len(coded.events)), len(coded.events))
     targets = coded.step_many(states, events)
@@ -91,7 +91,7 @@ def test_every_pair_of_state_and_event_leads_where_target_says(coded: Coded) -> 
 
 
 @every_lifecycle
-def test_every_report_is_judged_as_observe_judges_it(coded: Coded) -> None:
+def test_observe_many_agrees_with_observe(coded: Coded) -> None:
     lifecycle = coded.lifecycle
     known = coded.encode_states(coded.states)
     for channel in ("api", "webhook"):
@@ -104,7 +104,7 @@ def test_every_report_is_judged_as_observe_judges_it(coded: Coded) -> None:
 
 
 @every_lifecycle
-def test_finality_is_the_lifecycle_s(coded: Coded) -> None:
+def test_final_states_equal_those_of_the_lifecycle(coded: Coded) -> None:
     lifecycle = coded.lifecycle
     final = coded.is_final(coded.encode_states(coded.states))
     assert final.dtype == np.bool_
@@ -112,7 +112,9 @@ def test_finality_is_the_lifecycle_s(coded: Coded) -> None:
 
 
 @given(lifecycle=lifecycles(), channel=st.sampled_from(Channel), data=st.data())
-def test_an_array_is_a_loop(lifecycle: Lifecycle[str, str], channel: str, data: st.DataObject) -> None:
+def test_array_results_equal_a_loop_over_single_results(
+    lifecycle: Lifecycle[str, str], channel: str, data: st.DataObject
+) -> None:
     coded = CodedLifecycle(lifecycle)
     states = data.draw(st.lists(st.sampled_from(coded.states), max_size=8))
 
@@ -158,7 +160,7 @@ def test_codes_are_as_small_as_they_can_be(states: int, dtype: type[Any], none: 
 
 @pytest.mark.parametrize(("states", "events"), [(5, 51), (16, 16), (51, 5), (3, 300)])
 def test_the_last_pair_of_a_table_as_large_as_its_numbers_is_right(states: int, events: int) -> None:
-    test_every_pair_of_state_and_event_leads_where_target_says(CodedLifecycle(a_chain(states, events)))
+    test_step_many_agrees_with_target_on_every_pair(CodedLifecycle(a_chain(states, events)))
 
 
 def test_an_extension_reads_what_was_stored_before() -> None:
@@ -183,7 +185,7 @@ def test_an_alias_is_encoded_as_its_state_in_its_channel_alone(coded: CodedLifec
     assert coded.encode_statuses(["initializing"]).tolist() == [coded.none]
 
 
-def test_names_come_from_any_iterable(coded: CodedLifecycle[V1State, V1Event]) -> None:
+def test_names_may_be_any_iterable(coded: CodedLifecycle[V1State, V1Event]) -> None:
     states = coded.encode_states(state for state in (V1State.PAUSED, V1State.RUNNING))
     words = coded.encode_statuses(iter(np.array(["paused", "running", "vanished"])))
     assert coded.decode_states(states) == [V1State.PAUSED, V1State.RUNNING]
@@ -208,7 +210,7 @@ every_method = pytest.mark.parametrize("method", METHODS)
 
 @every_width
 @every_method
-def test_codes_that_stand_for_nothing_are_refused(coded: Coded, method: str) -> None:
+def test_codes_out_of_range_are_refused(coded: Coded, method: str) -> None:
     what, ask = METHODS[method]
     limit = len(getattr(coded, f"{what}s"))
     ask(coded, np.array([0, limit - 1]))
@@ -222,7 +224,7 @@ def test_codes_that_stand_for_nothing_are_refused(coded: Coded, method: str) -> 
 
 @every_width
 @every_method
-def test_no_state_is_taken_only_where_it_can_be_meant(coded: Coded, method: str) -> None:
+def test_code_of_no_state_is_accepted_only_by_methods_that_take_it(coded: Coded, method: str) -> None:
     what, ask = METHODS[method]
     codes = np.array([0, coded.none])
     if method in TAKING_NONE:
@@ -253,7 +255,7 @@ def test_no_state_is_taken_only_where_it_can_be_meant(coded: Coded, method: str)
     ],
     ids=lambda codes: str(np.asarray(codes).dtype),
 )
-def test_what_is_no_integer_is_refused(method: str, codes: Any) -> None:
+def test_non_integer_codes_are_refused(method: str, codes: Any) -> None:
     what, ask = METHODS[method]
     with pytest.raises(TypeError, match=f"^{what} codes must be integers, not "):
         ask(SMALL, codes)
@@ -315,7 +317,7 @@ def test_codes_that_are_masked_are_refused(method: str, mask: list[bool]) -> Non
 
 
 @pytest.mark.parametrize("name", [[0], {}, {1}, ["running"], np.ma.masked], ids=repr)
-def test_what_cannot_be_hashed_is_an_unknown_name(name: Any) -> None:
+def test_unhashable_name_is_unknown(name: Any) -> None:
     with pytest.raises(UnknownName, match="unknown state"):
         SMALL.encode_states([SMALL.states[0], name])
     with pytest.raises(UnknownName, match="unknown event"):
@@ -393,7 +395,7 @@ def test_a_result_that_does_not_fit_is_not_written(coded: CodedLifecycle[V1State
 # --- as it is used -------------------------------------------------------------------------------
 
 
-def test_threads_share_one(coded: CodedLifecycle[V1State, V1Event]) -> None:
+def test_threads_share_a_coded_lifecycle(coded: CodedLifecycle[V1State, V1Event]) -> None:
     generator = np.random.default_rng(7)
     states = generator.integers(0, len(coded.states), (8, 5000), dtype=np.uint8)
     events = generator.integers(0, len(coded.events), (8, 5000), dtype=np.uint8)
@@ -431,7 +433,7 @@ def test_the_example_does_what_it_shows() -> None:
 # --- what it needs -----------------------------------------------------------------------------
 
 
-def test_it_needs_numpy_and_nothing_else_that_is_foreign() -> None:
+def test_arrays_import_numpy_but_not_duckdb() -> None:
     loaded = "{name.partition('.')[0] for name in sys.modules}"
     program = f"import sys; import lifecycle_adapters.arrays; print('numpy' in {loaded}, 'duckdb' in {loaded})"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -173,7 +173,9 @@ def test_a_worker_killed_in_the_middle_of_a_stop_is_recovered_by_its_successor(
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(("fault", "sent"), [HAPPENED, DID_NOT])
-def test_the_same_on_postgresql(worker: Worker, emulator: Emulator, postgres_url: str, fault: str, sent: int) -> None:
+def test_worker_killed_during_a_stop_is_recovered_on_postgresql(
+    worker: Worker, emulator: Emulator, postgres_url: str, fault: str, sent: int
+) -> None:
     recovers(replace(worker, url=postgres_url, journal=postgres_url), emulator, fault, sent)
 
 

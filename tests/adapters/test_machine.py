@@ -81,7 +81,7 @@ def test_nothing_but_the_state_is_set_without_attaching() -> None:
     assert vars(task) == {"state": S.PAUSED, "heard": []}
 
 
-def test_the_machine_is_one_of_the_library() -> None:
+def test_bind_returns_a_machine_of_transitions() -> None:
     task = Task()
     machine = bind(V1, task)
     assert isinstance(machine, transitions.Machine)
@@ -108,7 +108,7 @@ def test_events_are_fired_by_methods_by_name_and_by_the_machine() -> None:
     assert task.state is machine.state is S.PAUSED
 
 
-def test_another_attribute() -> None:
+def test_state_is_kept_in_the_named_attribute() -> None:
     task = SimpleNamespace(state="something else", phase="paused")
     machine = bind(V1, task, attribute="phase")
     assert task.is_phase_paused()
@@ -272,7 +272,7 @@ class Hooked(Task):
     on_enter_stopped = "no method"
 
 
-def test_methods_that_the_library_calls_are_those_that_are_refused() -> None:
+def test_refused_method_names_are_those_that_transitions_calls() -> None:
     task = Hooked()
     rows = [["pause", "running", "paused"]]
     transitions.Machine(task, states=["running", "paused"], initial="running", transitions=rows)
@@ -281,7 +281,7 @@ def test_methods_that_the_library_calls_are_those_that_are_refused() -> None:
 
 
 @pytest.mark.parametrize("binder", [bind, bind_async])
-def test_methods_that_would_no_longer_be_called_by_their_names_are_refused(binder: Any) -> None:
+def test_callback_methods_found_by_name_are_refused(binder: Any) -> None:
     for attach in (True, False):
         task = Hooked()
         with pytest.raises(ValueError, match=r"^v1: an object of 'Hooked' has methods that are not called") as info:
@@ -306,7 +306,7 @@ class OfObject(Task):
 
 
 @pytest.mark.parametrize("kind", [OfClass, OfObject])
-def test_methods_of_any_kind_that_would_fall_silent_are_refused(kind: type[Task]) -> None:
+def test_callback_methods_of_any_kind_are_refused(kind: type[Task]) -> None:
     with pytest.raises(ValueError, match=r"for none: on_enter_paused as on_enter=\{'paused': \.\.\.\}$"):
         bind(V1, kind())
 
@@ -374,7 +374,7 @@ def test_a_callback_may_fire_the_next_event_once_the_state_has_changed(kind: str
 
 
 @pytest.mark.parametrize(("kind", "key"), [("on_leave", S.RUNNING), ("before", E.PAUSE)])
-def test_an_event_is_overtaken_by_one_that_its_callback_fires_before_the_state_has_changed(kind: str, key: str) -> None:
+def test_event_fired_by_a_before_callback_overtakes_the_first(kind: str, key: str) -> None:
     received: list[V1Change] = []
     task = Task()
     callbacks: dict[str, Any] = {kind: {key: stop_when_pausing}}
@@ -576,7 +576,7 @@ class TaskSummary(list[str]):
 
 
 @pytest.mark.parametrize("kind", [Task, Record, Empty, SimpleNamespace])
-def test_objects_with_room_for_methods(kind: type[Any]) -> None:
+def test_objects_that_accept_methods_are_bound(kind: type[Any]) -> None:
     model = kind()
     bind(V1, model)
     model.pause()
@@ -584,7 +584,7 @@ def test_objects_with_room_for_methods(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Slots, Model, OpenModel])
-def test_objects_with_room_for_their_state_alone(kind: type[Any]) -> None:
+def test_objects_without_room_for_methods_are_refused(kind: type[Any]) -> None:
     model = kind()
     with pytest.raises(TypeError, match=rf"'{kind.__name__}' has no room for its state and methods \(attach=False"):
         bind(V1, model)
@@ -612,7 +612,7 @@ def test_attribute_must_be_a_name(attribute: str) -> None:
         bind(V1, Task(), attribute=attribute)
 
 
-def test_method_is_no_state() -> None:
+def test_method_is_refused_as_the_state_attribute() -> None:
     with pytest.raises(TypeError, match="an object of 'Lifecycle': its 'state' is a method; name another"):
         bind(V1, V1, attach=False)
 
@@ -848,7 +848,7 @@ def test_both_kinds_of_callbacks_run_one_after_another() -> None:
 
 
 @pytest.mark.parametrize("kind", ["before", "on_leave"])
-def test_of_two_tasks_the_one_that_changes_the_state_first_wins(kind: str) -> None:
+def test_first_of_two_tasks_to_change_the_state_wins(kind: str) -> None:
     async def main() -> None:
         held = asyncio.Event()
 

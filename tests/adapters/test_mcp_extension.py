@@ -455,7 +455,7 @@ TASK: dict[str, Any] = {"taskId": "t1", "status": "working", "createdAt": "2026-
 
 
 @pytest.mark.parametrize("given", [None, "oops", [1], {}, {"resultType": 1}, {"task": TASK}], ids=repr)
-def test_response_to_a_create_that_says_neither_leaves_it_uncertain(connect: Connect, given: object) -> None:
+def test_create_response_without_a_task_or_a_result_is_uncertain(connect: Connect, given: object) -> None:
     client = connect(lambda seen: Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": given}))
 
     with pytest.raises(CreateUncertain):
@@ -465,7 +465,7 @@ def test_response_to_a_create_that_says_neither_leaves_it_uncertain(connect: Con
 
 
 @pytest.mark.parametrize("kind", [{}, {"resultType": "Task"}, {"resultType": None}], ids=repr)
-def test_response_that_names_a_task_made_it(connect: Connect, kind: dict[str, Any]) -> None:
+def test_create_response_with_a_task_makes_that_task(connect: Connect, kind: dict[str, Any]) -> None:
     client = connect(lambda seen: Reply(body={"jsonrpc": "2.0", "id": seen.json["id"], "result": {**kind, **TASK}}))
 
     assert client.create(name="get_weather").id == "t1"
@@ -475,7 +475,7 @@ def test_response_that_names_a_task_made_it(connect: Connect, kind: dict[str, An
     ("status", "code", "expected"),
     [(404, -32601, RequestRejected), (400, -32020, RequestRejected), (400, -32602, NotFound), (404, 7, NotFound)],
 )
-def test_code_of_an_error_says_more_than_that_of_http(
+def test_json_rpc_error_code_outranks_the_http_status(
     connect: Connect, status: int, code: int, expected: type[Exception]
 ) -> None:
     """ "If the server does not implement the requested RPC method, it MUST respond with `404 Not Found`"."""
@@ -490,12 +490,12 @@ def test_code_of_an_error_says_more_than_that_of_http(
 
 
 @pytest.mark.parametrize("content", [b"not found", b'{"a": 1, "a": 2}', b"[]"])
-def test_error_without_a_code_means_what_http_says(connect: Connect, content: bytes) -> None:
+def test_error_without_a_code_is_mapped_by_the_http_status(connect: Connect, content: bytes) -> None:
     with pytest.raises(NotFound):
         connect(lambda _: Reply(status=404, body=content)).task("t7").status()
 
 
-def test_only_a_create_makes_a_task() -> None:
+def test_task_if_is_refused_outside_of_a_create() -> None:
     extension = service("mcp-extension")
     with pytest.raises(DefinitionError, match=r"details.task_if: must be empty: only a create makes a task"):
         replace(extension, details=replace(extension.details, task_if={"resultType": "task"}))

@@ -171,7 +171,7 @@ def size_of(png: bytes) -> tuple[int, int]:
     return width, height
 
 
-def test_png_is_a_picture_of_some_size(declared: Lifecycle[str, str]) -> None:
+def test_png_has_a_plausible_size(declared: Lifecycle[str, str]) -> None:
     png = to_png(declared.diagram())
 
     width, height = size_of(png)
@@ -189,7 +189,7 @@ def test_png_grows_with_its_scale() -> None:
 
 @pytest.mark.parametrize("render", [to_svg, to_png])
 @pytest.mark.parametrize("given", [V1, None, "v1"])
-def test_what_is_no_diagram_is_not_drawn(render: Callable[[Any], object], given: Any) -> None:
+def test_non_diagram_is_refused(render: Callable[[Any], object], given: Any) -> None:
     with pytest.raises(
         TypeError, match=r"^a picture is drawn from a Diagram, not from .*; give lifecycle.diagram\(\)$"
     ):
@@ -377,7 +377,7 @@ def named(name: str) -> Lifecycle[Any, Any]:
     return V1.replace(name=name, citation="<b>mine</b> [x](y)")
 
 
-def test_gallery_of_own_lifecycles_holds_no_others(tmp_path: Path) -> None:
+def test_gallery_contains_only_the_given_lifecycles(tmp_path: Path) -> None:
     write_gallery(tmp_path, [V1])
 
     paths = write_gallery(tmp_path, [named("mine"), named("k\u00fcche.2")])
@@ -398,7 +398,7 @@ def test_gallery_of_own_lifecycles_holds_no_others(tmp_path: Path) -> None:
         (("x", V1), "lifecycles must be several"),
     ],
 )  # fmt: skip
-def test_gallery_is_of_lifecycles_in_a_directory(arguments: tuple[Any, ...], message: str) -> None:
+def test_write_gallery_refuses_wrong_arguments(arguments: tuple[Any, ...], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         write_gallery(*arguments)
 

@@ -202,7 +202,7 @@ def test_rerun_after_which_no_read_succeeds_is_done_in_the_last_known_state(
 
 
 @pytest.mark.parametrize("answer", [Reply(status=202, body={}), Reply(status=409, body={"detail": "not running"})])
-def test_a_cancel_that_comes_too_late_ends_with_the_run(client: Any, builds: Builds, answer: Reply) -> None:
+def test_late_cancel_is_settled_when_the_run_ends(client: Any, builds: Builds, answer: Reply) -> None:
     """As at a final state: the command does not stay open, so that the next one can be sent."""
     builds.statuses = ["building"]
     build = client.create("main")

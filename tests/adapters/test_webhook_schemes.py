@@ -174,7 +174,7 @@ def test_any_changed_bit_is_refused(by: Signed, body: bytes, data: st.DataObject
 
 @each_scheme
 @given(body=BODIES, text=st.text(max_size=40), data=st.data())
-def test_no_header_that_anybody_can_write_is_accepted(
+def test_forged_headers_are_refused(
     by: Signed,
     body: bytes,
     text: str,
@@ -190,7 +190,7 @@ def test_no_header_that_anybody_can_write_is_accepted(
 
 @each_scheme
 @pytest.mark.parametrize("way", [-1, 1])
-def test_a_time_stamp_is_as_near_as_the_scheme_says(by: Signed, way: int) -> None:
+def test_time_stamp_tolerance_is_that_of_the_scheme(by: Signed, way: int) -> None:
     headers = by.by_hand(BODY, int(NOW.timestamp()))
     nearly, too_far = (NOW + way * timedelta(seconds=by.scheme.tolerance_s + more) for more in (0, 1))
 
@@ -229,7 +229,7 @@ def test_stripes_header_has_one_time_stamp() -> None:
             verify(BODY, {"Stripe-Signature": forged}, STRIPE, secret=SECRET, now=NOW)
 
 
-def test_the_parts_of_what_is_signed_cannot_be_moved() -> None:
+def test_signed_id_time_and_body_cannot_be_shifted() -> None:
     """The same text is signed for the id `msg_1.1736937000` and a shorter body, if ids could have dots."""
     body = b"1736937001.{}"
     headers = of_standard_webhooks(body, 1736937000)
@@ -269,7 +269,7 @@ def test_a_secret_that_is_a_prefix_alone_is_refused() -> None:
         verify(BODY, {}, STANDARD_WEBHOOKS, secret="whsec_", now=NOW)
 
 
-def test_a_scheme_must_be_one() -> None:
+def test_scheme_of_another_type_is_refused() -> None:
     name: Any = "github"
     with pytest.raises(TypeError, match="must be a SignatureScheme, such as GITHUB, or a TokenScheme, not") as refused:
         verify(BODY, {}, name, secret=SECRET, now=NOW)
@@ -329,7 +329,7 @@ PIECES = st.sampled_from(["", "t=", "v1=", "v1,", "t", "sha256="]) | TEXTS
     header="X-Signed", prefix="t=", separator=",", signed="{timestamp}.{body}", timestamp_header="X-Signed",
     timestamp_prefix="t", id_header=None, secret_prefix=None, encoding="hex", body=BODY,
 )  # fmt: skip
-def test_whatever_scheme_can_be_declared_verifies_what_it_signs(body: bytes, **fields: Any) -> None:
+def test_every_valid_scheme_verifies_its_own_signature(body: bytes, **fields: Any) -> None:
     try:
         scheme = SignatureScheme(**fields)
     except DefinitionError:
@@ -443,7 +443,7 @@ def findings(make: Callable[[], object]) -> list[str]:
         ({"tolerance_s": 0}, ["tolerance_s: must be at least 1, not 0"]),
     ],
 )
-def test_a_scheme_that_cannot_be_meant_is_refused(changes: dict[str, Any], expected: list[str]) -> None:
+def test_invalid_scheme_is_refused(changes: dict[str, Any], expected: list[str]) -> None:
     fields: dict[str, Any] = {"header": "X-Signed", **changes}
     assert findings(lambda: SignatureScheme(**fields)) == expected
 
@@ -484,7 +484,7 @@ def test_a_scheme_that_cannot_be_meant_is_refused(changes: dict[str, Any], expec
         ),
     ],
 )
-def test_webhooks_that_cannot_be_meant_are_refused(fields: dict[str, Any], expected: list[str]) -> None:
+def test_invalid_webhooks_are_refused(fields: dict[str, Any], expected: list[str]) -> None:
     given_fields: dict[str, Any] = {"signature": GITHUB, **fields}
     assert findings(lambda: WebhookBinding(**given_fields)) == expected
 
@@ -531,7 +531,7 @@ def receiver(binding: HttpBinding[str, str] = BINDING, **settings: Any) -> Webho
     return Webhooks(binding, secret=SECRET, clock=lambda: NOW, **settings)
 
 
-def test_a_service_of_ones_own_reports_by_webhooks() -> None:
+def test_own_service_reports_by_webhooks() -> None:
     journal = MemoryJournal()
     webhooks = receiver(journal=journal)
 
@@ -568,7 +568,7 @@ def test_the_time_of_a_change_is_text_or_a_number(changed: object, expected: dat
 
 
 @pytest.mark.parametrize(("scheme", "at"), [(STRIPE, NOW - timedelta(seconds=60)), (GITHUB, NOW)])
-def test_without_a_field_the_time_of_sending_or_of_the_arrival_counts(scheme: SignatureScheme, at: datetime) -> None:
+def test_missing_time_field_falls_back_to_sending_or_arrival(scheme: SignatureScheme, at: datetime) -> None:
     assert BINDING.webhooks is not None
     binding = replace(BINDING, webhooks=replace(BINDING.webhooks, signature=scheme, time_field=None))
     body = body_of("printing")
@@ -589,7 +589,7 @@ def by_function(function: Any) -> HttpBinding[str, str]:
     return replace(BINDING, webhooks=WebhookBinding(signature=GITHUB, update_of=function))
 
 
-def test_a_function_reads_what_no_path_can_say() -> None:
+def test_update_of_function_reads_complex_documents() -> None:
     text = PRINTER.replace(
         "\nlifecycle:\n", f"\nwebhooks: {{signature: github, update_of: '{__name__}:run_update'}}\n\nlifecycle:\n"
     )
@@ -640,7 +640,7 @@ SOON: Any = "soon"
         (returning(StatusUpdate("7", "printing", SOON)), "'at of `update_of`' is not a date and time"),
     ],
 )
-def test_what_a_function_returns_is_examined(function: Any, expected: str) -> None:
+def test_result_of_update_of_is_validated(function: Any, expected: str) -> None:
     received = receiver(by_function(function)).receive(b"{}", of_github(b"{}", 0))
 
     assert (received.status_code, str(received.error)) == (400, expected)
@@ -650,7 +650,7 @@ def test_what_a_function_returns_is_examined(function: Any, expected: str) -> No
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.dictionaries(
     st.sampled_from(["type", "data", "job", "id", "status", "changed"]), inner)))  # fmt: skip
-def test_any_document_is_an_event_or_refused(document: Any) -> None:
+def test_any_document_is_parsed_or_raises_webhook_error(document: Any) -> None:
     assert BINDING.webhooks is not None
     with suppress(WebhookError):
         event = parse(json.dumps(document).encode(), BINDING.webhooks)

@@ -130,7 +130,7 @@ def test_findings_have_their_row_their_task_their_kind_and_what_was_possible(fil
     ]
 
 
-def test_notes_are_listed_if_asked_for_and_are_fine(file: Path) -> None:
+def test_notes_are_listed_if_asked_for_and_exit_with_0(file: Path) -> None:
     file.write_text("status\ncreated\ncreated\nrunning\nfinished\n")
 
     silent, told = (call("check", "v1-full", str(file), *ONE, *more) for more in ((), ("--notes",)))
@@ -267,7 +267,7 @@ def test_a_sequence_orders_the_rows_of_one_time() -> None:
     assert call(*log, "--sequence-column", "n", typed=typed).exit_code == 0
 
 
-def test_what_times_are_can_be_said() -> None:
+def test_time_form_can_be_named() -> None:
     typed = "task_id,at,status\na,100000000001,created\na,100000000000,stopped\n"
     log = ("report", "v1-full", "-", "--input-format", "csv")
 
@@ -277,7 +277,7 @@ def test_what_times_are_can_be_said() -> None:
     assert (recognised["first_at"], said["first_at"]) == ("1973-03-03T09:46:40Z", "5138-11-16T09:46:40Z")
 
 
-def test_files_of_many_kinds_are_one_log(folder: Path) -> None:
+def test_files_of_different_formats_are_one_log(folder: Path) -> None:
     (folder / "1.csv").write_text("task_id,status\na,created\n")
     (folder / "2.jsonl").write_text('{"task_id": "a", "status": "running"}')
     parquet(folder / "3.parquet", [("a", "created")])
@@ -400,7 +400,7 @@ def test_rejects_are_kept_even_if_no_row_can_be_read(
     assert sorted(path.name for path in folder.iterdir()) == sorted(["log.csv", kept])
 
 
-def test_a_file_of_somebody_else_is_left_alone_where_nothing_can_be_read(folder: Path) -> None:
+def test_foreign_rejects_file_is_kept_if_no_row_can_be_read(folder: Path) -> None:
     (folder / "log.csv").write_text("task_id,status\n,created\n")
     (folder / "lifecycle-rejects.csv").write_text("mine\n")
 
@@ -418,7 +418,7 @@ def test_more_threads_than_any_machine_has_are_refused() -> None:
     assert "--threads" in result.stderr
 
 
-def test_a_broken_file_among_good_ones_is_judged_as_far_as_it_goes(folder: Path) -> None:
+def test_broken_file_is_judged_up_to_the_break(folder: Path) -> None:
     (folder / "1.csv").write_text("task_id,status\na,created\na,stopped\na,running\n")
     (folder / "2.parquet").write_bytes(b"PAR1 and no more")
 
@@ -445,7 +445,7 @@ def test_a_broken_file_among_good_ones_is_judged_as_far_as_it_goes(folder: Path)
         ("task_id,at,status", ("--sequence-column", "n"), "there is no column 'n'", "--sequence-column"),
     ],
 )  # fmt: skip
-def test_a_missing_column_is_named_with_those_that_are_there_and_the_option_that_helps(
+def test_missing_column_error_names_the_existing_ones_and_the_option(
     header: str, options: tuple[str, ...], said: str, helps: str, file: Path
 ) -> None:
     file.write_text(f"{header}\n1,2026-01-01,running\n")
@@ -488,7 +488,7 @@ def test_csv_of_another_delimiter_and_encoding_is_read(
         (CLEAN.encode("utf-16-le"), "it is UTF-16, not UTF-8: name the encoding", "--encoding utf-16-le"),
     ],
 )
-def test_csv_written_otherwise_names_the_option_that_reads_it(
+def test_unusual_csv_error_names_the_option_that_reads_it(
     content: str | bytes, said: str, helps: str, file: Path
 ) -> None:
     file.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -504,7 +504,7 @@ def test_csv_written_otherwise_names_the_option_that_reads_it(
     assert (read.exit_code, read.stderr) == (0, "")
 
 
-def test_what_cannot_be_decoded_is_an_unreadable_row(file: Path) -> None:
+def test_undecodable_row_is_unreadable(file: Path) -> None:
     file.write_bytes(CLEAN.encode() + b"b,stopp\x81ed\n")
 
     result = call("check", "v1-full", str(file), *ORDERED, "--encoding", "cp1252")
@@ -535,7 +535,7 @@ def test_options_of_csv_with_another_source_are_refused(
     assert result.stderr.count("\n") == 1
 
 
-def test_foreign_text_is_shown_harmlessly() -> None:
+def test_foreign_text_is_shown_without_terminal_controls() -> None:
     row = {"task_id": "[red]\x1b[31mid\x07" + "x" * 1_000, "status": "[bold]\x1b]0;title\x07" + "y" * 1_000}
 
     result = call("check", "v1", "-", *ORDERED, "--input-format", "jsonl", typed=json.dumps(row))
@@ -587,7 +587,7 @@ def test_bad_input_is_one_line_of_error(arguments: list[str], said: str) -> None
     assert result.stderr.count("\n") == 1
 
 
-def test_what_the_standard_input_holds_must_be_said() -> None:
+def test_standard_input_needs_a_format() -> None:
     result = call("check", "v1", "-")
 
     assert result.exit_code == 2
@@ -632,7 +632,7 @@ def test_all_findings_are_written_to_a_file(name: str, file: Path, folder: Path)
     assert rows == [(f"t{number}", number + 2, "wrong_start") for number in range(150)]
 
 
-def test_rejects_go_where_they_are_wanted(file: Path, folder: Path) -> None:
+def test_rejects_are_written_to_the_given_file(file: Path, folder: Path) -> None:
     file.write_text("task_id,status\na,created\n,=1+1\n")
 
     result = call("check", "v1-full", str(file), *ORDERED, "--rejects", "rejects.jsonl")
@@ -676,7 +676,7 @@ def test_a_log_is_judged_even_if_nothing_can_be_written(rows: str, code: int, un
     assert list(unwritable.iterdir()) == []
 
 
-def test_rejects_of_somebody_else_that_cannot_be_read_are_left_alone(unwritable: Path) -> None:
+def test_unreadable_foreign_rejects_file_is_kept(unwritable: Path) -> None:
     kept = unwritable / "lifecycle-rejects.csv"
     kept.write_text("private")
     kept.chmod(0o600)
@@ -688,7 +688,7 @@ def test_rejects_of_somebody_else_that_cannot_be_read_are_left_alone(unwritable:
     assert "lifecycle-rejects.csv exists and was not written by this program" in result.stderr
 
 
-def test_what_was_asked_for_and_cannot_be_written_is_an_error(unwritable: Path) -> None:
+def test_unwritable_output_file_is_an_error(unwritable: Path) -> None:
     for option in ("--findings", "--rejects"):
         with without_privileges():
             result = call("check", "v1-full", "-", "--input-format", "csv", *ORDERED, option, "x.csv", typed=BAD)
@@ -698,7 +698,7 @@ def test_what_was_asked_for_and_cannot_be_written_is_an_error(unwritable: Path) 
 
 
 @pytest.mark.parametrize("option", ["--findings", "--rejects", "--html", "kept"])
-def test_what_is_written_is_for_its_owner_only(option: str, file: Path) -> None:
+def test_written_files_are_readable_by_their_owner_only(option: str, file: Path) -> None:
     file.write_text(BAD + ",\n")
     name = {"--html": "page.html", "kept": "lifecycle-rejects.csv"}.get(option, "rows.csv")
     command = "report" if option == "--html" else "check"
@@ -712,7 +712,7 @@ def test_what_is_written_is_for_its_owner_only(option: str, file: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["FILE", "--findings", "--rejects", "--html", "--spill"])
-def test_a_circle_of_links_is_an_error_or_replaced(option: str, file: Path) -> None:
+def test_cyclic_link_is_an_error_or_replaced(option: str, file: Path) -> None:
     file.write_text(CLEAN)
     Path("a.csv").symlink_to("b.csv")
     Path("b.csv").symlink_to("a.csv")
@@ -749,9 +749,7 @@ def test_no_file_of_a_folder_or_a_glob_is_written_over(log: str, folder: Path) -
         (("--rejects", "same.csv"), "log.csv is a file of the log, and would be overwritten"),
     ],
 )
-def test_what_could_not_be_written_is_refused_before_any_work(
-    options: tuple[str, ...], said: str, folder: Path
-) -> None:
+def test_unwritable_output_is_refused_before_any_work(options: tuple[str, ...], said: str, folder: Path) -> None:
     (folder / "folder.csv").mkdir()
     os.mkfifo(folder / "pipe.csv")
     (folder / "log.csv").write_text(BAD)

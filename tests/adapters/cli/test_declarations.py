@@ -89,7 +89,7 @@ def test_show_has_every_state_event_transition_alias_and_invariant(declared: Lif
 
 
 @pytest.mark.parametrize("columns", ["80", "30"])
-def test_a_narrow_terminal_cuts_nothing_off(columns: str) -> None:
+def test_narrow_terminal_truncates_nothing(columns: str) -> None:
     narrow = call("show", "v2", env={"COLUMNS": columns}).stdout
     wide = call("show", "v2", env={"COLUMNS": "300"}).stdout
 
@@ -194,7 +194,7 @@ def test_a_picture_that_is_bytes_is_not_written_to_a_terminal() -> None:
     assert done.stderr == b"lifecycle: this format is binary; write it to a file with --output\n"
 
 
-def test_what_is_declared_by_strangers_is_shown_harmlessly(door: Path) -> None:
+def test_foreign_declaration_is_shown_without_terminal_controls(door: Path) -> None:
     for options in ((), ("--state", "open")):
         result = call("show", str(door), *options)
 
@@ -263,7 +263,7 @@ def test_an_unsound_declaration_is_reported_with_all_its_findings(tmp_path: Path
 
 
 @pytest.mark.heavy
-def test_check_answers_every_pair_as_judge_does(declared: Lifecycle[str, str]) -> None:
+def test_cli_judge_agrees_with_judge_on_every_pair(declared: Lifecycle[str, str]) -> None:
     for state, event in product(declared.states, declared.events):
         verdict = declared.judge(state.name, event.name)
         result = call("judge", declared.name, state.name, event.name)
@@ -281,11 +281,11 @@ def test_check_answers_every_pair_as_judge_does(declared: Lifecycle[str, str]) -
         ("stopped", "resume", "not legal: 'resume' is not allowed in 'stopped'; 'stopped' is final"),
     ],
 )
-def test_check_gives_the_reason(state: str, event: str, said: str) -> None:
+def test_cli_judge_gives_the_reason(state: str, event: str, said: str) -> None:
     assert call("judge", "v1-full", state, event).stdout == f"{said}\n"
 
 
-def test_check_for_programs() -> None:
+def test_cli_judge_as_json() -> None:
     assert call_json("judge", "v1", "paused", "pause") == {
         "lifecycle": "v1",
         "state": "paused",
@@ -307,14 +307,14 @@ def test_check_for_programs() -> None:
         (("v0", "running", "pause"), "catalog: unknown lifecycle 'v0'"),
     ],
 )
-def test_check_of_an_unknown_name_is_bad_input(names: tuple[str, str, str], said: str) -> None:
+def test_cli_judge_of_an_unknown_name_is_bad_input(names: tuple[str, str, str], said: str) -> None:
     result = call("judge", *names)
 
     assert result.exit_code == 2
     assert result.stderr.startswith(f"lifecycle: {said}")
 
 
-def test_check_of_a_file(door: Path) -> None:
+def test_cli_judge_of_a_file(door: Path) -> None:
     assert call("judge", str(door), "open", "brick").exit_code == 0
     assert call("judge", str(door), "[red]gone", "brick").stdout.startswith("redundant: ")
 

@@ -76,7 +76,7 @@ def test_the_record_of_the_killed_process_is_settled_by_the_next(printed: str) -
     assert re.findall(r"(GET|PUT) .*", act.partition("client.recover()")[2]) == ["GET"]
 
 
-def test_nothing_is_left_running(printed: str) -> None:
+def test_demo_leaves_no_process_running(printed: str) -> None:
     (port,) = re.findall(r"http://127\.0\.0\.1:(\d+)", printed)
 
     assert [thread.name for thread in threading.enumerate() if thread.name == f"emulator-{port}"] == []
@@ -84,7 +84,7 @@ def test_nothing_is_left_running(printed: str) -> None:
         socket.create_connection(("127.0.0.1", int(port)), timeout=5).close()
 
 
-def test_it_says_where_the_pictures_are(printed: str) -> None:
+def test_demo_prints_where_the_pictures_are(printed: str) -> None:
     assert "Every lifecycle is drawn in diagrams/README.md" in printed
 
 
@@ -99,7 +99,7 @@ def test_demo_can_be_repeated_as_a_process(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_fails_if_the_service_behaves_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_fails_if_the_service_misbehaves(monkeypatch: pytest.MonkeyPatch) -> None:
     def lose_the_request_instead(self: Emulator, kind: str, *, command: str) -> None:
         assert (kind, command) == ("drop_after", "stop")  # the first fault of the demo
         fault(self, "drop_before", command=command)

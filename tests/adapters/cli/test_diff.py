@@ -60,7 +60,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), UNUSABLE)
-def test_what_cannot_be_used_is_exit_code_2(arguments: list[str], message: str) -> None:
+def test_unusable_input_exits_with_2(arguments: list[str], message: str) -> None:
     result = call("diff", *arguments)
     assert (result.exit_code, message in result.stderr, result.stdout) == (2, True, "")
 

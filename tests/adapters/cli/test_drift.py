@@ -85,7 +85,7 @@ def test_foreign_text_cannot_steer_markdown_or_a_terminal(tmp_path: Path) -> Non
     assert "\x1b" not in call("drift", SERVICE, str(path)).stdout
 
 
-def test_what_was_not_compared_is_printed(tmp_path: Path) -> None:
+def test_uncompared_parts_are_printed(tmp_path: Path) -> None:
     contents = printer()
     contents["paths"]["/jobs"]["post"]["responses"]["200"]["content"]["application/json"]["schema"] = {}
     path = tmp_path / "api.json"
@@ -148,7 +148,7 @@ UNUSABLE: list[tuple[list[str], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), UNUSABLE)
-def test_what_cannot_be_used_is_exit_code_2(arguments: list[str], message: str) -> None:
+def test_unusable_input_exits_with_2(arguments: list[str], message: str) -> None:
     result = call("drift", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr

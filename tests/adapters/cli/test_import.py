@@ -33,7 +33,7 @@ def test_a_draft_is_printed_or_written(document: str, tmp_path: Path) -> None:
     assert (unfinished.exit_code, "state 'TODO' is not declared" in unfinished.stderr) == (2, True)
 
 
-def test_a_file_that_is_there_is_left_as_it_is(document: str, tmp_path: Path) -> None:
+def test_existing_file_is_not_overwritten(document: str, tmp_path: Path) -> None:
     file = tmp_path / "printer.yaml"
     file.write_text("finished")
     result = call("import", document, "--status", "Status", "--output", str(file))
@@ -48,7 +48,7 @@ def test_a_draft_is_not_written_into_a_file_of_another_format(document: str, tmp
     assert result.stderr == f"lifecycle: {file} would hold yaml; give another suffix\n"
 
 
-def test_what_cannot_be_used_is_exit_code_2(document: str) -> None:
+def test_unusable_input_exits_with_2(document: str) -> None:
     result = call("import", document, "--status", "Job")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "the schema of the status must list its values" in result.stderr

@@ -174,7 +174,7 @@ def bad(tmp_path: Path) -> str:
 
 
 @pytest.mark.heavy
-def test_a_pipe_that_nobody_reads_ends_it_quietly(bad: str, spill: Path) -> None:
+def test_closed_pipe_ends_the_check_quietly(bad: str, spill: Path) -> None:
     log = f"v1-full {bad} --in-order --spill {spill}"
     reader, writer = os.pipe()
     os.close(reader)

@@ -23,7 +23,7 @@ def harmless(printed: str) -> bool:
 
 
 @given(STEERING | st.text())
-def test_what_is_shown_is_one_line_and_shown_again_the_same(text: str) -> None:
+def test_shown_text_is_one_line_and_idempotent(text: str) -> None:
     line = shown(text)
     assert line.isprintable()
     assert shown(line) == line
@@ -44,7 +44,7 @@ def _errors_below(kind: type[LifecycleError]) -> Iterator[type[LifecycleError]]:
 
 
 @given(before=st.text(), text=STEERING)
-def test_no_output_controls_a_terminal(before: str, text: str) -> None:
+def test_output_contains_no_terminal_controls(before: str, text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         to = io.StringIO()
 
@@ -58,7 +58,7 @@ def test_no_output_controls_a_terminal(before: str, text: str) -> None:
 
 
 @given(STEERING)
-def test_nothing_in_a_table_steers_a_terminal(text: str) -> None:
+def test_table_contains_no_terminal_controls(text: str) -> None:
     listed = table("Task")
     listed.add_row(text)
     to = io.StringIO()

@@ -116,7 +116,7 @@ def test_a_line_says_that_the_real_service_is_retired(server: ScriptedServer, tm
     )
 
 
-def test_what_its_lifecycle_forbids_is_not_sent(server: ScriptedServer) -> None:
+def test_illegal_command_is_not_sent(server: ScriptedServer) -> None:
     env = {"PRINTER_KEY": KEY, "LIFECYCLE_BASE_URL": server.base_url}
     server.script.jobs["7"] = "printed"  # type: ignore[attr-defined]
     refused = call("send", "--api", FILE, "7", "cancel", env=env)

@@ -59,7 +59,7 @@ def test_help_lists_every_command_and_explains_every_option(group: tuple[str, ..
         assert all(re.search(r"  \w.*\.", option) for option in options), options
 
 
-def test_what_is_not_known_is_bad_input() -> None:
+def test_unknown_command_or_missing_argument_exits_with_2() -> None:
     assert call("shw").exit_code == 2
     assert "Did you mean 'show'" in call("shw").stderr
     assert call("judge", "v1", "running").exit_code == 2
@@ -73,7 +73,7 @@ _NAMED_SHELL = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
 
 
 @pytest.mark.heavy
-def test_a_pipe_that_nobody_reads_ends_the_command_quietly() -> None:
+def test_closed_pipe_ends_the_command_quietly() -> None:
     commands = ["show v3-full", "show v3-full --json", "list", "demo", "--help", "show --help", "journal", "--version"]
     reader, writer = os.pipe()
     os.close(reader)
@@ -149,7 +149,7 @@ def test_usage_error_that_cannot_be_written_still_exits_with_2() -> None:
     assert {command: (each.returncode, each.stdout) for command, each in done.items()} == dict.fromkeys(done, (2, ""))
 
 
-def test_a_stream_that_knows_no_arrows_ends_in_no_traceback() -> None:
+def test_ascii_output_escapes_arrows() -> None:
     done = script("show", "v1", env={"PYTHONIOENCODING": "ascii"})
 
     assert done.returncode == 0
@@ -159,7 +159,7 @@ def test_a_stream_that_knows_no_arrows_ends_in_no_traceback() -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("columns", ["0", "-1", "", "x", "00", "99999999999999999999", "4000000"])
 @pytest.mark.parametrize("arguments", ["show v1", "show --help", "list", "--help"])
-def test_a_width_that_no_terminal_has_is_none(arguments: str, columns: str) -> None:
+def test_invalid_terminal_width_is_ignored(arguments: str, columns: str) -> None:
     done = script(*arguments.split(), env={"COLUMNS": columns, "TERMINAL_WIDTH": columns})
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -200,7 +200,7 @@ def test_colours_are_for_terminals_that_want_them() -> None:
     assert "\x1b" not in script("judge", "v1", "running", "stop").stdout
 
 
-def test_a_wait_is_watched_alive(emulator: Emulator) -> None:
+def test_wait_updates_its_line_on_a_terminal(emulator: Emulator) -> None:
     with Client("v2", api_key=KEY, base_url=emulator.base_url) as client:
         task = client.create("Buy milk").id
     server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, "COLUMNS": "120"}
@@ -361,7 +361,7 @@ def test_the_prompt_for_a_key_can_be_interrupted(emulator: Emulator) -> None:
 # --- serve -------------------------------------------------------------------------------------
 
 
-def test_serve_says_where_it_is_serves_and_ends_cleanly() -> None:
+def test_serve_prints_its_url_and_ends_cleanly() -> None:
     with terminal("serve", "--port", "0", "--manual", env={"COLUMNS": "120"}) as screen:
         screen.wait_for("Ctrl-C ends it.")
         (url, *_) = re.findall(r"http://127\.0\.0\.1:\d+", screen.shown)
@@ -437,13 +437,13 @@ def test_serve_serves_services_that_files_declare() -> None:
         (["--profile", "v9=lifecycle_adapters.services.v1_emulation:PROFILE"], "unknown service 'v9'"),
     ],
 )
-def test_serve_refuses_services_and_profiles_that_are_none(options: list[str], wrong: str) -> None:
+def test_serve_refuses_invalid_services_and_profiles(options: list[str], wrong: str) -> None:
     refused = call("serve", "--port", "0", *options)
 
     assert (refused.exit_code, wrong in refused.stderr) == (2, True)
 
 
-def test_serve_says_what_it_cannot_do(emulator: Emulator) -> None:
+def test_serve_reports_a_taken_port_and_an_invalid_pace(emulator: Emulator) -> None:
     port = emulator.base_url.rpartition(":")[2]
     taken = call("serve", "--port", port)
     slow = call("serve", "--pace", "-1")
@@ -495,7 +495,7 @@ def test_names_are_completed() -> None:
     assert completed("journal", "export", "v1-") == ["v1-full"]
 
 
-def test_nothing_is_proposed_if_nothing_can_be_known() -> None:
+def test_completion_is_empty_for_unknown_names() -> None:
     assert completed("judge", "missing.yaml", "") == []
     assert completed("send", "--api", "v9", "some-id", "") == []
 
@@ -513,7 +513,7 @@ main()"""
 
 
 @pytest.mark.heavy
-def test_a_missing_extra_is_the_line_to_type() -> None:
+def test_missing_extra_error_is_the_install_command() -> None:
     cases = [
         ("rich", "cli", "list"),
         ("typer", "cli", "list"),
@@ -552,7 +552,7 @@ def test_all_missing_extras_are_named_at_once() -> None:
     ]
 
 
-def test_what_needs_no_further_extra_works_without_them() -> None:
+def test_commands_without_an_extra_work_without_the_extras() -> None:
     done = python("""
 import sys
 absent = "httpx2 tenacity fastapi uvicorn starlette yaml hypothesis duckdb numpy"

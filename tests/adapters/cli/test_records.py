@@ -262,7 +262,7 @@ def test_a_task_that_is_not_recorded_is_bad_input(
 # --- what is foreign ------------------------------------------------------------------------------
 
 
-def test_hostile_ids_and_statuses_are_shown_harmlessly(record: SqlJournal, journal: str) -> None:
+def test_hostile_ids_and_statuses_are_shown_without_terminal_controls(record: SqlJournal, journal: str) -> None:
     for task_id in HOSTILE:
         live(record, task_id, "running", "hiber\x1b[2Jnating", "[red]gone[/red]\n")
         intend(record, task_id, reason="\x1b]0;title\x07", idempotency_key="k\x9b")
@@ -278,7 +278,7 @@ def test_hostile_ids_and_statuses_are_shown_harmlessly(record: SqlJournal, journ
     assert "[red]gone[/red]\\n" in shown[1].stdout
 
 
-def test_hostile_ids_survive_the_way_to_programs(record: SqlJournal, journal: str) -> None:
+def test_hostile_ids_survive_json_output(record: SqlJournal, journal: str) -> None:
     for task_id in HOSTILE:
         live(record, task_id, "running")
 
@@ -286,7 +286,7 @@ def test_hostile_ids_survive_the_way_to_programs(record: SqlJournal, journal: st
     assert {each["task_id"] for each in call_json("history", HOSTILE[1], "--journal", journal)} == {HOSTILE[1]}
 
 
-def test_a_pipe_that_nobody_reads_ends_the_command_quietly(record: SqlJournal, journal: str) -> None:
+def test_closed_pipe_ends_the_command_quietly(record: SqlJournal, journal: str) -> None:
     record.add_reports([TaskReport(V1_FULL, f"t{number}", Report("running", NOW)) for number in range(500)])
     reader, writer = os.pipe()
     os.close(reader)
@@ -315,7 +315,9 @@ def test_a_key_is_executed_once_across_processes(emulator: Emulator, server: dic
 
 
 @pytest.mark.parametrize("command", ["status", "wait"])
-def test_what_is_read_is_recorded(emulator: Emulator, server: dict[str, str], journal: str, command: str) -> None:
+def test_reads_are_recorded_in_the_journal(
+    emulator: Emulator, server: dict[str, str], journal: str, command: str
+) -> None:
     task = call("create", "--api", "v2", "x", env=server | {"LIFECYCLE_JOURNAL": ""}).stdout.strip()
     emulator.fire(task, "start")
     emulator.fire(task, "finish")
@@ -339,7 +341,7 @@ def test_one_key_prints_one_task(emulator: Emulator, server: dict[str, str]) -> 
     assert [each.method for each in emulator.calls()] == ["POST"]
 
 
-def test_a_label_has_a_name(server: dict[str, str]) -> None:
+def test_label_without_a_name_is_refused(server: dict[str, str]) -> None:
     refused = call("create", "--api", "v1", "Buy milk", "--label", "north", env=server)
 
     assert (refused.exit_code, "a label is NAME=TEXT" in refused.stderr) == (2, True)
@@ -490,7 +492,7 @@ def test_recover_settles_what_was_left_open(emulator: Emulator, server: dict[str
     assert call_json("recover", "--api", "v1", env=server) == nothing
 
 
-def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
+def test_unsettled_recovery_exits_with_1(emulator: Emulator, server: dict[str, str]) -> None:
     session = uncertain(emulator, server)
 
     told, again = call("recover", "--api", "v3", "--json", env=server), call("recover", "--api", "v3", env=server)
@@ -505,7 +507,7 @@ def test_what_stays_open_exits_with_1(emulator: Emulator, server: dict[str, str]
     assert again.stderr == "0 settled, 1 still open\n"
 
 
-def test_recover_says_that_the_journal_has_more_that_is_open(emulator: Emulator, server: dict[str, str]) -> None:
+def test_recover_reports_open_commands_of_other_services(emulator: Emulator, server: dict[str, str]) -> None:
     uncertain(emulator, server)
 
     told, document = call("recover", "--api", "v2", env=server), call_json("recover", "--api", "v2", env=server)
@@ -617,7 +619,7 @@ def test_command_in_flight_is_json_with_the_claim(emulator: Emulator, server: di
 
 
 @pytest.mark.parametrize("how", [("--worker", "alive"), ("--dead", "alive")])
-def test_what_another_worker_has_claimed_is_left_to_it(
+def test_command_claimed_by_another_worker_is_not_resumed(
     emulator: Emulator, server: dict[str, str], journal: str, how: tuple[str, str]
 ) -> None:
     task = call("create", "--api", "v1", "x", env=server).stdout.strip()
@@ -672,7 +674,7 @@ transitions: [{source: waiting, event: print, target: printed}]
 """
 
 
-def test_a_record_of_a_lifecycle_of_ones_own_is_checked_by_the_declaration_it_was_recorded_under(
+def test_own_lifecycle_is_verified_by_its_recorded_declaration(
     record: SqlJournal, journal: str, tmp_path: Path
 ) -> None:
     log = record.task(Lifecycle.from_yaml(OWN), "7")
@@ -726,7 +728,7 @@ def test_a_lifecycle_that_nobody_recorded_is_bad_input(
     assert "unknown lifecycle 'v1'; did you mean 'v1-full'? (known: v1-full)" in result.stderr
 
 
-def test_a_state_that_there_is_not_is_bad_input(record: SqlJournal, journal: str) -> None:
+def test_unknown_state_is_bad_input(record: SqlJournal, journal: str) -> None:
     live(record, "t1", "created")
 
     result = call("tasks", "--journal", journal, "--state", "runing")
@@ -736,7 +738,7 @@ def test_a_state_that_there_is_not_is_bad_input(record: SqlJournal, journal: str
 
 
 @pytest.mark.parametrize("name", ["print-job", "print-job[lab]"])
-def test_lifecycle_of_ones_own_is_exported_by_its_recorded_name(record: SqlJournal, journal: str, name: str) -> None:
+def test_own_lifecycle_is_exported_by_its_recorded_name(record: SqlJournal, journal: str, name: str) -> None:
     aliases = "aliases: [{channel: webhook, status: pending, state: waiting}]\n"
     earlier, later = (Lifecycle.from_yaml(text).replace(name=name) for text in (OWN, OWN + aliases))
     record.task(earlier, "6").add_report(Report("waiting", NOW))
@@ -750,7 +752,7 @@ def test_lifecycle_of_ones_own_is_exported_by_its_recorded_name(record: SqlJourn
 
 
 @pytest.mark.usefixtures("record")
-def test_export_of_an_unknown_lifecycle_says_how_to_name_ones_own(journal: str) -> None:
+def test_export_of_an_unknown_lifecycle_explains_how_to_name_a_file(journal: str) -> None:
     result = call("journal", "export", "print-job", "--journal", journal)
     assert result.exit_code == 2
     assert "catalog: unknown lifecycle 'print-job'" in result.stderr
@@ -759,7 +761,7 @@ def test_export_of_an_unknown_lifecycle_says_how_to_name_ones_own(journal: str) 
 
 
 @pytest.mark.parametrize("given", ["print-jb", "print-job"])
-def test_export_of_a_name_that_the_journal_lacks_proposes_those_that_it_has(
+def test_export_of_an_unrecorded_name_proposes_the_recorded_ones(
     record: SqlJournal, journal: str, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -782,7 +784,7 @@ def test_export_of_a_file_that_does_not_exist_names_the_file(record: SqlJournal,
         assert (result.exit_code, result.stderr) == (2, f"lifecycle: No such file or directory: {given}\n")
 
 
-def test_what_is_exported_is_judged_by_validate(record: SqlJournal, journal: str) -> None:
+def test_exported_log_passes_check(record: SqlJournal, journal: str) -> None:
     for task_id in HOSTILE:
         live(record, task_id, "created", "running", "finished")
     record.task(V1_FULL, "pushed").add_report(Report("initializing", NOW, "webhook"))
@@ -828,9 +830,7 @@ def test_an_export_has_the_same_bytes_whatever_the_terminal(
         }  # fmt: skip
 
 
-def test_an_export_for_spreadsheets_has_no_formula_and_nothing_that_a_terminal_obeys(
-    record: SqlJournal, journal: str
-) -> None:
+def test_csv_export_contains_no_formulas_or_control_characters(record: SqlJournal, journal: str) -> None:
     odd = ["=1+1", "\n=1", "a\rb\tc", "\uff1d1", "@x", "\x1b[31mred", "a\x9bb", "\u202ex", "\ud800", "-"]
     for task_id in odd:
         live(record, task_id, "created", "+\x07")
@@ -878,7 +878,7 @@ def test_an_export_has_one_row_for_each_report(record: SqlJournal, journal: str)
     assert list(csv.DictReader(io.StringIO(table, newline=""))) == printed
 
 
-def test_what_is_forgotten_is_gone(record: SqlJournal, journal: str) -> None:
+def test_forget_deletes_the_records_of_a_task(record: SqlJournal, journal: str) -> None:
     live(record, "t1", "running")
     live(record, "t2", "running")
     record.task(V2_FULL, "t2").track()
@@ -890,7 +890,7 @@ def test_what_is_forgotten_is_gone(record: SqlJournal, journal: str) -> None:
     assert record.history("t2") == []
 
 
-def test_what_is_over_and_old_is_pruned(record: SqlJournal, journal: str) -> None:
+def test_prune_deletes_old_finished_tasks(record: SqlJournal, journal: str) -> None:
     live(record, "over", "running", "finished")
     live(record, "alive", "running")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
@@ -905,7 +905,7 @@ def test_what_is_over_and_old_is_pruned(record: SqlJournal, journal: str) -> Non
     ["19990101000000", "99991231235959", "2027", "20270101", "1798761600", "2027-W01-1", "2027-1-1", "yesterday", "",
      "2027-02-30", "2027-01-01T25:00", "2027-01-01Z", "0001-01-01T00:00+14:00", "\uff12027-01-01"],
 )  # fmt: skip
-def test_prune_before_what_is_no_date_deletes_nothing(record: SqlJournal, journal: str, before: str) -> None:
+def test_prune_with_an_invalid_date_deletes_nothing(record: SqlJournal, journal: str, before: str) -> None:
     live(record, "over", "running", "finished")
 
     refused = call("journal", "prune", "--before", before, "--journal", journal)
@@ -973,7 +973,7 @@ def refused(command: tuple[str, ...], journal: str | Path) -> str:
         "postgresql://u:hidden@7f3a@127.0.0.1/d",
     ],
 )  # fmt: skip
-def test_no_secret_of_a_journals_place_is_shown_or_becomes_a_file(
+def test_secret_in_a_journal_url_is_not_shown_and_makes_no_file(
     command: tuple[str, ...], journal: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -987,7 +987,7 @@ def test_no_secret_of_a_journals_place_is_shown_or_becomes_a_file(
 
 
 @pytest.mark.parametrize("command", READING, ids=" ".join)
-def test_a_journal_that_is_not_there_is_not_made(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_missing_journal_is_not_created(command: tuple[str, ...], tmp_path: Path) -> None:
     assert "there is no such file" in refused(command, tmp_path / "missing.db")
     assert list(tmp_path.iterdir()) == []
 
@@ -1091,7 +1091,7 @@ URLS = [f"http://u:{KEY}@127.0.0.1/x", f"http:/u:{KEY}@h", f"ftp://u:a/{KEY}@h",
     ],
     ids=" ".join,
 )
-def test_a_refusal_shows_no_password_of_a_url(command: tuple[str, ...]) -> None:
+def test_error_does_not_show_the_password_of_a_url(command: tuple[str, ...]) -> None:
     for url in (*URLS, f"u:{KEY}@h/x", f"user:{KEY}@host", f"user:{KEY}{'y' * 100}@host"):
         result = call(*command, url)
 

@@ -46,7 +46,7 @@ def sections(printed: str) -> dict[str, list[list[str]]]:
 # --- for people --------------------------------------------------------------------------------------
 
 
-def test_all_that_a_log_says_is_in_a_table() -> None:
+def test_report_has_a_table_for_every_part() -> None:
     result = call("report", "v1-full", "log.csv")
 
     assert result.exit_code == 1
@@ -142,7 +142,7 @@ def test_on_a_narrow_terminal_time_spans_are_broken_between_their_units() -> Non
     assert re.search(r"^running +2 +1 min +0 s +3 min +3 min +3 min\n +40 s +20 s +20 s +20 s$", printed, re.MULTILINE)
 
 
-def test_foreign_text_is_shown_harmlessly(folder: Path) -> None:
+def test_foreign_text_is_shown_without_terminal_controls(folder: Path) -> None:
     row = {"task_id": "[red]\x1b[31mid\x07" + "x" * 1_000, "status": "[bold]\x1b]0;t\x07" + "y" * 1_000, "at": 1}
     (folder / "log.jsonl").write_text(json.dumps(row))
 
@@ -179,7 +179,7 @@ def test_for_programs() -> None:
     assert document["first_at"] == "2026-01-01T00:00:00Z"
 
 
-def test_a_page_is_written_besides(folder: Path) -> None:
+def test_report_also_writes_an_html_page(folder: Path) -> None:
     result = call("report", "v1-full", "log.csv", "--html", "report.html", "--findings", "found.csv")
 
     assert result.exit_code == 1
@@ -190,7 +190,7 @@ def test_a_page_is_written_besides(folder: Path) -> None:
     assert (folder / "found.csv").read_text().count("\n") == 4
 
 
-def test_a_page_that_could_not_be_written_is_refused_before_any_work() -> None:
+def test_unwritable_page_is_refused_before_any_work() -> None:
     result = call("report", "v1-full", "log.csv", "--html", "no/report.html")
 
     assert (result.exit_code, result.stdout) == (2, "")

@@ -79,7 +79,7 @@ def test_fields_are_text_or_json(emulator: Emulator, server: dict[str, str]) -> 
         ("keepAlive:=" + "[" * 100_000, "the field 'keepAlive' is not JSON: it is nested too deeply"),
     ],
 )
-def test_a_field_that_is_neither_is_bad_input(
+def test_field_other_than_text_or_json_is_bad_input(
     field: str, said: str, emulator: Emulator, server: dict[str, str]
 ) -> None:
     result = call("create", "--api", "v3", "--field", field, env=server)
@@ -107,7 +107,7 @@ def test_status_prints_the_state_and_what_it_accepts(emulator: Emulator, server:
     }
 
 
-def test_send_does_what_is_legal_and_nothing_else(emulator: Emulator, server: dict[str, str]) -> None:
+def test_send_sends_only_legal_commands(emulator: Emulator, server: dict[str, str]) -> None:
     task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
     emulator.fire(task, "start")
     sent = [call("send", "--api", "v1", task, command, env=server) for command in ("pause", "pause", "stop", "resume")]
@@ -340,7 +340,7 @@ def test_an_unknown_status_ends_a_wait_unless_it_may_continue(emulator: Emulator
     assert "not settled in time, still 'queued'" in went_on.stderr
 
 
-def test_the_lifecycle_that_was_named_governs(emulator: Emulator, server: dict[str, str]) -> None:
+def test_named_lifecycle_governs(emulator: Emulator, server: dict[str, str]) -> None:
     task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
     emulator.fire(task, "start")
 
@@ -429,7 +429,7 @@ def test_the_key_of_the_environment_is_not_sent_to_another_server(
     assert (unset.exit_code, unset.stderr) == (2, "lifecycle: no API key: NOT_SET is not set\n")
 
 
-def test_a_person_may_name_the_variable_that_holds_the_key(server: dict[str, str]) -> None:
+def test_key_variable_can_be_named(server: dict[str, str]) -> None:
     made = call("create", "--api", "v1", "buy milk", env=server)
     del server["BROWSER_USE_API_KEY"]
 
@@ -446,7 +446,7 @@ def test_a_key_that_is_not_accepted_is_never_shown(key: str, server: dict[str, s
     assert KEY not in result.output
 
 
-def test_a_key_is_no_argument() -> None:
+def test_key_cannot_be_an_argument() -> None:
     for command in ("create", "status", "send", "wait", "watch", "recover", "serve"):
         assert "api-key " not in call(command, "--help").stdout
     assert call("status", "--api", "v1", "--api-key", KEY, "x").exit_code == 2

@@ -81,7 +81,7 @@ def test_value_that_is_near_no_choice_is_refused_with_all() -> None:
 
 
 @pytest.mark.parametrize("command", [("send", "x", "stop"), ("create",)])
-def test_option_that_is_a_word_of_others_proposes_those(command: tuple[str, ...]) -> None:
+def test_unknown_option_proposes_options_that_contain_its_word(command: tuple[str, ...]) -> None:
     text = refusal(*command, "--api", "v1", "--key", "k1")
 
     assert "No such option: --key (Possible options: --idempotency-key, --key-from)" in text
@@ -125,7 +125,7 @@ def numbers() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("command", "option"), sorted(numbers()))
-def test_number_is_written_as_people_write_it(command: str, option: str) -> None:
+def test_number_with_underscores_or_spaces_is_refused(command: str, option: str) -> None:
     for number in ("1_0", " 1", "1 "):
         assert f"{number!r} is not a number" in refusal(*command.split(), option, number)
 

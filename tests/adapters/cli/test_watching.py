@@ -44,7 +44,7 @@ def running(emulator: Emulator, server: dict[str, str]) -> str:
     return task
 
 
-def test_all_that_are_not_over_are_watched_to_their_ends(emulator: Emulator, server: dict[str, str]) -> None:
+def test_unfinished_tasks_are_watched_to_their_ends(emulator: Emulator, server: dict[str, str]) -> None:
     tasks = [running(emulator, server) for _ in range(2)]
     for task in tasks:
         emulator.fire(task, "finish")
@@ -92,7 +92,7 @@ def test_streams_are_followed_if_the_service_has_any(server: dict[str, str]) -> 
     assert (refused.exit_code, "v1 has no streams" in refused.stderr) == (2, True)
 
 
-def test_ctrl_c_ends_it_and_what_was_seen_is_recorded(emulator: Emulator, server: dict[str, str]) -> None:
+def test_ctrl_c_ends_watch_and_keeps_the_records(emulator: Emulator, server: dict[str, str]) -> None:
     task = running(emulator, server)
     command = [SCRIPT, "watch", task, "--api", "v1"]
 
@@ -198,7 +198,7 @@ def test_recorded_task_that_no_request_can_name_is_left_out(emulator: Emulator, 
     assert "finished" in done.stdout
 
 
-def test_what_is_to_be_watched_must_be_known(server: dict[str, str]) -> None:
+def test_watch_needs_tasks_or_a_journal(server: dict[str, str]) -> None:
     nowhere = {name: value for name, value in server.items() if name != "LIFECYCLE_JOURNAL"}
 
     done = call("watch", "--api", "v1", env=nowhere)
@@ -300,9 +300,7 @@ def test_journal_that_cannot_be_written_is_reported_when_that_begins_and_ends(
 
 
 @pytest.mark.heavy
-def test_a_reader_that_goes_away_ends_it_although_tasks_are_not_over(
-    emulator: Emulator, server: dict[str, str]
-) -> None:
+def test_closed_pipe_ends_watch_before_the_tasks_end(emulator: Emulator, server: dict[str, str]) -> None:
     tasks = [running(emulator, server) for _ in range(2)]
     command = [SCRIPT, "watch", *tasks, "--api", "v1"]
 

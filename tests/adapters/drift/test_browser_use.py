@@ -178,7 +178,7 @@ UNRELATED: list[Callable[[Any], None]] = [
 
 
 @pytest.mark.parametrize("change", UNRELATED)
-def test_what_is_of_something_else_or_of_the_caller_is_no_difference(change: Callable[[Any], None]) -> None:
+def test_changes_of_unrelated_parts_are_no_difference(change: Callable[[Any], None]) -> None:
     contents = dated("v2-2026-08-06")
     change(contents)
     assert found(compared("v2-full", contents)) == []
@@ -202,7 +202,7 @@ def test_a_document_without_the_paths_is_of_another_api(lifecycle: str, document
         compared(lifecycle, dated(document))
 
 
-def test_another_api_of_the_same_name_is_another_api() -> None:
+def test_other_api_on_the_same_host_is_refused() -> None:
     run = {"get": {"responses": {"200": {"description": "a run"}}}}
     preview = {
         "openapi": "3.1.0",

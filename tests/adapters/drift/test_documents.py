@@ -367,7 +367,7 @@ def test_fields_can_be_in_what_all_of_several_schemas_say() -> None:
 # --- malformed and hostile documents ---------------------------------------------------------------
 
 
-def test_a_schema_of_a_tree_is_no_trouble() -> None:
+def test_recursive_schema_is_accepted() -> None:
     contents = printer()
     contents["components"]["schemas"]["Job"]["properties"]["copies"] = {
         "type": "array",
@@ -449,7 +449,7 @@ def test_values_are_shown_as_json(value: Any, shown: str) -> None:
     assert {each.message for each in differences} == {f"{shown} is no status of 'print-job'"}
 
 
-def test_a_circle_of_references_between_responses_is_a_clear_error() -> None:
+def test_cyclic_references_between_responses_are_a_clear_error() -> None:
     contents = printer()
     contents["components"]["responses"] = {"A": {"$ref": "#/components/responses/A"}}
     contents["paths"]["/jobs"]["post"]["responses"] = {"200": {"$ref": "#/components/responses/A"}}
@@ -457,7 +457,7 @@ def test_a_circle_of_references_between_responses_is_a_clear_error() -> None:
         compared_service(contents)
 
 
-def test_what_is_not_compared_may_be_malformed() -> None:
+def test_uncompared_parts_may_be_malformed() -> None:
     contents = printer()
     contents["paths"] |= {"/pages": 7, "x-groups": []}
     contents["components"]["schemas"]["Page"] = {"$ref": "#/gone"}

@@ -72,7 +72,7 @@ def renamed_printer() -> Lifecycle[str, str]:
     return Lifecycle.from_json(PRINTER.lifecycle.to_json().replace('"cancel"', '"delete"'))
 
 
-def test_a_draft_as_it_is_says_what_to_fill_in() -> None:
+def test_unfilled_draft_reports_what_to_fill_in() -> None:
     with pytest.raises(DefinitionError) as raised:
         HttpBinding.from_yaml(draft(printer()))
 
@@ -140,7 +140,7 @@ def test_any_text_is_kept_and_cannot_end_its_line() -> None:
     assert made["name"] == "evil-name-other-7"
 
 
-def test_where_the_key_goes_and_where_the_service_is() -> None:
+def test_draft_has_the_authentication_and_the_base_url() -> None:
     contents = printer(servers=[{"url": "https://{region}.host/x"}, {"url": "https://host.invalid/api/v1/"}])
     contents["components"]["securitySchemes"] = {"q": {"type": "apiKey", "in": "query", "name": "key"}}
     made = fields(contents)
@@ -179,7 +179,7 @@ def of_owner() -> Any:
     return contents
 
 
-def test_what_is_named_and_listed_otherwise_is_recognised() -> None:
+def test_other_names_and_lists_are_recognised() -> None:
     made = fields(of_owner())
 
     assert made["parameters"] == ["owner"]
@@ -202,7 +202,7 @@ def test_what_is_named_and_listed_otherwise_is_recognised() -> None:
     }
 
 
-def test_what_is_not_recognised_is_left_to_people() -> None:
+def test_unrecognised_parts_are_left_as_todo() -> None:
     contents = printer()
     del contents["paths"]["/jobs"]["post"], contents["paths"]["/jobs/{job-id}"]["delete"]
     del contents["components"]["schemas"]["Job"]["properties"]["id"]
@@ -265,7 +265,7 @@ def test_a_status_that_no_call_reads_is_an_error(why: str) -> None:
         draft(contents, schema)
 
 
-def test_of_two_things_with_equal_values_the_one_that_has_the_schema_is_meant() -> None:
+def test_draft_uses_the_resource_that_has_the_named_schema() -> None:
     contents = printer()
     values = {"type": "string", "enum": ["waiting", "printing", "printed", "cancelled"]}
     contents["components"]["schemas"]["Tray"] = {"properties": {"id": {}, "status": values}}

@@ -128,7 +128,7 @@ def test_fifty_megabytes_are_not_read(tmp_path: Path) -> None:
         tracemalloc.stop()
 
 
-def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_missing_file_raises_oserror(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.json")
     with pytest.raises(IsADirectoryError):

@@ -29,22 +29,22 @@ def errors_of(log: CheckedLog, most: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("most", ["1 OFFSET 1", "(select 1)", "1; select 5", 1.5, True, [1], b"1"])
-def test_most_is_a_whole_number(log: CheckedLog, most: Any) -> None:
+def test_most_must_be_a_whole_number(log: CheckedLog, most: Any) -> None:
     assert all(error.startswith(f"most must be a whole number, not {most!r}") for error in errors_of(log, most))
 
 
 @pytest.mark.parametrize("most", [-1, 2**63, 10**400])
-def test_most_is_in_its_range(log: CheckedLog, most: int) -> None:
+def test_most_must_be_in_range(log: CheckedLog, most: int) -> None:
     assert all(error.startswith("most must be ") for error in errors_of(log, most))
 
 
 @pytest.mark.parametrize(("most", "number"), [(0, 0), (1, 1), (2**63 - 1, 2), (None, 2)])
-def test_at_most_so_many_are_read(log: CheckedLog, most: int | None, number: int) -> None:
+def test_most_limits_the_returned_rows(log: CheckedLog, most: int | None, number: int) -> None:
     assert len([*log.findings(most=most)]) == number
     assert len([*log.rejects(most=most)]) == min(number, 1)
 
 
-def test_a_closed_log_is_called_closed() -> None:
+def test_reading_a_closed_log_raises_engine_failed() -> None:
     with check_logs(V1, Frame(ROWS), threads=1) as closed:
         begun = closed.findings()
         next(begun)
@@ -59,7 +59,7 @@ def test_a_closed_log_is_called_closed() -> None:
 
 
 @pytest.mark.parametrize("findings", [5, None, "x", ["x"]])
-def test_a_page_is_of_findings(log: CheckedLog, findings: Any) -> None:
+def test_page_refuses_other_findings(log: CheckedLog, findings: Any) -> None:
     with pytest.raises(TypeError, match="findings must be LogFindings"):
         page(log.report, V1, findings)
 
@@ -82,6 +82,6 @@ def test_the_url_and_the_table_of_a_database_are_texts(wrong: Any) -> None:
         ("postgresql://u:p@ss@h:notaport/d", "percent-encode '@', ':' and '/' in its user and password"),
     ],
 )
-def test_the_cause_is_named_for_a_url_that_is_wrong(url: str, cause: str) -> None:
+def test_error_names_what_is_wrong_with_a_url(url: str, cause: str) -> None:
     with pytest.raises(ValueError, match=cause):
         PostgresTable(url, "t")

@@ -65,9 +65,7 @@ def test_several_members_are_one_file(file: Path, pack: Pack) -> None:
 
 @pytest.mark.parametrize("pack", PACKS[1:], ids=["gzip", "zstd"])
 @pytest.mark.parametrize("block_bytes", [100, 1_000_000])
-def test_the_rows_before_the_break_of_a_file_count_except_for_the_line_that_is_cut(
-    file: Path, pack: Pack, block_bytes: int
-) -> None:
+def test_whole_rows_before_a_break_are_read(file: Path, pack: Pack, block_bytes: int) -> None:
     whole = pack(LINES)
     file.write_bytes(whole + pack(LINES)[: len(whole) // 2])
 
@@ -93,7 +91,7 @@ def test_a_line_that_breaks_off_is_lost_and_reported(file: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"\x1f\x8b\x08", b"\x1f\x8b\x08" + b"nonsense" * 9, b"\x28\xb5\x2f\xfd" + b"\xff" * 99]
 )
-def test_a_file_that_only_begins_as_if_it_were_compressed_is_broken(file: Path, content: bytes) -> None:
+def test_file_with_only_a_compression_header_is_broken(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
     found, broken = blocks(file)
@@ -156,7 +154,7 @@ def test_the_last_line_is_too_long(file: Path) -> None:
     assert [block.lost for block in blocks(file)[0] if block.lost] == ["the line is longer than 10000 bytes"]
 
 
-def test_what_is_put_back_comes_again_and_the_block_grows(file: Path) -> None:
+def test_unread_data_comes_again_in_a_larger_block(file: Path) -> None:
     file.write_bytes(LINES)
     sizes: list[int] = []
     with Blocks(str(file), block_bytes=100) as reading:
@@ -183,7 +181,7 @@ def test_the_standard_input_is_read_and_stays_open(monkeypatch: pytest.MonkeyPat
 
 
 @packed
-def test_progress_is_of_the_file_as_it_is_compressed(file: Path, pack: Pack) -> None:
+def test_progress_counts_compressed_bytes(file: Path, pack: Pack) -> None:
     file.write_bytes(pack(LINES * 100))
     with Blocks(str(file), block_bytes=10_000) as reading:
         shares = [reading.share for _ in reading]
@@ -193,7 +191,7 @@ def test_progress_is_of_the_file_as_it_is_compressed(file: Path, pack: Pack) -> 
 
 
 @given(st.binary(max_size=200), st.integers(1, 50))
-def test_blocks_are_the_file(tmp_path_factory: pytest.TempPathFactory, data: bytes, block_bytes: int) -> None:
+def test_joined_blocks_equal_the_file(tmp_path_factory: pytest.TempPathFactory, data: bytes, block_bytes: int) -> None:
     file = tmp_path_factory.getbasetemp() / "given.log"
     file.write_bytes(gzip.compress(data))
 

@@ -47,7 +47,7 @@ def test_an_empty_line_is_no_row_but_an_empty_cell_is() -> None:
         (b'"\xed\xa0\x80"', "not UTF-8"),
     ],
 )
-def test_what_is_no_row_costs_its_own_line_and_none_after_it(line: str | bytes, fault: str) -> None:
+def test_malformed_row_is_rejected_without_the_next_line(line: str | bytes, fault: str) -> None:
     data = line.encode() if isinstance(line, str) else line
 
     found = rows(b"a,b\n" + data + b"\nc,d\n")
@@ -61,13 +61,13 @@ def test_a_row_of_several_lines_that_is_wrong_in_its_last_costs_its_first() -> N
     assert [(row.first, row.cells) for row in rows('"a\nb"c\nd\n')] == [(0, []), (1, ['b"c']), (2, ["d"])]
 
 
-def test_a_row_that_has_not_ended_comes_last_while_more_lines_may_come() -> None:
+def test_unfinished_row_is_last_in_a_block() -> None:
     assert rows('a\n"b\nc\n', is_last=False) == [Row(0, 1, ["a"]), Row(1, 1, [])]
     assert [row.is_unfinished for row in rows('a\n"b\nc\n', is_last=False)] == [False, True]
     assert not any(row.is_unfinished for row in rows('a\n"b\nc\n'))
 
 
-def test_a_row_that_is_too_long_is_not_waited_for() -> None:
+def test_row_that_is_too_long_is_rejected_before_its_end() -> None:
     found = rows('"a\n' + "b\n" * 50, is_last=False, longest=100)
 
     assert found[0].fault == "not CSV: unexpected end of data"
@@ -80,7 +80,7 @@ def test_a_cell_may_be_as_long_as_a_row() -> None:
     assert [row.cells for row in rows(f'"{long}"\n')] == [[long]]
 
 
-def test_many_wrong_lines_are_left_behind_one_by_one() -> None:
+def test_many_malformed_lines_are_rejected_one_by_one() -> None:
     assert len(faults('"a"b\n' * 5_000)) == 5_000
 
 

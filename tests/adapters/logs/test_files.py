@@ -167,7 +167,7 @@ def test_patterns(folder: Path, pattern: str, files: list[str]) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["logs/**/*.csv", "**/*.csv", "./logs/**", "l*/**/[ab].csv", "**/**/a.csv"])
-def test_links_that_lead_in_circles_are_not_followed(folder: Path, pattern: str) -> None:
+def test_cyclic_links_are_not_followed(folder: Path, pattern: str) -> None:
     """Two of them make 2 ** 40 paths."""
     write("logs/a.csv", "logs/deep/b.csv")
     for name in ("one", "two"):
@@ -194,14 +194,14 @@ def test_a_device_is_no_log(device: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["mysql://u:secret@h/d", "host=h password=secret", "s3://key:secret@bucket/a.csv"])
-def test_what_is_no_path_is_not_shown(path: str) -> None:
+def test_invalid_path_is_refused_and_not_shown(path: str) -> None:
     for source in (Files(path), DuckTable("log", path=path)):
         with pytest.raises(UnusableLog, match="that is not the path of a file") as raised, offered(source):
             raise AssertionError
         assert "secret" not in str(raised.value)
 
 
-def test_a_format_is_for_names_that_do_not_show_it(folder: Path) -> None:
+def test_format_applies_to_names_without_an_extension(folder: Path) -> None:
     write("a.log", "b.csv", "c.log")
     write_parquet("d.bin", row("d"))
     assert read(Files("*.log", "b.csv", format="csv"))[:2] == [("a.log", "t"), ("c.log", "t")]
@@ -213,7 +213,7 @@ def test_a_format_is_for_names_that_do_not_show_it(folder: Path) -> None:
     ["a*.csv", "a?.csv", "[ab].csv", "**.csv", "it's; DROP TABLE records; --.csv", 'say "x".csv', " a b .csv",
      "$HOME.csv", "~.csv", "-.csv", "back\\slash.csv", "new\nline.csv", "ünï🙂.csv", "<b>.csv", "%41.csv", "=1+1.csv"],
 )  # fmt: skip
-def test_a_name_is_only_a_name(folder: Path, name: str) -> None:
+def test_special_characters_in_a_file_name_are_literal(folder: Path, name: str) -> None:
     parquet = name.replace(".csv", ".parquet")
     write("a.csv", "ab.csv", "a.parquet", "ab.parquet")
     write_parquet(parquet, row(task="parquet"))
@@ -272,7 +272,7 @@ def test_a_name_that_is_not_text_is_reported(folder: Path) -> None:
         files_of(Files("logs"))
 
 
-def test_a_log_has_a_path() -> None:
+def test_files_need_at_least_one_path() -> None:
     with pytest.raises(ValueError, match="a log needs at least one path"):
         Files()
 

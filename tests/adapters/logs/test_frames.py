@@ -340,7 +340,7 @@ def test_frame_that_breaks_off_is_named(times: int) -> None:
     ("error", "shown"),
     [(OSError("gone"), "IOError: gone"), (KeyError("x"), "Key error: 'x'"), (RuntimeError(), "Unknown error")],
 )
-def test_what_a_reader_raises_is_one_line(error: Exception, shown: str) -> None:
+def test_error_of_a_reader_is_one_line(error: Exception, shown: str) -> None:
     def batches() -> Iterator[Any]:
         yield arrow.record_batch({"task_id": ["a"], "status": ["s"]})
         raise error
@@ -448,7 +448,7 @@ def test_objects_of_polars_and_categories_of_pandas_are_no_ids() -> None:
 
 
 @pytest.mark.parametrize("name", ["progress", "keep_rejects"])
-def test_callback_that_cannot_be_called_is_refused(name: str) -> None:
+def test_callback_that_is_not_callable_is_refused(name: str) -> None:
     settings: dict[str, Any] = {name: 3}
     with pytest.raises(TypeError, match=f"{name} must be called with .*, and 3 cannot be called"):
         check_logs(V1_FULL, Frame({}), **settings)
@@ -578,7 +578,7 @@ def test_a_table_without_a_column_is_reported(table: Callable[[str], DuckTable])
         read(table("log"), Columns(task="id"))
 
 
-def test_all_types_come_over_a_connection() -> None:
+def test_all_types_are_read_over_a_connection() -> None:
     kinds = {
         "'a'": "a", "'7'::JSON": "7", "'\"7\"'::JSON": "7", "'x'::ENUM('x', 'y')": "x",
         "340282366920938463463374607431768211455::UHUGEINT": str(2**128 - 1),
@@ -645,7 +645,7 @@ def test_a_connection_that_fails_is_reported() -> None:
         DuckTable("log", connection=5)
 
 
-def test_a_table_is_in_one_place() -> None:
+def test_table_has_exactly_one_location() -> None:
     with pytest.raises(TypeError, match="`path` or `connection`"):
         DuckTable("log")
     with pytest.raises(TypeError, match="`path` or `connection`"):

@@ -63,7 +63,9 @@ def test_a_table_is_in_a_file_of_duckdb_or_behind_a_url() -> None:
         (("postgresql://h/d",), {"table": "t", "encoding": "cp1252"}, "a delimiter and an encoding are for CSV files"),
     ],
 )
-def test_what_contradicts_itself_is_refused(places: tuple[str, ...], options: dict[str, Any], message: str) -> None:
+def test_contradictory_source_options_are_refused(
+    places: tuple[str, ...], options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         named_source(*places, **options)
 
@@ -118,7 +120,7 @@ def test_statuses_in_another_letter_case_are_found(folder: Path) -> None:
 # --- what is written ---------------------------------------------------------------------------
 
 
-def test_rejects_are_kept_but_never_in_the_place_of_anything_else(folder: Path) -> None:
+def test_rejects_file_replaces_only_an_earlier_rejects_file(folder: Path) -> None:
     kept = folder / "lifecycle-rejects.csv"
 
     def write(path: object) -> int:

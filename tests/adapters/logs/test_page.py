@@ -223,7 +223,7 @@ def test_worst_tasks_and_unknown_statuses(dirty: Element) -> None:
     assert table_under(dirty, "Unknown statuses") == [["exploded", "1,000"], ["=1+1", "48"]]
 
 
-def test_what_was_not_read(dirty: Element) -> None:
+def test_unread_rows_are_listed(dirty: Element) -> None:
     assert table_under(dirty, "Not read", 0) == [["bad time", "1,200"], ["not a row", "3"]]
     assert table_under(dirty, "Not read", 1) == [["/logs/monday.csv.gz", "it ends too early"]]
 
@@ -328,7 +328,7 @@ def test_the_legend_explains_what_is_there_and_no_more(dirty: Element) -> None:
 # --- the document ------------------------------------------------------------------------------
 
 
-def test_it_is_a_document_that_people_and_machines_can_read(dirty: Element) -> None:
+def test_page_is_a_valid_accessible_document(dirty: Element) -> None:
     assert dirty.attributes["lang"] == "en"
     names = {
         each.attributes["name"]: each.attributes["content"] for each in dirty.all("meta") if "name" in each.attributes
@@ -341,7 +341,7 @@ def test_it_is_a_document_that_people_and_machines_can_read(dirty: Element) -> N
         assert region.attributes["aria-label"]
 
 
-def test_it_refers_to_nothing_and_its_policy_forbids_the_rest() -> None:
+def test_page_has_no_references_and_a_strict_policy() -> None:
     html = page(DIRTY, V1_FULL, [FINDING])
     document = read(html)
 
@@ -410,13 +410,13 @@ def check_foreign(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[:20])
-def test_foreign_text_is_shown_and_does_nothing(text: str) -> None:
+def test_foreign_text_is_escaped(text: str) -> None:
     check_foreign(text)
 
 
 @settings(max_examples=examples(25))
 @given(text=st.text(st.characters(), max_size=200))
-def test_any_text_is_shown_and_does_nothing(text: str) -> None:
+def test_any_text_is_escaped(text: str) -> None:
     check_foreign(text)
 
 
@@ -509,7 +509,7 @@ def test_a_browser_shows_hostile_text_as_text(browser: Chromium, tmp_path: Path)
 
 
 @pytest.mark.heavy
-def test_the_policy_stops_what_would_get_through(browser: Chromium, tmp_path: Path) -> None:
+def test_content_security_policy_blocks_injected_markup(browser: Chromium, tmp_path: Path) -> None:
     """The second line of defence, and the proof that the tests above would see a script or a request."""
     path = written(tmp_path, CLEAN)
     evil = '<script>alert(1)</script><img src="https://example.org/x.png"><p style="color: red">'
@@ -523,7 +523,7 @@ def test_the_policy_stops_what_would_get_through(browser: Chromium, tmp_path: Pa
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("width", [320, 390, 768, 1600])
-def test_no_screen_is_too_narrow(browser: Chromium, tmp_path: Path, width: int) -> None:
+def test_page_fits_narrow_screens(browser: Chromium, tmp_path: Path, width: int) -> None:
     report, finding = hostile_report("x" * 10_000)
     path = written(tmp_path, replace(report, tasks=10**15, rows=10**15), (finding,))
 
@@ -541,7 +541,7 @@ def test_it_can_be_printed(browser: Chromium, tmp_path: Path) -> None:
     assert visit.console == []
 
 
-def test_a_last_moment_is_shown_as_one(dirty: Element) -> None:
+def test_latest_possible_time_is_shown(dirty: Element) -> None:
     """Years are four digits wide to the end."""
     late = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
     document = page_of(replace(CLEAN, first_at=late - timedelta(days=3_000_000), last_at=late, time_forms={"iso": 5}))

@@ -309,7 +309,7 @@ def test_ids_and_statuses_are_compared_byte_by_byte_whatever_their_type_would_do
         assert [finding.code for finding in result.findings()] == [FindingCode.UNKNOWN_STATUS]
 
 
-def test_statuses_that_no_server_can_store_are_no_hindrance(url: str, run: Run, log: str) -> None:
+def test_alias_with_a_nul_character_does_not_break_the_check(url: str, run: Run, log: str) -> None:
     document = V1_FULL.declaration.model_dump()
     document["aliases"] = [{"channel": "api", "status": "a\0b", "state": "running"}]
     with check_logs(
@@ -351,7 +351,7 @@ def test_columns_of_any_name_are_found(url: str, run: Run) -> None:
 
 
 @pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
-def test_a_view_is_as_good_as_a_table(url: str, run: Run, log: str, kind: str) -> None:
+def test_view_is_checked_like_a_table(url: str, run: Run, log: str, kind: str) -> None:
     run(f"CREATE {kind} seen AS SELECT * FROM log WHERE status <> 'finished'")
     with checked(url, "seen") as result:
         assert (result.report.rows, result.report.is_clean) == (2, True)
@@ -372,7 +372,7 @@ def test_equal_times_are_in_the_order_in_which_the_table_lies(url: str, run: Run
     assert [record.place for record in found] == [record.sequence for record in found] == [*range(1, 20_001)]
 
 
-def test_partitions_are_one_table(url: str, run: Run) -> None:
+def test_partitioned_table_is_checked_as_one(url: str, run: Run) -> None:
     run("""CREATE TABLE parted (task_id text, at timestamptz, status text) PARTITION BY RANGE (at);
            CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
            CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
@@ -412,7 +412,7 @@ def test_an_empty_table_has_no_rows(url: str, run: Run) -> None:
      "postgresql://u:secret@h:port/d", "postgresql://u:secret@h/d?secret", "postgresql://u:%secret@h/d",
      "host=h password='secret", "hst=h password=secret", "PASSWORD=secret"],
 )  # fmt: skip
-def test_what_is_no_url_is_refused_and_never_shown(bad: str) -> None:
+def test_invalid_url_is_refused_and_never_shown(bad: str) -> None:
     with pytest.raises(ValueError, match=r"URL|postgresql://user:password@host/database") as error:
         PostgresTable(bad, "log")
     assert "sec" not in str(error.value)
@@ -465,7 +465,7 @@ def test_a_user_without_the_right_to_temporary_tables_gets_an_error(url: str, ru
         run(f"GRANT TEMPORARY ON DATABASE {database} TO PUBLIC")
 
 
-def test_who_may_read_need_not_write(url: str, run: Run, log: str) -> None:
+def test_role_with_select_only_can_check(url: str, run: Run, log: str) -> None:
     with role(url, run, "reader") as reader:
         with pytest.raises(EngineFailed, match="permission denied for table log"):
             checked(reader, log)
@@ -474,7 +474,7 @@ def test_who_may_read_need_not_write(url: str, run: Run, log: str) -> None:
             assert result.report.rows == 3
 
 
-def test_nothing_is_left_behind_and_the_connection_ends_with_the_log(url: str, run: Run, log: str) -> None:
+def test_closing_the_log_drops_tables_and_the_connection(url: str, run: Run, log: str) -> None:
     ours = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'lifecycle' AND datname = current_database()"
     tables = "SELECT COUNT(*) FROM pg_class WHERE relname IN ('records', 'pair_counts')"
     with checked(url, log):

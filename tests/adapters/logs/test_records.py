@@ -50,7 +50,7 @@ def bench() -> Iterator[DuckDbSession]:
         ("TIMESTAMP '9999-12-31 23:59:59.999999'", LAST_US),
     ],
 )
-def test_a_timestamp_is_what_it_is(bench: DuckDbSession, value: str, us: int) -> None:
+def test_timestamps_are_read_unchanged(bench: DuckDbSession, value: str, us: int) -> None:
     for time in (None, TimeForm.SECONDS):  # which is about numbers and texts
         [record] = at(bench, value, time=time)
         assert (record.at_us, record.form, record.fault, record.detail) == (us, TimeForm.TIMESTAMP, None, None)
@@ -80,7 +80,7 @@ def test_a_timestamp_outside_of_the_years_that_count_is_a_fault(bench: DuckDbSes
         ("{'a': 1}", "{'a': 1}"), ("'2026'::BLOB", "2026"), ("uuid_nil", None),
     ],
 )  # fmt: skip
-def test_what_is_no_time_at_all_is_a_fault(bench: DuckDbSession, value: str, detail: str | None) -> None:
+def test_value_of_another_type_is_a_bad_time(bench: DuckDbSession, value: str, detail: str | None) -> None:
     if detail is None:
         value = detail = "00000000-0000-0000-0000-000000000000"
         value = f"'{value}'::UUID"
@@ -92,7 +92,7 @@ def test_what_is_no_time_at_all_is_a_fault(bench: DuckDbSession, value: str, det
     "value", ["NULL", "NULL::TIMESTAMP", "NULL::DOUBLE", "NULL::BIGINT", "NULL::VARCHAR", "''", "NULL::JSON",
               "'null'::JSON", "'\"\"'::JSON", "NULL::DECIMAL(18, 3)", "NULL::BLOB"],
 )  # fmt: skip
-def test_a_missing_time_is_a_fault_of_its_own(bench: DuckDbSession, value: str) -> None:
+def test_missing_time_has_its_own_fault(bench: DuckDbSession, value: str) -> None:
     assert at(bench, value)[0].fault == RejectReason.NO_TIME
 
 
@@ -132,13 +132,13 @@ RECOGNISED = [
 
 
 @pytest.mark.parametrize("kind", ["VARCHAR", f"ENUM({', '.join(literal(text) for text, _, _ in RECOGNISED)})"])
-def test_texts_are_recognised(bench: DuckDbSession, kind: str) -> None:
+def test_time_texts_are_recognised(bench: DuckDbSession, kind: str) -> None:
     found = at(bench, *(f"{literal(text)}::{kind}" for text, _, _ in RECOGNISED))
     for record, (text, us, form) in zip(found, RECOGNISED, strict=True):
         assert (record.at_us, record.form, record.fault) == (us, form, None), text
 
 
-def test_texts_in_json_are_recognised(bench: DuckDbSession) -> None:
+def test_time_texts_in_json_are_recognised(bench: DuckDbSession) -> None:
     found = at(bench, *(f"to_json({literal(text)})" for text, _, _ in RECOGNISED))
     assert [(record.at_us, record.form, record.fault) for record in found] == [
         (us, form, None) for _, us, form in RECOGNISED
@@ -156,7 +156,7 @@ NOT_RECOGNISED = [
 ]  # fmt: skip
 
 
-def test_what_is_neither_iso_nor_a_number_is_a_fault(bench: DuckDbSession) -> None:
+def test_text_other_than_iso_or_a_number_is_a_fault(bench: DuckDbSession) -> None:
     found = at(bench, *map(literal, NOT_RECOGNISED), "'12' || chr(0)")
     assert {record.fault for record in found} == {RejectReason.BAD_TIME}
     assert [record.detail for record in found] == [*NOT_RECOGNISED, "12\0"]
@@ -196,7 +196,7 @@ def test_a_text_outside_of_the_years_that_count_is_a_fault(bench: DuckDbSession)
         ("' 1768473000123 '::JSON", AT_US + 123_000, TimeForm.MILLISECONDS),
     ],
 )
-def test_a_number_is_recognised(bench: DuckDbSession, value: str, us: int, form: TimeForm) -> None:
+def test_time_numbers_are_recognised(bench: DuckDbSession, value: str, us: int, form: TimeForm) -> None:
     [record] = at(bench, value)
     assert (record.at_us, record.form, record.fault) == (us, form, None)
 
@@ -216,7 +216,7 @@ def test_a_number_is_recognised(bench: DuckDbSession, value: str, us: int, form:
         ("253402300800000::BIGINT", RejectReason.TIME_OUT_OF_RANGE),
     ],
 )
-def test_a_number_that_is_no_time_is_a_fault(bench: DuckDbSession, value: str, fault: RejectReason) -> None:
+def test_invalid_time_number_is_a_fault(bench: DuckDbSession, value: str, fault: RejectReason) -> None:
     assert at(bench, value)[0].fault == fault
 
 
@@ -237,9 +237,7 @@ def test_a_number_that_is_no_time_is_a_fault(bench: DuckDbSession, value: str, f
         ("1768473000::DOUBLE", TimeForm.TIMESTAMP, None),
     ],
 )
-def test_a_form_that_was_named_is_the_only_one(
-    bench: DuckDbSession, value: str, time: TimeForm, us: int | None
-) -> None:
+def test_named_time_form_excludes_the_others(bench: DuckDbSession, value: str, time: TimeForm, us: int | None) -> None:
     [record] = at(bench, value, time=time)
     assert (record.at_us, record.fault) == (us, RejectReason.BAD_TIME if us is None else None)
 
@@ -330,7 +328,7 @@ FLOAT_ID = "a float; an id is a text or an integer"
         ("{'a': 1}", "{'a': 1}"), ("'{\"a\": 1}'::JSON", '{"a": 1}'),
     ],
 )  # fmt: skip
-def test_what_is_no_id_is_a_fault(bench: DuckDbSession, value: str, detail: str | None) -> None:
+def test_invalid_id_is_a_fault(bench: DuckDbSession, value: str, detail: str | None) -> None:
     [record] = read(bench, Columns(), [{"task_id": value, "at": literal(AT), "status": "'running'"}])
     assert (record.task, record.fault, record.detail) == (None, RejectReason.NO_TASK, detail)
 
@@ -360,7 +358,7 @@ def test_statuses_are_compared_as_they_are(bench: DuckDbSession, value: str, sta
         ("'\"\"'::JSON", '""'), ("['running']", "[running]"), ("'running'::BLOB", "running"),
     ],
 )  # fmt: skip
-def test_what_is_no_status_is_a_fault(bench: DuckDbSession, value: str, detail: str | None) -> None:
+def test_invalid_status_is_a_fault(bench: DuckDbSession, value: str, detail: str | None) -> None:
     [record] = read(bench, Columns(), [{"task_id": "'t'", "at": literal(AT), "status": value}])
     assert (record.status, record.status_code, record.fault, record.detail) == (
         None,
@@ -453,7 +451,7 @@ def test_each_part_has_a_column_of_its_own(given: dict[str, Any], parts: str) ->
 # --- what columns there are --------------------------------------------------------------------
 
 
-def test_a_missing_column_is_reported_with_those_that_are_there() -> None:
+def test_missing_column_is_reported_with_the_existing_ones() -> None:
     require_columns(["task_id", "at", "status"], Columns())
     assert missing(["id", "At", "status"], Columns(task="id")) == (
         "there is no column 'at', only 'id', 'At', 'status'; was 'At' meant?"
@@ -486,7 +484,7 @@ def test_a_duplicate_column_is_reported() -> None:
         require_columns(["task_id", "at", "status", "at"], Columns())
 
 
-def test_letter_case_that_matters_cannot_be_ignored() -> None:
+def test_ignore_case_is_refused_if_statuses_differ_only_in_case() -> None:
     lifecycle: Lifecycle[str, str] = Lifecycle(
         name="twins",
         citation="a test",
@@ -638,7 +636,7 @@ def test_a_directive_means_what_it_means_to_python(
 
 
 @pytest.mark.parametrize(("pattern", "text"), [("%Y-%m-%dT%H:%M%z", "2026-01-15T10:30Z"), ("Z%%z %z%Y", "Z%z Z2026")])
-def test_z_is_utc_where_an_offset_may_be(bench: DuckDbSession, pattern: str, text: str) -> None:
+def test_z_is_read_as_utc_by_an_offset_directive(bench: DuckDbSession, pattern: str, text: str) -> None:
     texts = (text, text.replace("Z", "z"))
     rows = [{"task_id": "'t'", "at": literal(each), "status": "'running'"} for each in texts]
 
@@ -671,14 +669,14 @@ def test_pattern_that_says_too_little_or_too_much_is_refused(pattern: str, reaso
 
 
 @pytest.mark.parametrize("offset", ["+24", "-67", "+99:99", "+01:60", "+1", "01", "+01:"])
-def test_offset_of_more_than_a_day_is_none(bench: DuckDbSession, offset: str) -> None:
+def test_offset_of_more_than_a_day_is_a_bad_time(bench: DuckDbSession, offset: str) -> None:
     row = {"task_id": "'t'", "at": literal(f"2026-01-15 {offset}"), "status": "'running'"}
     [record] = read(bench, Columns(pattern="%Y-%m-%d %z"), [row])
     assert record.fault == RejectReason.BAD_TIME
 
 
 @pytest.mark.parametrize("pattern", ["\ud800", "%Y \udfff"])
-def test_pattern_that_is_not_utf8_is_none(pattern: str) -> None:
+def test_pattern_that_is_not_utf8_is_refused(pattern: str) -> None:
     with pytest.raises(WrongPattern, match="is not a pattern of times: it is not UTF-8") as raised:
         require_pattern(pattern)
     assert raised.value.pattern == pattern

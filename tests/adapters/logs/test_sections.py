@@ -37,7 +37,7 @@ def test_every_kind_of_finding_has_a_meaning() -> None:
     assert all(cell.note for cell, *_ in rows)
 
 
-def test_what_is_illegal_or_absent_is_marked() -> None:
+def test_illegal_counts_and_the_start_are_marked() -> None:
     ways = sections_of(DIRTY, V1_FULL).transitions.rows
     assert ways[0][0] == Cell(("the start",), CellKind.ABSENT)
     assert {row[4].kind for row in ways} == {CellKind.PLAIN, CellKind.BAD}

@@ -259,7 +259,7 @@ def test_a_cell_that_is_no_place_rejects_its_row_and_no_other(spark: SparkSessio
     assert check.report().rows == 4
 
 
-def test_a_job_of_a_users_own(spark: SparkSession, tmp_path: Path) -> None:
+def test_findings_can_be_joined_and_written_by_a_users_job(spark: SparkSession, tmp_path: Path) -> None:
     rows = log(V2)
     owners = made(spark, [(f"task {n}", f"owner {n % 3}") for n in range(60)], "task string, owner string")
     check = checked(frame(spark, rows), V2, columns=SEQUENCED, place="place")
@@ -272,7 +272,7 @@ def test_a_job_of_a_users_own(spark: SparkSession, tmp_path: Path) -> None:
     assert found == [(each[0], each[2][1], each[3]) for each in expected(V2, rows).findings]
 
 
-def test_what_cannot_be_checked_is_reported(spark: SparkSession) -> None:
+def test_frame_that_cannot_be_checked_is_reported(spark: SparkSession) -> None:
     rows = frame(spark, log(V2, rows=3))
 
     with pytest.raises(UnusableLog, match="task_id"):
@@ -339,9 +339,7 @@ VALUES = {
 
 @pytest.mark.parametrize(("zone", "ansi"), [("America/St_Johns", True), ("Pacific/Apia", False)])
 @pytest.mark.parametrize("kind", VALUES)
-def test_a_time_is_what_duckdb_takes_it_for(
-    spark: SparkSession, tmp_path: Path, kind: str, zone: str, ansi: bool
-) -> None:
+def test_spark_reads_times_like_duckdb(spark: SparkSession, tmp_path: Path, kind: str, zone: str, ansi: bool) -> None:
     values = [f"{value}::{kind}" for value in VALUES[kind]]
     with DuckDbSession() as bench:
         wanted = logs.at(bench, *values)
@@ -351,9 +349,7 @@ def test_a_time_is_what_duckdb_takes_it_for(
 
 
 @pytest.mark.parametrize("ansi", [True, False])
-def test_ids_statuses_and_sequences_are_what_duckdb_takes_them_for(
-    spark: SparkSession, tmp_path: Path, ansi: bool
-) -> None:
+def test_spark_reads_ids_statuses_and_sequences_like_duckdb(spark: SparkSession, tmp_path: Path, ansi: bool) -> None:
     texts = ["'1'", "' 1'", "''", "NULL", "'running'", "'9223372036854775808'", "'+5'", "'1.0'", "'ä'", "E'\\\\'"]
     for kind in ("VARCHAR", "BIGINT", "UBIGINT", "DOUBLE", "DECIMAL(20, 0)", "DECIMAL(20, 1)", "BOOLEAN", "BLOB"):
         values = texts if kind == "VARCHAR" else ["'1'", "NULL", "'0'"]
@@ -474,7 +470,7 @@ def test_a_broken_file_among_good_ones(spark: SparkSession, tmp_path: Path) -> N
         ("a.parquet", NANOSECONDS, "FORMAT parquet"),
     ],
 )
-def test_what_spark_does_not_read_itself(
+def test_formats_without_a_spark_reader_are_checked(
     spark: SparkSession, tmp_path: Path, name: str, select: str, options: str
 ) -> None:
     rows = [*log(V2), LogRow("", 0, 0, 0, "created")]  # the last has no id

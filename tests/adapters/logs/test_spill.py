@@ -25,7 +25,7 @@ with spill_directory(sys.argv[1]) as directory:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
-def test_what_a_killed_process_leaves_the_next_one_removes(tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_removed_by_the_next_one(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", LEAVE, str(tmp_path)], check=False)
     assert [path.name for path in tmp_path.glob("*/spilled")] == ["spilled"]
 
@@ -66,12 +66,12 @@ def test_an_interrupt_at_any_line_leaves_nothing(tmp_path: Path) -> None:
     assert number > 50
 
 
-def test_what_is_in_use_stays(tmp_path: Path) -> None:
+def test_spill_directory_in_use_is_kept(tmp_path: Path) -> None:
     with spill_directory(tmp_path) as first, spill_directory(tmp_path) as second:
         assert {str(path) for path in tmp_path.iterdir()} == {first, second}
 
 
-def test_what_others_made_stays(tmp_path: Path) -> None:
+def test_files_of_others_are_kept(tmp_path: Path) -> None:
     (tmp_path / "lifecycle-logs-of-mine").mkdir()
     (tmp_path / "lifecycle-logs.txt").write_text("")
 

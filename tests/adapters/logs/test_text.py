@@ -172,7 +172,7 @@ PACKS: list[Callable[[bytes], bytes]] = [gzip.compress, zstd.compress]
 
 
 @pytest.mark.parametrize("pack", PACKS)
-def test_the_rows_before_the_break_of_a_file_count(reader: Reader, pack: Callable[[bytes], bytes]) -> None:
+def test_rows_before_a_break_are_read(reader: Reader, pack: Callable[[bytes], bytes]) -> None:
     names = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(20_000)]
     whole = pack((HEADER + "".join(f"{name},running\n" for name in names)).encode())
 
@@ -193,7 +193,7 @@ def test_the_rows_before_the_break_of_a_file_count(reader: Reader, pack: Callabl
     )
 
 
-def test_a_file_that_is_not_there_is_broken(reader: Reader) -> None:
+def test_missing_file_is_broken(reader: Reader) -> None:
     records, broken = reader.read([(0, "/nowhere/at/all.csv", "csv")])
 
     assert records == []
@@ -420,7 +420,7 @@ def test_a_path_that_no_row_has_is_a_missing_column(reader: Reader) -> None:
         (r'"x": "\\", "y": NaN', "not JSON: NaN is not a number"),
     ],
 )
-def test_what_only_duckdb_takes_for_json_is_no_row(reader: Reader, more: str, detail: str) -> None:
+def test_text_that_only_duckdb_accepts_as_json_is_rejected(reader: Reader, more: str, detail: str) -> None:
     good = ['"x": ", ] : NaN"', r'"x": "a\", } , inf"', '"inf": [], ",}": "nan"', '"x": {}']
     lines = [f'{{"task_id": "a", "status": "running", {each}}}' for each in (*good, more)]
 
@@ -437,7 +437,7 @@ def test_the_same_key_in_different_objects_is_not_twice(reader: Reader) -> None:
     assert brief(reader(text, form="jsonl")) == [(1, "a", "status", None)]
 
 
-def test_values_may_be_strange_where_the_row_is_one(reader: Reader) -> None:
+def test_valid_json_row_may_have_odd_values(reader: Reader) -> None:
     lines = [
         '{"task_id": "a", "status": "running", "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
         '{"task_id": ' + LONG_NUMBER + ', "status": "running"}',
@@ -567,7 +567,7 @@ ROWS = st.lists(CELLS, max_size=3).map(b",".join)
     block_bytes=SIZES,
     names=st.sampled_from(["status", "task_id,status"]),
 )
-def test_both_ways_read_the_same_of_anything(reader: Reader, data: bytes, block_bytes: int, names: str) -> None:
+def test_block_and_row_readers_agree_on_any_input(reader: Reader, data: bytes, block_bytes: int, names: str) -> None:
     content = f"{names}\n".encode() + data
     columns = Columns(task="task_id" if "," in names else None, at=None)
 
@@ -745,7 +745,7 @@ def test_a_byte_order_mark_is_skipped_whatever_the_name_of_the_encoding(reader: 
     ],
 )
 @pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
-def test_what_cannot_be_decoded_costs_its_line(reader: Reader, encoding: str, wrong: bytes, row_by_row: bool) -> None:
+def test_undecodable_bytes_reject_their_line(reader: Reader, encoding: str, wrong: bytes, row_by_row: bool) -> None:
     first, middle, last = (text.encode(encoding) for text in (HEADER + "a,created\nx,", "\n\n", "b,running\n"))
 
     records = reader(first + wrong + middle + last, csv=CsvOptions(encoding=encoding), row_by_row=row_by_row)
@@ -781,7 +781,7 @@ def test_a_header_that_cannot_be_decoded_is_an_error(reader: Reader) -> None:
         reader(b"task_id,st\x81tus\n", csv=CsvOptions(encoding="cp1252"))
 
 
-def test_a_character_that_is_cut_off_at_the_end_costs_its_line(reader: Reader) -> None:
+def test_truncated_last_character_rejects_its_line(reader: Reader) -> None:
     content = (HEADER + "a,created\nb,running").encode("utf-16-le")
 
     records = reader(content[:-1], csv=CsvOptions(encoding="utf-16-le"))
@@ -805,7 +805,7 @@ def test_whole_lines_of_a_compressed_file_in_another_encoding_that_breaks_off_co
 
 
 @pytest.mark.parametrize("delimiter", ["", ";;", '"', "\r", "\n", "\0", "\udcff", "\\t"])
-def test_what_is_no_delimiter_is_refused(delimiter: str) -> None:
+def test_invalid_delimiter_is_refused(delimiter: str) -> None:
     with pytest.raises(ValueError, match="a delimiter must be one character, neither a quote nor a line end, not '"):
         CsvOptions(delimiter)
 
@@ -868,7 +868,7 @@ def test_the_likely_encoding_is_reported(reader: Reader) -> None:
     assert raised.value.encoding == "utf-16-be"
 
 
-def test_separator_within_the_one_column_is_none(reader: Reader) -> None:
+def test_separator_in_the_only_column_name_is_literal(reader: Reader) -> None:
     columns = Columns(task=None, at=None, status="a;b")
     assert [record.status for record in reader("a;b\ncreated\n", columns=columns)] == ["created"]
 

@@ -176,7 +176,7 @@ def test_a_start_that_is_no_finding_is_a_start_like_another() -> None:
     assert line.words == ("9",)
 
 
-def test_what_is_forbidden_does_not_turn_the_picture_round() -> None:
+def test_illegal_transitions_do_not_change_the_direction_of_the_picture() -> None:
     backwards = report_of(V1_FULL, observed_transitions=(edge("failed", "created", 9, 9),))
 
     assert " dir=back" in lines(traffic_dot(backwards, V1_FULL))["failed", "created"].look

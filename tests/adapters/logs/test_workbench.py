@@ -15,7 +15,7 @@ from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 LONG = "SELECT count(*) FROM range(3000000000) a(i) WHERE hash(i) = 1"  # seconds, and nothing in memory
 
 
-def test_it_spills_into_a_directory_of_its_own_that_is_removed(tmp_path: Path) -> None:
+def test_spill_directory_is_private_and_removed(tmp_path: Path) -> None:
     with DuckDbSession(memory="20MB", threads=1, spill=tmp_path) as bench:
         bench.create_table("many", "SELECT md5(i::VARCHAR) AS text FROM range(1000000) t(i)")
         [directory] = tmp_path.iterdir()
@@ -33,7 +33,7 @@ def test_a_full_spill_directory_is_reported() -> None:
 
 
 @pytest.mark.parametrize("memory", ["much", "12 parsecs", "-1", " -1GB"])
-def test_a_limit_that_means_nothing_is_refused_and_leaves_nothing(memory: str, tmp_path: Path) -> None:
+def test_invalid_memory_limit_is_refused_and_leaves_no_files(memory: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="memory must be a number and a unit of KB, MB, GB"):
         DuckDbSession(memory=memory, spill=tmp_path)
 
@@ -43,20 +43,20 @@ def test_a_limit_that_means_nothing_is_refused_and_leaves_nothing(memory: str, t
 @pytest.mark.parametrize(
     ("enough", "too_little"), [("16MB", "15.9MB"), ("16000 kb", "15999KB"), ("15.3MiB", "15.2MiB")]
 )
-def test_memory_has_a_least_size(enough: str, too_little: str) -> None:
+def test_memory_limit_has_a_minimum(enough: str, too_little: str) -> None:
     DuckDbSession(memory=enough, threads=1).close()
     with pytest.raises(ValueError, match="memory must be at least 16MB"):
         DuckDbSession(memory=too_little)
 
 
-def test_there_must_be_a_place_to_spill_into(tmp_path: Path) -> None:
+def test_spill_directory_must_exist(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match="no directory to spill into"):
         DuckDbSession(spill=tmp_path / "absent")
     with pytest.raises(ValueError, match="spill must be the path of a folder in UTF-8, not ''"):
         DuckDbSession(spill="")
 
 
-def test_what_is_wrong_with_the_data_is_distinguished_from_what_is_wrong_with_the_engine() -> None:
+def test_data_errors_and_engine_errors_differ() -> None:
     with DuckDbSession(threads=1) as bench:
         with pytest.raises(UnusableLog, match="Could not convert"):
             bench.run("SELECT 'soon'::INTEGER")
@@ -64,7 +64,7 @@ def test_what_is_wrong_with_the_data_is_distinguished_from_what_is_wrong_with_th
             bench.run("SELECT * FROM absent")
 
 
-def test_what_progress_raises_ends_the_work_and_is_raised() -> None:
+def test_exception_of_the_progress_callback_ends_the_work() -> None:
     def refuse(_doing: str, _share: float | None) -> None:
         raise ZeroDivisionError
 
@@ -93,7 +93,7 @@ def test_notebook_without_widgets_can_check_logs() -> None:
     assert (done.stdout, done.stderr) == ("[(1,)]\n", "")
 
 
-def test_what_was_begun_after_it_ends_before_it() -> None:
+def test_close_callbacks_run_before_the_directory_is_removed() -> None:
     ended: list[bool] = []
     with DuckDbSession(threads=1) as bench:
         bench.on_close(lambda: ended.append(Path(bench.directory).is_dir()))
@@ -108,7 +108,7 @@ def test_text_that_is_not_utf8_never_reaches_duckdb(make: Callable[[str], str]) 
 
 
 @pytest.mark.parametrize("text", ["", "'", "''; DROP TABLE t --", '"', "a\\'b", "\0", "é\n\u202e"])
-def test_foreign_text_stays_text(text: str) -> None:
+def test_foreign_text_is_quoted_in_sql(text: str) -> None:
     with DuckDbSession(threads=1) as bench:
         if text:
             [[found]] = bench.run(f"SELECT {identifier('x' + text)} FROM (SELECT 1 AS {identifier('x' + text)})")

@@ -139,7 +139,7 @@ def test_the_name_of_the_standard_input_is_no_formula(bench: DuckDbSession, tmp_
     assert [row["text"] for row in read(tmp_path / "rows.csv")] == ["-"]
 
 
-def test_a_terminal_obeys_no_cell(bench: DuckDbSession, tmp_path: Path) -> None:
+def test_control_characters_in_cells_are_escaped(bench: DuckDbSession, tmp_path: Path) -> None:
     texts = [
         "\x1b[31mred",
         "a\x9b2Jb\x07",
@@ -176,7 +176,7 @@ def test_duckdb_writes_the_cells_that_python_writes(bench: DuckDbSession, tmp_pa
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl.gz"])
-def test_what_is_absent_is_not_what_is_empty(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
+def test_null_and_empty_text_are_distinguished(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{form}"
 
     write(bench, path, query(bench, [None, ""]), order="place")
@@ -199,7 +199,7 @@ def test_a_text_of_ten_megabytes(bench: DuckDbSession, form: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_no_rows_make_a_file_too(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
+def test_empty_result_writes_a_file(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{form}"
 
     assert write(bench, path, query(bench, []), order="place") == 0
@@ -225,7 +225,7 @@ def test_rows_are_in_order_however_many_threads_write(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["it's; DROP TABLE x; --.csv", "a*b?[c]{d}.csv", "x" * 251 + ".csv", "ü 🦆 %20.csv"])
-def test_a_name_is_only_a_name(bench: DuckDbSession, name: str, tmp_path: Path) -> None:
+def test_special_characters_in_a_file_name_are_literal(bench: DuckDbSession, name: str, tmp_path: Path) -> None:
     folder = tmp_path / "it's a [folder]; *"
     folder.mkdir()
 
@@ -279,7 +279,7 @@ def test_capitals_in_a_name_do_not_matter() -> None:
 # --- whole or not at all ----------------------------------------------------------------------------
 
 
-def test_what_fails_leaves_what_was_there(bench: DuckDbSession, tmp_path: Path) -> None:
+def test_failed_write_keeps_the_existing_file(bench: DuckDbSession, tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("as it was")
     late = "SELECT range AS place, CASE WHEN range = 99999 THEN error('late') ELSE 'x' END AS text FROM range(100000)"
@@ -291,7 +291,7 @@ def test_what_fails_leaves_what_was_there(bench: DuckDbSession, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupted_write_leaves_no_file(tmp_path: Path) -> None:
     def be_interrupted() -> None:
         with atomic_write(tmp_path / "page.html") as unfinished:
             unfinished.write_text("half")
@@ -315,7 +315,7 @@ def test_an_unwritable_output_is_reported(bench: DuckDbSession, name: str, tmp_p
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+def test_irregular_file_is_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "page.html"
     os.mkfifo(pipe)
 
