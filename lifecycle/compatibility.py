@@ -1,4 +1,4 @@
-"""The changes from one lifecycle to another, and whom they break.
+"""The changes from one lifecycle to another, and the audiences that they break.
 
 Three audiences rely on a lifecycle. A change is compatible for
 
@@ -9,8 +9,8 @@ Three audiences rely on a lifecycle. A change is compatible for
                 by its state and idempotent if it was, and if no invariant about commands is broken;
     journals    that are stored, if every state and every command that they may contain is still declared.
 
-Whether the second lifecycle extends the first is stricter, and for `extend` to decide: an extension also keeps every
-refusal, and gives no new path between old states. The rules of both are those of validation.py.
+An extension must meet stricter rules, which `extend` checks: it also keeps every refusal, and adds no path between old
+states. The rules of both are those of validation.py.
 """
 
 from __future__ import annotations

@@ -259,7 +259,7 @@ def _yaml_repeated(root: Any) -> Iterator[tuple[Path, int]]:
 
 
 def escaped(text: str) -> str:
-    """Return JSON with those characters escaped that cannot be seen, such as those that turn the text's direction."""
+    """Return JSON in which invisible characters are escaped, such as those that change the direction of writing."""
     return _NOT_ASCII.sub(lambda match: _visible(match[0]), text)
 
 

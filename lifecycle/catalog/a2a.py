@@ -3,9 +3,9 @@
 Tables only. Sources: `TaskState` in specification/a2a.proto; the specification of the tags v1.0.0 and v1.0.1,
 3.1.1 Send Message, 3.1.5 Cancel Task, 3.3.1 Idempotency and 7.6 In-Task Authorization; "Life of a Task".
 
-Assumed: which transitions between states are legal. No document has a table of them; it is only stated that a final
+Assumed: the legal transitions between states. No document has a table of them; the documents state only that a final
 state is final, and that a task is submitted first. So a transition is declared from every state that is not final,
-except back to `TASK_STATE_SUBMITTED`. Assumed as well: an accepted message takes a waiting task back to work first.
+except back to `TASK_STATE_SUBMITTED`. Also assumed: an accepted message first returns a waiting task to work.
 
 `TASK_STATE_UNSPECIFIED` ("unknown or indeterminate") is no state of a task: a report of it says nothing.
 """

@@ -1,15 +1,15 @@
 """The task of the Model Context Protocol (MCP): a request, such as a tool call, that is worked on in the background.
 
 Tables only. `MCP` declares the tasks of the core protocol, revision 2025-11-25; `MCP_EXTENSION` those of the extension
-`io.modelcontextprotocol/tasks`, which replaced them in 2026, and in which a request of its own carries the answer.
+`io.modelcontextprotocol/tasks`, which replaced them in 2026 and has a separate request for an answer.
 
 Sources: MCP specification 2025-11-25, Tasks ("Task Status Lifecycle", "Task Cancellation"); SEP-2663 and the draft
 specification of the extension of 2026-08-21 ("Task Update Requests", "Task Cancellation"). Both name every legal
 transition by its states alone; the text implies that a question of the server leads from `working` to
 `input_required`.
 
-The cancel of the extension is cooperative: the server acknowledges it and decides what to do. After that of the core
-protocol, the task is `cancelled` before the response. The table is the same, since in both only the state `cancelled`
+The cancel of the extension is cooperative: the server acknowledges it and decides what to do. In the core protocol, the
+task is `cancelled` before the response to the cancel. The table is the same, since in both only the state `cancelled`
 proves the cancel.
 """
 

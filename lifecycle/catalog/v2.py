@@ -4,9 +4,9 @@ Tables only. `V2` declares what the document of the update call states, `V2_FULL
 the specification has had since 2026-03-28, `V2_SESSION` is the session around the task. `V2_2025` is the task as it
 was until November 2025, when it could be paused.
 
-Sources: "Update Task" (PATCH /api/v2/tasks/{task_id}); the OpenAPI specifications of
-2026-02-21 and 2026-08-06 (the later one has `failed`); "Update Session" for the session. Of 2025 the official Python
-SDK 1.0.2, which quotes the specification's TaskStatus and TaskUpdateAction; 2.0.4 is the last one with a pause.
+Sources: "Update Task" (PATCH /api/v2/tasks/{task_id}); the OpenAPI specifications of 2026-02-21 and 2026-08-06 (the
+later one has `failed`); "Update Session" for the session. For the API of 2025 the official Python SDK 1.0.2, which
+quotes the specification's TaskStatus and TaskUpdateAction; 2.0.4 is the last one with a pause.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Tables only. `V4` is the run, `V4_MESSAGE` a message that waits in a session until it becomes the next run. A session
 has no lifecycle: the document shows its latest run's status as its own (SessionInfo: "Lightweight metadata for one V4
-session (its most recent run)"), and no status that would be the session's.
+session (its most recent run)"), and no status of the session itself.
 
 Sources: the OpenAPI specification of 2026-07-26: the run's status; POST /api/v4/runs/{id}/cancel, which is idempotent:
 a run in a final state is returned as it is; QueuedMessage, Queue Session Message and Cancel Queued Message. It lists

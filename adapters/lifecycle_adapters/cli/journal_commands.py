@@ -374,7 +374,7 @@ def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJs
     """Check a journal: replay every history and the events of every command.
 
     Each entry is judged by the declaration under which it was recorded.
-    It also prints how many tasks were recorded under another declaration than the catalog's or --declaration's.
+    It also prints how many tasks were recorded under a declaration other than the catalog's or --declaration's.
 
     Exit code 0: sound. 1: damaged.
 

@@ -1,4 +1,4 @@
-"""A bar for long work: on the standard error, on a terminal only, after a second, and gone at the end."""
+"""A bar for long work: shown on a terminal's standard error after a second, and removed at the end."""
 
 from __future__ import annotations
 

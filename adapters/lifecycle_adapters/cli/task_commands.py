@@ -340,7 +340,7 @@ def wait(
 ) -> None:
     """Poll a task until it is settled or final, and print its state and output.
 
-    After a command that another process sent, the state before the command may end it.
+    If another process sent a command, the state before that command may end the wait.
 
     Exit code 0: the task reached that state. 1: it timed out.
 

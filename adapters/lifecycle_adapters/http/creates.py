@@ -1,6 +1,6 @@
 """The procedures about the creates of an HTTP service: their effects become requests of the service's binding.
 
-governed_creates.py composes the procedures of those of the core. This module decides which of the service's tasks an
+governed_creates.py composes the procedures from those of the core. This module decides which of the service's tasks an
 uncertain create may have made.
 """
 

@@ -1,7 +1,7 @@
 """Server-sent events as they arrive: pieces of bytes in, the data of events out. Pure.
 
-Source: WHATWG, HTML, 9.2.6 (Interpreting an event stream). Only `data` is used: no event has an id to resume behind,
-and the client decides when it opens a stream again.
+Source: WHATWG, HTML, 9.2.6 (Interpreting an event stream). Only `data` is used: no event has an id after which to
+resume, and the client decides when it opens a stream again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Procedures of the calls that have no part in a lifecycle: further calls, the events of a task, and its session.
 
-They record nothing: a journal has what leads from one state to another. A driver carries them out.
+They record nothing, because a journal holds only what leads from one state to another. A driver carries them out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The procedures about one task of an HTTP service: their effects become requests of the service's binding.
 
-governed_task.py composes the procedures of those of the core. A driver carries them out.
+governed_task.py composes the procedures from those of the core. A driver carries them out.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class Database:
                 raise JournalUnavailable("it was written to while it was read; read it again", where=self.where)
 
     def _require_same_file(self) -> None:
-        """Raise unless the path still leads to the file that is open: SQLite would go on with a file nobody finds.
+        """Raise unless the path still leads to the open file: SQLite would continue with a file that has no path.
 
         Raises:
             FileNotFoundError: there is no file any more.

@@ -1,8 +1,8 @@
-"""The supported patterns of times, and a regular expression, for DuckDB, of the texts that one describes.
+"""The supported patterns of times, and for each the regular expression by which DuckDB checks texts.
 
 A pattern has the directives of Python's strptime, with the same meaning; those that differ from machine to machine, or
-have another meaning for DuckDB, are refused. Two differ: `%Z` also reads the names of zones, such as CET, which
-Python ignores or refuses, and `%z` also reads an offset of hours alone.
+have another meaning for DuckDB, are refused. Two directives differ: `%Z` also reads the names of zones, such as CET,
+which Python ignores or refuses, and `%z` also reads an offset of hours alone.
 
 DuckDB's own strptime accepts more than its pattern says: "epoch" and "infinity" with any pattern (as times of the year
 1900), spaces around a time, a year of two digits for `%Y` (as one of the first century), and an offset of 99 hours.

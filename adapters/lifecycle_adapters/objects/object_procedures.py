@@ -1,7 +1,7 @@
 """The procedures about the tasks of a user's object: their effects become calls of its functions.
 
-procedures/governed_task.py and procedures/governed_creates.py compose them of those of the core. A driver carries them
-out.
+procedures/governed_task.py and procedures/governed_creates.py compose them from those of the core. A driver carries
+them out.
 """
 
 from __future__ import annotations

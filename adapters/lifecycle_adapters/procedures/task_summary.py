@@ -1,4 +1,4 @@
-"""What a list of tasks says of one."""
+"""The entry of one task in a list of tasks."""
 
 from __future__ import annotations
 

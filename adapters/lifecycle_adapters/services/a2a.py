@@ -3,9 +3,9 @@
 Source: A2A specification 1.0, 4.3 (push notifications), 5.3 (methods), 5.4 (error codes), 11 (HTTP+JSON/REST), and
 specification/a2a.proto. a2a_updates.py reads the updates that agents push.
 
-Every agent has a server of its own, so that `base_url` is always given. Which key it wants its Agent Card says; with
-one, use `replace(A2A, authentication=Authentication("Authorization", prefix="Bearer "))`. A create and an answer
-take what the message says as `parts`: `client.create(parts=[{"text": "Book a flight"}])`.
+Every agent has its own server, so `base_url` must always be given. If its Agent Card requires a key, use
+`replace(A2A, authentication=Authentication("Authorization", prefix="Bearer "))`. A create and an answer take the
+contents of the message as `parts`: `client.create(parts=[{"text": "Book a flight"}])`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The common parts of the services of Browser Use Cloud: server, variable of the key, and webhooks.
 
 Event types of webhooks: `agent.task.status_update`, `session.status.update` since September 2026, and `test` for the
-ping when a webhook is set up. Others may follow. Sources: Browser Use Cloud, "Webhooks" (2026-03-16, and September
-2026 for the update of a session, whose payload is `{session_id, status, output?, metadata?}`). That names no run. The
-status of a v4 session is that of its latest run, and a late delivery may be of the run before: it is a reason to read
-the latest run, and reports nothing of it.
+ping when a webhook is set up. Others may follow. Sources: Browser Use Cloud, "Webhooks" (2026-03-16, and September 2026
+for the update of a session, whose payload is `{session_id, status, output?, metadata?}`). That payload names no run.
+The status of a v4 session is that of its latest run, and a late delivery may be of the run before: so it is a reason to
+read the latest run, but no report of it.
 """
 
 from __future__ import annotations

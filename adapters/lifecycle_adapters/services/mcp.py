@@ -3,12 +3,12 @@
 Source: MCP specification, revision 2025-11-25: Transports ("Streamable HTTP"; "Listening for Messages from the
 Server"), Lifecycle ("Initialization"), Tasks ("Task Status Notification").
 
-`base_url` is the URL of the server's MCP endpoint, such as "https://host/mcp". A create calls a tool, and takes what
-`tools/call` does: `client.create(name="get_weather", arguments={"city": "Lisbon"})`. The call "result" returns what the
-tool returned; before the task is over it waits for that. A server may ignore that a call is to be a task, and return
-the tool's result at once: the create then raises `NoTaskMade` with it. A server may notify a session of the changes of
-its tasks, in the one stream of that session. It asks its questions (`input_required`) of an MCP client that can answer
-them, which is another one.
+`base_url` is the URL of the server's MCP endpoint, such as "https://host/mcp". A create calls a tool, and takes the
+fields of `tools/call`: `client.create(name="get_weather", arguments={"city": "Lisbon"})`. The call "result" returns
+what the tool returned; it waits until the task is over. A server may ignore the request to make a task, and return the
+tool's result at once: the create then raises `NoTaskMade` with that result. A server may notify a session of the
+changes of its tasks, in the one stream of that session. It sends its questions (`input_required`) to an MCP client that
+can answer them; this client cannot.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 Source: ext-tasks, specification/draft/tasks.md of 2026-08-21 (SEP-2663, Final), and MCP specification, revision
 2026-07-28: Streamable HTTP ("Request Metadata"), Subscriptions, Versioning, Overview ("_meta", "Error Codes").
 
-`base_url` is the URL of the server's MCP endpoint. There is no handshake and no session: every request says the
-protocol's version and that its client has the extension. A create calls a tool, and takes what `tools/call` does. The
-server decides whether it makes a task; if it does the work at once instead, or needs input before, the create raises
-`NoTaskMade` with the response. If a tool has arguments that its server wants in headers, too (`x-mcp-header`), they
-are `field_headers` of a create of its own: its server refuses this one. Each task has a stream of its own.
+`base_url` is the URL of the server's MCP endpoint. There is no handshake and no session: every request names the
+protocol's version, and says that its client has the extension. A create calls a tool, and takes the fields of
+`tools/call`. The server decides whether it makes a task; if it does the work at once, or needs input first, the create
+raises `NoTaskMade` with the response. If the server also requires some arguments of a tool in headers (`x-mcp-header`),
+it refuses this create: declare another one with these arguments as `field_headers`. Each task has a stream of its own.
 """
 
 from __future__ import annotations

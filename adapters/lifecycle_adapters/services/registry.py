@@ -1,7 +1,7 @@
 """The services that clients know by name. Users register bindings for services of their own.
 
-One emulator can have all of `BUILT_IN`. Those in `FURTHER` are known by their names, too, and emulated if they are
-named: v2 of 2025 has the paths of v2, and A2A and MCP are spoken by any server.
+One emulator can have all of `BUILT_IN`. Those in `FURTHER` are known by name, too, but emulated only if they are named:
+v2 of 2025 has the paths of v2, and any server may speak A2A or MCP.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The emulation of Browser Use Cloud v1 beyond its binding: data and pure functions.
 
 Source: the v1 documents of the control, create, status, details, list and ping calls. The errors have pydantic 1's
-shape, because the service was written at its time.
+shape, because the service dates from the time of that version.
 """
 
 from __future__ import annotations

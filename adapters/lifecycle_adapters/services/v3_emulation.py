@@ -1,8 +1,8 @@
 """The emulation of Browser Use Cloud v3 beyond its binding: data and pure functions.
 
 Source: "Stop Session" and the OpenAPI specification of 2026-08-06. One call creates a session with a task; with a
-session's id the same call dispatches another task to that session. Under the lifecycle `v3` it is the service of the
-first specification, of 2026-02-25.
+session's id the same call dispatches another task to that session. With the lifecycle `v3` it emulates the service of
+the first specification, of 2026-02-25.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Source: the OpenAPI specification of 2026-07-26, and the official Python SDK 3.12.1 for the title, the shared link, the
 deletion, the cost and the cost cap. A session runs one run at a time, and has a queue of messages, of which the next
-becomes a run when the session is idle. What it keeps beside that is kept with its first run.
+becomes a run when the session is idle. Its other data is kept with its first run.
 """
 
 from __future__ import annotations

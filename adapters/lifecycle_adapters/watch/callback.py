@@ -1,4 +1,4 @@
-"""The caller's `on_event`: its calls, its errors, and its end with the watcher's."""
+"""The caller's `on_event`: the calls of it, the errors that it raises, and its end when the watcher ends."""
 
 from __future__ import annotations
 

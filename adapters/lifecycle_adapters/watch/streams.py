@@ -2,11 +2,11 @@
 
 Some services have a stream of each task, others one of all tasks.
 
-A stream may be late, doubled, out of order, cut, silent, endless or wrong, so its task is read all the same. What it
-reports is recorded and judged like a webhook's, unless it is that the task is settled: that is not recorded, and the
-task is read instead, because only a read ends a watch. A report that time cannot place leads to a read, too. An event
-that cannot be used ends its stream, and so does a silence for as long as a request may take. A stream that ended is
-opened again after growing pauses, and its task is read meanwhile.
+A stream may be late, doubled, out of order, cut, silent, endless or wrong, so its task is still read. Its reports are
+recorded and judged like those of a webhook, with one exception: a report that the task is settled is not recorded, and
+the task is read instead, because only a read ends a watch. The task is also read if the time of a report does not show
+whether it is new. A stream is closed after an event that cannot be used, or after a silence as long as a request may
+take. A stream that ended is opened again after growing pauses, and its task is read meanwhile.
 """
 
 from __future__ import annotations

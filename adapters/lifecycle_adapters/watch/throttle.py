@@ -1,15 +1,15 @@
 """The rate limit of one key: a token bucket that all its tasks share, and that responses of the service close.
 
-The bucket is aiolimiter's. A 429 closes it for all tasks until the time in its Retry-After, at most five minutes, or,
-if it has none, for a pause that grows up to a minute from one 429 to the next. It also halves the rate, which then
-grows back slowly (additive increase, multiplicative decrease: R. Jain and others, whose method made TCP fair). While
-only one task has received a 429, the bucket closes for a minute at most; it closes for longer only if another task
-receives a 429 too.
+The bucket is aiolimiter's. A 429 closes it for all tasks until the time in its Retry-After, for at most five minutes.
+If it has no Retry-After, the pause grows from one 429 to the next, up to a minute. The 429 also halves the rate, which
+then grows back slowly (additive increase, multiplicative decrease: R. Jain and others, whose method made TCP fair).
+While only one task has received a 429, the bucket closes for a minute at most; it closes for longer only if another
+task receives a 429 too.
 
-Two kinds of 429 do not close it: one about the number of concurrent sessions, which does not limit other calls; and
-one to the task that received the last 429 too, while other tasks received responses in between, which concerns that
-task alone. Other failures do not close it either: outage.py detects a service that is down, and a Retry-After with a
-503 is for the one call that received it.
+Two kinds of 429 do not close it: one about the number of concurrent sessions, which does not limit other calls; and one
+to the task that also received the last 429, if other tasks received responses in between: it concerns that task alone.
+Other failures do not close it either: outage.py detects a service that is down, and a Retry-After with a 503 is for the
+one call that received it.
 """
 
 from __future__ import annotations

@@ -99,8 +99,8 @@ class Watcher:
             block an ExceptionGroup of the first ten errors is raised, unless the block itself raises an error.
             If it is given, events are queued for an iterator only from the first call of `changes` on.
         streams: the number of streams, 0 to 64, that are followed at a time, if the service has streams: one of each
-            task, or one of all tasks (`mcp`). Each takes a connection of the client. Tasks are read all the same,
-            rarely while their stream reports changes; what ends a task, or settles it, is always a read.
+            task, or one of all tasks (`mcp`). Each takes a connection of the client. Tasks are still read, rarely
+            while their stream reports changes; what ends a task, or settles it, is always a read.
         keep_open: whether `changes` waits for further tasks when none is left to watch.
         closing_s: the longest time in seconds for leaving the block, including requests, asynchronous callbacks and
             the journal. Callbacks have half of it and are then cancelled; the rest is for the journal.

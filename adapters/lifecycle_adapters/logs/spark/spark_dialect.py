@@ -1,7 +1,8 @@
 """Spark's SQL, and `records` of a DataFrame.
 
 Nothing depends on the session's time zone, on `spark.sql.ansi.enabled`, or on how the session parses backslashes: times
-become integers at once, whatever may fail is tried, and a text that is not plain is written as bytes.
+become integers at once, expressions that may fail are `try_` functions, and a text that is not plain is written as
+bytes.
 """
 
 from __future__ import annotations
