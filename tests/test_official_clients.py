@@ -46,7 +46,7 @@ def anthropic() -> Iterator[tuple[Any, Emulator]]:
         yield client, emulator
 
 
-def test_openai_batches(openai: tuple[Any, Emulator]) -> None:
+def test_openai_batches_run_against_the_emulator(openai: tuple[Any, Emulator]) -> None:
     client, emulator = openai
     made = [client.batches.create(**BATCH) for _ in range(3)]
     assert {each.status for each in made} == {"validating"}
@@ -72,7 +72,7 @@ def test_openai_responses_in_the_background(openai: tuple[Any, Emulator]) -> Non
     assert client.responses.cancel(made.id).status == "cancelled"
 
 
-def test_anthropic_batches(anthropic: tuple[Any, Emulator]) -> None:
+def test_anthropic_batches_run_against_the_emulator(anthropic: tuple[Any, Emulator]) -> None:
     client, emulator = anthropic
     batches = client.messages.batches
     made = [batches.create(requests=[REQUEST]) for _ in range(3)]

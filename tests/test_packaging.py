@@ -105,7 +105,7 @@ def sdist(dist: Path) -> Path:
     return built
 
 
-def test_the_wheel_holds_both_packages_whole_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_exactly_both_packages(wheel: Path) -> None:
     files = [(path, package) for package in PACKAGES.values() for path in package.rglob("*") if path.is_file()]
     ours = {path.relative_to(package.parent).as_posix() for path, package in files if "__pycache__" not in path.parts}
     with zipfile.ZipFile(wheel) as archive:

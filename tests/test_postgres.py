@@ -132,7 +132,7 @@ def test_commits_are_as_durable_as_asked(start_postgres: StartPostgres, postgres
 
 @pytest.mark.usefixtures("postgres")  # skipped if no server can be started
 @pytest.mark.parametrize("ending", ["stopped", "killed"])
-def test_nothing_is_left(ending: str) -> None:
+def test_no_files_or_memory_are_left(ending: str) -> None:
     with PostgresServer() as server:
         shared = shared_memory(server)
         {"stopped": server.stop, "killed": server.kill}[ending]()
@@ -160,7 +160,7 @@ def test_without_a_server_the_test_is_skipped(
 
 @pytest.mark.heavy
 @pytest.mark.usefixtures("postgres")  # skipped if no server can be started
-def test_nothing_is_left_when_the_tests_are_killed() -> None:
+def test_no_files_are_left_if_the_tests_are_killed() -> None:
     code = """
 from tests.support.postgres import PostgresServer
 with PostgresServer() as server:

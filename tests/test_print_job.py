@@ -122,7 +122,7 @@ def test_jobs_are_listed_over_several_pages(client: Client[str, str]) -> None:
     assert [each.id for each in client.list()] == made
 
 
-def test_it_works_from_the_command_line(url: str, printer: Printer) -> None:
+def test_print_job_works_from_the_command_line(url: str, printer: Printer) -> None:
     env = {"LIFECYCLE_BASE_URL": url, "PRINTER_KEY": KEY}
     made = call("create", "--api", FILE, "a letter", env=env).stdout.strip()
     assert made == "1"

@@ -343,7 +343,7 @@ def test_a_lifecycle_without_events_refuses_every_one() -> None:
 
 
 @either_width
-def test_any_layout_is_read_and_nothing_is_changed(coded: Coded) -> None:
+def test_arrays_of_any_layout_are_read_unchanged(coded: Coded) -> None:
     grid = np.arange(20, dtype=np.uint8).reshape(4, 5) % 6
     events = grid.T.copy().T % 4
     expected = coded.step_many(grid, events).tolist()

@@ -53,7 +53,7 @@ def url(tmp_path: Path) -> str:
 # --- one process ------------------------------------------------------------------------------------
 
 
-def test_it_serves_inside_an_event_loop(emulator: Emulator, url: str) -> None:
+def test_serving_works_inside_an_event_loop(emulator: Emulator, url: str) -> None:
     task_id = running_task(emulator)
     supervision = supervision_of(emulator)
 

@@ -62,7 +62,7 @@ class Task:
 # --- what is attached ----------------------------------------------------------------------------
 
 
-def test_only_the_documented_methods_are_attached() -> None:
+def test_only_documented_methods_are_attached() -> None:
     task = Task()
     bind(V1, task)
     assert vars(task).keys() - vars(Task()).keys() == {
@@ -74,7 +74,7 @@ def test_only_the_documented_methods_are_attached() -> None:
     }
 
 
-def test_nothing_but_the_state_is_set_without_attaching() -> None:
+def test_only_the_state_is_set_without_attaching() -> None:
     task = Task()
     machine = bind(V1, task, attach=False)
     assert machine.fire(E.PAUSE) is S.PAUSED
@@ -133,7 +133,7 @@ def test_an_object_without_a_state_starts_in_the_initial_one(task: Any) -> None:
 
 
 @pytest.mark.parametrize("state", [S.PAUSED, "paused"], ids=["a member", "plain text"])
-def test_the_state_it_has_is_kept_and_nothing_is_called(state: V1State | str) -> None:
+def test_binding_keeps_the_state_and_calls_no_callback(state: V1State | str) -> None:
     received: list[V1Change] = []
     task = Task(state)
     bind(V1, task, on_enter={S.PAUSED: received.append}, on_leave={S.RUNNING: received.append})
@@ -141,7 +141,7 @@ def test_the_state_it_has_is_kept_and_nothing_is_called(state: V1State | str) ->
     assert received == []
 
 
-def test_plain_text_set_by_something_else_is_understood() -> None:
+def test_state_set_as_plain_text_is_accepted() -> None:
     task = Task()
     machine = bind(V1, task)
     task.state = "paused"  # as an object-relational mapper does when it reads a row again
@@ -306,7 +306,7 @@ class OfObject(Task):
 
 
 @pytest.mark.parametrize("kind", [OfClass, OfObject])
-def test_callback_methods_of_any_kind_are_refused(kind: type[Task]) -> None:
+def test_methods_of_any_kind_that_would_fall_silent_are_refused(kind: type[Task]) -> None:
     with pytest.raises(ValueError, match=r"for none: on_enter_paused as on_enter=\{'paused': \.\.\.\}$"):
         bind(V1, kind())
 
@@ -354,7 +354,7 @@ def test_an_error_of_a_callback_reaches_the_caller(kind: str, key: str, moved: b
     assert task.state is (S.PAUSED if moved else S.RUNNING)
 
 
-def test_an_error_of_another_machine_is_passed_on_as_it_is() -> None:
+def test_error_of_another_machine_is_raised_unchanged() -> None:
     other = transitions.Machine(states=["here", "there"], initial="here", transitions=[["leave", "there", "here"]])
     task = Task()
     bind(V1, task, before={E.PAUSE: lambda _: other.trigger("leave")})

@@ -254,7 +254,9 @@ def test_subscription_is_acknowledged_reports_its_tasks_and_ends_with_them(
     assert ended == {"jsonrpc": "2.0", "id": "listen-1", "result": {"resultType": "complete", "_meta": meta}}
 
 
-def test_subscription_to_nothing_is_acknowledged_and_ended(emulator: Emulator, client: Client[Any, Any]) -> None:
+def test_subscription_without_active_tasks_is_acknowledged_and_ended(
+    emulator: Emulator, client: Client[Any, Any]
+) -> None:
     over = client.create(name="add")
     over.cancel()
     for ids, agreed in (["nobody"], {}), ([over.id], {"taskIds": [over.id]}):

@@ -216,7 +216,7 @@ def test_late_cancel_is_settled_when_the_run_ends(client: Any, builds: Builds, a
     assert build.send("rerun").sent
 
 
-def test_a_rerun_that_no_read_saw_at_work_is_over_once_its_output_has_changed(client: Any, builds: Builds) -> None:
+def test_rerun_without_seen_work_is_over_once_its_output_changed(client: Any, builds: Builds) -> None:
     builds.statuses, builds.log = ["completed"], "first run"
     build = client.create("main")
     build.wait(timeout_s=20)

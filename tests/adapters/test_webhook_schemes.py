@@ -241,7 +241,7 @@ def test_signed_id_time_and_body_cannot_be_shifted() -> None:
         sign(b"{}", STANDARD_WEBHOOKS, secret=WHSEC, sent_at=NOW, delivery_id="msg_1.2")
 
 
-def test_sign_needs_an_id_only_where_one_is_signed() -> None:
+def test_sign_needs_an_id_only_if_it_is_signed() -> None:
     with pytest.raises(ValueError, match="delivery_id must be given"):
         sign(BODY, STANDARD_WEBHOOKS, secret=WHSEC, sent_at=NOW)
     with pytest.raises(ValueError, match="delivery_id must be left out"):
@@ -249,7 +249,7 @@ def test_sign_needs_an_id_only_where_one_is_signed() -> None:
 
 
 @pytest.mark.parametrize("secret", ["whsec_ä", "whsec_not base64", "whsec_YQ", "whsec_whsec_YQ=="])
-def test_a_secret_that_is_no_base64_is_refused_and_not_shown(secret: str) -> None:
+def test_secret_that_is_not_base64_is_refused_and_not_shown(secret: str) -> None:
     for use in (
         lambda: verify(BODY, {}, STANDARD_WEBHOOKS, secret=[WHSEC, secret], now=NOW),
         lambda: sign(BODY, STANDARD_WEBHOOKS, secret=secret, sent_at=NOW, delivery_id="msg_1"),
@@ -297,7 +297,7 @@ def test_only_the_token_itself_is_accepted(secrets: list[str], other: str, body:
         verify(body, {"Authorization": f"Basic {secrets[0]}"}, BEARER, secret=secrets, now=NOW)
 
 
-def test_a_token_is_sent_as_it_is_and_shown_nowhere_else() -> None:
+def test_token_is_sent_unchanged_and_not_shown() -> None:
     assert sign(BODY, BEARER, secret=SECRET, sent_at=NOW) == {"Authorization": f"Bearer {SECRET}"}
     assert sign(BODY, A2A_TOKEN, secret=SECRET, sent_at=NOW) == {"X-A2A-Notification-Token": SECRET}
     for use in (

@@ -208,7 +208,7 @@ def test_another_secret_is_refused_and_any_of_several_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("secret", ["", [], [SECRET, ""]])
-def test_without_a_secret_nothing_is_verified(secret: str | list[str]) -> None:
+def test_empty_secret_is_refused(secret: str | list[str]) -> None:
     with pytest.raises(ValueError, match="not empty"):
         verify(BODY, HEADERS, secret=secret, now=NOW)
     with pytest.raises(ValueError, match="not empty"):
@@ -542,7 +542,7 @@ def test_receivers_that_share_a_journal_each_record_a_delivery_to_both() -> None
     assert of_tasks.recorded == of_sessions.recorded == [("started", "running")]
 
 
-def test_of_concurrent_equal_deliveries_one_is_recorded() -> None:
+def test_one_of_several_concurrent_equal_deliveries_is_recorded() -> None:
     receiver = Receiver()
     outcomes: list[DeliveryOutcome] = []
     threads = [threading.Thread(target=lambda: outcomes.append(receiver.receive(body_of("started")))) for _ in range(8)]
@@ -959,7 +959,7 @@ def real(lifecycle: Lifecycle[Any, Any], task: str = "t", **settings: Any) -> Re
     return Receiver(lifecycle, task=task, clock=lambda: datetime.now(UTC), **settings)
 
 
-def test_it_can_be_served_alone_and_mounted() -> None:
+def test_receiver_can_be_served_alone_or_mounted() -> None:
     receiver = real(V2_FULL)
     body = body_of("started", at=datetime.now(UTC))
 
@@ -978,7 +978,7 @@ def test_it_can_be_served_alone_and_mounted() -> None:
     assert receiver.recorded == [("started", "started")]
 
 
-def test_as_a_route_of_a_framework_it_does_not_redirect() -> None:
+def test_route_of_a_framework_does_not_redirect() -> None:
     receiver = real(V2_FULL)
     body = body_of("started", at=datetime.now(UTC))
     app = FastAPI()

@@ -230,7 +230,7 @@ def test_the_copy_names_every_lifecycle() -> None:
     assert list(COPY) == list(CATALOG)
 
 
-def test_states(declared: Lifecycle[str, str]) -> None:
+def test_states_equal_the_independent_copy(declared: Lifecycle[str, str]) -> None:
     copy = parts(declared.name)
     states = words(copy["states"])
     final = tuple(state.strip("[]") for state in states if state.startswith("["))
@@ -243,7 +243,7 @@ def test_states(declared: Lifecycle[str, str]) -> None:
     assert interrupted == set(words(copy.get("interrupted", "")))
 
 
-def test_rows(declared: Lifecycle[str, str]) -> None:
+def test_rows_equal_the_independent_copy(declared: Lifecycle[str, str]) -> None:
     copy = parts(declared.name)
     expected = [*rows(copy["caller"], Origin.CALLER)]
     if "remote" in copy:
@@ -263,7 +263,7 @@ def test_the_proofs_and_the_idempotence_of_commands(declared: Lifecycle[str, str
     assert unrepeatable == set(words(copy.get("not idempotent", "")))
 
 
-def test_aliases(declared: Lifecycle[str, str]) -> None:
+def test_aliases_equal_the_independent_copy(declared: Lifecycle[str, str]) -> None:
     copy = parts(declared.name)
     expected = [
         (channel, *alias.split(" = ")) for channel in ("webhook", "0.3") for alias in words(copy.get(channel, ""))
@@ -273,7 +273,7 @@ def test_aliases(declared: Lifecycle[str, str]) -> None:
 
 
 @pytest.mark.parametrize(("name", "rule", "events", "states"), PROMISES)
-def test_invariants(name: str, rule: Rule, events: set[str], states: set[str]) -> None:
+def test_invariants_are_declared(name: str, rule: Rule, events: set[str], states: set[str]) -> None:
     declared = [(each.rule, set(each.events), set(each.states)) for each in CATALOG[name].invariants]
 
     assert (rule, events, states) in declared

@@ -328,7 +328,7 @@ def created(name: str, **script: Any) -> Case:
     return seen
 
 
-def test_a_task_created_just_now_may_not_be_found_yet() -> None:
+def test_new_task_may_not_be_found_yet() -> None:
     seen = created("v1", reads=[MISSING, MISSING, "running", "paused"], sends=[None])
 
     assert seen.execute("pause").sent
@@ -337,7 +337,7 @@ def test_a_task_created_just_now_may_not_be_found_yet() -> None:
     ]
 
 
-def test_a_command_may_not_find_a_task_yet_that_was_created_just_now() -> None:
+def test_command_waits_for_a_new_task_that_is_not_found_yet() -> None:
     """Nothing has happened: also what must not be repeated is sent again."""
     seen = created("v3", reads=["idle", MISSING, MISSING], sends=[MISSING, MISSING, "running"])
 
@@ -346,7 +346,7 @@ def test_a_command_may_not_find_a_task_yet_that_was_created_just_now() -> None:
     assert (seen.record().attempts, seen.record().why) == (3, "the service accepted it")
 
 
-def test_a_stop_is_sent_to_a_task_that_was_created_just_now_and_is_not_found_yet() -> None:
+def test_stop_is_sent_to_a_new_task_that_is_not_found_yet() -> None:
     """A service may find it for a command before it does for a read."""
     seen = created("v1", reads=[MISSING, MISSING, "stopped"], sends=[MISSING, None])
 
@@ -663,7 +663,7 @@ def test_a_caller_cannot_abandon_a_command_that_a_living_worker_has_claimed() ->
     assert seen.record().state is CommandState.RECORDED
 
 
-def test_there_is_nothing_to_abandon_without_an_open_command() -> None:
+def test_abandon_without_an_open_command_returns_none() -> None:
     seen = case("v1", "running", sends=["paused"])
     assert seen.driver.run(seen.commanding.abandon("")) is None
 
@@ -1457,7 +1457,7 @@ def test_a_retry_that_was_not_sent_proves_nothing_about_the_first_attempt(failur
 # --- 7: no usable response --------------------------------------------------------------------------------
 
 
-def test_500_but_stopped() -> None:
+def test_500_with_the_target_reached_is_success() -> None:
     seen = case("v1", "running", sends=[LOST], reads=["stopped"])
 
     assert seen.execute("stop") == CommandResult("stop", "stopped", sent=True)
@@ -1634,7 +1634,7 @@ def test_a_response_that_is_older_than_the_last_report_proves_nothing() -> None:
 # --- 8: resumed after a crash --------------------------------------------------------------------------------
 
 
-def test_without_an_open_command_there_is_nothing_to_recover() -> None:
+def test_recover_without_an_open_command_returns_none() -> None:
     seen = case("v1", "running")
 
     assert seen.recover() is None
@@ -1854,7 +1854,7 @@ def test_the_intent_contains_its_context() -> None:
     assert seen.driver.story().startswith("Load FindCommand RecordIntent RecordAttempt Send")
 
 
-def test_a_command_given_again_under_its_key_is_not_sent_again() -> None:
+def test_repeated_command_under_a_key_is_not_sent_again() -> None:
     seen = case("v1", "running", sends=[None], reads=["paused"])
 
     first = seen.execute("pause", context=KEYED)
@@ -1875,7 +1875,7 @@ def test_a_command_given_again_under_its_key_is_not_sent_again() -> None:
         (CommandEvent.ABANDON, CommandAbandoned),
     ],
 )
-def test_a_command_given_again_has_the_first_outcome(event: CommandEvent, ending: type[Exception]) -> None:
+def test_repeated_command_returns_the_first_outcome(event: CommandEvent, ending: type[Exception]) -> None:
     ended = left_open("v1", "running", "pause", attempts=1, context=KEYED)
     ended.log.add_outcome(ended.record().id, event, why="that is why", claim=1)
     before = list(ended.log.entries)
@@ -1922,7 +1922,7 @@ def test_key_with_fields_that_are_equal_only_in_python_is_refused(first: object,
 @pytest.mark.parametrize(
     ("attempts", "script"), [(0, {"reads": ["running", "paused"], "sends": [None]}), (1, {"reads": ["paused"]})]
 )
-def test_a_command_given_again_is_resumed_if_it_is_open(attempts: int, script: dict[str, Any]) -> None:
+def test_repeated_command_is_resumed_if_it_is_open(attempts: int, script: dict[str, Any]) -> None:
     dead = left_open("v1", "running", "pause", attempts=attempts, context=KEYED, **script)
 
     assert dead.execute("pause", {"task": "more"}, KEYED) == CommandResult("pause", "paused", sent=True)
@@ -1930,7 +1930,7 @@ def test_a_command_given_again_is_resumed_if_it_is_open(attempts: int, script: d
     assert dead.service.is_spent()
 
 
-def test_a_command_given_again_is_in_flight_while_a_living_worker_has_claimed_it() -> None:
+def test_repeated_command_is_in_flight_while_a_living_worker_has_claimed_it() -> None:
     alive = claimed("v1", "running", "pause", attempts=1, context=KEYED)
 
     with pytest.raises(CommandInFlight) as info:
@@ -1939,7 +1939,7 @@ def test_a_command_given_again_is_in_flight_while_a_living_worker_has_claimed_it
     assert info.value.claimed_by == "A"
 
 
-def test_a_command_given_again_may_wait_for_the_outcome_of_the_first() -> None:
+def test_repeated_command_may_wait_for_the_outcome_of_the_first() -> None:
     alive = claimed("v1", "running", "pause", attempts=1, context=KEYED, reads=["paused"])
     alive.service.meanwhile = [lambda: settle(alive)]
 
@@ -2048,7 +2048,7 @@ def test_an_illegal_command_does_not_use_its_key() -> None:
     assert seen.execute("dispatch", context=KEYED) == CommandResult("dispatch", "running", sent=True)
 
 
-def test_of_two_commands_under_one_key_the_second_has_the_outcome_of_the_first() -> None:
+def test_second_command_under_a_key_returns_the_first_outcome() -> None:
     """A task that was not known: the second worker had loaded its record before the first had read it."""
     seen = case("v1", None, sends=[None], reads=["running", "paused"])
     second = seen.commanding.execute("pause", context=KEYED)
@@ -2061,7 +2061,7 @@ def test_of_two_commands_under_one_key_the_second_has_the_outcome_of_the_first()
 
 
 @pytest.mark.parametrize("is_done", [True, False])
-def test_of_two_intents_under_one_key_one_is_recorded(is_done: bool) -> None:
+def test_one_of_two_intents_under_one_key_is_recorded(is_done: bool) -> None:
     seen = case("v1", "running", sends=[None], reads=["paused"])
     second = seen.commanding.execute("pause", context=KEYED)
     intend = at_its(RecordIntent, seen.driver, second)

@@ -246,7 +246,7 @@ def test_each_create_has_its_own_intent() -> None:
 # --- the key ----------------------------------------------------------------------------------------
 
 
-def test_a_key_given_again_returns_the_task_and_sends_nothing() -> None:
+def test_repeated_create_under_a_key_returns_the_task_and_sends_nothing() -> None:
     creating = shop("running")
     creating.create()
 

@@ -22,7 +22,7 @@ Declared = Lifecycle[str, str]
 
 
 @pytest.mark.parametrize("indent", [None, 0, 2, 8])
-def test_json_and_back(declared: Declared, indent: int | None) -> None:
+def test_json_round_trip_restores_the_lifecycle(declared: Declared, indent: int | None) -> None:
     again = Lifecycle.from_json(declared.to_json(indent=indent))
 
     assert again == declared
@@ -33,12 +33,12 @@ def test_json_and_back(declared: Declared, indent: int | None) -> None:
 @pytest.mark.parametrize(
     ("indent", "error"), [("x", TypeError), (True, TypeError), (1.0, TypeError), (-1, ValueError), (101, ValueError)]
 )
-def test_indent_that_is_none_is_refused(indent: Any, error: type[Exception]) -> None:
+def test_invalid_indent_is_refused(indent: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="indent must be"):
         V1.to_json(indent=indent)
 
 
-def test_yaml_and_back(declared: Declared) -> None:
+def test_yaml_round_trip_restores_the_lifecycle(declared: Declared) -> None:
     assert Lifecycle.from_yaml(declared.to_yaml()) == declared
     assert Lifecycle.from_yaml(declared.to_json()) == declared  # JSON is YAML
 
@@ -47,7 +47,7 @@ def test_yaml_and_back(declared: Declared) -> None:
     "text",
     ["", " ", "no", "2020-01-01", "# x", "a: b", "'\"", "\r\n", "a\x85b", "a\u2028b", "\ufeff", "\u202e", "\U000e0001"],
 )
-def test_any_text_survives(text: str) -> None:
+def test_documents_keep_any_text(text: str) -> None:
     lifecycle = V1.replace(citation=text)
 
     assert Lifecycle.from_yaml(lifecycle.to_yaml()) == lifecycle
@@ -156,7 +156,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         (BOMB + "name: *j", "bad_value", "should be a valid string, not a list"),
     ],
 )
-def test_bad_yaml(text: str | bytes, code: str, message: str) -> None:
+def test_malformed_yaml_raises_definition_error(text: str | bytes, code: str, message: str) -> None:
     with pytest.raises(DefinitionError) as info:
         Lifecycle.from_yaml(text)
 
@@ -268,7 +268,7 @@ def paths_of(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str
 
 
 @pytest.mark.parametrize("format_", ["json", "json of one line", "yaml"])
-def test_every_part_is_on_the_line_where_a_search_finds_it(format_: str) -> None:
+def test_line_of_every_part_agrees_with_a_text_search(format_: str) -> None:
     document = json.loads(V1_FULL.to_json())
     marks = {path: f"<{number}>" for number, path in enumerate(paths_of(document))}
     for path, mark in marks.items():
@@ -344,7 +344,7 @@ def test_a_text_that_is_too_long_is_refused_before_it_is_parsed(tmp_path: Path) 
             read()
 
 
-def test_a_byte_order_mark_before_json_is_no_part_of_it() -> None:
+def test_byte_order_mark_before_json_is_ignored() -> None:
     text = "\ufeff" + V1.to_json()
 
     assert Lifecycle.from_json(text) == Lifecycle.from_json(text.encode()) == Lifecycle.from_json(V1.to_json())

@@ -82,7 +82,7 @@ def test_a_response_is_a_failure_or_accepted() -> None:
     assert not isinstance(Accepted("running", AT), Failure)
 
 
-def test_a_task_becomes_known(log: Log) -> None:
+def test_track_makes_a_task_known(log: Log) -> None:
     assert apply_journal_effect(Track(), log) is None
 
 
@@ -141,7 +141,7 @@ EFFECTS: tuple[Effect, ...] = (
 
 
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: type(effect).__name__)
-def test_an_effect_is_data(effect: Any) -> None:
+def test_effects_are_immutable_and_picklable(effect: Any) -> None:
     """It can be compared, kept and sent to another process; it cannot be changed."""
     assert pickle.loads(pickle.dumps(effect)) == effect
     for name in effect.__slots__:
@@ -270,7 +270,7 @@ def test_an_interrupted_procedure_releases_the_command_that_it_has_claimed(rest:
     assert log.load_command("1").lease is None
 
 
-def test_it_releases_the_claim_that_it_made_last(log: Log) -> None:
+def test_run_releases_its_latest_claim(log: Log) -> None:
     opened = log.add_intent("pause", source="running", version=1, fields={})
     assert isinstance(opened, CommandRecord)
     log.release("1", claim=1)
@@ -424,11 +424,11 @@ def test_the_last_failure_is_returned(log: Log) -> None:
 GONE = Missing(MISSING.error, gone=Accepted("deleted", AT))
 
 
-def test_task_that_was_reported_is_gone_if_it_is_not_found(log: Log) -> None:
+def test_reported_task_that_is_not_found_is_gone(log: Log) -> None:
     assert Driver(log, Scripted(reads=[GONE])).run(read_with_retries()) is GONE.gone
 
 
-def test_task_that_nobody_reported_is_not_gone_if_it_is_not_found() -> None:
+def test_unreported_task_that_is_not_found_is_not_gone() -> None:
     log = journal_knowing(get("v1"), None, times=clock())
     assert Driver(log, Scripted(reads=[GONE])).run(read_with_retries()) is GONE
     log.track(created=True)
@@ -438,7 +438,7 @@ def test_task_that_nobody_reported_is_not_gone_if_it_is_not_found() -> None:
 
 
 @pytest.mark.parametrize(("patience", "ending"), [(10, Accepted), (1, Missing)])
-def test_a_task_created_just_now_is_read_again_until_it_is_found(patience: int, ending: type, log: Log) -> None:
+def test_new_task_is_read_again_until_it_is_found(patience: int, ending: type, log: Log) -> None:
     log.track(created=True)
     driver = Driver(log, Scripted(reads=[MISSING, MISSING, "running"], patience=patience))
 

@@ -169,7 +169,7 @@ def test_every_exception_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("error", EXAMPLES)
-def test_messages(error: LifecycleError) -> None:
+def test_error_messages_are_as_written(error: LifecycleError) -> None:
     assert str(error) == MESSAGES[error]
 
 
@@ -195,7 +195,7 @@ def test_exceptions_survive_copying_and_pickling(error: LifecycleError, way: str
     assert vars(again) == vars(error)
 
 
-def test_notes_survive_as_well() -> None:
+def test_notes_survive_copying_and_pickling() -> None:
     error = MissingExtra("yaml", needed_by="reading YAML")
     error.add_note("while reading door.yaml")
 
@@ -244,7 +244,7 @@ def test_findings_are_counted_and_listed_in_order() -> None:
         ("stopped" * 200_000, None),
     ],
 )
-def test_nearest(name: object, suggestion: str | None) -> None:
+def test_nearest_suggests_the_closest_name(name: object, suggestion: str | None) -> None:
     assert nearest(name, ["running", "stopped", "timed_out"]) == suggestion
     assert nearest(name, []) is None
 
@@ -266,7 +266,7 @@ def test_nearest_gives_the_name_as_it_was_declared() -> None:
         ("x" * 79, f"'{'x' * 75}..."),
     ],
 )
-def test_shortened(value: object, shown: str) -> None:
+def test_shortened_limits_a_value(value: object, shown: str) -> None:
     assert shortened(value) == shown
 
 

@@ -91,7 +91,7 @@ def test_a_read_returns_the_report_that_contradicts_a_final_state(
     assert (reading.log.load().state, reading.log.load().doubt) == ("stopped", doubt)
 
 
-def test_a_report_that_is_not_believed_leaves_the_known_state() -> None:
+def test_report_that_is_not_applied_keeps_the_known_state() -> None:
     assert driver("v1-full", "paused", reads=["created"]).run(read_state(get("v1-full"))) == "paused"
 
 
@@ -225,7 +225,7 @@ def test_a_task_created_without_work_needs_no_read(
 
 
 @pytest.mark.parametrize("name", ["a2a", "mcp-extension"])
-def test_an_interrupted_state_ends_the_wait_for_a_new_task_whose_work_nobody_saw(name: str) -> None:
+def test_interrupted_state_ends_the_wait_for_a_new_task_without_seen_work(name: str) -> None:
     lifecycle = get(name)
     asked = next(each.name for each in lifecycle.states if lifecycle.is_interrupted(each.name))
     work = WorkTracker(lifecycle)
@@ -343,7 +343,7 @@ def test_a_final_state_that_is_in_doubt_is_read_before_it_ends_a_wait() -> None:
     )
 
 
-def test_a_task_created_just_now_is_followed_once_it_is_found() -> None:
+def test_new_task_is_followed_once_it_is_found() -> None:
     waiting = driver("v4", None, reads=[MISSING, "queued", "completed"])
     waiting.log.track(created=True)
 
@@ -458,7 +458,7 @@ def test_a_failed_poll_is_retried_or_raised() -> None:
         following(driver("v1", "running", reads=[DENIED]), "v1")
 
 
-def test_known_task_that_is_not_found_once_is_read_again() -> None:
+def test_single_404_for_a_known_task_is_read_again() -> None:
     waiting = driver("v1", "running", reads=[MISSING, "running", MISSING, "stopped"])
 
     assert following(waiting, "v1") == "stopped"
@@ -474,7 +474,7 @@ def test_known_task_that_is_not_found_once_is_read_again() -> None:
         (None, [MISSING], {}),
     ],
 )
-def test_task_that_is_not_found_twice_in_a_row_or_was_never_found_ends_the_wait(
+def test_two_404s_in_a_row_or_one_for_an_unknown_task_end_the_wait(
     known: str | None, reads: list[Any], how: dict[str, int]
 ) -> None:
     waiting = driver("v1", known, reads=reads, **how)
@@ -518,7 +518,7 @@ LETTER: Lifecycle[str, str] = Lifecycle(
 )
 
 
-def test_a_state_that_only_a_command_leaves_for_work_ends_the_wait_for_a_new_task() -> None:
+def test_state_that_waits_for_a_command_ends_the_wait_for_a_new_task() -> None:
     work = WorkTracker(LETTER)
     work.mark_given()
     work.observe("draft", None)

@@ -42,7 +42,7 @@ def test_journal_in_memory_can_be_neither_copied_nor_pickled(copied: Callable[[A
         (lambda: datetime.min.replace(tzinfo=UTC), ValueError, "clock returns must be in the years 2 to 9998"),
     ],
 )
-def test_clock_is_called_once_when_it_is_given(clock: Any, error: type[Exception], said: str) -> None:
+def test_invalid_clock_is_refused_at_construction(clock: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         MemoryJournal(clock=clock)
 

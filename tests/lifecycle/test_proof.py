@@ -62,7 +62,7 @@ def courses(lifecycle: Declared, command: str, begun: set[tuple[str, bool]]) -> 
 @example(CATALOG["v4-message"])
 @example(CATALOG["v2-2025"])
 @example(CATALOG["v3-full"])
-def test_a_state_refuses_for_good_what_can_have_taken_effect_neither_before_nor_later(lifecycle: Declared) -> None:
+def test_state_refuses_a_command_for_good_if_no_effect_is_possible(lifecycle: Declared) -> None:
     states = [state.name for state in lifecycle.states]
     for command in lifecycle.commands:
         proof = CommandProof(lifecycle=lifecycle, command=command, by_read=False)
@@ -85,7 +85,7 @@ def test_another_outcome_proves_an_accepted_command_alone() -> None:
     assert not cancel.may_have_led_to("failed")
 
 
-def test_the_kinds_of_proof() -> None:
+def test_proof_kinds_of_each_command() -> None:
     v3, v2 = CATALOG["v3-full"], CATALOG["v2-full"]
     dispatch = CommandProof(lifecycle=v3, command="dispatch", by_read=False)
     both = CommandProof(lifecycle=v2, command="stop_task_and_session", by_read=True)

@@ -436,7 +436,7 @@ def test_a_machine_needs_an_event() -> None:
         lifecycle_machine(still, {})
 
 
-def test_a_check_that_would_check_nothing_is_refused() -> None:
+def test_check_without_events_or_executors_is_refused() -> None:
     v1 = get("v1")
     with pytest.raises(ValueError, match="`only` names no event to fire"):
         check_executor(v1, lambda: Walker(v1).executor(), only=[])

@@ -381,7 +381,7 @@ def test_a_claim_from_the_future_can_be_taken_by_any_worker(url: str, emulator: 
     assert agreed(url, emulator).open_commands() == []
 
 
-def test_a_command_of_a_worker_that_seems_dead_after_a_clock_jump_is_not_doubled(url: str, emulator: Emulator) -> None:
+def test_command_is_not_doubled_after_a_clock_jump(url: str, emulator: Emulator) -> None:
     with working(url, emulator.base_url) as (_, alive), ThreadPoolExecutor() as pool:
         session = alive["v3"].create(keepAlive=True)
         session.wait()

@@ -71,7 +71,7 @@ def died(
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("pauses", [2, 0])
-def test_every_response(remote: Declared, pauses: int) -> None:
+def test_every_sequence_of_responses(remote: Declared, pauses: int) -> None:
     for case in every_command(remote):
         explore(partial(run_with_responses, case, pauses=pauses), surprises=2)
 
@@ -121,12 +121,12 @@ SCHEDULES = st.lists(st.integers(0, 15), max_size=60)
 
 
 @given(st.sampled_from(EVERY), SCHEDULES, st.integers(0, 3))
-def test_any_responses(case: Given, schedule: list[int], pauses: int) -> None:
+def test_any_sequence_of_responses(case: Given, schedule: list[int], pauses: int) -> None:
     run_with_responses(case, Choices(schedule), pauses)
 
 
 @given(st.data(), SCHEDULES)
-def test_any_responses_in_any_lifecycle(data: st.DataObject, schedule: list[int]) -> None:
+def test_any_sequence_of_responses_in_any_lifecycle(data: st.DataObject, schedule: list[int]) -> None:
     lifecycle = data.draw(lifecycles().filter(lambda each: each.commands))
     command = data.draw(st.sampled_from(lifecycle.commands))
     known = data.draw(st.none() | states(lifecycle))

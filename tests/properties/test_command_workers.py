@@ -195,7 +195,7 @@ def pairs(lifecycle: Declared, state: str) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("lifecycle", FULL, ids=lambda each: each.name)
-def test_two_workers(lifecycle: Declared) -> None:
+def test_two_workers_in_every_order(lifecycle: Declared) -> None:
     for state in lifecycle.states:
         for commands in pairs(lifecycle, state.name):
             explore(partial(interleaved, lifecycle.name, state.name, commands), surprises=1)

@@ -56,7 +56,7 @@ EXECUTORS: dict[str, Start] = {
 
 
 @pytest.mark.parametrize("name", EXECUTORS)
-def test_every_pair_and_every_invariant(declared: Lifecycle[str, str], name: str) -> None:
+def test_machine_agrees_on_every_pair_and_invariant(declared: Lifecycle[str, str], name: str) -> None:
     check_executor(declared, lambda: EXECUTORS[name](declared))
 
 
@@ -76,7 +76,7 @@ def agree(lifecycle: Lifecycle[str, str], executor: Executor[str, str], path: It
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(("name", "length"), [("machine", 4), ("methods", 3), ("asynchronous machine", 3)])
-def test_every_sequence_of_events(declared: Lifecycle[str, str], name: str, length: int) -> None:
+def test_machine_agrees_on_every_sequence_of_events(declared: Lifecycle[str, str], name: str, length: int) -> None:
     names = [event.name for event in declared.events]
     for path in (*product(names, repeat=length), *declared.covering_paths()):
         agree(declared, EXECUTORS[name](declared), path)
@@ -90,7 +90,7 @@ def test_machine_and_table_agree_on_any_events(declared: Lifecycle[str, str]) ->
 
 @pytest.mark.parametrize("start", [by_the_machine, by_the_asynchronous_machine])
 @given(data=st.data())
-def test_any_lifecycle(data: st.DataObject, start: Start) -> None:
+def test_machine_agrees_with_any_drawn_lifecycle(data: st.DataObject, start: Start) -> None:
     drawn = data.draw(lifecycles())
     check_executor(drawn, lambda: start(drawn))
     agree(drawn, start(drawn), data.draw(event_paths(drawn)))

@@ -58,7 +58,7 @@ def parquet(path: Path, rows: Iterable[Sequence[str]]) -> None:
 # --- findings ----------------------------------------------------------------------------------
 
 
-def test_lawful_histories(file: Path) -> None:
+def test_lawful_log_has_no_findings(file: Path) -> None:
     file.write_text(CLEAN)
 
     result = call("check", "v1-full", str(file), *ORDERED)
@@ -107,7 +107,7 @@ def test_times_of_another_form_name_the_option_that_reads_them(
     ("pattern", "reason"),
     [("%Q", "%Q is not a supported directive (%d, %m,"), ("", "it has no directive of a day"), ("%c", "%c depends")],
 )
-def test_pattern_of_times_that_is_none_is_refused_with_its_option(file: Path, pattern: str, reason: str) -> None:
+def test_invalid_time_pattern_error_names_its_option(file: Path, pattern: str, reason: str) -> None:
     file.write_text("task_id,at,status\na,15.01.2026,created\n")
 
     refused = call("check", "v1-full", str(file), "--time-format", pattern)
@@ -140,7 +140,7 @@ def test_notes_are_listed_if_asked_for_and_exit_with_0(file: Path) -> None:
     assert told.stdout.startswith(f"{file}:3: note: 'created' after 'created': duplicate; ")
 
 
-def test_for_programs(file: Path) -> None:
+def test_json_output_has_the_facts(file: Path) -> None:
     file.write_text("at,task_id,status\n1700000000,a,stopped\n1700000001,a,running\nsoon,b,created\n")
 
     assert call("check", "v1-full", str(file), "--json").exit_code == 1
@@ -320,7 +320,7 @@ def test_a_row_that_cannot_be_read_is_counted_listed_and_kept(row: bytes, said: 
 
 
 @pytest.mark.parametrize("where", [".", "*.csv"])
-def test_kept_rejects_are_no_part_of_the_log_the_next_time(where: str, folder: Path) -> None:
+def test_kept_rejects_are_not_read_as_part_of_the_log(where: str, folder: Path) -> None:
     (folder / "log.csv").write_text("task_id,status\na,created\n,created\n")
 
     first, second = (call("check", "v1-full", where, *ORDERED) for _ in range(2))
@@ -383,7 +383,7 @@ def test_if_no_row_can_be_read_the_first_reasons_are_reported(folder: Path) -> N
         (("--rejects", "r.csv", "--strict"), "r.csv", "wrote the list to r.csv"),
     ],
 )
-def test_rejects_are_kept_even_if_no_row_can_be_read(
+def test_rejects_are_kept_if_no_row_can_be_read(
     folder: Path, command: str, options: tuple[str, ...], kept: str, said: str
 ) -> None:
     (folder / "log.csv").write_text("task_id,status\n,created\n,running\n")
@@ -643,7 +643,7 @@ def test_rejects_are_written_to_the_given_file(file: Path, folder: Path) -> None
     assert not (folder / "lifecycle-rejects.csv").exists()
 
 
-def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Path, folder: Path) -> None:
+def test_kept_rejects_replace_only_those_of_an_earlier_run(file: Path, folder: Path) -> None:
     kept = folder / "lifecycle-rejects.csv"
     for rows, lines in ((2, 3), (1, 2)):
         file.write_text("task_id,status\na,created\n" + ",created\n" * rows)
@@ -664,7 +664,7 @@ def test_kept_rejects_replace_those_of_an_earlier_run_and_nothing_else(file: Pat
 
 
 @pytest.mark.parametrize(("rows", "code"), [(CLEAN, 0), (BAD, 1)])
-def test_a_log_is_judged_even_if_nothing_can_be_written(rows: str, code: int, unwritable: Path) -> None:
+def test_log_is_judged_although_rejects_cannot_be_written(rows: str, code: int, unwritable: Path) -> None:
     for unreadable, kept in ((0, ""), (1, "; lifecycle-rejects.csv cannot be written: Permission denied;")):
         with without_privileges():
             result = call("check", "v1-full", "-", "--input-format", "csv", *ORDERED, typed=rows + ",\n" * unreadable)

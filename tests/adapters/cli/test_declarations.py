@@ -54,7 +54,7 @@ def test_list_has_every_lifecycle_with_its_states_and_commands() -> None:
         assert words == [*states, *map(str, lifecycle.commands)]
 
 
-def test_list_for_programs() -> None:
+def test_list_as_json() -> None:
     listed = call_json("list")
 
     assert [each["name"] for each in listed] == list(CATALOG)
@@ -138,7 +138,7 @@ def test_show_as_a_picture_in_words(form: Format, state: str | None) -> None:
     assert printed == RENDERERS[form](get("v1-full").diagram(current=state))
 
 
-def test_show_as_a_picture(tmp_path: Path) -> None:
+def test_show_prints_and_writes_pictures(tmp_path: Path) -> None:
     file = tmp_path / "v1.png"
 
     assert call("show", "v1", "-f", "svg").stdout == to_svg(V1.diagram())
@@ -159,7 +159,7 @@ def test_show_as_data_is_a_declaration_that_can_be_named(
     assert call("show", str(file), "--format", form).stdout == file.read_text()
 
 
-def test_show_for_programs() -> None:
+def test_show_as_json() -> None:
     assert call("show", "v1", "--json").stdout == call("show", "v1", "--format", "json").stdout
     assert call_json("show", "v3", "--state", "idle") == {
         "lifecycle": "v3",
@@ -232,7 +232,7 @@ def test_a_lifecycle_that_cannot_be_shown_is_one_line_of_error(options: list[str
     assert result.stderr.count("\n") == 1
 
 
-def test_file_that_is_no_declaration_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_a_file_without_a_declaration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("1.csv").write_text("task_id,at,status\n")
 

@@ -98,7 +98,7 @@ def created_at(emulator: Emulator, **streams: Any) -> subprocess.CompletedProces
     return script(*arguments, env={"BROWSER_USE_API_KEY": "k"}, **streams)
 
 
-def test_id_of_a_new_task_is_named_if_it_cannot_be_printed() -> None:
+def test_new_id_is_in_the_error_if_it_cannot_be_printed() -> None:
     with Emulator("v1") as emulator, open("/dev/full", "w") as full:  # noqa: PTH123
         done = created_at(emulator, stdout=full, stderr=subprocess.PIPE)
         [task] = emulator.tasks()
@@ -131,7 +131,7 @@ def test_without_a_standard_error_the_exit_codes_are_the_same() -> None:
 
 
 @pytest.mark.parametrize("is_full", [True, False], ids=["full", "unread"])
-def test_id_of_a_new_task_is_printed_if_nothing_can_be_written_to_the_standard_error(*, is_full: bool) -> None:
+def test_new_id_is_printed_although_standard_error_is_closed(*, is_full: bool) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with Emulator("v1") as emulator, os.fdopen(writer, "w") as unread, open("/dev/full", "w") as full:  # noqa: PTH123
@@ -167,7 +167,7 @@ def test_invalid_terminal_width_is_ignored(arguments: str, columns: str) -> None
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full"])
-def test_a_device_is_no_declaration(device: str) -> None:
+def test_device_is_refused_as_a_declaration(device: str) -> None:
     for command in (f"show {device}", f"judge {device} running stop", f"check {device} log.csv"):
         done = call(*command.split())
         assert (done.exit_code, done.stdout) == (2, "")
@@ -253,7 +253,7 @@ def test_a_wait_can_be_interrupted(emulator: Emulator) -> None:
         ),
     ],
 )
-def test_interruption_of_a_request_says_in_one_line_what_it_leaves(
+def test_interrupted_request_prints_one_line_about_what_it_leaves(
     command: str, said: str, with_a_journal: str, without: str, *, is_recorded: bool, emulator: Emulator, tmp_path: Path
 ) -> None:
     with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
@@ -285,7 +285,7 @@ def test_interruption_of_a_request_says_in_one_line_what_it_leaves(
     assert errors == f"lifecycle: interrupted; {said}{with_a_journal if is_recorded else without}\n"
 
 
-def test_a_key_is_asked_for_on_a_terminal_and_not_shown(emulator: Emulator) -> None:
+def test_prompt_for_a_key_does_not_show_it(emulator: Emulator) -> None:
     with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
         task = client.create("Buy milk").id
 
@@ -313,7 +313,7 @@ def test_a_key_that_is_typed_as_soon_as_its_prompt_appears_is_hidden_and_taken(e
 
 
 @pytest.mark.heavy
-def test_the_prompt_for_a_key_refuses_what_is_no_text(emulator: Emulator) -> None:
+def test_prompt_for_a_key_refuses_undecodable_input(emulator: Emulator) -> None:
     strict = {"PYTHONIOENCODING": "utf-8:strict"}  # as in a locale of UTF-8 other than that of C
 
     with terminal("status", "--api", "v1", "x", "--base-url", emulator.base_url, env=strict) as screen:
@@ -569,7 +569,7 @@ for arguments in (["list"], ["show", "v1"], ["judge", "v1", "running", "stop"]):
 
 
 @pytest.mark.heavy
-def test_without_standard_input_nobody_is_asked_for_a_key() -> None:
+def test_no_prompt_for_a_key_without_standard_input() -> None:
     closed = {key: value for key, value in environment().items() if key != "BROWSER_USE_API_KEY"}
     done = subprocess.run(
         ["sh", "-c", 'exec "$0" status --api v2 x <&-', SCRIPT],

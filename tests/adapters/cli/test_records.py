@@ -106,7 +106,7 @@ def test_tasks_lists_states_and_open_commands(record: SqlJournal, journal: str) 
     ]
 
 
-def test_tasks_for_programs(record: SqlJournal, journal: str) -> None:
+def test_tasks_as_json(record: SqlJournal, journal: str) -> None:
     live(record, "t1", "running")
     intend(record, "t1")
 
@@ -202,7 +202,7 @@ def test_a_history_shows_who_did_what_and_why(emulator: Emulator, server: dict[s
     assert [row.split()[-1] for row in rows] == ["alice", *["bob"] * 5]
 
 
-def test_a_history_for_programs(record: SqlJournal, journal: str) -> None:
+def test_history_as_json(record: SqlJournal, journal: str) -> None:
     live(record, "t1", "running", "running", "paused")
     record.task(V1_FULL, "t1").add_report(Report("running", NOW))
     intend(record, "t1", reason="why not")
@@ -401,7 +401,7 @@ def test_recover_prints_a_lost_create_with_what_to_type(emulator: Emulator, serv
         (("--adopt", "1=a", "--abandon", "1"), "create '1' is in --adopt and in --abandon"),
     ],
 )
-def test_create_that_is_given_two_outcomes_is_bad_input(
+def test_create_with_two_outcomes_is_bad_input(
     emulator: Emulator, server: dict[str, str], options: tuple[str, ...], said: str
 ) -> None:
     lose(emulator, server)
@@ -531,7 +531,7 @@ def test_recover_abandons_a_command(emulator: Emulator, server: dict[str, str]) 
     assert "abandoned by a caller" in call("history", session, env=server).stdout
 
 
-def test_recover_abandons_nothing_if_one_of_its_options_is_wrong(emulator: Emulator, server: dict[str, str]) -> None:
+def test_recover_with_a_wrong_option_abandons_nothing(emulator: Emulator, server: dict[str, str]) -> None:
     session = uncertain(emulator, server)
     abandon = ("recover", "--api", "v3", "--abandon-command", session)
     wrong = [("--abandon-command", "typo"), ("--abandon", "9"), ("--adopt", f"9={session}")]
@@ -569,9 +569,7 @@ def test_recover_prints_what_it_recorded_before_it_failed(
     assert "worker 'w1' has claimed it until" in second
 
 
-def test_recover_counts_a_create_that_is_named_twice_once_and_lets_one_task_have_one_create(
-    emulator: Emulator, server: dict[str, str]
-) -> None:
+def test_recover_adopts_each_create_and_each_task_once(emulator: Emulator, server: dict[str, str]) -> None:
     task, _ = (lose(emulator, server, number) for number in (1, 2))
     adopt, other = ("--adopt", f"1={task}"), ("--adopt", f"2={task}")
     abandon = ("--abandon", "2")
@@ -717,9 +715,7 @@ def test_own_lifecycle_is_verified_by_its_recorded_declaration(
         ("journal", "forget", "t1", "--lifecycle", "v1"),
     ],
 )
-def test_a_lifecycle_that_nobody_recorded_is_bad_input(
-    record: SqlJournal, journal: str, command: Sequence[str]
-) -> None:
+def test_unrecorded_lifecycle_is_bad_input(record: SqlJournal, journal: str, command: Sequence[str]) -> None:
     live(record, "t1", "created")
 
     result = call(*command, "--journal", journal)
@@ -993,7 +989,7 @@ def test_missing_journal_is_not_created(command: tuple[str, ...], tmp_path: Path
 
 
 @pytest.mark.parametrize("command", READING, ids=" ".join)
-def test_a_file_that_is_no_journal_is_left_as_it_is(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_file_other_than_a_journal_is_not_changed(command: tuple[str, ...], tmp_path: Path) -> None:
     text, other = tmp_path / "notes.txt", tmp_path / "other.db"
     text.write_text("no database at all, and a good deal longer than its header would have been: 100 bytes or more.\n")
     with sqlite3.connect(other) as database:
@@ -1008,9 +1004,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(command: tuple[str, ...], tm
 
 
 @pytest.mark.parametrize("command", READING, ids=" ".join)
-def test_a_journal_of_a_newer_version_is_left_as_it_is(
-    command: tuple[str, ...], record: SqlJournal, journal: str
-) -> None:
+def test_journal_of_a_newer_version_is_not_changed(command: tuple[str, ...], record: SqlJournal, journal: str) -> None:
     live(record, "t1", "running")
     record.close()
     with sqlite3.connect(journal) as database:
@@ -1032,7 +1026,7 @@ def test_a_journal_of_a_newer_version_is_left_as_it_is(
         ("journal", "prune", "--before", "yesterday"),
     ],
 )
-def test_misuse_is_bad_input(arguments: tuple[str, ...], record: SqlJournal, journal: str) -> None:
+def test_wrong_arguments_are_bad_input(arguments: tuple[str, ...], record: SqlJournal, journal: str) -> None:
     live(record, "t1", "running")
     given = () if arguments in (("tasks",), ("journal",)) else ("--journal", journal)
 
@@ -1056,7 +1050,7 @@ def test_a_table_that_is_missing_is_the_damage(journal: str, table: str) -> None
 
 
 @pytest.mark.parametrize("place", ["host=127.0.0.1 port=abc password=zz", "postgresql://u:zz@127.0.0.1/db?port=1x"])
-def test_a_port_that_is_no_number_is_one_line(place: str) -> None:
+def test_invalid_port_is_a_one_line_error(place: str) -> None:
     result = call("tasks", "--journal", place)
 
     assert (result.exit_code, result.stdout) == (2, "")

@@ -169,7 +169,7 @@ def test_a_file_that_broke_off_is_reported_and_is_unusable(folder: Path) -> None
 # --- for programs and browsers -----------------------------------------------------------------------
 
 
-def test_for_programs() -> None:
+def test_json_output_has_the_facts() -> None:
     document = call_json("report", "v1-full", "log.csv")
 
     assert (document["tasks"], document["rows"], document["bad_rows"]) == (3, 12, 3)

@@ -124,7 +124,7 @@ def test_send_sends_only_legal_commands(emulator: Emulator, server: dict[str, st
     assert [each.command for each in emulator.calls() if each.command] == ["pause", "stop"]
 
 
-def test_send_for_programs(emulator: Emulator, server: dict[str, str]) -> None:
+def test_send_as_json(emulator: Emulator, server: dict[str, str]) -> None:
     session = call("create", "--api", "v3", env=server).stdout.strip()
     emulator.fire(session, "ready")
 
@@ -454,7 +454,7 @@ def test_key_cannot_be_an_argument() -> None:
 
 @pytest.mark.parametrize("option", ["--key-from", "--base-url"])
 @pytest.mark.parametrize("key", ["sk-SECRETKEY-1", "bu_secretkey1", "https://h.invalid/?key=SECRETKEY", "SECRET KEY"])
-def test_key_that_is_given_instead_of_something_else_is_not_shown(option: str, key: str) -> None:
+def test_key_passed_in_a_wrong_option_is_not_shown(option: str, key: str) -> None:
     result = call("status", "x", "--api", "v2", option, key)
 
     assert result.exit_code == 2

@@ -45,7 +45,7 @@ KNOWN: list[tuple[str, str, list[tuple[str, str, tuple[str, ...]]]]] = [
 
 
 @pytest.mark.parametrize(("lifecycle", "document", "differences"), KNOWN, ids=lambda each: str(each)[:40])
-def test_the_dated_documents_differ_where_they_are_known_to(
+def test_dated_documents_have_the_known_differences(
     lifecycle: str, document: str, differences: list[tuple[str, str, tuple[str, ...]]]
 ) -> None:
     contents = dated(document)
@@ -185,7 +185,7 @@ def test_changes_of_unrelated_parts_are_no_difference(change: Callable[[Any], No
 
 
 @pytest.mark.parametrize("name", ["QueuedMessage", "RunAttachment", "SessionInfo"])
-def test_statuses_of_other_things_in_v4_are_no_statuses_of_a_run(name: str) -> None:
+def test_v4_statuses_of_other_resources_are_not_compared(name: str) -> None:
     contents = dated("v4-2026-07-26")
     append("lost", *schemas(name, "properties", "status", "enum"))(contents)
     assert found(compared("v4", contents)) == []

@@ -70,14 +70,14 @@ def test_new_status_is_found_at_its_place(status: Any, place: str) -> None:
     assert found(compared_service(contents)) == [("status_new", place, ("create", *READS))]
 
 
-def test_a_reference_in_3_0_hides_what_stands_beside_it() -> None:
+def test_reference_in_openapi_3_0_hides_its_siblings() -> None:
     contents = printer()
     at(contents, "components", "schemas", "Job", "properties", "status")["enum"] = ["waiting"]
     assert {each.kind for each in compared_service(contents).differences} == {"status_missing"}
     assert found(compared_service({**contents, "openapi": "3.0.3"})) == []
 
 
-def test_nullable_of_3_0_is_no_status() -> None:
+def test_nullable_of_openapi_3_0_adds_no_status() -> None:
     contents = printer({"type": "string", "nullable": True, "enum": [*ALL, None]})
     assert found(compared_service({**contents, "openapi": "3.0.3"})) == []
 
@@ -286,7 +286,7 @@ REQUESTS: list[tuple[HttpBinding[Any, Any], Any, list[tuple[str, str]]]] = [
 
 
 @pytest.mark.parametrize(("binding", "contents", "differences"), REQUESTS)
-def test_what_a_command_sends_is_compared(
+def test_bodies_and_parameters_of_commands_are_compared(
     binding: HttpBinding[Any, Any], contents: Any, differences: list[tuple[str, str]]
 ) -> None:
     comparison = compared_service(contents, binding)
@@ -348,7 +348,7 @@ def test_a_response_without_json_has_no_field() -> None:
     assert comparison.differences[0].message.endswith("has no response of JSON, from which 'status', 'id' is read")
 
 
-def test_the_default_response_is_one_of_success_if_there_is_no_other() -> None:
+def test_default_response_counts_as_success_if_it_is_the_only_one() -> None:
     contents = printer()
     responses = contents["paths"]["/jobs/{job-id}"]["get"]["responses"]
     responses["default"] = responses.pop("200")

@@ -107,7 +107,7 @@ UNREADABLE: list[tuple[str | bytes, str]] = [
 
 
 @pytest.mark.parametrize(("content", "message"), UNREADABLE, ids=lambda each: str(each)[:30])
-def test_what_cannot_be_read_is_a_clear_error(written: Written, content: str | bytes, message: str) -> None:
+def test_unreadable_document_is_a_clear_error(written: Written, content: str | bytes, message: str) -> None:
     path = written(content)
     with pytest.raises(UnusableDocument) as raised:
         load(path)
@@ -196,7 +196,7 @@ REPLIES: list[tuple[Reply, str]] = [
 
 
 @pytest.mark.parametrize(("reply", "message"), REPLIES, ids=lambda each: str(each)[:40])
-def test_a_response_that_is_no_document_is_a_clear_error(serve: Serve, reply: Reply, message: str) -> None:
+def test_response_without_a_document_is_a_clear_error(serve: Serve, reply: Reply, message: str) -> None:
     server = serve(reply)
     timeout_s = 0.5 if "0.5" in message else 60
     with pytest.raises(UnusableDocument) as raised:
@@ -204,7 +204,7 @@ def test_a_response_that_is_no_document_is_a_clear_error(serve: Serve, reply: Re
     assert str(raised.value).startswith(f"{server.base_url}/api.json: {message}")
 
 
-def test_a_port_on_which_nobody_listens_is_a_clear_error() -> None:
+def test_closed_port_is_a_clear_error() -> None:
     with pytest.raises(UnusableDocument, match=r": no response: "):
         load(refused_port(), allow_private=True)
 

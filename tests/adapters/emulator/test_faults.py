@@ -161,7 +161,7 @@ def test_a_fault_is_injected_into_the_next_n_matching_calls(emulator: Emulator, 
     assert emulator.faults() == []
 
 
-def test_of_several_matching_faults_the_first_armed_is_injected(emulator: Emulator, http: httpx2.Client) -> None:
+def test_first_armed_of_several_matching_faults_is_injected(emulator: Emulator, http: httpx2.Client) -> None:
     emulator.fault("status", status_code=502, api="v2")
     emulator.fault("status", status_code=503)
     emulator.fault("status", status_code=504, path=r"/sessions$")

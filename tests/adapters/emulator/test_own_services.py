@@ -312,7 +312,7 @@ def test_webhook_of_an_own_service_is_received_by_its_binding(signature: Signatu
         assert journal.task(printer.lifecycle, job.id).load().state == "printing"
 
 
-def test_secret_that_could_sign_nothing_is_refused() -> None:
+def test_secret_that_is_not_utf8_is_refused() -> None:
     with Emulator(PRINTER) as emulator, pytest.raises(ValueError, match="UTF-8"):
         emulator.set_webhook("http://127.0.0.1:1/hook", secret="\ud800")
 

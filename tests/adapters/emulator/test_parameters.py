@@ -39,7 +39,7 @@ def test_run_of_one_repository_is_not_found_under_another() -> None:
         assert emulator.calls()[-1].task == run.id
 
 
-def test_parameter_that_only_the_create_has_keeps_nothing_apart() -> None:
+def test_parameter_of_the_create_alone_does_not_separate_tasks() -> None:
     with Emulator(RUNS, manual=True) as emulator, client_of(emulator, WEB) as web:
         first = web.create()
         with client_of(emulator, {**WEB, "workflow": "deploy.yml"}) as deploying:

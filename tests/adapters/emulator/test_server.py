@@ -61,7 +61,7 @@ def test_stop_closes_the_server_and_a_restart_keeps_its_tasks() -> None:
         assert state(http, V1, task_id) == "created"
 
 
-def test_of_many_concurrent_stops_one_is_applied(emulator: Emulator) -> None:
+def test_one_of_many_concurrent_stops_is_applied(emulator: Emulator) -> None:
     async def all_at_once(task_ids: list[str]) -> list[int]:
         limits = httpx2.Limits(max_connections=20)
         async with httpx2.AsyncClient(base_url=emulator.base_url, headers=HEADERS, limits=limits) as http:
@@ -159,7 +159,7 @@ def test_serve_runs_until_interrupted_and_writes_no_file(tmp_path: Path) -> None
 
 
 @pytest.mark.heavy
-def test_only_sockets_are_open() -> None:
+def test_emulator_opens_no_files() -> None:
     code = """
 import json, os, sys
 from lifecycle_adapters.emulator import Emulator

@@ -184,7 +184,7 @@ def test_both_kinds_of_event_report_the_status_of_a_v3_session(kind: str) -> Non
     assert (update.task_id, update.status) == ("s", "idle")
 
 
-def test_the_update_of_a_session_is_no_report_of_a_v4_run() -> None:
+def test_session_update_is_not_recorded_as_a_report_of_a_v4_run() -> None:
     payload = {"session_id": "s", "status": "running"}
     document = {"type": SESSION_UPDATE, "timestamp": "2026-09-30T10:00:00Z", "payload": payload}
     event = parse(json.dumps(document).encode(), RUN_WEBHOOKS)
@@ -234,7 +234,7 @@ def test_a_binding_says_which_deliveries_name_only_a_session() -> None:
         Webhooks("v2", secret=SECRET, journal=MemoryJournal(), on_session=print)
 
 
-def test_without_a_webhook_nothing_is_sent(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
+def test_no_message_is_sent_without_a_webhook(emulator: Emulator, http: httpx2.Client, sink: Sink) -> None:
     create(http, V1)
     assert emulator.webhooks() == []
 

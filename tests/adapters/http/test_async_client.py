@@ -31,7 +31,7 @@ async def opened(api: str, base_url: str, *, timing: Timing = QUICK) -> AsyncGen
         yield client
 
 
-def test_many_tasks_at_once(emulator: Emulator) -> None:
+def test_many_tasks_run_concurrently(emulator: Emulator) -> None:
     async def one(client: AsyncClient, number: int) -> str:
         task = await client.create(f"buy {number} bottles of milk")
         await asyncio.to_thread(emulator.fire, task.id, "start")

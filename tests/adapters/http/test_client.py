@@ -61,7 +61,7 @@ def events_of(emulator: Emulator, task_id: str) -> list[str]:
     return [each.event for each in emulator.task(task_id).transitions]
 
 
-def test_a_v1_task(connect: Connect, emulator: Emulator) -> None:
+def test_v1_task_is_paused_resumed_and_stopped(connect: Connect, emulator: Emulator) -> None:
     task = connect("v1", emulator.base_url).create("buy milk")
     assert task.status() == "created"
     assert task.allowed() == ("stop",)
@@ -75,7 +75,7 @@ def test_a_v1_task(connect: Connect, emulator: Emulator) -> None:
     assert events_of(emulator, task.id) == ["start", "pause", "resume", "stop"]
 
 
-def test_a_v2_task_and_its_session(connect: Connect, emulator: Emulator) -> None:
+def test_v2_task_and_session_are_stopped(connect: Connect, emulator: Emulator) -> None:
     client = connect("v2", emulator.base_url)
     task = client.create("buy milk", maxSteps=7)
     emulator.fire(task.id, "start")
@@ -117,7 +117,7 @@ def test_v2_session_is_created_and_stopped(connect: Connect, emulator: Emulator)
     assert task.status() == "stopped"
 
 
-def test_a_v3_session(connect: Connect, emulator: Emulator) -> None:
+def test_v3_session_is_dispatched_and_stopped(connect: Connect, emulator: Emulator) -> None:
     session = connect("v3", emulator.base_url).create()
     assert session.known_state() == "created"
     emulator.fire(session.id, "ready")
@@ -131,7 +131,7 @@ def test_a_v3_session(connect: Connect, emulator: Emulator) -> None:
     ]
 
 
-def test_a_v4_run(connect: Connect, emulator: Emulator) -> None:
+def test_v4_run_is_cancelled_once(connect: Connect, emulator: Emulator) -> None:
     run = connect("v4", emulator.base_url).create("buy milk")
     emulator.fire(run.id, "dispatch")
     assert run.status() == "dispatching"
@@ -139,7 +139,7 @@ def test_a_v4_run(connect: Connect, emulator: Emulator) -> None:
     assert run.cancel().sent is False
 
 
-def test_a_handle_on_a_task_that_another_client_made(connect: Connect, emulator: Emulator) -> None:
+def test_handle_reads_a_task_of_another_client(connect: Connect, emulator: Emulator) -> None:
     made = connect("v1", emulator.base_url).create("buy milk")
     task = connect("v1", emulator.base_url).task(made.id)
     assert (task.id, task.known_state(), task.lifecycle) == (made.id, None, get("v1-full"))
@@ -148,7 +148,7 @@ def test_a_handle_on_a_task_that_another_client_made(connect: Connect, emulator:
     assert (result.state, result.sent) == ("stopped", False), "what it remembers is confirmed by a read"
 
 
-def test_a_task_that_does_not_exist(connect: Connect, emulator: Emulator) -> None:
+def test_missing_task_raises_not_found(connect: Connect, emulator: Emulator) -> None:
     client = connect("v1", emulator.base_url)
     for ask in (client.task("nobody").status, client.task("nobody").stop, client.task("nobody").wait):
         with pytest.raises(NotFound, match="Task not found"):
@@ -156,7 +156,7 @@ def test_a_task_that_does_not_exist(connect: Connect, emulator: Emulator) -> Non
     assert not any(call.command for call in emulator.calls())
 
 
-def test_a_wrong_key(connect: Connect) -> None:
+def test_wrong_key_raises_unauthorized(connect: Connect) -> None:
     with Emulator(manual=True, api_key="the right one") as guarded:
         client = connect("v2", guarded.base_url, api_key="the-wrong-one")
         with pytest.raises(Unauthorized):
@@ -377,7 +377,7 @@ def test_wait_for_final_does_not_end_at_a_settled_state(connect: Connect, emulat
         session.wait("final", timeout_s=0.05)
 
 
-def test_a_wait_that_takes_too_long(connect: Connect, emulator: Emulator) -> None:
+def test_wait_raises_wait_timed_out(connect: Connect, emulator: Emulator) -> None:
     task = connect("v1", emulator.base_url).create("buy milk")
     begun_s = time.monotonic()
     with pytest.raises(WaitTimedOut, match="not settled in time, still 'created'") as raised:
@@ -447,7 +447,7 @@ def test_callback_that_is_not_callable_is_refused_before_any_request(connect: Co
     assert server.seen == []
 
 
-def test_coroutine_function_is_no_callback_of_a_synchronous_wait(serve: Serve) -> None:
+def test_synchronous_wait_refuses_a_coroutine_callback(serve: Serve) -> None:
     async def later(_: Progress[str]) -> None:
         raise AssertionError("nobody awaits it")
 
@@ -511,7 +511,7 @@ def test_a_cost_is_a_decimal_or_nothing(connect: Connect, serve: Serve, cost: ob
     ("api", "size"),
     [("v1", "limit"), ("v2", "pageSize"), ("v2-session", "pageSize"), ("v3", "page_size"), ("v4", "limit")],
 )
-def test_a_list_is_the_whole_list(connect: Connect, emulator: Emulator, api: str, size: str) -> None:
+def test_list_reads_every_page(connect: Connect, emulator: Emulator, api: str, size: str) -> None:
     client = connect(api, emulator.base_url)
     text = None if api == "v2-session" else "buy milk"
     made = [client.create(text) for _ in range(5)]
@@ -522,7 +522,7 @@ def test_a_list_is_the_whole_list(connect: Connect, emulator: Emulator, api: str
         assert all(each.status == each.state == each.document["status"] for each in listed)
 
 
-def test_an_empty_list(connect: Connect, emulator: Emulator) -> None:
+def test_empty_list_yields_no_tasks(connect: Connect, emulator: Emulator) -> None:
     for api in ("v1", "v2", "v2-session", "v3", "v4"):
         assert list(connect(api, emulator.base_url).list()) == []
 
@@ -574,7 +574,9 @@ def _run_page(cursor: object, *ids: str) -> Reply:
         ([_run_page(7, "a"), _run_page(None, "b")], "ab", ["", "7"]),
     ],
 )
-def test_a_list_by_cursor(connect: Connect, serve: Serve, pages: list[Reply], ids: str, cursors: list[str]) -> None:
+def test_list_follows_the_cursor(
+    connect: Connect, serve: Serve, pages: list[Reply], ids: str, cursors: list[str]
+) -> None:
     server = serve(in_turn(*pages))
     assert "".join(each.id for each in connect("v4", server.base_url).list()) == ids
     assert [seen.query.removeprefix("cursor=") for seen in server.seen] == cursors
@@ -585,7 +587,7 @@ def test_a_list_by_cursor(connect: Connect, serve: Serve, pages: list[Reply], id
     ["x" * 70_000, "€" * 20_000, "\ud800", {"after": 5}, [1], True, 1.5],
     ids=["long", "long when encoded", "half a pair", "object", "list", "boolean", "fraction"],
 )
-def test_cursor_that_no_request_can_carry_is_a_bad_response(connect: Connect, serve: Serve, cursor: object) -> None:
+def test_unsendable_cursor_is_an_invalid_response(connect: Connect, serve: Serve, cursor: object) -> None:
     server = serve(lambda _: Reply(body={"runs": [{"id": "a", "status": "queued"}], "nextCursor": cursor}))
     with pytest.raises(InvalidResponse, match=r"GET /api/v4/runs: no request can carry what 'nextCursor' holds"):
         list(connect("v4", server.base_url).list())
@@ -593,7 +595,7 @@ def test_cursor_that_no_request_can_carry_is_a_bad_response(connect: Connect, se
 
 
 @pytest.mark.parametrize("filtered", ["x" * 40_000, "\ud800"], ids=["long", "half a pair"])
-def test_query_that_no_request_can_carry_is_misuse(connect: Connect, serve: Serve, filtered: str) -> None:
+def test_unsendable_query_raises_value_error(connect: Connect, serve: Serve, filtered: str) -> None:
     server = serve(lambda _: Reply(body={"runs": []}))
     with pytest.raises(ValueError, match="query must be text of at most"):
         list(connect("v4", server.base_url).list(workspaceId=filtered))
@@ -781,7 +783,7 @@ def test_dead_workers_are_a_collection_of_texts(connect: Connect, dead: Any) -> 
 
 @pytest.mark.parametrize("name", ["attempts", "max_response_bytes"])
 @pytest.mark.parametrize("given", [1.5, "3", True, None])
-def test_count_is_a_whole_number(name: str, given: Any) -> None:
+def test_counts_other_than_whole_numbers_are_refused(name: str, given: Any) -> None:
     settings: dict[str, Any] = {name: given}
     with pytest.raises(TypeError, match=f"{name} must be a whole number, not {given!r}"):
         Timing(**settings)
@@ -824,7 +826,7 @@ def test_invalid_duration_is_refused_before_any_request(
     assert server.seen == []
 
 
-def test_an_unknown_service(connect: Connect) -> None:
+def test_unknown_service_is_refused(connect: Connect) -> None:
     with pytest.raises(UnknownName, match=r"unknown service 'v5'"):
         connect("v5", "http://127.0.0.1:1")
 
@@ -860,7 +862,7 @@ def test_a_closed_client_raises(connect: Connect, serve: Serve) -> None:
         task.status()
 
 
-def test_a_redirect_is_not_followed_even_where_the_users_client_would(connect: Connect, serve: Serve) -> None:
+def test_redirect_is_not_followed_even_if_the_given_client_would(connect: Connect, serve: Serve) -> None:
     elsewhere = serve(lambda _: Reply(body="running"))
     server = serve(lambda seen: Reply(status=307, headers={"Location": elsewhere.base_url + seen.path}))
     for api in ("v1", "v2"):
@@ -904,7 +906,7 @@ HOSTILE.append("x" * 1_000)
 
 
 @pytest.mark.parametrize("task_id", HOSTILE, ids=[repr(each[:12]) for each in HOSTILE])
-def test_any_id_reaches_the_service_as_it_is(connect: Connect, serve: Serve, task_id: str) -> None:
+def test_any_id_reaches_the_service_unchanged(connect: Connect, serve: Serve, task_id: str) -> None:
     server = serve(lambda _: Reply(body="stopped" if server.commands else "running"))
     task = connect("v1", server.base_url).task(task_id)
     assert task.stop().state == "stopped"

@@ -174,7 +174,7 @@ def test_id_of_a_task_that_another_journal_refuses_is_in_the_error(connect: Conn
     assert server.calls == ["POST /api/v1/run-task"]
 
 
-def test_a_refused_create_may_be_given_again_under_its_key(connect: Connect, serve: Serve, journal: Journal) -> None:
+def test_refused_create_may_be_repeated_under_its_key(connect: Connect, serve: Serve, journal: Journal) -> None:
     replies = [Reply(status=402, body={"detail": "no credits"}), Reply(body={"id": "t"})]
     client = connect("v1", serve(by_path({"POST /api/v1/run-task": replies})).base_url, journal=journal)
 
@@ -285,7 +285,7 @@ def test_key_with_other_labels_returns_the_first_task_and_keeps_its_labels(
 
 
 @pytest.mark.parametrize("labels", [{"order": 5}, {5: "order"}, ["a"], "order", 5])
-def test_labels_are_texts(connect: Connect, serve: Serve, labels: Any) -> None:
+def test_labels_other_than_texts_are_refused(connect: Connect, serve: Serve, labels: Any) -> None:
     server = serve(by_path({}))
 
     with pytest.raises(TypeError, match=r"labels are texts by their names, such as .*, not "):

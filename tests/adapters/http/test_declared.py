@@ -101,7 +101,7 @@ def test_field_of_the_wrong_type_is_refused_by_name(declared: Any, name: str) ->
 
 
 @pytest.mark.parametrize(("declared", "name"), FIELDS)
-def test_text_is_refused_where_something_else_is_declared(declared: Any, name: str) -> None:
+def test_text_is_refused_for_fields_of_another_type(declared: Any, name: str) -> None:
     if (
         name in FUNCTIONS
         or isinstance(getattr(declared, name), str)
@@ -120,7 +120,7 @@ SEVERAL = [
 
 
 @pytest.mark.parametrize(("declare", "name"), SEVERAL)
-def test_several_names_are_no_text_and_hold_texts(declare: Callable[..., Any], name: str) -> None:
+def test_several_names_must_be_a_collection_of_texts(declare: Callable[..., Any], name: str) -> None:
     given: Any
     for given in ("task", "", {"task": "x"}):
         with pytest.raises(DefinitionError, match=f"{name}: must be several .*, in a tuple such as"):

@@ -49,7 +49,7 @@ def test_package_that_a_socks_proxy_needs_is_named(
         "http://u:{}@h/\x01",
     ],
 )
-def test_proxy_that_is_no_url_is_refused_by_the_name_of_its_variable(
+def test_invalid_proxy_url_error_names_its_variable(
     kind: type[Client | AsyncClient], variable: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, url.format(PASSWORD))
@@ -61,7 +61,7 @@ def test_proxy_that_is_no_url_is_refused_by_the_name_of_its_variable(
 @both
 @pytest.mark.parametrize("variable", ["ALL_PROXY", "http_proxy", "HTTPS_PROXY"])
 @pytest.mark.parametrize("url", ["http://", "http://u:{}@", "http://:8080", "socks5://"])
-def test_proxy_without_a_host_is_refused_by_the_name_of_its_variable(
+def test_proxy_without_a_host_error_names_its_variable(
     kind: type[Client | AsyncClient], variable: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, url.format(PASSWORD))

@@ -197,18 +197,18 @@ SCRIPTS: dict[str, tuple[str, list[Step]]] = {
 
 
 @pytest.mark.parametrize(("api", "script"), SCRIPTS.values(), ids=SCRIPTS)
-def test_equal_requests_of_a_written_script(both: Both, api: str, script: list[Step]) -> None:
+def test_both_clients_send_equal_requests_for_a_script(both: Both, api: str, script: list[Step]) -> None:
     both.play(api, script)
 
 
-def test_the_written_scripts_send_every_command_that_there_is() -> None:
+def test_scripts_send_every_command_of_every_service() -> None:
     for api in APIS:
         sent = {step.name for of, script in SCRIPTS.values() for step in script if (of, step.kind) == (api, "send")}
         assert sent >= set(map(str, service(api).commands))
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_equal_lists(both: Both, api: str) -> None:
+def test_both_clients_list_with_equal_requests(both: Both, api: str) -> None:
     both.emulator.reset()
     first, second = both.clients[api]
     for _ in range(3):
@@ -245,11 +245,11 @@ def check(both: Both, api: str, *, examples: int) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_equal_requests_of_any_script(both: Both, api: str) -> None:
+def test_both_clients_send_equal_requests_for_any_script(both: Both, api: str) -> None:
     check(both, api, examples=8)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("api", APIS)
-def test_equal_requests_of_many_scripts(both: Both, api: str) -> None:
+def test_both_clients_send_equal_requests_for_many_scripts(both: Both, api: str) -> None:
     check(both, api, examples=200)

@@ -239,7 +239,7 @@ def test_non_integer_error_code_leaves_a_create_uncertain_if_codes_are_declared(
 
 
 @pytest.mark.parametrize("code", [-32700, -32600, -32601, -32602, -32769, -31999, -1, 7, 499, 600])
-def test_another_number_is_a_refusal(connect: Connect, serve: Serve, code: int) -> None:
+def test_unlisted_error_code_is_a_refusal(connect: Connect, serve: Serve, code: int) -> None:
     server = serve(lambda _: Reply(body={"error": {"code": code, "message": "no"}}))
     with pytest.raises(RequestRejected, match="no"):
         connect(bound(error_codes=CODES), server.base_url).create("a letter")

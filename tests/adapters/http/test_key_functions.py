@@ -170,7 +170,7 @@ def test_a_function_with_an_argument_is_given_the_key_that_was_refused(connect: 
     assert keeper.fetched == 2
 
 
-def test_a_refused_key_that_is_returned_again_is_given_again(connect: Connect, serve: Serve) -> None:
+def test_refused_key_that_is_returned_again_is_passed_again(connect: Connect, serve: Serve) -> None:
     told: list[str | None] = []
 
     def function(refused: str | None) -> str:
@@ -185,7 +185,7 @@ def test_a_refused_key_that_is_returned_again_is_given_again(connect: Connect, s
 
 
 @pytest.mark.parametrize("status", [403, 404, 500])
-def test_another_refusal_is_not_about_the_key(connect: Connect, serve: Serve, status: int) -> None:
+def test_other_refusals_do_not_replace_the_key(connect: Connect, serve: Serve, status: int) -> None:
     keeper = Keeper()
     server = serve(lambda _: Reply(status=status))
     with pytest.raises(LifecycleError):
@@ -247,7 +247,7 @@ def test_key_function_with_other_parameters_is_refused(connect: Connect, functio
         connect("v1", "http://127.0.0.1:1", api_key=function)
 
 
-def test_what_a_function_raises_shows_no_refused_key(connect: Connect, serve: Serve) -> None:
+def test_error_of_a_key_function_does_not_show_the_refused_key(connect: Connect, serve: Serve) -> None:
     def function(refused: str | None) -> str:
         if refused is not None:
             raise ValueError(f"cannot replace {refused}")
@@ -332,7 +332,7 @@ def test_a_client_refuses_a_coroutine(serve: Serve) -> None:
         client.task("t").status()
 
 
-def test_what_the_function_raises_is_reported_without_its_text(connect: Connect, serve: Serve) -> None:
+def test_error_of_a_key_function_is_reported_without_its_text(connect: Connect, serve: Serve) -> None:
     server, journal = serve(Service()), MemoryJournal()
     task = connect("v1", server.base_url, api_key=raises_with_a_token, journal=journal).task("t")
     with pytest.raises(KeyUnavailable, match=r"api_key raised ValueError \(test_key_functions.py:\d+\)") as info:

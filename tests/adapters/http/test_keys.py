@@ -123,7 +123,7 @@ def test_a_service_may_ask_for_no_key(connect: Connect, serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("key", [123, b"bytes", ["k"]])
-def test_a_key_is_text(connect: Connect, key: Any) -> None:
+def test_key_of_another_type_is_refused(connect: Connect, key: Any) -> None:
     with pytest.raises(TypeError, match=f"api_key must be text, not {type(key).__name__}"):
         connect("v1", "http://127.0.0.1:1", api_key=key)
 

@@ -179,7 +179,7 @@ def test_a_server_that_does_not_read_ends_a_request_in_time(connect: Connect, ru
         client.create("x" * 2**25)
 
 
-def test_a_handshake_that_does_not_end_is_no_connection(connect: Connect, run: Callable[..., Endless]) -> None:
+def test_endless_handshake_is_not_connected(connect: Connect, run: Callable[..., Endless]) -> None:
     server = run(silence, 0.02)
     impatient = replace(QUICK, request_timeout_s=0.3, attempts=1)
     task = connect("v1", server.base_url.replace("http:", "https:"), timing=impatient).task("t")
@@ -187,7 +187,7 @@ def test_a_handshake_that_does_not_end_is_no_connection(connect: Connect, run: C
         task.status()
 
 
-def test_a_host_that_does_not_accept_is_no_connection(connect: Connect) -> None:
+def test_host_that_does_not_accept_is_not_connected(connect: Connect) -> None:
     with socket.socket() as listening, ExitStack() as waiting:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)
@@ -257,9 +257,7 @@ def test_the_first_attempt_has_the_whole_time_of_a_request(connect: Connect, ser
 
 
 @pytest.mark.parametrize("details", [Reply(status=500), Reply(body={"status": "finished"}, delay_s=1.5)])
-def test_a_task_that_is_over_is_reported_as_such_when_its_details_come_too_late(
-    connect: Connect, serve: Serve, details: Reply
-) -> None:
+def test_late_details_do_not_hide_that_a_task_is_over(connect: Connect, serve: Serve, details: Reply) -> None:
     server = serve(lambda seen: Reply(body="finished") if seen.path.endswith("/status") else details)
     task = connect("v1", server.base_url, timing=Timing(attempts=1000, longest_retry_s=0.05)).task("t")
     with Elapsed(), pytest.raises(WaitTimedOut, match="it is 'finished', but its details were not read") as info:

@@ -136,7 +136,7 @@ def fields_of_services() -> list[str]:
 
 
 @pytest.mark.parametrize("name", fields_of_services())
-def test_field_of_a_service_is_no_misspelt_option(name: str) -> None:
+def test_field_of_a_service_is_not_taken_for_a_misspelt_option(name: str) -> None:
     assert option_meant(name) is None
     assert V1.create_request({name: "x"}).body == {name: "x"}
 

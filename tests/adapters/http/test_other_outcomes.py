@@ -34,7 +34,7 @@ def ending(seen: Seen, end: str, *, is_lost: bool, sent: list[str]) -> Reply:
     (("completed",), True, CommandState.MOOT),
     ((), False, CommandState.ENDED_FIRST),
 ])  # fmt: skip
-def test_the_outcome_is_recorded_as_what_it_is(
+def test_reported_other_outcome_is_recorded_as_such(
     connect: Connect, serve: Serve, may_report: tuple[str, ...], is_lost: bool, outcome: CommandState
 ) -> None:
     sent, journal = list[str](), MemoryJournal()
@@ -56,13 +56,13 @@ def test_the_outcome_is_recorded_as_what_it_is(
         (("cancelled",), "commands.cancel.may_report: 'cancelled' is no other outcome"),
     ],
 )
-def test_a_state_that_is_no_other_outcome_is_a_finding(may_report: tuple[str, ...], finding: str) -> None:
+def test_invalid_other_outcome_is_a_finding(may_report: tuple[str, ...], finding: str) -> None:
     with pytest.raises(DefinitionError) as info:
         bound(*may_report)
     assert finding in str(info.value)
 
 
-def test_only_a_command_has_outcomes() -> None:
+def test_may_report_is_refused_outside_of_commands() -> None:
     with pytest.raises(DefinitionError, match=r"status\.may_report: must be empty: only a command leads to a state"):
         bound(status=replace(SERVICE.status, may_report=("completed",)))
     with pytest.raises(DefinitionError, match="may_report: must be several states, in a tuple"):

@@ -19,7 +19,7 @@ NO_OBJECT: list[Any] = [[], [GOOD], "running", 7, None, True]
 
 
 @pytest.mark.parametrize("body", [*NO_STATUS, *NO_OBJECT], ids=repr)
-def test_a_read_without_a_text_as_its_status_is_invalid(connect: Connect, serve: Serve, body: Any) -> None:
+def test_read_with_a_non_text_status_is_invalid(connect: Connect, serve: Serve, body: Any) -> None:
     task = connect(V4, serve(in_turn(Reply(body=body))).base_url).task("t")
     for read in (task.status, task.details):
         with pytest.raises(InvalidResponse, match="the response has no status at"):
@@ -27,7 +27,7 @@ def test_a_read_without_a_text_as_its_status_is_invalid(connect: Connect, serve:
 
 
 @pytest.mark.parametrize("body", [*NO_STATUS, *NO_OBJECT], ids=repr)
-def test_a_command_or_a_create_with_such_a_response_is_lost(connect: Connect, serve: Serve, body: Any) -> None:
+def test_command_or_create_with_a_non_text_status_is_lost(connect: Connect, serve: Serve, body: Any) -> None:
     server = serve(lambda seen: Reply(body=GOOD if seen.method == "GET" else body))
     client = connect(V4, server.base_url)
     with pytest.raises(CommandUncertain):
@@ -43,7 +43,7 @@ def test_an_error_in_a_200_is_a_refusal(connect: Connect, serve: Serve) -> None:
         task.status()
 
 
-def test_a_location_on_another_host_is_read_for_the_id_alone(connect: Connect, serve: Serve) -> None:
+def test_location_on_another_host_only_gives_the_id(connect: Connect, serve: Serve) -> None:
     """The new task is asked for where all tasks are: the other host gets neither a request nor the key."""
     elsewhere = serve(in_turn(Reply(body=GOOD)))
     made = Reply(status=202, body=b"", headers={"Location": f"{elsewhere.base_url}/api/v4/runs/t9"})

@@ -235,7 +235,7 @@ def test_refusal_and_unknown_status_of_an_own_service_are_raised(client: Any, pr
         job.status()
 
 
-def test_its_jobs_are_listed_page_by_page(client: Any, server: ScriptedServer) -> None:
+def test_jobs_of_an_own_service_are_listed_page_by_page(client: Any, server: ScriptedServer) -> None:
     made = [client.create(text=f"letter {number}") for number in range(5)]
     server.seen.clear()
     assert [each.id for each in client.list()] == [job.id for job in made]
@@ -289,7 +289,7 @@ def test_registered_binding_is_found_by_name(connect: Connect, lifecycle: Lifecy
     assert binding.name in raised.value.known
 
 
-def test_its_own_address_is_the_default(lifecycle: Lifecycle[str, str]) -> None:
+def test_base_url_of_an_own_service_is_the_default(lifecycle: Lifecycle[str, str]) -> None:
     with Client(wire_of(lifecycle), api_key="my-own-desk-key") as client:
         assert client.base_url == "http://printer.example"
 

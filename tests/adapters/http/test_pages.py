@@ -205,7 +205,7 @@ def test_url_of_the_next_page_may_be_written_in_other_ways(connect: Connect, ser
 
 
 @pytest.mark.parametrize("query", ["tag=a&tag=b&page=2", "page=2&flag=", "page=2&flag", "tag=%26&tag=&page=2"])
-def test_query_of_the_next_page_is_sent_as_it_is(connect: Connect, serve: Serve, query: str) -> None:
+def test_query_of_the_next_page_is_sent_unchanged(connect: Connect, serve: Serve, query: str) -> None:
     pages = [{"data": {"tasks": [{"id": "a"}]}, "next": f"/api/v1/tasks?{query}"}, {"data": {"tasks": [{"id": "b"}]}}]
     server = serve(lambda _: Reply(body=pages[len(server.seen) - 1]))
     client = connect(replace(V1, listing=WAYS["URLs"].listing), server.base_url)
@@ -237,7 +237,7 @@ def test_filters_are_sent_as_texts(connect: Connect, serve: Serve, value: Any, s
 
 
 @pytest.mark.parametrize("value", [b"a", None, 1.5, object, {"a": 1}, [["a"]], [None]])
-def test_filter_that_is_no_text_is_refused_at_once(connect: Connect, serve: Serve, value: Any) -> None:
+def test_non_text_filter_is_refused_at_once(connect: Connect, serve: Serve, value: Any) -> None:
     server = serve(lambda _: Reply(body={"data": {"tasks": []}}))
     client = connect(replace(V1, listing=WAYS["cursors"].listing), server.base_url)
     with pytest.raises(TypeError, match="tag must be a text, an integer, a boolean, a UUID, or a list of these, not "):

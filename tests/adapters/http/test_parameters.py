@@ -58,7 +58,7 @@ class Service:
         return Reply(body={"runs": [{"id": 7, "status": status}], "status": status})
 
 
-def test_parameters_stand_in_every_path(connect: Connect, serve: Serve) -> None:
+def test_parameters_are_filled_into_every_path(connect: Connect, serve: Serve) -> None:
     server = serve(Service())
     client = connect(RUNS, server.base_url, api_key=None, parameters=WEB)
     run = client.create()
@@ -103,7 +103,7 @@ def test_wrong_parameters_are_all_named(connect: Connect, given: Any, said: str)
     ("given", "said"),
     [(["owner"], "parameters must be a mapping, such as"), ({**WEB, "owner": 5}, "the parameter 'owner' must be text")],
 )
-def test_parameters_are_texts(connect: Connect, given: Any, said: str) -> None:
+def test_parameters_other_than_texts_are_refused(connect: Connect, given: Any, said: str) -> None:
     with pytest.raises(TypeError, match=said):
         connect(RUNS, "http://127.0.0.1:1", api_key=None, parameters=given)
 
@@ -119,7 +119,7 @@ def test_no_request_has_an_unfilled_path() -> None:
     assert RUNS.with_parameters(WEB).command_request("cancel", "7").path == "/repos/acme/web/actions/runs/7/cancel"
 
 
-def test_the_sessions_and_the_proofs_are_filled_too(connect: Connect, serve: Serve) -> None:
+def test_parameters_are_filled_into_sessions_and_proofs(connect: Connect, serve: Serve) -> None:
     inner = replace(RUNS, name="inner", lifecycle=RUN.replace(name="inner"), parameters=("owner", "repo", "workflow"))
     outer = replace(
         RUNS,

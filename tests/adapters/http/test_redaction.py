@@ -80,7 +80,7 @@ def test_key_repeated_by_a_server_is_hidden(
     assert len(server.seen) >= 5 * len(PLACES)
 
 
-def test_an_id_from_which_the_key_was_removed_is_no_id(serve: Serve, connect: Connect) -> None:
+def test_id_that_contained_the_key_is_not_an_id(serve: Serve, connect: Connect) -> None:
     server = serve(lambda _: Reply(body={"id": f"{KEY}-17", "sessionId": "s"}))
     client = connect("v2", server.base_url, api_key=KEY)
     with pytest.raises(CreateUncertain, match=r"no id at 'id' that a request can carry, but '\[the API key\]-17'"):

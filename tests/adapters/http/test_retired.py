@@ -22,7 +22,7 @@ SAID = "'v1' is retired since 2026-08; use v4 instead"
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 @pytest.mark.parametrize("base_url", [None, "https://api.browser-use.com", "https://api.browser-use.com/api/v1/"])
-def test_a_client_of_the_real_service_warns_where_it_is_made(kind: Any, base_url: str | None) -> None:
+def test_client_of_a_retired_service_warns_at_its_construction(kind: Any, base_url: str | None) -> None:
     with pytest.warns(RetiredServiceWarning) as caught:
         kind("v1", api_key=KEY, base_url=base_url)
     [warning] = caught

@@ -50,7 +50,7 @@ def test_base_path_names_no_task() -> None:
 
 
 @pytest.mark.parametrize("name", ["query", "body"])
-def test_text_that_is_no_unicode_is_refused_in_a_query_and_a_body(name: str) -> None:
+def test_lone_surrogate_is_refused_in_a_query_and_a_body(name: str) -> None:
     wrong: list[dict[str, str]] = [{"a": "x\ud800"}, {"\udfff": "x"}]
     for given_ in wrong:
         with pytest.raises(ValueError, match=f"{name}: must "):
@@ -66,7 +66,7 @@ _any_text = st.text(st.characters(codec=None), max_size=6)
 
 
 @given(path=_any_text, query=st.dictionaries(_any_text, _any_text, max_size=2), page=_any_text, base_path=_any_text)
-def test_what_is_declared_can_be_sent(path: str, query: dict[str, str], page: str, base_path: str) -> None:
+def test_every_accepted_declaration_can_be_sent(path: str, query: dict[str, str], page: str, base_path: str) -> None:
     call: dict[str, Any] = {"method": "POST", "path": f"/{path}", "query": query, "body": query}
     try:
         binding = replace(

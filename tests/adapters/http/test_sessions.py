@@ -82,7 +82,7 @@ def test_tasks_without_sessions_have_none(connect: Any) -> None:
             connect(api, "http://127.0.0.1:1").task("t").session()
 
 
-def test_a_task_or_session_that_names_nothing_is_an_invalid_response(connect: Any, serve: Serve) -> None:
+def test_task_or_session_without_an_id_is_an_invalid_response(connect: Any, serve: Serve) -> None:
     client = connect("v4", serve(lambda _: Reply(body={"status": "queued"})).base_url)
     with pytest.raises(InvalidResponse, match="the task names no session at 'sessionId'"):
         client.task("r").session()
@@ -414,7 +414,7 @@ def test_a_session_without_a_queue(connect: Any, emulator: Emulator) -> None:
             ask()
 
 
-def test_the_emulator_of_a_service_of_ones_own_has_no_events_and_no_sessions(connect: Any) -> None:
+def test_emulator_of_an_own_service_has_no_events_or_sessions(connect: Any) -> None:
     delete = {"delete": Call(method="DELETE", path="/runs/{id}")}
     changes: dict[str, Any] = {"session_calls": session_calls(messages=None), "further_calls": delete}
     mine = replace(V4, name="mine", base_path="/mine", **changes)

@@ -83,7 +83,7 @@ def test_retries_end_with_the_budget(watch: Watch) -> None:
     assert max(granted) <= Timing().longest_retry_s
 
 
-def test_settling_ends_in_time(watch: Watch) -> None:
+def test_reads_after_a_command_end_with_the_settle_timeout(watch: Watch) -> None:
     granted = pauses(Pacer(Timing(settle_timeout_s=7.0)), watch, WaitReason.SETTLE)
     assert sum(granted) == pytest.approx(7.0)
     assert max(granted) <= 1.0
@@ -142,7 +142,7 @@ def test_a_task_may_appear_until_it_is_old_enough(watch: Watch, age_s: float) ->
     assert all(pause_s <= 1.0 for pause_s in granted)
 
 
-def test_a_request_has_what_is_left_of_the_retries_or_of_the_wait(watch: Watch) -> None:
+def test_request_time_is_cut_to_the_rest_of_the_budget_or_wait(watch: Watch) -> None:
     pacer = Pacer(Timing(request_timeout_s=30.0, retry_budget_s=40.0), deadline_s=100.0)
     assert pacer.request_s() == 30.0
     pacer.pause_s(Wait(WaitReason.RETRY, 1))

@@ -212,14 +212,14 @@ def _circle() -> list[Any]:
         [({None: 1},)],
     ],
 )
-def test_a_field_that_is_no_json_is_refused(value: object) -> None:
+def test_field_that_is_not_json_serialisable_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="the field 'more' is not JSON"):
         V3.command_request(V3Event.DISPATCH, ID, {"task": "buy milk", "more": value})
     with pytest.raises(TypeError, match="the field 'task' is not JSON"):
         V1.create_request({"task": value})
 
 
-def test_a_text_that_is_not_utf8_is_named_as_that() -> None:
+def test_text_that_is_not_utf8_is_reported_as_such() -> None:
     with pytest.raises(TypeError, match=r"the field 'task' is not JSON: a text cannot be encoded in UTF-8$"):
         V1.create_request({"task": "\udcff"})
 
@@ -818,7 +818,7 @@ except MissingExtra as error:
 """
 
 
-def test_the_tables_serve_another_http_client_where_httpx2_is_not_installed() -> None:
+def test_bindings_work_without_httpx2() -> None:
     replies = [Reply(body={"id": "a task/1", "status": "stopped"}), Reply(status=422, body=V2_SHAPE)]
     with ScriptedServer(lambda _: replies.pop(0)).running() as server:
         ran = subprocess.run(
@@ -876,7 +876,7 @@ def test_invalid_call_is_refused_at_construction(changes: dict[str, Any], said: 
 
 
 @pytest.mark.parametrize("path", ["/jobs/{id}/", "/jobs/..{id}", "/jobs.v1/{id}...", "/{id}"])
-def test_a_path_that_is_sent_as_it_is_written_may_have_dots(path: str) -> None:
+def test_path_with_harmless_dots_is_sent_unchanged(path: str) -> None:
     given: dict[str, Any] = {**GET, "path": path}
     assert Call(**given).request("", task_id="a").path == path.replace("{id}", "a")
 
@@ -907,13 +907,13 @@ OF_HTTP_ITSELF = [
 
 
 @pytest.mark.parametrize("header", OF_HTTP_ITSELF)
-def test_header_of_http_itself_carries_no_key(header: str) -> None:
+def test_reserved_header_is_refused_for_a_key(header: str) -> None:
     for name in (header, header.lower(), header.upper()):
         with pytest.raises(ValueError, match=f"header: {name!r} is for HTTP itself, and no key can"):
             Authentication(name)
 
 
-def test_header_that_a_client_sends_by_itself_is_accept_or_user_agent_or_carries_no_key() -> None:
+def test_every_header_that_httpx2_sets_is_reserved() -> None:
     sent = httpx2.Client().build_request("POST", "https://host", json={"a": 1}).headers
     assert {each for each in sent if each not in ("accept", "user-agent")} <= {each.lower() for each in OF_HTTP_ITSELF}
 
@@ -935,7 +935,7 @@ def test_sessions_at_another_server_are_refused() -> None:
         replace(V2, session=session)
 
 
-def test_a_base_path_that_is_not_sent_as_it_is_written_is_refused() -> None:
+def test_base_path_with_empty_or_dot_segments_is_refused() -> None:
     with pytest.raises(ValueError, match=re.escape("base_path: must have no '//', '/./' or '/../', not '/api/../v1'")):
         replace(V1, base_path="/api/../v1")
 
@@ -1040,7 +1040,7 @@ def test_proof_is_by_a_command_of_its_binding() -> None:
         Proof(binding=V1, id_field="id", event="halt")
 
 
-def test_braces_that_are_no_placeholder_may_stand_in_a_body() -> None:
+def test_braces_other_than_placeholders_are_allowed_in_a_body() -> None:
     query = "mutation { stop(id: $id) { status } }"
     call = Call(method="POST", path="/graphql", body={"query": query, "variables": "{id}"})
     assert call.request("", task_id="7").body == {"query": query, "variables": "7"}

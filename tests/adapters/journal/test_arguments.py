@@ -72,7 +72,7 @@ def test_limits_and_cursors_may_exceed_64_bits(journal: SqlJournal) -> None:
 
 
 @pytest.mark.parametrize("read_only", [True, False])
-def test_a_directory_is_no_journal(tmp_path: Path, *, read_only: bool) -> None:
+def test_directory_is_refused_as_a_journal(tmp_path: Path, *, read_only: bool) -> None:
     with (
         pytest.raises(NotAJournal, match="it is a directory; name a file in it"),
         SqlJournal(tmp_path, read_only=read_only) as journal,

@@ -61,7 +61,7 @@ def test_no_entry_is_returned_twice(journal: SqlJournal) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
-def test_portions_are_of_the_size_that_is_asked_for(journal: SqlJournal, limit: int) -> None:
+def test_pages_of_changes_have_the_given_size(journal: SqlJournal, limit: int) -> None:
     names = ["a", "b", "c"]
     journal.add_reports([told(name, "running") for name in names])  # in one transaction
     tell(journal, "d")

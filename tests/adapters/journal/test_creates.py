@@ -278,7 +278,7 @@ def test_a_task_is_known_with_its_create(journal: SqlJournal, time: Time) -> Non
     assert list(journal.check()) == []
 
 
-def test_a_task_without_a_status_is_known_too(journal: SqlJournal) -> None:
+def test_task_without_a_status_is_recorded(journal: SqlJournal) -> None:
     done(journal.creates(V1))
 
     assert [row.task_id for row in journal.tasks().tasks] == ["task-1"]

@@ -81,7 +81,7 @@ def test_the_mode_that_the_owner_chose_is_kept(tmp_path: Path) -> None:
 # --- read without a trace --------------------------------------------------------------------------
 
 
-def test_reading_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_reading_leaves_no_files(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with SqlJournal(path) as journal:
         knowing(journal, "running")
@@ -95,7 +95,7 @@ def test_reading_leaves_nothing_behind(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_reader_that_closes_last_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_last_reader_to_close_leaves_no_files(tmp_path: Path) -> None:
     writer = SqlJournal(tmp_path / "journal.db")
     knowing(writer, "running")
     with SqlJournal(tmp_path / "journal.db", read_only=True) as journal:
@@ -119,7 +119,7 @@ def test_a_journal_that_may_only_be_read(path: Path, directory: Path, file: int,
     assert names(directory) == ["journal.db"]
 
 
-def test_a_journal_of_somebody_else_whose_writer_comes_and_goes(directory: Path) -> None:
+def test_foreign_journal_is_readable_while_its_writer_comes_and_goes(directory: Path) -> None:
     path = directory / "journal.db"
     SqlJournal(path).close()
     path.chmod(0o644)
@@ -184,7 +184,7 @@ def test_a_file_of_a_killed_writer_is_read_or_the_error_explains_how(directory: 
         assert state(copies / "journal.db") == "running"
 
 
-def test_a_journal_that_this_user_may_not_read(path: Path) -> None:
+def test_unreadable_journal_is_reported(path: Path) -> None:
     path.chmod(0o000)
 
     with without_privileges(), pytest.raises(JournalReadOnly, match=r"may not read journal\.db; ask its owner"):
@@ -192,7 +192,7 @@ def test_a_journal_that_this_user_may_not_read(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_a_journal_whose_newest_part_this_user_may_not_read(directory: Path) -> None:
+def test_unreadable_wal_file_is_reported(directory: Path) -> None:
     with SqlJournal(directory / "journal.db") as journal:
         knowing(journal, "running")
         (directory / "journal.db").chmod(0o644)  # and not what is beside it

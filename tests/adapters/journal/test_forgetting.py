@@ -34,7 +34,7 @@ def lived(journal: SqlJournal, task: str, *statuses: str, lifecycle: str = "v1-f
     return command.id
 
 
-def test_nothing_is_left_of_a_task_that_is_forgotten(journal: SqlJournal) -> None:
+def test_forget_deletes_every_row_of_a_task(journal: SqlJournal) -> None:
     before = rows(journal)
     lived(journal, "task-1")
     opened(knowing(journal, "running", task="task-1"))
@@ -46,7 +46,7 @@ def test_nothing_is_left_of_a_task_that_is_forgotten(journal: SqlJournal) -> Non
     assert knowing(journal).load().version == 0
 
 
-def test_the_others_are_left_as_they_are(journal: SqlJournal) -> None:
+def test_forget_does_not_change_other_tasks(journal: SqlJournal) -> None:
     for name in ("task-1", "task-10", "TASK-1", "task_1", "%"):
         lived(journal, name)
     kept = {name: journal.history(name) for name in ("task-10", "TASK-1", "task_1", "%")}

@@ -36,7 +36,7 @@ TEXTS = st.text(st.characters(codec=None, exclude_categories=[]), max_size=40) |
 
 
 @pytest.mark.parametrize("text", STRANGE)
-def test_every_text_is_kept_as_it_is(journal: SqlJournal, text: str) -> None:
+def test_every_text_is_stored_unchanged(journal: SqlJournal, text: str) -> None:
     knowing(journal, "running", text, text, task=text)
     log = knowing(journal, "running", task=f"{text}2")
     command = opened(log, context=RequestContext(text, text, text), task=text)
@@ -172,7 +172,7 @@ def circular() -> list[Any]:
 @pytest.mark.parametrize(
     "value", [object(), {1, 2}, b"bytes", at(0), nan, inf, [{"deep": -inf}], circular(), {("a", "b"): 1}]
 )
-def test_fields_that_are_no_json_are_refused(journal: SqlJournal, value: Any) -> None:
+def test_fields_that_are_not_json_are_refused(journal: SqlJournal, value: Any) -> None:
     log = knowing(journal, "running")
     before = log.load()
 

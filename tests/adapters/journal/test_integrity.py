@@ -124,7 +124,7 @@ def test_command_row_that_differs_from_its_entries_is_found(journal: SqlJournal,
 
 
 @pytest.mark.parametrize("change", ["command = 'fly'", "command = 'finish'", "source = 'weird'"])
-def test_a_name_in_a_command_that_its_declaration_lacks(journal: SqlJournal, change: str) -> None:
+def test_undeclared_name_in_a_command_is_found(journal: SqlJournal, change: str) -> None:
     assert damaged(journal, f"UPDATE lifecycle_commands SET {change} WHERE id = 2") == [
         (DamageCode.WRONG_COMMAND, "task-1", None)
     ]
@@ -140,13 +140,13 @@ def test_fields_of_a_command_are_an_object(journal: SqlJournal, fields: str) -> 
     assert last.why == "its fields are no JSON object"
 
 
-def test_a_command_that_has_ended_and_is_stored_as_open(journal: SqlJournal) -> None:
+def test_ended_command_stored_as_open_is_found(journal: SqlJournal) -> None:
     assert damaged(journal, "UPDATE lifecycle_commands SET is_open = TRUE WHERE id = 2") == [
         (DamageCode.WRONG_COMMAND, "task-1", None)
     ]
 
 
-def test_a_command_needs_a_row_and_entries(journal: SqlJournal) -> None:
+def test_command_without_a_row_or_entries_is_found(journal: SqlJournal) -> None:
     assert damaged(journal, "DELETE FROM lifecycle_entries WHERE command = 2") == [
         (DamageCode.WRONG_COMMAND, "task-1", None)
     ]
@@ -159,7 +159,7 @@ def test_a_command_needs_a_row_and_entries(journal: SqlJournal) -> None:
     ]
 
 
-def test_two_commands_in_flight(journal: SqlJournal) -> None:
+def test_two_open_commands_are_found(journal: SqlJournal) -> None:
     add = (
         "INSERT INTO lifecycle_entries "
         "(xact, task, declaration, at, worker, times_before, command, command_state, attempts)"
@@ -230,14 +230,14 @@ def without(journal: SqlJournal, table: str, column: str | None = None) -> list[
     return [(each.code, each.task_id, each.message.partition(";")[0]) for each in found]
 
 
-def test_a_table_that_is_missing(journal: SqlJournal) -> None:
+def test_missing_table_is_reported(journal: SqlJournal) -> None:
     found = {table: without(journal, table) for table in TABLES}
 
     assert found == {table: [(DamageCode.MISSING_TABLE, "", f"the table {table} is missing")] for table in TABLES}
     assert list(journal.check()) == []
 
 
-def test_a_column_that_is_missing(journal: SqlJournal) -> None:
+def test_missing_column_is_reported(journal: SqlJournal) -> None:
     found = {(table, column): without(journal, table, column) for table, column in COLUMNS}
 
     assert found == {
@@ -257,7 +257,7 @@ def test_a_table_that_is_dropped_while_the_journal_is_open(tmp_path: Path, table
         assert [each.code for each in journal.check()] == [DamageCode.MISSING_TABLE]
 
 
-def test_a_damaged_file(tmp_path: Path) -> None:
+def test_damaged_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with SqlJournal(path) as journal:
         knowing(journal, "running")
@@ -274,7 +274,7 @@ def test_a_damaged_file(tmp_path: Path) -> None:
     assert "never used" in damage.message
 
 
-def test_a_file_that_cannot_be_read_to_its_end(tmp_path: Path) -> None:
+def test_unreadable_part_of_a_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with SqlJournal(path) as journal:
         journal.add_reports([told(f"task-{number}", "running") for number in range(1_000)])

@@ -58,7 +58,7 @@ def test_every_write_about_a_command_renews_its_claim(
     assert two.claim(held) is not None
 
 
-def test_the_worker_that_has_claimed_it_is_refused_too(journal: SqlJournal, held: str) -> None:
+def test_worker_with_the_claim_cannot_claim_again(journal: SqlJournal, held: str) -> None:
     """Another thread of it may be at work."""
     assert knowing(journal).claim(held) is None
 

@@ -127,7 +127,7 @@ def test_other_tables_of_a_server_are_left_alone(postgres_url: str) -> None:
     execute(postgres_url, "UPDATE guests SET name = 'Grace' WHERE name = 'Ada'")
 
 
-def test_the_file_of_another_application_is_left_as_it_is(tmp_path: Path) -> None:
+def test_file_of_another_application_is_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "app.db"
     execute(f"sqlite:///{path}", "CREATE TABLE guests (name TEXT)")
     before = path.read_bytes()
@@ -140,7 +140,7 @@ def test_the_file_of_another_application_is_left_as_it_is(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("mark", ["application_id", "user_version"])
-def test_the_empty_file_that_another_application_has_marked_is_left_as_it_is(tmp_path: Path, mark: str) -> None:
+def test_empty_file_of_another_application_is_not_changed(tmp_path: Path, mark: str) -> None:
     path = tmp_path / "app.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA {mark} = 7")
@@ -196,7 +196,7 @@ UNUSABLE = [
 
 
 @pytest.mark.parametrize("url", UNUSABLE, ids=ascii)
-def test_a_url_that_leads_nowhere_is_refused_and_no_error_in_its_chain_shows_the_password(url: str) -> None:
+def test_invalid_url_is_refused_without_showing_the_password(url: str) -> None:
     with pytest.raises(ValueError, match=r"not a (valid database URL|connection string)") as raised:
         SqlJournal(url)
 
@@ -232,7 +232,7 @@ def test_a_mistyped_connection_is_not_a_file_and_is_not_shown(
 
 
 @pytest.mark.parametrize("uri", ["file:x.db?mode=ro", "FILE:x.db", "file:///x.db?mode=ro", "sqlite:///file:x.db"])
-def test_uri_of_sqlite_is_no_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
+def test_sqlite_uri_is_refused_as_a_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str) -> None:
     monkeypatch.chdir(tmp_path)
 
     for read_only in (True, False):
@@ -290,7 +290,7 @@ class PathOfBytes:
 
 
 @pytest.mark.parametrize("url", [b"journal.db", None, 5, PathOfBytes()])
-def test_url_that_is_no_text_is_refused_by_name(url: Any) -> None:
+def test_non_text_url_error_names_the_argument(url: Any) -> None:
     with pytest.raises(TypeError, match=r"url must be .* not "):
         SqlJournal(url)
 
@@ -324,7 +324,7 @@ def test_tables_of_the_same_names_that_are_not_ours(empty_url: str, statement: s
     assert left == [statement.split()[2]], "what could not be made as a whole is not made in part"
 
 
-def test_tables_that_have_gone(empty_url: str) -> None:
+def test_missing_tables_raise_not_a_journal(empty_url: str) -> None:
     with SqlJournal(empty_url) as journal:
         execute(empty_url, "DROP TABLE lifecycle_entries")
 
@@ -348,7 +348,7 @@ def test_a_file_that_is_not_a_database(tmp_path: Path, read_only: bool) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_directory(tmp_path: Path) -> None:
+def test_directory_is_not_a_journal(tmp_path: Path) -> None:
     for read_only in (True, False):
         with pytest.raises(NotAJournal, match="it is a directory"):
             SqlJournal(tmp_path, read_only=read_only)

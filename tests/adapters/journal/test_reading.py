@@ -103,7 +103,7 @@ def test_tasks_of_a_lifecycle_and_in_a_state(journal: SqlJournal) -> None:
     assert found("v1-full", "paused") == [], "declared, and no task is in it"
 
 
-def test_a_state_of_a_lifecycle_of_ones_own_is_known_from_its_declaration(journal: SqlJournal) -> None:
+def test_state_of_an_own_lifecycle_is_known_from_its_declaration(journal: SqlJournal) -> None:
     own = Lifecycle.from_yaml(
         "{name: queue, citation: a queue, states: [{name: in line, initial: true}, {name: served, final: true}],"
         " events: [{name: serve, origin: remote}], transitions: [{source: in line, event: serve, target: served}]}"
@@ -143,7 +143,7 @@ def test_a_name_that_was_never_recorded_is_an_error(journal: SqlJournal) -> None
     assert journal.lifecycles() == ("v1-full", "v3-full")
 
 
-def test_a_lifecycle_of_ones_own_has_the_states_of_its_recorded_declaration(journal: SqlJournal) -> None:
+def test_own_lifecycle_has_the_states_of_its_recorded_declaration(journal: SqlJournal) -> None:
     own = get("v1").replace(name="job")
     journal.task(own, "7").add_report(Report("running", at(0)))
 

@@ -121,7 +121,7 @@ def test_a_declaration_that_several_workers_store_at_once_is_stored_once(open_jo
     assert list(journals[0].check()) == []
 
 
-def test_another_order_of_equally_short_paths_is_no_damage(journal: SqlJournal) -> None:
+def test_other_order_of_equally_short_paths_is_no_damage(journal: SqlJournal) -> None:
     names = "waiting left right done"
     ways = [("waiting", "go_left", "left"), ("waiting", "go_right", "right")]
     ends = [("left", "finish", "done"), ("right", "finish", "done")]

@@ -151,7 +151,7 @@ def read_all(journal: SqlJournal) -> None:
     assert journal.open_tasks(V1_FULL) == []
 
 
-def test_a_replica_is_read(start_postgres: StartPostgres) -> None:
+def test_replica_is_readable(start_postgres: StartPostgres) -> None:
     server = start_postgres()
     url = server.create_database()
     with SqlJournal(url) as journal:

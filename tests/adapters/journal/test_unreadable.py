@@ -113,7 +113,7 @@ def reports_of(*tasks: str) -> list[TaskReport]:
     return [TaskReport(NEW, task, Report("at-the-printer", at(9))) for task in tasks]
 
 
-def test_its_own_methods_raise(journal: SqlJournal, bad: str) -> None:
+def test_task_journal_raises_for_an_unreadable_record(journal: SqlJournal, bad: str) -> None:
     log = journal.task(NEW, "bad")
 
     with pytest.raises(UnreadableRecord) as info:
@@ -127,7 +127,7 @@ def test_its_own_methods_raise(journal: SqlJournal, bad: str) -> None:
         assert (info.value.state, info.value.known) == ("printing", ("waiting", "at-the-printer", "done", "torn"))
 
 
-def test_a_command_found_by_its_key_raises_too(journal: SqlJournal) -> None:
+def test_find_command_raises_for_an_unreadable_command(journal: SqlJournal) -> None:
     begin(journal, "bad", "waiting", command="shred")
 
     with pytest.raises(UnreadableRecord, match="'shred'"):

@@ -132,7 +132,7 @@ def test_an_empty_file_has_nothing(file: Path) -> None:
 
 
 @pytest.mark.parametrize("block_bytes", [1, 100])
-def test_a_byte_order_mark_is_no_part_of_the_first_line(file: Path, block_bytes: int) -> None:
+def test_byte_order_mark_is_stripped_from_the_first_line(file: Path, block_bytes: int) -> None:
     file.write_bytes(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n")
 
     assert joined(blocks(file, block_bytes=block_bytes)[0]) == b"a\n\xef\xbb\xbfb\n"

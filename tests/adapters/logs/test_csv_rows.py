@@ -22,7 +22,7 @@ def faults(text: str | bytes) -> dict[int, str]:
     return {row.first: row.fault for row in rows(text) if row.fault is not None}
 
 
-def test_a_row_knows_the_line_it_begins_on_and_the_line_after_it() -> None:
+def test_row_has_its_first_line_and_the_line_after_it() -> None:
     assert rows('a,b\n"c\nd","e""f"\r\n\ng\n') == [
         Row(0, 1, ["a", "b"]),
         Row(1, 3, ["c\nd", 'e"f']),
@@ -30,7 +30,7 @@ def test_a_row_knows_the_line_it_begins_on_and_the_line_after_it() -> None:
     ]
 
 
-def test_an_empty_line_is_no_row_but_an_empty_cell_is() -> None:
+def test_empty_line_is_skipped_and_empty_cell_is_a_row() -> None:
     assert rows('\n""\n\r\n') == [Row(1, 2, [""])]
 
 
@@ -104,7 +104,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.text(
 
 
 @given(st.lists(st.lists(cells, min_size=1, max_size=3)), st.sampled_from(["\n", "\r\n"]))
-def test_whatever_is_written_is_read_back_with_its_lines(table: list[list[str]], end: str) -> None:
+def test_csv_round_trip_keeps_cells_and_lines(table: list[list[str]], end: str) -> None:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, quoting=csv.QUOTE_ALL, lineterminator=end)
     expected: list[Row] = []

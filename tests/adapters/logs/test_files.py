@@ -132,7 +132,7 @@ def test_a_delimiter_or_an_encoding_of_other_files_than_csv_is_refused(folder: P
             pass
 
 
-def test_a_delimiter_or_an_encoding_that_is_none_is_refused_at_once() -> None:
+def test_invalid_delimiter_or_encoding_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="a delimiter must be one character"):
         Files("a.csv", delimiter=";;")
     with pytest.raises(ValueError, match="unknown encoding 'utf-17'; did you mean"):
@@ -161,7 +161,7 @@ def test_folders_named_for_values_add_no_columns(folder: Path) -> None:
         ("logs/**", ["logs/2026/c.csv", "logs/a.csv", "logs/b.csv"]),
     ],
 )
-def test_patterns(folder: Path, pattern: str, files: list[str]) -> None:
+def test_globs_select_files_in_order(folder: Path, pattern: str, files: list[str]) -> None:
     write("logs/b.csv", "logs/a.csv", "logs/2026/c.csv", "logs/notes.txt", "logs/.d.csv")
     assert files_of(Files(pattern)) == files
 
@@ -188,7 +188,7 @@ def test_a_dangling_link_is_reported_as_one(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full", "/dev/null"])
-def test_a_device_is_no_log(device: str) -> None:
+def test_device_is_refused_as_a_log(device: str) -> None:
     with pytest.raises(UnusableLog, match=f"'{device}' is a device"):
         files_of(Files(device, format="csv"))
 
@@ -278,7 +278,7 @@ def test_files_need_at_least_one_path() -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-def test_the_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: Format) -> None:
+def test_standard_input_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch, kind: Format) -> None:
     content = {
         "csv": CSV.encode(),
         "jsonl": b'{"task_id": "t", "at": 1, "status": "running"}\n',
@@ -336,7 +336,7 @@ def test_pipes_and_sockets_among_files_are_left_out(folder: Path, path: str) -> 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
 @pytest.mark.parametrize(("path", "message"), [("logs", "there is no log in"), ("logs/*", "nothing that matches")])
-def test_a_pipe_alone_is_no_log_unless_it_is_named(folder: Path, path: str, message: str) -> None:
+def test_pipe_is_a_log_only_if_it_is_named(folder: Path, path: str, message: str) -> None:
     Path("logs").mkdir()
     os.mkfifo("logs/p.csv")
     with pytest.raises(UnusableLog, match=message):

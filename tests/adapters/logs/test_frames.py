@@ -43,7 +43,7 @@ def tasks(source: Source, columns: Columns | None = None) -> list[str | None]:
 # --- frames ------------------------------------------------------------------------------------
 
 
-def test_arrays() -> None:
+def test_arrays_are_columns() -> None:
     frame = {
         "task_id": np.array([7, 7, 8]),
         "at": np.array([MOMENT.replace(tzinfo=None)] * 3, dtype="datetime64[us]"),
@@ -397,7 +397,7 @@ def test_setting_of_another_type_is_refused_by_its_name(name: str, given: Any) -
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1_001, 10**9])
-def test_threads_have_a_limit(threads: int) -> None:
+def test_thread_count_out_of_range_is_refused(threads: int) -> None:
     with pytest.raises(ValueError, match="threads must be at least 1 and at most 1000, not"):
         check_logs(V1_FULL, Frame({}), threads=threads)
 
@@ -436,7 +436,7 @@ def test_integers_of_every_width_of_polars(kind: str, part: str) -> None:
 
 
 @pytest.mark.heavy
-def test_objects_of_polars_and_categories_of_pandas_are_no_ids() -> None:
+def test_polars_objects_and_pandas_categories_are_refused_as_ids() -> None:
     polars: Any = import_module("polars")
     pandas: Any = import_module("pandas")
     usual: dict[str, Any] = {"at": [AT, AT], "status": ["running"] * 2}
@@ -462,7 +462,7 @@ def frames_of(library: str) -> Callable[[dict[str, list[Any]]], Any]:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
-def test_frames_of_each_library(library: str) -> None:
+def test_frames_of_each_library_are_read(library: str) -> None:
     found = read(Frame(frames_of(library)(ROWS)))
     assert [(each.task, each.at_us, each.status, each.place, each.form, each.fault) for each in found] == [
         ("a", AT_US, "running", 1, TimeForm.TIMESTAMP, None),
@@ -482,7 +482,7 @@ def test_names_of_columns_are_compared_as_they_are(library: str) -> None:
 
 
 @pytest.mark.heavy
-def test_the_types_of_pandas() -> None:
+def test_pandas_types_are_read() -> None:
     pandas: Any = import_module("pandas")
     frame = pandas.DataFrame({
         "task_id": pandas.array([7, "7", None, "b", 8], dtype=object),
@@ -558,7 +558,7 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
     yield lambda name: DuckTable(name, path)
 
 
-def test_tables_and_views(table: Callable[[str], DuckTable]) -> None:
+def test_tables_and_views_are_read(table: Callable[[str], DuckTable]) -> None:
     found = read(table("log"))
     assert [(each.task, each.at_us, each.status) for each in found] == [(t, AT_US, "running") for t in "0134"]
     assert tasks(table("seen")) == ["3", "4"]

@@ -63,12 +63,12 @@ def test_exactly_the_injected_defects_are_found(seed: int, lifecycle: Lifecycle[
     assert_exactly(injected, tmp_path / "log.parquet", lifecycle, rows=20_000)
 
 
-def test_in_a_lawful_log_nothing_is_found(tmp_path: Path) -> None:
+def test_lawful_log_has_no_findings(tmp_path: Path) -> None:
     assert generate(tmp_path / "log.parquet", events=20_000, rates={}) == []
     assert_exactly([], tmp_path / "log.parquet", V1_FULL, rows=20_000)
 
 
-def test_in_a_polled_log_a_late_start_is_no_finding_and_a_gap_is_a_note(tmp_path: Path) -> None:
+def test_polled_log_allows_late_starts_and_notes_gaps(tmp_path: Path) -> None:
     injected = generate(tmp_path / "log.parquet", events=20_000, seed=7, rates=RATES)
     found = [
         each for each in injected if isinstance(each.defect, FindingCode) and each.defect != FindingCode.WRONG_START
@@ -101,7 +101,7 @@ def test_a_defect_has_its_own_rate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rates", [{FindingCode.GAP: -0.1}, {FindingCode.GAP: 0.6, FindingCode.DUPLICATE: 0.6}])
-def test_rates_are_shares_of_the_tasks(rates: dict[Defect, float], tmp_path: Path) -> None:
+def test_defect_rates_of_more_than_one_in_total_are_refused(rates: dict[Defect, float], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at most 1 together"):
         generate(tmp_path / "log.parquet", events=10, rates=rates)
 

@@ -33,7 +33,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_paths_are_files() -> None:
+def test_paths_become_a_files_source() -> None:
     assert named_source("a.csv", "b.csv") == Files("a.csv", "b.csv")
     options: dict[str, Any] = {"format": "csv", "delimiter": ";", "encoding": "cp1252"}
     assert named_source("a", engine="duckdb", **options) == Files("a", **options)

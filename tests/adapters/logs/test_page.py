@@ -157,7 +157,7 @@ def test_the_verdict_is_on_top(dirty: Element) -> None:
         assert first.attributes["class"] == f"verdict {kind}"
 
 
-def test_what_was_checked(dirty: Element) -> None:
+def test_page_shows_what_was_checked(dirty: Element) -> None:
     facts = {entry.one("dt").text: entry.one("dd").text for entry in dirty.one("dl").all("div")}
 
     assert facts["Lifecycle"].startswith("v1-full")
@@ -170,7 +170,7 @@ def test_what_was_checked(dirty: Element) -> None:
     assert facts["Engine"] == "DuckDB 2.0.0"
 
 
-def test_kinds_of_findings(dirty: Element) -> None:
+def test_page_shows_the_findings_by_kind(dirty: Element) -> None:
     rows = table_under(dirty, "Findings by kind")
 
     assert [row[2] for row in rows] == [f"{number:,}" for number in DIRTY.findings.values()]
@@ -186,7 +186,7 @@ def test_a_gap_in_a_polled_log_is_a_note() -> None:
     assert [row[1] for row in table_under(polled, "Findings by kind")] == ["note"]
 
 
-def test_observed_transitions(dirty: Element) -> None:
+def test_page_shows_the_observed_transitions(dirty: Element) -> None:
     rows = table_under(dirty, "Observed transitions")
 
     assert [(row[0], row[1], row[3], row[4]) for row in rows] == [
@@ -199,14 +199,14 @@ def test_observed_transitions(dirty: Element) -> None:
     assert {row[2] for row in rows[6:]} == {"no transition", "several transitions"}
 
 
-def test_times_in_state(dirty: Element) -> None:
+def test_page_shows_the_times_in_each_state(dirty: Element) -> None:
     assert table_under(dirty, "Time in state") == [
         ["running", "39,000,000", "1 min 21 s", "45 s", "1 h 2 min", "1 d 1 h", "100 d"],
         ["created", "100,000,000", "1.25 ms", "850 µs", "12.3 ms", "4.5 s", "1 min 1 s"],
     ]
 
 
-def test_endings_and_coverage(dirty: Element) -> None:
+def test_page_shows_last_states_and_coverage(dirty: Element) -> None:
     assert table_under(dirty, "Last states") == [
         ["running", "not over", "1,000,000", "1.67 %"],
         ["finished", "final", "58,999,999", "98.33 %"],
@@ -218,7 +218,7 @@ def test_endings_and_coverage(dirty: Element) -> None:
     assert "4 of 10 declared transitions (40.00 %) were seen." in dirty.one("main").text
 
 
-def test_worst_tasks_and_unknown_statuses(dirty: Element) -> None:
+def test_page_shows_worst_tasks_and_unknown_statuses(dirty: Element) -> None:
     assert table_under(dirty, "Worst tasks") == [["task-9", "12"], ["task-8", "2"]]
     assert table_under(dirty, "Unknown statuses") == [["exploded", "1,000"], ["=1+1", "48"]]
 
@@ -241,7 +241,7 @@ def test_findings(dirty: Element) -> None:
     assert table_under(page_of(CLEAN, (first,)), "Findings")[0][2:6] == ["the start", "created", "nothing", ""]
 
 
-def test_the_page_shows_the_first_findings_and_that_there_are_more() -> None:
+def test_page_shows_the_first_findings_and_their_number() -> None:
     taken: list[int] = []
 
     def many() -> Iterator[LogFinding]:
@@ -290,7 +290,7 @@ def test_the_page_of_a_real_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("report", "lifecycle"), [(None, V1_FULL), (V1_FULL, V1_FULL)])
-def test_what_is_no_report_is_refused(report: Any, lifecycle: Any) -> None:
+def test_non_report_is_refused(report: Any, lifecycle: Any) -> None:
     with pytest.raises(TypeError, match="report must be a LogReport, such as the `report` of a checked log"):
         page(report, lifecycle)
 
@@ -533,7 +533,7 @@ def test_page_fits_narrow_screens(browser: Chromium, tmp_path: Path, width: int)
 
 
 @pytest.mark.heavy
-def test_it_can_be_printed(browser: Chromium, tmp_path: Path) -> None:
+def test_page_can_be_printed(browser: Chromium, tmp_path: Path) -> None:
     with browser.visit(written(tmp_path, DIRTY, (FINDING,) * 200)) as visit:
         pdf = visit.page.pdf(format="A4")
 

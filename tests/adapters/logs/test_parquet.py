@@ -35,7 +35,7 @@ def test_bytes_are_texts(tmp_path: Path) -> None:
     assert (other.task, other.fault) == (None, RejectReason.NO_TASK)
 
 
-def test_a_typed_log(tmp_path: Path) -> None:
+def test_typed_parquet_log_is_read(tmp_path: Path) -> None:
     log = write_parquet(
         tmp_path / "a.parquet",
         """SELECT * FROM (VALUES ('a', TIMESTAMP '2026-01-15 10:30:00', 'created', 2),
@@ -238,7 +238,7 @@ def test_broken_files_among_good_ones_are_reported_and_the_rest_is_read(tmp_path
         assert len(intake.files) == 5
 
 
-def test_a_log_of_nothing_but_broken_files_is_unusable(tmp_path: Path) -> None:
+def test_log_of_broken_files_only_is_unusable(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.parquet").write_bytes(b"PAR1 and nothing more PAR1")
     with pytest.raises(UnusableLog, match=r"(?s)a\.parquet: .*b\.parquet: "):

@@ -284,7 +284,7 @@ def test_statuses_in_another_letter_case(url: str, run: Run, log: str, ignore_ca
         assert found.report.bad_rows == (1 if ignore_case else 3)
 
 
-def test_a_sequence_puts_equal_times_in_order_and_may_not_be_missing(url: str, run: Run) -> None:
+def test_sequence_orders_equal_times_and_null_is_rejected(url: str, run: Run) -> None:
     run(f"""CREATE TABLE sequenced (task_id text, at timestamptz, status text, nth integer);
             INSERT INTO sequenced VALUES
             ('t', '{AT}', 'running', 2), ('t', '{AT}', 'created', 1), ('t', '{AT}', 'paused', NULL)""")
@@ -330,7 +330,7 @@ def test_alias_with_a_nul_character_does_not_break_the_check(url: str, run: Run,
         ("100%s {}", '"100%s {}"'),
     ],
 )  # fmt: skip
-def test_a_table_is_found_by_its_name_as_it_is(url: str, run: Run, table: str, created: str | None) -> None:
+def test_table_is_found_by_its_exact_name(url: str, run: Run, table: str, created: str | None) -> None:
     relation = created or '"' + table.replace('"', '""') + '"'
     run(f"""CREATE SCHEMA IF NOT EXISTS other; CREATE SCHEMA IF NOT EXISTS "x.a";
             CREATE TABLE {relation} AS SELECT 't'::text AS task_id, now() AS at, 'created'::text AS status""")
@@ -384,7 +384,7 @@ def test_partitioned_table_is_checked_as_one(url: str, run: Run) -> None:
 # --- what goes wrong ------------------------------------------------------------------------------
 
 
-def test_name_of_a_table_that_is_not_utf8_is_no_table(url: str) -> None:
+def test_table_name_that_is_not_utf8_is_refused(url: str) -> None:
     with pytest.raises(UnusableLog, match="surrogates not allowed"):
         checked(url, "\ud800")
 

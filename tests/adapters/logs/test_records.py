@@ -398,7 +398,7 @@ def test_a_log_may_have_a_status_alone(bench: DuckDbSession) -> None:
     assert (record.task, record.at_us, record.sequence, record.form, record.fault) == ("", 0, 0, None, None)
 
 
-def test_of_several_faults_the_first_is_reported(bench: DuckDbSession) -> None:
+def test_first_of_several_faults_is_reported(bench: DuckDbSession) -> None:
     names = "task_id", "status", "at", "nr"
     faults = [RejectReason.NO_TASK, RejectReason.NO_STATUS, RejectReason.BAD_TIME, RejectReason.NO_SEQUENCE, None]
     good = {"task_id": "'t'", "status": "'x'", "at": literal(AT), "nr": "'1'"}
@@ -512,7 +512,7 @@ def test_microseconds_and_nanoseconds_are_cut_off(bench: DuckDbSession, form: Ti
     assert {record.form for record in found} == {form}
 
 
-def test_numbers_that_count_something_else_are_out_of_range(bench: DuckDbSession) -> None:
+def test_numbers_in_another_unit_are_out_of_range(bench: DuckDbSession) -> None:
     for form, size in ((None, 1), (TimeForm.MICROSECONDS, 1_000)):
         [record] = at(bench, f"{AT_US * size}::BIGINT", time=form)
         assert record.fault == RejectReason.TIME_OUT_OF_RANGE

@@ -166,7 +166,7 @@ def test_observed_transitions_are_counted_in_words(spark: SparkSession) -> None:
     assert set(moves) == {(None, "created"), ("created", "stopped"), ("stopped", "started")}
 
 
-def test_neither_order_nor_partitions_matter_where_a_sequence_is_named(spark: SparkSession) -> None:
+def test_sequence_makes_order_and_partitions_irrelevant(spark: SparkSession) -> None:
     rows = log(V2)
     wanted = expected(V2, rows)
     shuffled = random.Random(7).sample(rows, len(rows))
@@ -179,7 +179,7 @@ def test_neither_order_nor_partitions_matter_where_a_sequence_is_named(spark: Sp
     assert report_of(check)["worst"] == wanted.report["worst"]
 
 
-def test_rows_of_one_time_are_in_the_order_of_the_partitions_where_nothing_else_orders_them(
+def test_rows_of_one_time_keep_the_order_of_the_partitions(
     spark: SparkSession,
 ) -> None:
     words = ["created", "started", "finished"] * 20
@@ -249,7 +249,7 @@ def test_rows_that_cannot_be_read_are_kept_with_the_reason(spark: SparkSession) 
     }  # fmt: skip
 
 
-def test_a_cell_that_is_no_place_rejects_its_row_and_no_other(spark: SparkSession) -> None:
+def test_invalid_place_rejects_only_its_row(spark: SparkSession) -> None:
     data = [(place, "2026-01-15", "created") for place in ("1", "first", None, "9223372036854775808")]
     rows = made(spark, data, "place string, at string, status string")
     check = checked(rows, V2, columns=Columns(task=None), place="place")
@@ -454,7 +454,7 @@ def test_ids_that_are_numbers_in_one_file_and_texts_in_another(spark: SparkSessi
     assert [(each[0], each[3]) for each in found.findings] == [("7", FindingCode.DUPLICATE)]
 
 
-def test_a_broken_file_among_good_ones(spark: SparkSession, tmp_path: Path) -> None:
+def test_one_broken_file_among_good_ones_is_reported(spark: SparkSession, tmp_path: Path) -> None:
     with DuckDbSession() as bench:
         good = written(bench, tmp_path / "2.parquet", log(V2), TIMESTAMPS)
     Path(tmp_path, "1.parquet").write_bytes(Path(good).read_bytes()[:-100])
@@ -579,7 +579,7 @@ def test_without_java_the_engine_has_failed(spark: SparkSession, tmp_path: Path)
 MANY = 1_500_000
 
 
-def test_a_large_log(spark: SparkSession, tmp_path: Path) -> None:
+def test_large_log_has_the_same_report_as_duckdb(spark: SparkSession, tmp_path: Path) -> None:
     with DuckDbSession() as bench:
         words = [*Rules(CATALOG["v3-full"]).statuses, "odd"]
         folder = tmp_path / "log"

@@ -91,7 +91,7 @@ GOOD: list[Brief] = [(2, "a", "created", None), (3, "b", "running", None)]
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("last", [True, False], ids=["ended", "not ended"])
 @pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
-def test_marks_and_ends_of_lines_are_no_part_of_a_cell(
+def test_byte_order_marks_and_line_ends_are_stripped_from_cells(
     reader: Reader, mark: bytes, end: bytes, last: bool, row_by_row: bool
 ) -> None:
     rows = end.join([b"task_id,status", b"a,created", b"b,running"]) + end * last
@@ -114,7 +114,7 @@ def test_all_parts_of_a_record_are_read(reader: Reader, row_by_row: bool) -> Non
 
 
 @pytest.mark.parametrize("block_bytes", [1, 4, 1_000])
-def test_the_header_may_have_several_lines_and_stand_after_empty_ones(reader: Reader, block_bytes: int) -> None:
+def test_header_may_have_several_lines_and_follow_empty_ones(reader: Reader, block_bytes: int) -> None:
     columns = Columns(task="task\nid", at=None)
 
     records = reader('\n\r\n"task\nid",status\na,running\n', columns=columns, block_bytes=block_bytes)
@@ -281,7 +281,7 @@ def test_a_key_may_be_absent_from_rows_while_others_have_it(reader: Reader) -> N
     ],
 )
 @pytest.mark.parametrize("row_by_row", [False, True], ids=["at once", "row by row"])
-def test_a_line_that_is_no_row_of_csv_is_kept_with_the_reason(
+def test_malformed_csv_line_is_kept_with_the_reason(
     reader: Reader, line: str | bytes, detail: str, row_by_row: bool
 ) -> None:
     data = line.encode() if isinstance(line, str) else line
@@ -324,7 +324,7 @@ LONG_NUMBER = "1" * 100_000
         ('{"status": "a", "status": "b"}', "the key 'status' occurs 2 times"),
     ],
 )
-def test_a_line_that_is_no_row_of_json_is_kept_with_the_reason(reader: Reader, line: str | bytes, detail: str) -> None:
+def test_malformed_json_line_is_kept_with_the_reason(reader: Reader, line: str | bytes, detail: str) -> None:
     good = [json.dumps({"task_id": task, "status": status}).encode() for _, task, status, _ in GOOD]
     data = line.encode() if isinstance(line, str) else line
 
@@ -509,7 +509,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.text(
     block_bytes=SIZES,
     row_by_row=st.booleans(),
 )
-def test_whatever_is_written_as_csv_is_read_back(
+def test_csv_round_trip_keeps_every_text(
     reader: Reader, table: list[tuple[str, str, str]], writing: tuple[str, int], block_bytes: int, row_by_row: bool
 ) -> None:
     buffer = io.StringIO(newline="")
@@ -538,7 +538,7 @@ ids = texts | st.integers() | st.integers(10**25, 10**30)
     ascii_only=st.booleans(),
     block_bytes=SIZES,
 )
-def test_whatever_is_written_as_json_is_read_back(
+def test_json_round_trip_keeps_every_text(
     reader: Reader, table: list[tuple[str | int, str, str]], ascii_only: bool, block_bytes: int
 ) -> None:
     text = ""
@@ -854,9 +854,7 @@ def test_a_header_of_another_delimiter_is_recognised(
 
 
 @pytest.mark.parametrize("header", ["id,a;b,state", "task_id,a;status", "id", '"task_id;status'])
-def test_a_header_that_merely_lacks_a_column_is_not_taken_for_one_of_another_delimiter(
-    reader: Reader, header: str
-) -> None:
+def test_missing_column_is_not_taken_for_another_delimiter(reader: Reader, header: str) -> None:
     with pytest.raises(UnusableLog, match=r"no column|not CSV") as raised:
         reader(f"{header}\n")
     assert not isinstance(raised.value, WrongDelimiter)

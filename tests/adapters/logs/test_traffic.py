@@ -110,7 +110,7 @@ def test_rows_of_several_events_between_two_states_share_a_line() -> None:
     assert lines(traffic_dot(log, V3_FULL))["running", "idle"].words == ("complete", "stop_task", "7")
 
 
-def test_of_very_many_undeclared_transitions_the_most_frequent_are_drawn() -> None:
+def test_most_frequent_undeclared_transitions_are_drawn() -> None:
     states = [State(name=f"s{number}", initial=number == 0, final=number == 11) for number in range(12)]
     row = [Transition(source=f"s{number}", event="go", target=f"s{number + 1}") for number in range(11)]
     long: Declared = Lifecycle(
@@ -166,7 +166,7 @@ def test_line_styles_tell_what_is_declared_without_colour() -> None:
     assert (unseen.value("style"), unseen.value("color"), unseen.value("penwidth")) == ("dashed", Colour.REMOTE, "1")
 
 
-def test_a_start_that_is_no_finding_is_a_start_like_another() -> None:
+def test_allowed_late_start_is_drawn_like_the_initial_one() -> None:
     """As in a polled log, where nothing says where a task began."""
     log = report_of(V1_FULL, observed_transitions=(edge(None, "paused", 9),), mode="sampled")
 

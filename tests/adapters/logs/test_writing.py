@@ -97,7 +97,7 @@ def test_every_text_survives_in_every_format(bench: DuckDbSession, form: str, tm
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_times_numbers_and_lists(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
+def test_times_numbers_and_lists_are_written_exactly(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{form}"
 
     write(bench, path, query(bench, ["a"]), order="place")
@@ -133,7 +133,7 @@ def test_a_spreadsheet_finds_no_formula(bench: DuckDbSession, tmp_path: Path) ->
     assert [row["text"] for row in read(tmp_path / "rows.parquet")] == FORMULAS
 
 
-def test_the_name_of_the_standard_input_is_no_formula(bench: DuckDbSession, tmp_path: Path) -> None:
+def test_name_of_the_standard_input_is_not_escaped(bench: DuckDbSession, tmp_path: Path) -> None:
     write(bench, tmp_path / "rows.csv", query(bench, ["-"]), order="place")
 
     assert [row["text"] for row in read(tmp_path / "rows.csv")] == ["-"]
@@ -235,7 +235,7 @@ def test_special_characters_in_a_file_name_are_literal(bench: DuckDbSession, nam
     assert len(read(folder / name)) == 1
 
 
-def test_a_file_is_replaced_where_a_link_leads_to(bench: DuckDbSession, tmp_path: Path) -> None:
+def test_link_target_is_replaced_and_not_the_link(bench: DuckDbSession, tmp_path: Path) -> None:
     (tmp_path / "real.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to("real.csv")
 
@@ -246,9 +246,7 @@ def test_a_file_is_replaced_where_a_link_leads_to(bench: DuckDbSession, tmp_path
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_file_is_for_its_owner_only_unless_its_owner_said_otherwise(
-    bench: DuckDbSession, form: str, tmp_path: Path
-) -> None:
+def test_new_file_is_private_and_replaced_file_keeps_its_mode(bench: DuckDbSession, form: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows.{form}"
     before = os.umask(0)
     try:

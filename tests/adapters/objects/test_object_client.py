@@ -150,9 +150,7 @@ def test_absent_task_is_not_found(over: Callable[..., Both]) -> None:
 
 
 @pytest.mark.parametrize("error", [Slow(), ConnectionRefusedError()])
-def test_call_that_did_nothing_is_repeated_even_if_it_is_not_idempotent(
-    over: Callable[..., Both], error: Exception
-) -> None:
+def test_call_without_effect_is_repeated_even_if_not_idempotent(over: Callable[..., Both], error: Exception) -> None:
     agent = Agent(A2AState.INPUT_REQUIRED)
     agent.before["send"] = [error, error]
 
@@ -170,7 +168,7 @@ def test_longer_pause_than_the_budget_ends_the_command(over: Callable[..., Both]
     assert agent.sent() == 1
 
 
-def test_function_gives_meanings_and_none_means_that_it_may_have_arrived(over: Callable[..., Both]) -> None:
+def test_none_from_meanings_means_that_the_call_may_have_arrived(over: Callable[..., Both]) -> None:
     agent = Agent(A2AState.INPUT_REQUIRED)
     agent.before["send"] = [ValueError("odd")]
 
@@ -205,7 +203,7 @@ def test_text_of_an_exception_is_one_line_of_limited_length(over: Callable[..., 
     assert len(str(refused.value)) < 700
 
 
-def test_object_without_a_repr_is_no_result_like_any_other(over: Callable[..., Both]) -> None:
+def test_result_without_a_repr_is_reported(over: Callable[..., Both]) -> None:
     with pytest.raises(ObjectError, match="not <Unprintable, whose repr raises ValueError>"):
         over(Agent(), read=always(Unprintable())).task("status")
     with pytest.raises(CreateUncertain, match="no id in text, but <Unprintable, whose repr raises ValueError>"):
@@ -333,7 +331,7 @@ def test_create_without_a_usable_id_is_uncertain(over: Callable[..., Both]) -> N
 
 
 @pytest.mark.parametrize("task_id", ["t\x00", "t\ud800", "\n", "\x7f", "\x85", "x" * 1001])
-def test_create_with_an_unusable_id_is_uncertain_and_says_so(over: Callable[..., Both], task_id: Any) -> None:
+def test_create_with_an_unusable_id_raises_create_uncertain(over: Callable[..., Both], task_id: Any) -> None:
     client = over(Agent(), create=always(task_id))
 
     with pytest.raises(CreateUncertain, match=r"the task exists, and its id .* cannot be used: ") as raised:
@@ -396,7 +394,7 @@ def test_snapshot_of_a_sent_command_spares_a_read(over: Callable[..., Both]) -> 
 
 
 @pytest.mark.parametrize("status", [None, 3, {"state": "working"}])
-def test_read_of_something_else_fails_at_once(over: Callable[..., Both], status: Any) -> None:
+def test_read_that_returns_another_type_fails_at_once(over: Callable[..., Both], status: Any) -> None:
     client = over(Agent(), read=always(status))
 
     with pytest.raises(ObjectError, match="it must return the status as text, or a Snapshot, not"):
@@ -463,12 +461,12 @@ def test_wrong_argument_is_named(mistake: str) -> None:
 
 
 @pytest.mark.parametrize("pause", [-1, float("nan")])
-def test_limit_is_no_negative_time(pause: float) -> None:
+def test_negative_retry_after_is_refused(pause: float) -> None:
     with pytest.raises(ValueError, match="retry_after_s"):
         Limited(pause)
 
 
-def test_meanings_that_return_something_else_are_named(over: Callable[..., Both]) -> None:
+def test_wrong_result_of_meanings_raises_type_error(over: Callable[..., Both]) -> None:
     agent = Agent()
     agent.before["read"] = [Slow()]
 
@@ -497,7 +495,7 @@ def test_field_that_no_journal_can_record_is_refused_before_anything_is_called(o
     assert agent.calls == []
 
 
-def test_empty_text_is_no_id_of_a_task() -> None:
+def test_empty_text_is_refused_as_an_id() -> None:
     with pytest.raises(ValueError, match="a task's id must not be empty"):
         ObjectClient(A2A, read=always("x"), send=always(None)).task("")
 
@@ -576,7 +574,7 @@ def test_awaitable_that_an_awaitable_returns_is_named() -> None:
     gc.collect()
 
 
-def test_meanings_that_return_a_coroutine_are_named(over: Callable[..., Both]) -> None:
+def test_meanings_that_return_a_coroutine_raise_type_error(over: Callable[..., Both]) -> None:
     def started(_: Exception) -> Any:
         return nothing()
 

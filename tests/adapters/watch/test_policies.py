@@ -91,7 +91,7 @@ def test_a_limit_of_rest_counts_in_states_that_wait_for_the_caller(
 
 
 @pytest.mark.parametrize(("cost", "decides"), [(None, False), ("0.99", False), ("1.0", True), ("7", True)])
-def test_a_limit_of_cost(cost: str | None, decides: bool) -> None:
+def test_stop_at_cost_decides_by_the_known_cost(cost: str | None, decides: bool) -> None:
     known = facts("running", cost_usd=None if cost is None else Decimal(cost))
 
     assert (StopAtCost(1).decide(V3_FULL, known, NOW) is not None) is decides
@@ -182,7 +182,7 @@ def test_an_object_that_is_not_a_policy_is_refused_by_the_constructor(policy: An
 
 
 @pytest.mark.parametrize("policies", [7, None, StopAfter(1)])
-def test_policies_are_several(policies: Any) -> None:
+def test_single_policy_is_refused(policies: Any) -> None:
     async def everything() -> None:
         with pytest.raises(TypeError, match=r"policies must be several, in a list such as \[StopAfter\(3600\)\], not "):
             watching(Service().client(), policies=policies)
@@ -283,7 +283,7 @@ def test_policy_time_counts_from_the_journal_without_a_watcher() -> None:
     assert 4 < asked_at_s < 6
 
 
-def test_a_task_that_continues_in_time_is_left_alone() -> None:
+def test_task_that_continues_in_time_is_not_stopped() -> None:
     service = Service({"a": "paused"})
 
     async def everything() -> list[Event]:
@@ -400,7 +400,7 @@ def test_an_uncertain_command_is_emitted_once_and_retried_under_its_key_until_it
     assert len(service.commands) > 2
 
 
-def test_an_abandoned_command_is_given_again_under_another_key() -> None:
+def test_abandoned_policy_command_is_repeated_under_another_key() -> None:
     def cut(request: httpx2.Request) -> httpx2.Response | None:
         if request.method == "PUT" and asyncio.get_running_loop().time() < 400:
             raise httpx2.ConnectError("refused")

@@ -175,7 +175,7 @@ transitions:
 """
 
 
-def test_task_in_a_state_that_is_no_longer_declared_is_reported_also_by_the_feed(tmp_path: Path) -> None:
+def test_feed_reports_a_task_in_an_undeclared_state(tmp_path: Path) -> None:
     """A rolling update: another worker records a state that we do not know, and later one that we know."""
     old = Lifecycle.from_yaml(OLD)
     new = Lifecycle.from_yaml(OLD.replace("printing", "at-the-printer"))
@@ -250,7 +250,7 @@ def test_feed_that_cannot_be_read_is_resumed_and_tasks_are_read(caplog: pytest.L
 
 
 @pytest.mark.parametrize("cost", ["NaN", '"NaN"', '"sNaN"', "Infinity", '"abc"', "[]", "-Infinity", "1e400"])
-def test_cost_that_is_not_a_number_is_none(cost: str) -> None:
+def test_invalid_cost_is_read_as_none(cost: str) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         task_id = request.url.path.split("/")[4]
         if request.method == "PATCH":
@@ -360,7 +360,7 @@ def test_policy_that_raises_about_one_task_is_evaluated_again_and_the_others_con
         (True, None, "decide of the policy 'odd' must return a text or None, not True"),
     ],
 )
-def test_policy_that_returns_something_else_is_reported(reason: Any, due_at: Any, wrong: str) -> None:
+def test_policy_that_returns_another_type_is_reported(reason: Any, due_at: Any, wrong: str) -> None:
     @dataclass
     class Odd:
         name: str = "odd"
@@ -381,7 +381,7 @@ def test_policy_that_returns_something_else_is_reported(reason: Any, due_at: Any
     assert all(states(emitted, each) == ["running", "finished"] for each in GOOD)
 
 
-def test_policy_that_raises_when_it_is_asked_once_more_is_reported() -> None:
+def test_policy_that_raises_on_its_second_evaluation_is_reported() -> None:
     @dataclass
     class Fickle:
         name: str = "fickle"
@@ -587,9 +587,7 @@ def test_invalid_closing_time_is_refused(closing_s: float) -> None:
 
 
 @pytest.mark.parametrize(("found_after_s", "is_gone"), [(2.0, False), (4.5, False), (8.0, True)])
-def test_task_just_created_that_is_not_found_is_gone_only_after_five_seconds(
-    found_after_s: float, is_gone: bool
-) -> None:
+def test_new_task_that_is_not_found_is_gone_after_five_seconds(found_after_s: float, is_gone: bool) -> None:
     journal, lagging = MemoryJournal(), Service({"a": "running"})
     lagging.plan = lambda _: httpx2.Response(404) if asyncio.get_running_loop().time() < found_after_s else None
     log = journal.task(V1_FULL, "a")

@@ -49,7 +49,7 @@ def log_of(journal: MemoryJournal, task_id: str) -> MemoryTaskJournal[Any, Any]:
 # --- changes ------------------------------------------------------------------------------------
 
 
-def test_every_change_is_emitted_once_and_in_order_and_the_iterator_ends_with_the_last_task() -> None:
+def test_changes_are_emitted_once_in_order_until_the_last_task_ends() -> None:
     async def everything() -> list[Event]:
         service = Service({"a": "created", "b": "running"})
         timetable(service, {5: {"a": "running"}, 9: {"a": "paused"}, 30: {"a": "finished", "b": "failed"}})
@@ -143,7 +143,7 @@ def test_a_task_that_is_gone_is_emitted_once_and_no_longer_watched() -> None:
     assert gone.is_gone
 
 
-def test_a_task_that_was_found_before_is_gone_only_if_it_is_not_found_twice() -> None:
+def test_known_task_is_gone_after_two_404s() -> None:
     async def everything() -> list[Event]:
         service = Service({"a": "running", "b": "running"})
         loop = asyncio.get_running_loop()
@@ -159,7 +159,7 @@ def test_a_task_that_was_found_before_is_gone_only_if_it_is_not_found_twice() ->
     assert states(emitted, "a") == ["running", "finished"], "it is watched on"
 
 
-def test_task_that_was_never_found_is_gone_only_if_it_is_not_found_twice() -> None:
+def test_unknown_task_is_gone_after_two_404s() -> None:
     service = Service()
 
     async def everything() -> list[Event]:
@@ -528,7 +528,7 @@ def foreign(before: str, status: str) -> ReportEntry[Any, Any]:
         ("running", "created", "started", None),
     ],
 )
-def test_an_older_foreign_report_is_emitted_if_it_leads_on_and_read_if_it_contradicts(
+def test_older_foreign_report_is_emitted_or_leads_to_a_read(
     known: str, before: str, status: str, emitted_as: str | None
 ) -> None:
     async def everything() -> tuple[list[Event], list[float]]:
