@@ -351,7 +351,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return the declaration as JSON text; reading it back gives an equal lifecycle.
 
-        Characters that cannot be seen, such as those that turn the direction of writing, are escaped.
+        Characters that cannot be seen, such as those that change the direction of writing, are escaped.
 
         Args:
             indent: the number of spaces for each level, 0 to 100; None for one line.

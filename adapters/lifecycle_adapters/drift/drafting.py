@@ -5,8 +5,8 @@ A document lists statuses and calls, but not what leads from one status to anoth
 that reads a task:
 
 1. It reads one thing, named by the last placeholder of its path, and its response has a field of the status schema.
-2. POST on the path without that placeholder creates, GET lists; GET with `/status` behind it reads the status alone.
-3. Every other method on its path, or with one literal segment behind it, may be a command. If its body has a field with
+2. POST on the path without that placeholder creates, GET lists; GET with `/status` after it reads the status alone.
+3. Every other method on its path, or with one literal segment after it, may be a command. If its body has a field with
    listed values, each value is one.
 """
 

@@ -126,7 +126,7 @@ class OpenStream:
         return self.tasks is None or any(each is task for each in self.tasks)
 
     def end(self) -> None:
-        """End the stream behind the last event."""
+        """End the stream after the last event."""
         self.put(_END)
         self.is_over = True
 

@@ -294,7 +294,7 @@ class WebhookSender:
         self._finish(message)
 
     def _finish(self, message: SentWebhook, *, is_lost: bool = False) -> None:
-        """Note that a message will not be sent again; end a task's stream behind the last one, if it is at rest."""
+        """Note that a message will not be sent again; end a task's stream after the last one, if it is at rest."""
         message.is_over = True
         stream = message.recipient
         if isinstance(stream, OpenStream):

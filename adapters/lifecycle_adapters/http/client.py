@@ -550,7 +550,7 @@ class AsyncClient(ConfiguredClient[S, E]):
         Raises:
             ValueError: the service has no streams, or no request can carry this id.
             TypeError: the id is not text, an integer or a UUID, or is missing, or is given for a stream of all tasks.
-            HttpError: the stream was refused, the response is none, or it was broken off.
+            HttpError: the stream was refused or broken off, or the response is not a stream.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process or loop.
         """
         if self.binding.stream is None:
@@ -565,7 +565,7 @@ class AsyncClient(ConfiguredClient[S, E]):
                 yield data
 
     def limited_by(self, limiter: RateLimiter) -> Self:
-        """Return a client of the same connections that waits for the limiter before each request; it closes nothing."""
+        """Return a client that waits for the limiter before each request. It shares the connections and closes none."""
         return self._driven_by(self._driver.limited_by(limiter))
 
     @twin_of(Client.close)

@@ -83,8 +83,8 @@ class Events:
 
     Raises:
         TypeError: a value of the query is no `QueryValue`.
-        ValueError: the service has no list of events, or no request can carry the query; or `follow` is asked of a list
-            whose pages do not begin behind an id.
+        ValueError: the service has no list of events, or no request can carry the query; or `follow` is given for a
+            list whose pages do not begin after an id.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Events:
         if listing is None:
             raise ValueError(f"{task.binding.name} has no list of events: its binding declares no `events`")
         if follow and listing.pages != "last_ids":
-            raise ValueError(f"{task.binding.name}: events can be followed only if their pages begin behind an id")
+            raise ValueError(f"{task.binding.name}: events can be followed only if their pages begin after an id")
         self._pages = Paginator(
             task.binding, task.lifecycle, query, base_url=base_url, listing=listing, task_id=task.task_id
         )

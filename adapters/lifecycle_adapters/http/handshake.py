@@ -18,7 +18,7 @@ from lifecycle_adapters.http.declared import Declared, Mistake
 class Handshake(Declared):
     """The calls that come before a client's first request, and the header that its later requests repeat.
 
-    A client never says that it will send no more: its tasks outlive it.
+    A client never ends the session, because its tasks outlive it.
 
     Attributes:
         begin: the first call.

@@ -99,7 +99,7 @@ class Paginator:
         return Procedure(interpret(ProcedureRun(self._read(), None), perform, Pacer(timing)))
 
     def go_on(self) -> None:
-        """Turn to what was added behind the last page, of a list whose pages begin behind an id."""
+        """Continue with what was added after the last page, in a list whose pages begin after an id."""
         self.is_done = False
         self._turned.clear()
         if self._last_id:

@@ -80,7 +80,7 @@ class Task(TaskHandle[S, E]):
 
         Args:
             follow: continue until the task is settled, and yield what is reported until then.
-            query: parameters of the list, such as the id behind which to begin.
+            query: parameters of the list, such as the id after which to begin.
         Raises:
             TypeError: at once: a parameter is no text, integer, boolean or UUID.
             ValueError: at once: the service has no list of events, or none that can be followed, or no request can
@@ -272,7 +272,7 @@ class Session(_SessionHandle):
         """Poll until no message waits and the latest task is settled or final, and return that task's result.
 
         A message of this handle is followed until it is a task. One of another program that is claimed just before
-        may be missed. After an error a second call goes on with what is left.
+        may be missed. After an error a second call continues with what is left.
 
         Args:
             until: "settled" or "final", as for `Task.wait`.

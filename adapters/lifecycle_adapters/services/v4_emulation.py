@@ -48,10 +48,10 @@ from lifecycle_adapters.services.v4_session_emulation import (
     NO_SESSION,
     SESSION_OPERATIONS,
     SESSION_RESPONSES,
-    behind,
     drained,
     is_busy,
     messages_of,
+    runs_after,
     runs_of,
     spent_usd,
 )
@@ -164,7 +164,9 @@ def _session_webhook(run: EmulatedTask, status: str, clock: EmulatedClock) -> di
 def _listed(
     runs: Sequence[EmulatedTask], clock: EmulatedClock, *, session_id: UUID | None, cursor: str | None, limit: int
 ) -> RunList:
-    found = [run for run in behind(runs, cursor) if session_id is None or run.given["session_id"] == str(session_id)]
+    found = [
+        run for run in runs_after(runs, cursor) if session_id is None or run.given["session_id"] == str(session_id)
+    ]
     shown, has_more = found[:limit], len(found) > limit
     return RunList(
         runs=[_view(run, clock) for run in shown], nextCursor=shown[-1].id if has_more else None, hasMore=has_more
@@ -273,7 +275,7 @@ RUN_PROFILE = Profile(
             name="cancel_run", about="Cancel a run; return a run that is over unchanged.", response=RunSummary,
             errors=(404, 502, 503)),
         "events": Operation(
-            name="get_run_events", about="Return what a run has done, behind the event of the id `after`.",
+            name="get_run_events", about="Return what a run has done, after the event of the id `after`.",
             response=RunEvents, errors=(404,),
             query={"limit": (Annotated[int, Query()], 200), "after": (Annotated[int, Query()], 0)}),
         "attachments": Operation(

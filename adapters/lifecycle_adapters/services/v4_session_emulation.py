@@ -107,7 +107,7 @@ def _sessions(tasks: Tasks, clock: EmulatedClock, *, cursor: str | None, limit: 
     by_session: dict[str, list[EmulatedTask]] = {}
     for run in runs:
         by_session.setdefault(run.given["session_id"], []).append(run)
-    older = set(behind(runs, cursor))
+    older = set(runs_after(runs, cursor))
     found = [each for each in by_session.values() if each[0] in older]
     shown, has_more = found[:limit], len(found) > limit
     return Outcome(
@@ -212,7 +212,7 @@ def _capped(session_id: str, tasks: Tasks, _: EmulatedClock, *, body: CostCap) -
     return Outcome(CostCapSet(sessionId=session_id, maxCostUsd=decimal(body.max_cost_usd)))
 
 
-def behind(runs: Sequence[EmulatedTask], cursor: str | None) -> Sequence[EmulatedTask]:
+def runs_after(runs: Sequence[EmulatedTask], cursor: str | None) -> Sequence[EmulatedTask]:
     """Return the runs after the one that the cursor names. Raises HTTPException: it is malformed."""
     if cursor is None:
         return runs

@@ -190,7 +190,7 @@ class RunEvent(TypedDict):
 
 
 class RunEvents(TypedDict):
-    """A page of a run's events, oldest first, and the id behind which the next page begins."""
+    """A page of a run's events, oldest first, and the id after which the next page begins."""
 
     events: list[RunEvent]
     nextAfter: NotRequired[int | None]
