@@ -27,7 +27,7 @@ from urllib.parse import unquote
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event, exc
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 
 from lifecycle.errors import MissingExtra, shortened
@@ -304,6 +304,13 @@ def _sqlite(url: URL, file: SqliteFile, read_only: bool) -> Engine:
                 connection.exec_driver_sql(f"PRAGMA synchronous = {synchronous}")
                 connection.info["durability"] = durability
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # SQLite may refuse a later upgrade to a write lock at once
+
+    @event.listens_for(engine, "handle_error")
+    def failed(context: ExceptionContext) -> None:
+        # SQLAlchemy closes a connection after an interruption, such as Ctrl-C, instead of rolling back. To SQLite the
+        # transaction, and its lock, then last until no statement is left, perhaps until the next garbage collection.
+        if not isinstance(context.original_exception, sqlite3.Error):
+            context.is_disconnect = False
 
     return engine
 

@@ -54,20 +54,13 @@ class Sleep:
 class JournalCall:
     """Apply an effect to a part of a journal; the result is the effect's.
 
-    The part may block. A driver must not interrupt a call that may claim something: the procedure would not know its
-    claim.
+    The part may block. A driver must not interrupt the call: the procedure would not know what it has claimed, and a
+    database could stay locked.
     """
 
     effect: JournalEffect | CreateEffect
     part: TaskJournal[Any, Any] | Creates
 
-    @property
-    def claims(self) -> bool:
-        """Return whether the effect may claim a command or a create."""
-        return isinstance(self.effect, _CLAIMS)
-
-
-_CLAIMS = (RecordIntent, Claim, RecordCreate, ClaimCreate)
 
 Action = ServiceCall | Sleep | JournalCall | ReportProgress[Any]
 Actions = Generator[Action, Any, R]

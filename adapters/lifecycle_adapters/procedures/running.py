@@ -50,7 +50,7 @@ def run_procedure(procedure: Procedure[R], send: Callable[[Any], Response], on_p
         try:
             action = running.resume()
             while action is not None:
-                if isinstance(action, JournalCall) and action.claims:
+                if isinstance(action, JournalCall):
                     action = _Uninterrupted(partial(running.call_journal, action)).result()
                 else:
                     action = running.resume(_perform(action, send, on_progress))
@@ -65,8 +65,6 @@ def run_procedure(procedure: Procedure[R], send: Callable[[Any], Response], on_p
 
 def _perform(action: Action, send: Callable[[Any], Response], on_progress: OnProgress | None) -> Any:
     match action:
-        case JournalCall(effect, part):
-            return apply_journal_effect(effect, part)
         case Sleep(seconds):
             return time.sleep(seconds)
         case ReportProgress(progress):
@@ -177,6 +175,8 @@ class _Uninterrupted(threading.Thread, Generic[R]):
         super().__init__(name="lifecycle journal")
         self._work, self._context = work, contextvars.copy_context()
         self._error: BaseException | None = None
+        self._turn, self._end = threading.Lock(), threading.Lock()
+        self._end.acquire()
         self.is_done = False
         if threading.current_thread() is threading.main_thread():
             with suppress(RuntimeError):  # no thread can be started once the interpreter ends
@@ -185,16 +185,19 @@ class _Uninterrupted(threading.Thread, Generic[R]):
         self.run()
 
     def run(self) -> None:
+        if not self._turn.acquire(blocking=False):
+            return  # an interruption of `start` can be a RuntimeError, too, although the thread was started
         try:
             self._result = self._context.run(self._work)
         except BaseException as error:  # noqa: BLE001 (`result` raises it)
             self._error = error
         self.is_done = True
+        self._end.release()
 
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait until the work is done, or (None: without a limit) for this many seconds."""
-        if self.is_alive():
-            self.join(timeout_s)
+    def wait(self, timeout_s: float = -1) -> None:
+        """Wait until the work is done, or for this many seconds; -1 is no limit."""
+        if not self.is_done:
+            self._end.acquire(timeout=timeout_s)
 
     def result(self) -> R:
         """Wait, and return the work's result or raise its error."""

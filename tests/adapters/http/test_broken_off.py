@@ -16,7 +16,7 @@ import threading
 import time
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -354,7 +354,9 @@ def creates(client: Client) -> None:
     client.create("buy milk")
 
 
-def was_interrupted(journal: MemoryJournal, service: ModelService, work: Callable[[Client], object], at: int) -> bool:
+def was_interrupted(
+    journal: MemoryJournal | SqlJournal, service: ModelService, work: Callable[[Client], object], at: int
+) -> bool:
     """Do it with an interruption at that place; return False if it has fewer."""
     before = sys.getprofile()
     interruptions = Interruptions(at)
@@ -370,22 +372,23 @@ def was_interrupted(journal: MemoryJournal, service: ModelService, work: Callabl
 
 
 @contextmanager
-def model_client(journal: MemoryJournal, service: ModelService) -> Generator[Client]:
+def model_client(journal: MemoryJournal | SqlJournal, service: ModelService) -> Generator[Client]:
     with httpx2.Client(transport=httpx2.MockTransport(service), verify=NO_CERTIFICATES) as http:
         yield Client("v1", api_key=KEY, base_url="http://service.example", timing=QUICK, journal=journal, http=http)
 
 
-def require_unclaimed(journal: MemoryJournal, service: ModelService) -> None:
+def require_unclaimed(journal: MemoryJournal | SqlJournal, service: ModelService) -> None:
     """Nothing is claimed, and another worker stops the task."""
     assert [each for each in journal.creates(V1_FULL).unfinished() if each.lease is not None] == []
     opened = journal.task(V1_FULL, "t").load().open_command
     assert opened is None or opened.lease is None
-    with model_client(journal.join("second"), service) as client:
+    second = journal.join("second") if isinstance(journal, MemoryJournal) else journal
+    with model_client(second, service) as client:
         client.task("t").recover()
         assert client.task("t").stop().state == "stopped"
 
 
-def left_open(journal: MemoryJournal, service: ModelService) -> None:
+def left_open(journal: MemoryJournal | SqlJournal, service: ModelService) -> None:
     task = journal.task(V1_FULL, "t")
     opened = task.add_intent(V1Event.PAUSE, source=None, version=0, fields={})
     assert isinstance(opened, CommandRecord)
@@ -402,6 +405,31 @@ def interrupted_at_every(step: int, work: Callable[[Client], object]) -> int:
             return places
         require_unclaimed(journal, service)
         places += step
+
+
+def interrupted_in_sqlite_at_every(step: int, work: Callable[[Client], object], path: Path) -> int:
+    """The file is unlocked at once, without the garbage collection that would close forgotten cursors."""
+    places, was_there = 1, True
+    while was_there:
+        file, service = path.with_name(f"{places}.db"), ModelService()
+        with SqlJournal(file, worker="first") as journal:
+            if work is recovers:
+                left_open(journal, service)
+            with without_garbage_collection(), closing(sqlite3.connect(file, timeout=0)) as other:
+                was_there = was_interrupted(journal, service, work, places)
+                other.execute("BEGIN IMMEDIATE")
+            require_unclaimed(journal, service)
+        places += step
+    return places
+
+
+@contextmanager
+def without_garbage_collection() -> Generator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 @pytest.fixture
@@ -426,6 +454,20 @@ def test_interruption_at_every_place_with_a_memory_journal_leaves_nothing_claime
     work: Callable[[Client], object],
 ) -> None:
     assert interrupted_at_every(1, work) > 500
+
+
+@pytest.mark.usefixtures("quiet_finalizers")
+def test_interruption_at_sampled_places_with_sqlite_leaves_nothing_claimed_or_locked(path: Path) -> None:
+    assert interrupted_in_sqlite_at_every(251, pauses, path) > 500
+
+
+@pytest.mark.heavy
+@pytest.mark.usefixtures("quiet_finalizers")
+@pytest.mark.parametrize("work", [pauses, creates, recovers])
+def test_interruption_at_many_places_with_sqlite_leaves_nothing_claimed_or_locked(
+    work: Callable[[Client], object], path: Path
+) -> None:
+    assert interrupted_in_sqlite_at_every(7, work, path) > 500
 
 
 @pytest.mark.heavy
