@@ -1,5 +1,8 @@
 """The command line `lifecycle`: it parses, calls and prints, and has no logic of its own.
 
+`main` alone stands here and imports the rest, so that Ctrl-C ends the command quietly even while Python imports it.
+process.py sets up the process.
+
 app.py lists the commands. declarations.py and show.py hold the commands for lifecycles, drift_command.py the one that
 compares a lifecycle with an OpenAPI document, log_commands.py those for logs, task_commands.py and watch_command.py
 those that talk to a service, journal_commands.py those for a journal, serve_command.py and demo.py those that run the
@@ -14,54 +17,16 @@ progress.py draws their progress bar.
 
 from __future__ import annotations
 
-import io
-import os
 import sys
-from contextlib import suppress
-
-from lifecycle.errors import MissingExtra
-from lifecycle_adapters.cli.extras import require_extras
 
 __all__ = ["main"]
-
-_MOST_DIGITS = 4  # of a terminal's width
 
 
 def main() -> None:
     """Run the command line of this process and end it."""
-    if sys.stderr is None:  # Python has no stream for what was closed when the process began
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (until the process ends)
-    if sys.stdout is None:  # a create's id would be lost, and the next file or connection would be opened in its place
-        sys.exit(_one_line("the standard output is closed; to discard it, redirect it to /dev/null"))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show an arrow must not end in a traceback.
-            stream.reconfigure(errors="backslashreplace")
-    for name in ("COLUMNS", "TERMINAL_WIDTH"):  # read by Rich and by Typer
-        width = os.environ.get(name, "")
-        if not (width.isdecimal() and len(width) <= _MOST_DIGITS and int(width)):
-            os.environ.pop(name, None)  # no terminal is that wide
     try:
-        require_extras(sys.argv[1:])
-        from lifecycle_adapters.cli.app import app
+        from lifecycle_adapters.cli.process import run
 
-        app()
-    except MissingExtra as error:
-        sys.exit(_one_line(str(error)))
-    except SystemExit as error:  # from a text that Typer prints: help, a version, a usage error
-        if isinstance(error.__context__, BrokenPipeError):  # Click and Rich exit with 1, which stands for findings
-            sys.exit(141)
-        raise
-    except OSError as error:  # likewise
-        from lifecycle_adapters.cli.output import os_error_text
-
-        sys.exit(_one_line(os_error_text(error)))
+        run()
     except KeyboardInterrupt:  # before a command runs that handles it
         sys.exit(130)
-
-
-def _one_line(message: str) -> int:
-    with suppress(OSError):  # the standard error may be what cannot be written
-        sys.stderr.write(f"lifecycle: {message}\n")
-        sys.stderr.flush()
-    return 2

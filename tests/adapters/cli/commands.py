@@ -144,7 +144,7 @@ sys.argv = ["lifecycle", *{command.split()!r}]
 main()"""
         for command in commands
     ]
-    loaded = "from lifecycle_adapters.cli import app, main"
+    loaded = "from lifecycle_adapters.cli import app, main, process"
     return dict(zip(commands, forks(programs, loaded=loaded, env=env, **options), strict=True))
 
 

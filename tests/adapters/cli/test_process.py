@@ -47,6 +47,27 @@ def test_the_script_and_the_module_are_the_same_command() -> None:
     assert script("--version").stdout == f"task-lifecycle {metadata.version('task-lifecycle')}\n"
 
 
+@pytest.mark.parametrize("module", ["lifecycle", "typer"])
+def test_ctrl_c_while_python_imports_the_command_ends_it_quietly(module: str) -> None:
+    interrupt = f"""
+import os, runpy, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["lifecycle", "list"]
+"""
+    for start in (
+        f"runpy.run_path({SCRIPT!r}, run_name='__main__')",
+        "runpy.run_module('lifecycle_adapters.cli', run_name='__main__')",
+    ):
+        run = python(interrupt + start)
+        assert (run.returncode, run.stdout, run.stderr) == (130, "", "")
+
+
 @pytest.mark.parametrize("group", COMMANDS, ids=str)
 def test_help_lists_every_command_and_explains_every_option(group: tuple[str, ...]) -> None:
     listed = re.findall(r"^│ (\w+) +\w", call(*group, "--help").stdout, re.MULTILINE)
