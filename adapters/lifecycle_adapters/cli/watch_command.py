@@ -30,7 +30,7 @@ from lifecycle_adapters.cli.task_commands import (
 if TYPE_CHECKING:
     from lifecycle_adapters.http import AsyncClient
     from lifecycle_adapters.journal import SqlJournal
-    from lifecycle_adapters.watch import Change, Event, Policy
+    from lifecycle_adapters.watch import Change, Event, Policy, Throttle
 
 TaskIds = Annotated[
     list[str] | None,
@@ -63,8 +63,10 @@ def watch(
     streams: Annotated[
         int,
         typer.Option(
+            min=0,
+            max=64,
             metavar="NUMBER",
-            help="Follow at most this many streams of tasks, 0 to 64. Needs a service with streams.",
+            help="Follow at most this many streams of tasks. Needs a service with streams.",
         ),
     ] = 0,
     journal: Journal = None,
@@ -87,16 +89,19 @@ def watch(
     Example: lifecycle watch --api v4 TASK_ID OTHER_ID --stop-after 3600 --journal journal.db
     """
     from lifecycle_adapters.http import AsyncClient
+    from lifecycle_adapters.watch import Throttle
 
+    policies = _policies(stop_after, stop_paused_after, stop_at_cost)
+    with misuse_is_bad_input():
+        throttle = Throttle(rate)
     # Without ids, a mistyped name would create an empty journal, in which there is nothing to watch.
     with misuse_is_bad_input(), open_journal(journal, worker, must_exist=not task_ids) as record:
-        policies = _policies(stop_after, stop_paused_after, stop_at_cost)
         settings = {"base_url": base_url, "parameters": assigned_parameters(parameter), "journal": record}
         client = with_key(AsyncClient, api, key_from, lifecycle=governing(lifecycle), **settings)
         ids = task_ids or list(_unfinished(client, record))
         shown_by = _print_json if as_json else _print
         watching = _watch(
-            client, ids, shown_by, policies=policies, rate=rate, streams=streams, is_recorded=record is not None
+            client, ids, shown_by, policies=policies, throttle=throttle, streams=streams, is_recorded=record is not None
         )
         lost = asyncio.run(watching)
     if lost:
@@ -143,12 +148,12 @@ async def _watch(
     show: Callable[[Event], None],
     *,
     policies: list[Policy],
-    rate: float,
+    throttle: Throttle,
     streams: int,
     is_recorded: bool,
 ) -> set[str]:
     """Show every event until all tasks are over or a signal ends it; return the ids of tasks that were not followed."""
-    from lifecycle_adapters.watch import ReadFailed, Throttle, Watcher
+    from lifecycle_adapters.watch import ReadFailed, Watcher
 
     lost = set[str]()
     watching = asyncio.current_task()
@@ -157,7 +162,7 @@ async def _watch(
         with suppress(NotImplementedError):  # on Windows, where Ctrl-C raises KeyboardInterrupt instead
             asyncio.get_running_loop().add_signal_handler(each, watching.cancel)
     try:
-        async with Watcher(client, policies=policies, throttle=Throttle(rate), streams=streams) as watcher:
+        async with Watcher(client, policies=policies, throttle=throttle, streams=streams) as watcher:
             watcher.add(*ids)
             say(f"watching {len(watcher)} task{'' if len(watcher) == 1 else 's'}", stderr=True)
             try:

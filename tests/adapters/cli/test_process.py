@@ -467,11 +467,9 @@ def test_serve_refuses_invalid_services_and_profiles(options: list[str], wrong: 
 def test_serve_reports_a_taken_port_and_an_invalid_pace(emulator: Emulator) -> None:
     port = emulator.base_url.rpartition(":")[2]
     taken = call("serve", "--port", port)
-    slow = call("serve", "--pace", "-1")
 
-    assert (taken.exit_code, slow.exit_code) == (2, 2)
+    assert taken.exit_code == 2
     assert taken.stderr == f"lifecycle: Address already in use: 127.0.0.1:{port}\n"
-    assert "pace_s must be at least 0 and finite, not" in slow.stderr
 
 
 # --- completion --------------------------------------------------------------------------------

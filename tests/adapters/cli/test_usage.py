@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,6 +131,30 @@ def test_number_with_underscores_or_spaces_is_refused(command: str, option: str)
         assert f"{number!r} is not a number" in refusal(*command.split(), option, number)
 
 
+@pytest.mark.parametrize(("command", "option"), sorted(numbers()))
+def test_number_that_no_option_can_have_is_refused_while_the_command_line_is_parsed(command: str, option: str) -> None:
+    for number in ("-1", "nan", "inf", "-inf", "1e999"):
+        assert f"Invalid value for '{option}'" in refusal(*command.split(), option, number)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "watch x --rate 0",
+        "watch x --stop-after 0",
+        "watch x --stop-at-cost 0",
+        "watch x --streams 65",
+        "wait x --poll 0",
+    ],
+)
+def test_number_that_is_refused_later_opens_no_journal(arguments: str, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+
+    refusal(*arguments.split(), "--api", "v4", "--journal", str(journal))
+
+    assert not journal.exists()
+
+
 def test_option_that_is_misspelt_proposes_similar_ones() -> None:
     assert "--journal" in refusal("tasks", "--jurnal", "x")
     assert "Possible options" not in refusal("tasks", "--zzz")
@@ -148,7 +173,7 @@ def test_option_of_each_argument_exists() -> None:
         ("send x dispatch --api v3", "--field"),
         ("create x --api v4 --field lables=x", "--label"),
         ("wait x --api v4 --poll 0", "--poll"),
-        ("watch x --api v4 --stop-at-cost nan", "--stop-at-cost"),
+        ("watch x --api v4 --stop-at-cost 0", "--stop-at-cost"),
         ("watch x --api v4 --stop-paused-after 0", "--stop-paused-after"),
         ("serve --api examples/services/kubernetes-job.yaml", "--profile"),
         ("serve --profile v1=os:path", "--profile"),
