@@ -57,7 +57,15 @@ from lifecycle.effects import (
     retry_after_s,
 )
 from lifecycle.errors import CreateContradicted, CreateInFlight, CreateKeyReused, CreateUncertain, UnreadableCreate
-from lifecycle.journal import NO_CONTEXT, CreatedTask, CreateRecord, Report, RequestContext, are_same_fields
+from lifecycle.journal import (
+    NO_CONTEXT,
+    CreatedTask,
+    CreateRecord,
+    Report,
+    RequestContext,
+    are_same_fields,
+    create_has_ended,
+)
 
 _NO_LABELS: Mapping[str, str] = {}
 _NO_ONE: frozenset[str] = frozenset()
@@ -269,8 +277,7 @@ class CreateProcedure:
 
 
 def _has_ended(record: CreateRecord) -> ValueError:
-    task = "" if record.task_id is None else f" with the task {record.task_id!r}"
-    return ValueError(f"create {record.id} has ended: it is {record.state}{task}")
+    return create_has_ended(record.id, record.state, record.task_id)
 
 
 def _report(response: Accepted) -> Report | None:

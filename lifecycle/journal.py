@@ -537,6 +537,20 @@ class CreatedTask:
     report: Report | None = None
 
 
+def create_has_ended(create_id: str, state: str, task_id: str | None) -> ValueError:
+    """Return the error for a create that has an outcome; it says which."""
+    return ValueError(f"create {create_id} has ended: {_outcome(state, task_id)}")
+
+
+def create_of_another(create_id: str, lifecycle: str, its_own: str, state: str, task_id: str | None) -> ValueError:
+    """Return the error for a create that is not of this lifecycle, but of `its_own`."""
+    return ValueError(f"create {create_id} is of {its_own}, not of {lifecycle}: {_outcome(state, task_id)}")
+
+
+def _outcome(state: str, task_id: str | None) -> str:
+    return f"it is {state}" + ("" if task_id is None else f" with the task {task_id!r}")
+
+
 def no_such_create(create_id: str, lifecycle: str, unfinished: Iterable[str]) -> ValueError:
     """Return the error for a create that a journal does not have; it lists the first ten of those without an outcome.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from lifecycle.catalog import CommandEvent
+from lifecycle.catalog import CommandEvent, CommandState
 from lifecycle.journal import (
     NO_CONTEXT,
     Claimant,
@@ -21,6 +21,8 @@ from lifecycle.journal import (
     apply_claim_of_create,
     apply_event_of_create,
     check_name,
+    create_has_ended,
+    create_of_another,
     name_fault,
     no_such_create,
 )
@@ -176,10 +178,23 @@ class MemoryCreates(Claimant):
     def _record(self, create_id: str) -> CreateRecord:
         owner, record = self._store.records.get(create_id, (None, None))
         if record is None or owner != self._lifecycle.name:
-            named = self._store.records.items()
-            unfinished = (each for each, (of, other) in named if of == self._lifecycle.name and other.is_open)
-            raise no_such_create(create_id, self._lifecycle.name, unfinished)
+            raise self._not_found(create_id)
         return record
+
+    def _not_found(self, create_id: str) -> ValueError:
+        """Return the error for a create of which there is no record, or one of another lifecycle."""
+        store, name = self._store, self._lifecycle.name
+        known = [(of, each.state, each.task_id) for number, (of, each) in store.records.items() if number == create_id]
+        known += [(of, CommandState.DONE, task) for (of, task), maker in store.makers.items() if maker == create_id]
+        if known:
+            of, state, task_id = known[0]
+            if of == name:
+                return create_has_ended(create_id, state, task_id)
+            return create_of_another(create_id, name, of, state, task_id)
+        if create_id in map(str, range(1, store.count + 1)):
+            return ValueError(f"create {create_id} has ended; the journal in memory keeps nothing else about it")
+        unfinished = (each for each, (of, record) in store.records.items() if of == name and record.is_open)
+        return no_such_create(create_id, name, unfinished)
 
     def _keep_claimed(self, record: CreateRecord) -> CreateRecord:
         self._claimed, self._store.claimants[record.id] = record.id, self._mark

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -608,6 +609,26 @@ def test_a_claimed_or_ended_create_is_neither_adopted_nor_abandoned() -> None:
         creating.run(PROCEDURE.abandon("3", ""))
 
 
+def test_create_that_has_ended_says_what_became_of_it() -> None:
+    """The journal in memory keeps no record of these creates."""
+    creating = shop("running", REFUSED)
+    creating.create(RequestContext())
+    with pytest.raises(Mishap):
+        creating.create(RequestContext())
+
+    for decide in (partial(PROCEDURE.adopt, task_id="another"), partial(PROCEDURE.abandon, reason="")):
+        with pytest.raises(ValueError, match=f"^create 1 has ended: it is done with the task '{TASK}'$"):
+            creating.run(decide("1"))
+        with pytest.raises(
+            ValueError, match=r"^create 2 has ended; the journal in memory keeps nothing else about it$"
+        ):
+            creating.run(decide("2"))
+    with pytest.raises(
+        ValueError, match=f"^create 1 is of v1-full, not of v2-full: it is done with the task '{TASK}'$"
+    ):
+        creating.journal.creates(get("v2-full")).load("1")
+
+
 # --- the journal in memory --------------------------------------------------------------------------
 
 
@@ -618,7 +639,7 @@ def test_creates_in_memory_belong_to_one_lifecycle() -> None:
 
     assert others.add(FIELDS, labels={}, context=KEY) is not None
     assert [each.id for each in mine.unfinished()] == ["1"]
-    with pytest.raises(ValueError, match="no create"):
+    with pytest.raises(ValueError, match=r"^create 1 is of v1-full, not of v2-full: it is recorded$"):
         others.load("1")
     assert not mine.blocking
 

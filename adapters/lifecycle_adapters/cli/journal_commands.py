@@ -17,7 +17,7 @@ import typer
 from rich.table import Table
 
 from lifecycle import CATALOG, CommandUncertain, Lifecycle, UnknownName
-from lifecycle.journal import CreateRecord
+from lifecycle.journal import CreateRecord, create_has_ended
 from lifecycle.scope import base_name
 from lifecycle_adapters.cli.assignments import adoption, assignments
 from lifecycle_adapters.cli.json_documents import plain
@@ -317,7 +317,7 @@ def _record_decisions(
     for create, its in lifecycles.items():
         record = journal.creates(its).load(create)
         if not record.is_open:
-            fail(f"{its.name} create {record.id} has ended: it is {record.state}", BAD_INPUT)
+            raise create_has_ended(record.id, record.state, record.task_id)
     for create, task in adopted.items():
         maker = journal.creates(lifecycles[create]).find_maker(task)
         maker = maker or next(each for each, made in adopted.items() if made == task)

@@ -25,6 +25,7 @@ from lifecycle.journal import (
     apply_claim_of_create,
     apply_event_of_create,
     check_name,
+    create_of_another,
     no_such_create,
 )
 from lifecycle_adapters.journal.database import Database, TransactionMode
@@ -43,6 +44,9 @@ _OF_LIFECYCLE = creates.c.lifecycle == sa.bindparam("of")
 _MAY_HAVE_MADE = sa.text("lifecycle_creates.may_have_made")  # exactly as in the index, or SQLite would not use it
 _IS_OPEN = sa.text("lifecycle_creates.is_open")
 _BY_NUMBER = sa.select(creates).where(_OF_LIFECYCLE, creates.c.id == sa.bindparam("number"))
+_OF_ANY = sa.select(creates.c.lifecycle, creates.c.state, creates.c.task_id).where(
+    creates.c.id == sa.bindparam("number")
+)
 _BY_KEY = sa.select(creates).where(_OF_LIFECYCLE, creates.c.idempotency_key == sa.bindparam("under"), _MAY_HAVE_MADE)
 _BY_TASK = sa.select(creates).where(_OF_LIFECYCLE, creates.c.task_id == sa.bindparam("task")).order_by(creates.c.id)
 _UNFINISHED = sa.select(creates).where(_OF_LIFECYCLE, _IS_OPEN).order_by(creates.c.id)
@@ -214,6 +218,9 @@ class SqlCreates:
     def _row(self, connection: Connection, create_id: str, *, locked: bool = False) -> RowMapping:
         row = self._found(connection, create_id, locked=locked)
         if row is None:
+            other = connection.execute(_OF_ANY, {"number": _number(create_id)}).one_or_none()
+            if other is not None:
+                raise create_of_another(create_id, self._lifecycle.name, *other)
             rows = connection.execute(_UNFINISHED, self._named()).mappings()
             raise no_such_create(create_id, self._lifecycle.name, (str(each["id"]) for each in rows))
         return row

@@ -159,6 +159,9 @@ def test_an_uncertain_message_is_abandoned(connect: Any, emulator: Emulator) -> 
     client.abandon_create(lost.value.create_id)
 
     assert client.recover() == []
+    with pytest.raises(ValueError, match=r"it is abandoned$") as ended:
+        client.adopt_create(lost.value.create_id, "7")
+    assert str(ended.value).startswith(f"create {lost.value.create_id} is of v4-message[{session.id}], not of v4: ")
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "superseded"])

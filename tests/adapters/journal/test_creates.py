@@ -223,7 +223,7 @@ def test_a_create_of_another_lifecycle_is_neither_found_nor_claimed(join: Join) 
     one, other = join("one"), join("two", V2)
     added(one)
 
-    with pytest.raises(ValueError, match="there is no create '1' of v2-full"):
+    with pytest.raises(ValueError, match=r"^create 1 is of v1-full, not of v2-full: it is recorded$"):
         other.load("1")
     assert other.claim("1", dead={"one"}) is None
     assert one.load("1").claim == 1
