@@ -9,7 +9,7 @@
             │   ├── NotFound          404
             │   ├── RateLimited       429
             │   ├── Redirected        300 to 304 in response to a command or a create: it may have been done
-            │   ├── RequestRejected   any other 3xx or 4xx
+            │   ├── RequestRejected   any other 3xx or 4xx; a 404 if the request names no task
             │   └── ServerError       408, 5xx
             ├── InvalidResponse       a 2xx that is not JSON, lacks a field, is too large or about another task
             ├── NoTaskMade            a create, after which there is no task: .response
@@ -101,7 +101,7 @@ class Forbidden(ResponseError):
 
 
 class NotFound(ResponseError):
-    """404: there is no such task; or, after a create, its URL or something else that it names does not exist."""
+    """404: there is no such task or session, or it has not what the request asks for."""
 
 
 class RateLimited(ResponseError):
@@ -115,7 +115,7 @@ class Redirected(ResponseError):
 
 
 class RequestRejected(ResponseError):
-    """Any other 3xx or 4xx: the service refused the request."""
+    """Any other 3xx or 4xx, also 404 if the request names no task, as a create: the service refused the request."""
 
 
 class ServerError(ResponseError):

@@ -73,7 +73,7 @@ def meaning_of(
     if status_code in call.statuses and status_code != 404:
         return Accepted(call.statuses[status_code], as_of, None, {})
     if not 200 <= status_code < 300:
-        status_code = _meant_code(binding, request, status_code, content)
+        status_code = _meant_code(binding, status_code, content)
         error = error_of(request, status_code, headers, content, as_of, error_field=binding.error_field)
         return _failure(binding, call, request, error, as_of)
     document = _document(binding, call, request, headers, content)
@@ -87,7 +87,7 @@ def meaning_of(
         return Refused(NoTaskMade(document, **request.names)) if call is binding.create else accepted
     document = _with_new_id(binding, document, call, headers)
     if found:  # null, false, 0, "", {} and [] say that there is none
-        hidden = error_in(request, status_code, found, _error_codes(binding, request))
+        hidden = error_in(request, status_code, found, binding.error_codes)
         return _hidden_failure(binding, call, hidden, document)
     if binding.handshake is not None and call is binding.handshake.begin:
         return _handshake(binding.handshake, request, document, headers, as_of)
@@ -143,14 +143,7 @@ def _hidden_failure(binding: HttpBinding[Any, Any], call: Call, error: ResponseE
     return failure_of(error, limits_rate=not _limits_tasks(binding, error))
 
 
-def _error_codes(binding: HttpBinding[Any, Any], request: Request) -> Mapping[int, int]:
-    """Return what the codes of errors mean; that there is no such task is a refusal of a request that names none."""
-    if request.task_id is not None:
-        return binding.error_codes
-    return {code: 422 if meaning == 404 else meaning for code, meaning in binding.error_codes.items()}
-
-
-def _meant_code(binding: HttpBinding[Any, Any], request: Request, status_code: int, content: bytes) -> int:
+def _meant_code(binding: HttpBinding[Any, Any], status_code: int, content: bytes) -> int:
     """Return what an error's own code means if it has a known one, as JSON-RPC's: it says more than a 400 or a 404."""
     if status_code not in _VAGUE or binding.handshake is not None:  # where a 404 can mean that the handshake has ended
         return status_code
@@ -158,7 +151,7 @@ def _meant_code(binding: HttpBinding[Any, Any], request: Request, status_code: i
         code = code_of(value_at(parsed(content), binding.error_field))
     except (ValueError, RecursionError):
         return status_code
-    return status_code if code is None else _error_codes(binding, request).get(code, status_code)
+    return status_code if code is None else binding.error_codes.get(code, status_code)
 
 
 _VAGUE = (400, 404)

@@ -142,7 +142,9 @@ _ERRORS: dict[int, type[ResponseError]] = {
 }
 
 
-def _kind_of(status_code: int) -> type[ResponseError]:
+def _kind_of(status_code: int, request: Request) -> type[ResponseError]:
+    if status_code == 404 and request.task_id is None:
+        return RequestRejected  # it names no task that could be missing
     return _ERRORS.get(status_code) or (ServerError if status_code >= 500 else RequestRejected)
 
 
@@ -156,7 +158,7 @@ def error_of(
     error_field: str | None,
 ) -> ResponseError:
     """Return the error that a status code other than 2xx means; the error in the body at `error_field` has its code."""
-    kind = _kind_of(status_code)
+    kind = _kind_of(status_code, request)
     if status_code in _MAY_BE_DONE and request.method != "GET":
         kind = Redirected
     try:
@@ -168,6 +170,10 @@ def error_of(
     detail, code = one_line(detail + _data_of(found)), code_of(found)
     error = kind(**request.names, status_code=status_code, code=code, detail=detail, fields=fields)
     error.retry_after_s = retry_after_s(headers, as_of=as_of)
+    if status_code == 404 and kind is RequestRejected:
+        error.add_note(
+            "The request names no task: the base URL may be wrong, or something else that it names is missing."
+        )
     return error
 
 
@@ -221,7 +227,7 @@ def error_in(request: Request, received: int, found: Any, codes: Mapping[int, in
     status_code = _meant_by(code, codes, received)
     text: Any = value_at(found, "message") or value_at(found, "detail") or found
     detail = one_line(_as_text(text) + _data_of(found)) or "no details given"
-    kind = _kind_of(status_code)
+    kind = _kind_of(status_code, request)
     return kind(**request.names, status_code=status_code, within=received, code=code, detail=detail)
 
 

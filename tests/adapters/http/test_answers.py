@@ -432,10 +432,11 @@ def test_a_read_that_is_refused_is_not_repeated(
 ) -> None:
     server = serve(lambda _: Reply(status=status, body={"detail": "no"}))
     client = connect("v1", server.base_url)
-    for ask in READS.values():
+    for name, ask in READS.items():
         server.seen.clear()
-        with pytest.raises(error, match=f"HTTP {status}: no"):
+        with pytest.raises(HttpError, match=f"HTTP {status}: no") as info:
             ask(client)
+        assert type(info.value) is (RequestRejected if (name, status) == ("list", 404) else error)
         assert len(server.seen) == 1
 
 
@@ -571,7 +572,7 @@ def test_a_create_that_is_throttled_is_sent_again(connect: Connect, serve: Serve
         (Reply(status=400, body={"detail": "no"}), RequestRejected),
         (Reply(status=401), Unauthorized),
         (Reply(status=403), Forbidden),
-        (Reply(status=404), NotFound),
+        (Reply(status=404), RequestRejected),
         (Reply(status=422, body={"detail": FIELDS}), RequestRejected),
         (Reply(status=307), RequestRejected),
         (Reply(status=429, headers={"Retry-After": "900"}), RateLimited),
@@ -582,8 +583,12 @@ def test_a_create_that_is_refused_is_not_repeated(
     connect: Connect, serve: Serve, reply: Reply, error: type[HttpError]
 ) -> None:
     server = serve(lambda _: reply)
-    with pytest.raises(error):
+    with pytest.raises(HttpError) as info:
         connect("v1", server.base_url).create("buy milk")
+    assert type(info.value) is error
+    assert any("the base URL may be wrong" in note for note in getattr(info.value, "__notes__", ())) == (
+        reply.status == 404
+    )
     assert server.calls == ["POST /api/v1/run-task"]
 
 
