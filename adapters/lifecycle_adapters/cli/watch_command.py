@@ -129,7 +129,7 @@ def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]
         fail("name the tasks to watch, or give --journal FILE|URL to watch all in it that are not over", BAD_INPUT)
     lifecycle, after = client.lifecycle, 0
     while True:
-        page = record.tasks(lifecycle.name, after=after, limit=1000)
+        page = record.tasks(lifecycle, after=after, limit=1000)
         for each in page.tasks:
             state = each.doubt or each.state
             if state is None or not lifecycle.is_over(state):

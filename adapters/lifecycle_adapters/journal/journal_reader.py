@@ -25,6 +25,7 @@ from sqlalchemy import Connection, RowMapping
 from lifecycle import CATALOG
 from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.scope import base_name
 from lifecycle_adapters.journal.recorded_declarations import stored
 from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, declarations, entries, tasks
 from lifecycle_adapters.journal.sql_creates import require_readable_create
@@ -153,40 +154,57 @@ def lifecycles(connection: Connection) -> tuple[str, ...]:
     return tuple(sorted(each for each in connection.scalars(names) if isinstance(each, str)))
 
 
-def require_recorded(
-    connection: Connection, lifecycle: str | None, state: str | None = None, *, declared: Collection[str] = ()
-) -> None:
+Named = str | Lifecycle[Any, Any]
+"""A lifecycle, or its name."""
+
+
+def name_of(lifecycle: Any) -> str | None:
+    """Return the name of a lifecycle that is given as itself, by its name, or not at all; raise TypeError otherwise."""
+    if isinstance(lifecycle, Lifecycle):
+        return lifecycle.name
+    if isinstance(lifecycle, str | None):
+        return lifecycle
+    raise TypeError(f"lifecycle must be a lifecycle or its name, not {lifecycle!r}")
+
+
+def require_recorded(connection: Connection, lifecycle: Named | None, state: str | None = None) -> None:
     """Raise UnknownName if a query returned nothing because of a misspelt name.
 
-    An empty journal accepts every name. `declared` are states that the caller's declaration has.
-
     Raises:
-        UnknownName: no task of that lifecycle is recorded; or no task in that state, and neither the caller, a
-            recorded declaration nor the catalog declares the state.
+        UnknownName: no task of that lifecycle is recorded; or no task in that state, and neither the given lifecycle, a
+            recorded declaration nor the catalog declares the state. If nothing is recorded, a lifecycle may also be
+            given as itself, or by the name of one that the catalog or a recorded declaration declares; without a
+            lifecycle every state is accepted.
     """
-    recorded = lifecycles(connection)
-    if not recorded:
-        return
-    if lifecycle is not None and lifecycle not in recorded:
-        extension = CATALOG[lifecycle].extended_by if lifecycle in CATALOG else None
-        raise UnknownName("lifecycle", lifecycle, known=recorded, where="the journal", meant=extension)
-    if state is not None:
-        names = recorded if lifecycle is None else (lifecycle,)
-        cataloged = [each.name for name in names if name in CATALOG for each in CATALOG[name].states]
-        of_tasks = tasks.c.lifecycle.in_(names)
-        numbers = [*connection.scalars(sa.select(tasks.c.declaration).where(of_tasks).distinct())]
-        then = [each.lifecycle for number, each in stored(connection).items() if number in numbers and each.lifecycle]
-        found = connection.scalars(sa.select(tasks.c.state).where(of_tasks).distinct())
-        known = dict.fromkeys(
-            [
-                *map(str, cataloged),
-                *declared,
-                *(state.name for each in then for state in each.states),
-                *(each for each in found if isinstance(each, str)),
-            ]
-        )
+    name, recorded = name_of(lifecycle), lifecycles(connection)
+    if recorded and name is not None and name not in recorded:
+        extension = CATALOG[name].extended_by if name in CATALOG else None
+        raise UnknownName("lifecycle", name, known=recorded, where="the journal", meant=extension)
+    if not recorded and isinstance(lifecycle, str) and base_name(lifecycle) not in CATALOG:
+        own = [each.lifecycle.name for each in stored(connection).values() if each.lifecycle]
+        if lifecycle not in own:
+            known = dict.fromkeys([*CATALOG, *own])
+            raise UnknownName("lifecycle", lifecycle, known=known, where="the journal, which is empty")
+    if state is not None and (recorded or name is not None):
+        known = _states(connection, recorded if name is None else (name,), lifecycle)
         if state not in known:
-            raise UnknownName("state", state, known=known, where=lifecycle or "the journal")
+            raise UnknownName("state", state, known=known, where=name or "the journal")
+
+
+def _states(connection: Connection, names: Collection[str], given: Named | None) -> dict[str, None]:
+    """Return the states that a task of these lifecycles can have, or has, in order."""
+    cataloged = [CATALOG[base_name(name)] for name in names if base_name(name) in CATALOG]
+    of_tasks = tasks.c.lifecycle.in_(names)
+    numbers = [*connection.scalars(sa.select(tasks.c.declaration).where(of_tasks).distinct())]
+    then = [
+        each.lifecycle
+        for number, each in stored(connection).items()
+        if each.lifecycle and (number in numbers or each.lifecycle.name in names)
+    ]
+    declared = [*cataloged, *([given] if isinstance(given, Lifecycle) else []), *then]
+    found = connection.scalars(sa.select(tasks.c.state).where(of_tasks).distinct())
+    states = (str(state.name) for each in declared for state in each.states)
+    return dict.fromkeys([*states, *(each for each in found if isinstance(each, str))])
 
 
 # --- tasks ----------------------------------------------------------------------------------------
@@ -209,19 +227,9 @@ def open_lifecycles(connection: Connection) -> list[str]:
 _IS_OPEN = sa.text("lifecycle_commands.is_open")  # exactly as in the index, or SQLite would not use the index
 
 
-def page(
-    connection: Connection,
-    lifecycle: str | None,
-    state: str | None,
-    *,
-    after: int,
-    limit: int,
-    declared: Collection[str] = (),
-) -> Page:
-    """Return a page of tasks; `declared` are further states that exist.
-
-    Raises UnknownName if the lifecycle is not recorded, or the state is not known.
-    """
+def page(connection: Connection, lifecycle: Named | None, state: str | None, *, after: int, limit: int) -> Page:
+    """Return a page of tasks. Raises UnknownName as `require_recorded`, if it would be empty."""
+    name = name_of(lifecycle)
     is_open = sa.and_(commands.c.task == tasks.c.id, commands.c.is_open)
     declared_by = tasks.c.declaration == declarations.c.id
     query = (
@@ -230,13 +238,13 @@ def page(
         .outerjoin(declarations, declared_by)
         .where(tasks.c.id > after)
     )
-    if lifecycle is not None:
-        query = query.where(tasks.c.lifecycle == lifecycle)
+    if name is not None:
+        query = query.where(tasks.c.lifecycle == name)
     if state is not None:
         query = query.where(tasks.c.state == state)
     rows = connection.execute(query.order_by(tasks.c.id).limit(limit + 1)).mappings().all()
     if not rows and after == 0:
-        require_recorded(connection, lifecycle, state, declared=declared)
+        require_recorded(connection, lifecycle, state)
     shown = rows[:limit]
     more = len(rows) > limit
     return Page(tuple(map(_task, shown)), shown[-1][tasks.c.id] if more else None)
@@ -268,15 +276,16 @@ _ENTRIES = (
 )
 
 
-def history(connection: Connection, task_id: str, lifecycle: str | None) -> list[Recorded]:
+def history(connection: Connection, task_id: str, lifecycle: Named | None) -> list[Recorded]:
     """Return a task's entries, oldest first, after the create that made it.
 
-    Raises UnknownName if the lifecycle is not recorded.
+    Raises UnknownName as `require_recorded`, if there are none.
     """
+    name = name_of(lifecycle)
     query = _ENTRIES.where(tasks.c.task_id == task_id)
     made = sa.select(creates).where(creates.c.task_id == task_id)
-    if lifecycle is not None:
-        query, made = query.where(tasks.c.lifecycle == lifecycle), made.where(creates.c.lifecycle == lifecycle)
+    if name is not None:
+        query, made = query.where(tasks.c.lifecycle == name), made.where(creates.c.lifecycle == name)
     first = [_create(row) for row in connection.execute(made.order_by(creates.c.id)).mappings()]
     rows = connection.execute(query.order_by(entries.c.task, entries.c.id)).mappings().all()
     rest = [_entry(row, _times(row, after)) for row, after in zip(rows, [*rows, None][1:], strict=True)]
@@ -408,7 +417,7 @@ def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Generator
 
     Raises UnknownName if the lifecycle is not recorded.
     """
-    require_recorded(connection, lifecycle.name)
+    require_recorded(connection, lifecycle)
     query = (
         sa.select(tasks.c.task_id, entries.c.as_of, entries.c.status, entries.c.channel)
         .join_from(entries, tasks, entries.c.task == tasks.c.id)

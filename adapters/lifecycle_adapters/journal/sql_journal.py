@@ -43,7 +43,7 @@ from lifecycle_adapters.journal import forgetting, journal_reader, recorded_decl
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.integrity import Damage, verify
 from lifecycle_adapters.journal.journal_errors import UnreadableReports
-from lifecycle_adapters.journal.journal_reader import Changes, Page, Recorded
+from lifecycle_adapters.journal.journal_reader import Changes, Named, Page, Recorded, name_of
 from lifecycle_adapters.journal.recorded_declarations import KnownDeclarations, RecordedDeclaration
 from lifecycle_adapters.journal.sql_creates import SqlCreates
 from lifecycle_adapters.journal.transactions import (
@@ -56,10 +56,6 @@ from lifecycle_adapters.journal.transactions import (
 )
 
 R = TypeVar("R")
-
-
-Named = str | Lifecycle[Any, Any]
-"""A lifecycle, or its name."""
 
 
 class SqlJournal(ProcessBound):
@@ -233,18 +229,15 @@ class SqlJournal(ProcessBound):
             limit: the most tasks of a page.
         Raises:
             UnknownName: no task of this lifecycle is recorded (`Client("v1")` records under "v1-full"), or the state
-                is in neither the journal, the catalog, nor `lifecycle`, if that is an object (pass your own
-                lifecycles as objects). An empty journal accepts every name.
+                is in neither the journal, the catalog, nor `lifecycle`, if that is an object. An empty journal accepts
+                the names of the catalog and of recorded declarations (pass your own lifecycles as objects).
             ValueError: `limit` is less than 1, or `after` is negative.
             TypeError: `after` or `limit` is not an integer, or `state` is not a text.
         """
         require(state, str | None, "state must be a text")
         after, limit = _whole_number(after, "after", at_least=0), _whole_number(limit, "limit", at_least=1)
         with self.database.transaction(TransactionMode.READ) as connection:
-            declared = [str(each.name) for each in lifecycle.states] if isinstance(lifecycle, Lifecycle) else []
-            return journal_reader.page(
-                connection, _name_of(lifecycle), state, after=after, limit=limit, declared=declared
-            )
+            return journal_reader.page(connection, lifecycle, state, after=after, limit=limit)
 
     def history(self, task_id: TaskId, lifecycle: Named | None = None) -> list[Recorded]:
         """Return all entries of a task, oldest first.
@@ -253,11 +246,12 @@ class SqlJournal(ProcessBound):
         entries of every lifecycle that has a task with this id are returned, one lifecycle after the other.
 
         Raises:
-            UnknownName: the journal is not empty, and no task of this lifecycle is recorded.
+            UnknownName: no task of this lifecycle is recorded. As for `tasks`, an empty journal accepts those that are
+                declared.
             TypeError: the id is not a text, an integer or a UUID.
         """
         with self.database.transaction(TransactionMode.READ) as connection:
-            return journal_reader.history(connection, id_text(task_id), _name_of(lifecycle))
+            return journal_reader.history(connection, id_text(task_id), lifecycle)
 
     def changes(self, since: str | None = None, *, limit: int = 1000) -> Changes:
         """Return the entries recorded after a point, in an order that is the same for every reader.
@@ -318,12 +312,13 @@ class SqlJournal(ProcessBound):
         The idempotency keys of its create and its commands are free again: the next use of one is sent as new.
 
         Raises:
-            UnknownName: the journal is not empty, and no task of this lifecycle is recorded.
+            UnknownName: no task of this lifecycle is recorded. As for `tasks`, an empty journal accepts those that are
+                declared.
             TypeError: the id is not a text, an integer or a UUID.
         """
         with self.database.transaction() as connection:
-            journal_reader.require_recorded(connection, _name_of(lifecycle))
-            return forgetting.forget(connection, id_text(task_id), _name_of(lifecycle))
+            journal_reader.require_recorded(connection, lifecycle)
+            return forgetting.forget(connection, id_text(task_id), name_of(lifecycle))
 
     def prune(self, before: datetime) -> int:
         """Delete the tasks that are over, have no open command and no entry since `before`; return their number.
@@ -371,14 +366,6 @@ def _whole_number(given: int, name: str, *, at_least: int) -> int:
     """Return a number that a database accepts. Raises TypeError, ValueError."""
     require_number(given, name, kind=int, at_least=at_least)
     return min(given, _LARGEST)
-
-
-def _name_of(lifecycle: Any) -> str | None:
-    if isinstance(lifecycle, Lifecycle):
-        return lifecycle.name
-    if isinstance(lifecycle, str | None):
-        return lifecycle
-    raise TypeError(f"lifecycle must be a lifecycle or its name, not {lifecycle!r}")
 
 
 _journals: weakref.WeakSet[SqlJournal] = weakref.WeakSet()

@@ -153,11 +153,38 @@ def test_own_lifecycle_has_the_states_of_its_recorded_declaration(journal: SqlJo
         journal.tasks("job", "finished")
 
 
-def test_a_journal_in_which_nothing_is_recorded_refuses_no_name(journal: SqlJournal) -> None:
-    assert journal.tasks("anything", "any").tasks == ()
-    assert journal.history("a", "anything") == []
-    assert list(journal.reports(get("v1"))) == []
+def test_a_journal_in_which_nothing_is_recorded_accepts_the_names_that_are_declared(journal: SqlJournal) -> None:
+    own = get("v1").replace(name="job")
+
+    for known in (None, "v1", "v1-full", "v4-message[s1]", own):
+        assert journal.tasks(known).tasks == ()
+        assert journal.history("a", known) == []
+        assert journal.forget("a", known) == 0
+    assert journal.tasks(None, "any").tasks == journal.tasks("v1", "paused").tasks == journal.tasks(own, "paused").tasks
+    assert list(journal.reports(own)) == []
     assert journal.lifecycles() == ()
+
+
+def test_a_journal_in_which_nothing_is_recorded_refuses_names_that_nobody_declares(journal: SqlJournal) -> None:
+    for ask in (
+        lambda: journal.tasks("v1-ful"),
+        lambda: journal.history("a", "v1-ful"),
+        lambda: journal.forget("a", "v1-ful"),
+    ):
+        with pytest.raises(UnknownName, match=r"the journal, which is empty: unknown lifecycle 'v1-ful'; did you mean"):
+            ask()
+    for lifecycle in ("v1", get("v1"), get("v1").replace(name="job")):
+        with pytest.raises(UnknownName, match=r"unknown state 'pausd'; did you mean 'paused'\?"):
+            journal.tasks(lifecycle, "pausd")
+
+
+def test_an_emptied_journal_knows_what_it_recorded(journal: SqlJournal) -> None:
+    journal.task(get("v1").replace(name="job"), "7").add_report(Report("running", at(0)))
+    journal.forget("7")
+
+    assert journal.tasks("job").tasks == journal.tasks("job", "paused").tasks == ()
+    with pytest.raises(UnknownName, match="unknown state 'finished'"):
+        journal.tasks("job", "finished")
 
 
 @pytest.mark.parametrize("limit", [0, -1])
