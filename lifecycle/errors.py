@@ -73,7 +73,8 @@ def _by(show: Callable[[object], str], value: object) -> str:
 
 def shortened(value: object) -> str:
     """Return the plain text of a name in quotes, cut to at most 80 characters."""
-    text = repr_of(str.__str__(value) if isinstance(value, str) else value)
+    is_text = issubclass(type(value), str)  # `isinstance` believes a mock of a text
+    text = repr_of(str.__str__(value) if is_text else value)
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
@@ -94,7 +95,7 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant, ignoring case; None if none is close."""
     folded = {each.casefold(): each for each in known}
     # A name can be a megabyte of foreign text, and the comparison is slow.
-    close = difflib.get_close_matches(str(name)[:100].casefold(), folded, n=1)
+    close = difflib.get_close_matches(text_of(name)[:100].casefold(), folded, n=1)
     return folded[close[0]] if close else None
 
 

@@ -105,9 +105,9 @@ def bind(
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a coroutine
-            function or a generator; or the object's state cannot be read or set, or it cannot have the methods.
-        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name; or its
-            class has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
+            function or a generator; or an attribute cannot be read, the state not set, or the methods not attached.
+        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name; or the
+            object has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
     """
     hooks = _hooks(lifecycle, asynchronous=False, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return BoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
@@ -142,9 +142,9 @@ def bind_async(
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a
-            generator; or the object's state cannot be read or set, or it cannot have the methods.
-        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name; or its
-            class has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
+            generator; or an attribute cannot be read, the state not set, or the methods not attached.
+        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name; or the
+            object has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
     """
     hooks = _hooks(lifecycle, asynchronous=True, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return AsyncBoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
@@ -501,7 +501,7 @@ def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, att
 
 
 def _require_called(lifecycle: Lifecycle[Any, Any], model: object, hooks: _Hooks) -> None:
-    """Refuse an object whose class has callbacks by name, which the library would call, and which are not given."""
+    """Refuse an object that has callbacks by name, which the library would call, and which are not given."""
     silent = [
         f"{method} as {kind}={{{quoted(state.name)}: ...}}"
         for state in lifecycle.states
@@ -516,10 +516,9 @@ def _require_called(lifecycle: Lifecycle[Any, Any], model: object, hooks: _Hooks
 
 
 def _has_method(model: object, name: str) -> bool:
-    """Return whether an object or its class has such a method, and does not make it when it is asked, as mocks do."""
-    if callable(vars(model).get(name) if hasattr(model, "__dict__") else None):
-        return True
-    return callable(getattr(type(model), name, None)) and inspect.getattr_static(type(model), name, None) is not None
+    """Return whether an object has such a method, and does not make it when it is asked for any name, as mocks do."""
+    is_declared = inspect.getattr_static(model, name, None) is not None
+    return (is_declared or _found(model, "a name that nobody uses") is None) and callable(_found(model, name))
 
 
 def _has_no_room(model: object, attribute: str) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, create_autospec
 
 import pydantic
 import pytest
@@ -305,8 +305,28 @@ class OfObject(Task):
         self.on_enter_paused = self.heard.clear
 
 
-@pytest.mark.parametrize("kind", [OfClass, OfObject])
-def test_methods_of_any_kind_that_would_fall_silent_are_refused(kind: type[Task]) -> None:
+class OfProperty(Task):
+    @property
+    def on_enter_paused(self) -> Callable[[], None]:
+        return self.heard.clear
+
+
+class OfProxy:
+    """It has the attributes of another object."""
+
+    def __init__(self) -> None:
+        self._task = OfClass()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "_task"), name)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [OfClass, OfObject, OfProperty, OfProxy, partial(create_autospec, OfClass, instance=True), partial(Mock, OfClass)],
+    ids=["class", "object", "property", "proxy", "autospec", "spec"],
+)
+def test_methods_of_any_kind_that_would_fall_silent_are_refused(kind: Callable[[], Any]) -> None:
     with pytest.raises(ValueError, match=r"for none: on_enter_paused as on_enter=\{'paused': \.\.\.\}$"):
         bind(V1, kind())
 
@@ -322,6 +342,32 @@ def test_object_that_has_every_attribute_is_bound() -> None:
     task = Mock()
     task.state = None
     assert bind(V1, task, attach=False).fire(E.PAUSE) is S.PAUSED
+
+
+def test_method_of_an_object_that_cannot_be_read_is_a_type_error() -> None:
+    class Broken(Task):
+        @property
+        def on_enter_paused(self) -> None:
+            raise OSError("no network")
+
+    class Remote:
+        state = "running"
+
+        def __getattr__(self, name: str) -> None:
+            raise OSError("no network")
+
+    with pytest.raises(TypeError, match=r"^an object of 'Broken': its 'on_enter_paused' raised OSError: no network$"):
+        bind(V1, Broken())
+    with pytest.raises(TypeError, match=r"^an object of 'Remote': its '[\w ]+' raised OSError: no network$"):
+        bind(V1, Remote(), attach=False)
+
+
+def test_mock_of_an_object_with_a_state_is_in_no_state() -> None:
+    class Running:
+        state = "running"
+
+    with pytest.raises(UnknownName, match=r"^v1: unknown state <NonCallableMagicMock name='mock.state' spec='str'"):
+        bind(V1, create_autospec(Running, instance=True))
 
 
 def test_change_is_shown_without_its_object() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 
@@ -280,6 +281,8 @@ class Silent:
 def test_object_that_cannot_be_shown_is_shown_as_its_class() -> None:
     assert text_of(Silent()) == "<Silent, whose str raises RuntimeError>"
     assert repr_of(Silent()) == shortened(Silent()) == "<Silent, whose repr raises RuntimeError>"
+    assert nearest(Silent(), ["running"]) is None
+    assert shortened(create_autospec("running")).startswith("<NonCallableMagicMock spec='str'")
     assert (text_of(ValueError("no")), repr_of("no")) == ("no", "'no'")
 
 
