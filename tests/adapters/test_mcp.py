@@ -213,6 +213,23 @@ def test_stream_is_opened_in_a_session_of_its_client(emulator: Emulator) -> None
     assert [call.call for call in emulator.calls()].count("handshake") == 2
 
 
+def test_service_without_a_stream_keeps_its_session(emulator: Emulator) -> None:
+    """Its 404 looks like that of a session that has ended, and the stream is tried again and again."""
+
+    async def use() -> None:
+        async with AsyncClient("mcp", base_url=emulator.base_url, timing=QUICK) as client:
+            task = await client.create(name="add")
+            for _ in range(5):
+                with pytest.raises(HandshakeFailed, match="requires a new handshake"):
+                    await anext(client.stream())
+                assert await task.status() == "working"
+
+    emulator.fault("status", call="stream", status_code=404, times=5)
+    asyncio.run(use())
+
+    assert [call.call for call in emulator.calls()].count("handshake") == 2
+
+
 @pytest.mark.parametrize(("api", "task_id", "expected"), [("mcp", "t7", "leave out"), ("a2a", None, "give")])
 def test_stream_names_its_task_only_if_it_is_of_one(api: str, task_id: str | None, expected: str) -> None:
     async def use() -> None:

@@ -207,7 +207,7 @@ class AsyncDriver(Sender):
                 outcome = error
             on_outcome(status_or_error(outcome))
         meaning = self.read_outcome(call, outcome, sending)
-        self._handshakes.observe(call, meaning)
+        self._handshakes.observe(call, meaning, is_stream=True)
         if self._limiter is not None:
             self._limiter.observe(meaning)
         if isinstance(meaning, Failure):

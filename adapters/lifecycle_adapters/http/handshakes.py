@@ -6,7 +6,8 @@ It stands between a procedure and its driver: it has no I/O of its own, and serv
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -18,13 +19,20 @@ from lifecycle_adapters.procedures.interpreter import Actions, Procedure, Sleep
 
 R = TypeVar("R")
 _PAUSE_S = 0.01  # between two looks at whether another procedure of this client has made the handshake
+_APART_S = 60.0  # at least, between two handshakes that streams of one service ask for
 
 
 class Handshakes:
-    """The handshakes that a client has made, by the names of its services."""
+    """The handshakes that a client has made, by the names of its services.
 
-    def __init__(self) -> None:
+    A procedure repeats a request a few times, but a stream is opened again and again. If its service has none, the
+    response can be the one that asks for a new handshake, and each would end the session of all other requests.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
         self._headers: dict[str, Mapping[str, str]] = {}
+        self._ended_by_stream_s: dict[str, float] = {}  # when the last response to a stream asked for a new one
         self._turn = threading.Lock()  # held by the procedure that makes a handshake
 
     def around(self, procedure: Procedure[R]) -> Procedure[R]:
@@ -76,12 +84,20 @@ class Handshakes:
             headers = self._headers.get(name)
         return replace(call, request=replace(call.request, headers={**call.request.headers, **headers}))
 
-    def observe(self, call: HttpCall, response: Response) -> None:
-        """Forget a handshake that the response to a call with its headers says is no longer valid."""
+    def observe(self, call: HttpCall, response: Response, *, is_stream: bool = False) -> None:
+        """Forget a handshake that the response to a call with its headers says is no longer valid.
+
+        If the call opens a stream, do so at most once in a minute.
+        """
         headers = self._headers.get(call.binding.name)
         is_over = isinstance(response, NotSent) and isinstance(response.error, HandshakeFailed)
         # Otherwise another procedure has made a new one.
         if is_over and headers is not None and headers.items() <= call.request.headers.items():
+            if is_stream:
+                now_s, before_s = self._now_s(), self._ended_by_stream_s.get(call.binding.name)
+                if before_s is not None and now_s - before_s < _APART_S:
+                    return
+                self._ended_by_stream_s[call.binding.name] = now_s
             self._headers.pop(call.binding.name, None)
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
 
 from lifecycle import DefinitionError
+from lifecycle.effects import Accepted, NotSent, Response
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Call, Client, Handshake, HandshakeFailed, HttpBinding, NoResponse
+from lifecycle_adapters.http.handshakes import Handshakes
+from lifecycle_adapters.http.http_call import HttpCall
+from lifecycle_adapters.procedures.interpreter import Procedure
+from lifecycle_adapters.procedures.running import run_procedure
 from lifecycle_adapters.services import service
 from tests.adapters.http.both import QUICK
 from tests.adapters.http.conftest import Connect, Serve
@@ -81,6 +87,29 @@ def test_expired_session_is_renewed_without_repeating_calls(connect: Connect, se
     client.create(name="add")
 
     assert script.carried_out == ["tools/call", "tasks/cancel", "tasks/get", "tools/call"]
+
+
+def test_stream_asks_for_a_new_handshake_once_in_a_minute() -> None:
+    now_s = [0.0]
+    handshakes = Handshakes(lambda: now_s[0])
+    assert MCP.handshake is not None
+    assert MCP.stream is not None
+    begin, call = MCP.handshake.begin, MCP.stream.call
+    request = call.request(MCP.base_path)
+    ended = NotSent(HandshakeFailed("the service requires a new handshake", **request.names))
+    made_s: list[float] = []
+
+    def send(sent: HttpCall) -> Response:
+        if sent.call is begin:
+            made_s.append(now_s[0])
+        return Accepted(None, datetime.now(UTC), f"session-{len(made_s)}", {})
+
+    for now_s[0] in (0.0, 30.0, 59.0, 60.0, 90.0, 120.0):
+        ready = run_procedure(Procedure(handshakes.before(HttpCall(MCP, call, request))), send, None)
+        assert isinstance(ready, HttpCall)
+        handshakes.observe(ready, ended, is_stream=True)
+
+    assert made_s == [0.0, 30.0, 90.0]
 
 
 def test_service_without_a_header_needs_none(connect: Connect, serve: Serve) -> None:
