@@ -113,6 +113,7 @@ _NO_TEXT = "should be a valid string"
 _NO_FIELD = "there is no such field"
 _SHOULD = {
     "bool_type": "should be true or false",
+    "callable_type": "should be a function, such as 'module:function'",
     "model_type": "should be a mapping of its fields",
     "invalid-json-value": "should be a value of JSON",
 }

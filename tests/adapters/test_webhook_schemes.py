@@ -451,7 +451,13 @@ def test_invalid_scheme_is_refused(changes: dict[str, Any], expected: list[str])
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({}, ["task_field: must be given, or `update_of`", "status_field: must be given, or `update_of`"]),
+        (
+            {},
+            [
+                "task_field: must be given, since there is no `update_of`",
+                "status_field: must be given, since there is no `update_of`",
+            ],
+        ),
         (
             {"task_field": "a..b", "status_field": "s"},
             ["task_field: must be a field or a path such as 'status.state', without an empty part, not 'a..b'"],
@@ -635,9 +641,15 @@ SOON: Any = "soon"
     [
         (raising, "`update_of` raised KeyError"),
         (returning("printing"), "`update_of` must return a StatusUpdate or None, not str"),
-        (returning(StatusUpdate("", "printing")), "'task_id of `update_of`' is missing, empty or not a string"),
-        (returning(StatusUpdate("7", "\0")), "'status of `update_of`' contains NUL or an unpaired surrogate"),
-        (returning(StatusUpdate("7", "printing", SOON)), "'at of `update_of`' is not a date and time"),
+        (
+            returning(StatusUpdate("", "printing")),
+            "the `task_id` that `update_of` returned is missing, empty or not a string",
+        ),
+        (
+            returning(StatusUpdate("7", "\0")),
+            "the `status` that `update_of` returned contains NUL or an unpaired surrogate",
+        ),
+        (returning(StatusUpdate("7", "printing", SOON)), "the `at` that `update_of` returned is not a date and time"),
     ],
 )
 def test_result_of_update_of_is_validated(function: Any, expected: str) -> None:

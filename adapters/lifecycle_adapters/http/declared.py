@@ -61,12 +61,16 @@ def imported(value: Any) -> Any:
         return value
     module, colon, name = value.partition(":")
     if not (module and colon and name):
-        raise ValueError(f"must be like 'mine.printer:status_of', not {value!r:.80}")
+        raise ValueError(f"must be like 'module:function', not {value!r:.80}")
     try:
-        return getattr(import_module(module), name)
+        found = getattr(import_module(module), name)
     except (Exception, SystemExit) as error:  # noqa: BLE001 (whatever a module does when it is imported)
         reason = f"cannot be imported from {value!r:.80}: {type(error).__name__}: {text_of(error)}"[:LONGEST_REASON]
         raise ValueError(reason + where_to_import_from(module, error)) from None
+    if not callable(found):
+        what = f"must name a function, and {value!r:.80} is a {type(found).__name__}"
+        raise ValueError(what)  # noqa: TRY004 (pydantic catches no TypeError)
+    return found
 
 
 def where_to_import_from(module: str, error: BaseException) -> str:

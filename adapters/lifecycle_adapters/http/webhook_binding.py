@@ -312,7 +312,7 @@ class Updates(Declared):
             if self.update_of is not None and is_given:
                 yield (name,), "must be left out: `update_of` returns it"
             elif self.update_of is None and not is_given and name != "time_field":
-                yield (name,), "must be given, or `update_of`"
+                yield (name,), "must be given, since there is no `update_of`"
             yield from wrong_path((name,), getattr(self, name))
         yield from wrong_path(("kind_field",), self.kind_field)
         if not self.channel:

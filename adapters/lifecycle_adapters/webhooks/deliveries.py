@@ -55,7 +55,8 @@ def parse(body: bytes, updates: Updates) -> WebhookEvent:
 
 def _update(document: Mapping[str, Any], updates: Updates) -> StatusUpdate | None:
     if updates.update_of is None:
-        at = None if updates.time_field is None else _moment(value_at(document, updates.time_field), updates.time_field)
+        field = updates.time_field
+        at = None if field is None else _moment(value_at(document, field), f"'{field}'")
         task_id = _text(document, str(updates.task_field), may_be_number=True)
         return StatusUpdate(task_id, _text(document, str(updates.status_field)), at)
     try:
@@ -68,21 +69,21 @@ def _update(document: Mapping[str, Any], updates: Updates) -> StatusUpdate | Non
         return None
     if not isinstance(update, StatusUpdate):
         raise BadBody(f"`update_of` must return a StatusUpdate or None, not {type(update).__name__}")
-    _require_text(update.task_id, "task_id of `update_of`")
-    _require_text(update.status, "status of `update_of`")
-    return update if update.at is None else replace(update, at=_moment(update.at, "at of `update_of`"))
+    _require_text(update.task_id, "the `task_id` that `update_of` returned")
+    _require_text(update.status, "the `status` that `update_of` returned")
+    return update if update.at is None else replace(update, at=_moment(update.at, "the `at` that `update_of` returned"))
 
 
 def _text(document: Mapping[str, Any], path: str, *, may_be_number: bool = False) -> str:
     value = value_at(document, path)
-    return _require_text(str(value) if may_be_number and type(value) is int else value, path)
+    return _require_text(str(value) if may_be_number and type(value) is int else value, f"'{path}'")
 
 
 def _require_text(value: object, name: str) -> str:
     if not isinstance(value, str) or not value:
-        raise BadBody(f"'{name}' is missing, empty or not a string")
+        raise BadBody(f"{name} is missing, empty or not a string")
     if _UNSTORABLE.search(value):
-        raise BadBody(f"'{name}' contains NUL or an unpaired surrogate")
+        raise BadBody(f"{name} contains NUL or an unpaired surrogate")
     return value
 
 
@@ -101,7 +102,7 @@ def _moment(value: object, name: str) -> datetime:
             at = datetime.fromisoformat(cast("str", value))
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError, TypeError):
-        raise BadBody(f"'{name}' is not a date and time") from None
+        raise BadBody(f"{name} is not a date and time") from None
 
 
 # --- the document ---------------------------------------------------------------------------------

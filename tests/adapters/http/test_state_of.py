@@ -163,6 +163,8 @@ def test_function_is_named_in_a_file_by_its_module() -> None:
     document = json.loads(adapter.dump_json(plain))
     document["state_of"] = f"{__name__}:of_google"
     assert HttpBinding.from_json(json.dumps(document)).state_of is of_google
+    with pytest.raises(DefinitionError, match="should be a function, such as 'module:function', not 3"):
+        HttpBinding.from_json(json.dumps({**document, "state_of": 3}))
 
 
 @pytest.mark.parametrize(
@@ -174,8 +176,8 @@ def test_function_is_named_in_a_file_by_its_module() -> None:
         ),
         ({"state_of": "json:f"}, "state_of: cannot be imported from 'json:f': AttributeError: module 'json' has no"),
         ({"state_of": ".x:f"}, r"state_of: cannot be imported from '\.x:f': TypeError: "),
-        ({"state_of": "json"}, "state_of: must be like 'mine.printer:status_of', not 'json'"),
-        ({"state_of": "json:decoder"}, "state_of: must be a function, or its place"),
+        ({"state_of": "json"}, "state_of: must be like 'module:function', not 'json'"),
+        ({"state_of": "json:decoder"}, "state_of: must name a function, and 'json:decoder' is a module"),
         ({"state_of": 3}, "state_of: must be a function, or its place"),
         ({"state_of": of_later}, "state_of: must be a function that returns the status, not a coroutine function"),
         ({"headers": {"X-A": "1", "x-a": "2"}}, "headers.X-A: 'X-A' occurs in another letter case, too"),
