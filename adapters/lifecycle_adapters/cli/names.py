@@ -26,19 +26,21 @@ _SUFFIXES = (".json", ".yaml", ".yml")
 Proposals = list[tuple[str, str]]
 
 
-def declared(name: str) -> Lifecycle[str, str]:
+def declared(name: str, own: Lifecycle[str, str] | None = None) -> Lifecycle[str, str]:
     """Return the lifecycle of the catalog that has this name, otherwise the one that the file declares.
 
-    The file declares a lifecycle, or a service with its lifecycle.
+    The file declares a lifecycle, or a service with its lifecycle. `own` is that of the service that is used, which its
+    name means, too.
 
     Raises:
-        UnknownName: it is neither a name of the catalog nor the path of a file.
+        UnknownName: it is neither a name of the catalog, nor that of `own`, nor the path of a file.
         DefinitionError: the file's declaration is not sound.
         MissingExtra: the file is YAML or declares a service, and the extra for it is not installed.
         OSError: the file cannot be read.
     """
-    if name in CATALOG:
-        return CATALOG[name]
+    named = {**CATALOG, **({} if own is None else {own.name: own})}
+    if name in named:
+        return named[name]
     if _is_file(name):
         document = read_file(name)
         value: Any = document.value
@@ -48,7 +50,7 @@ def declared(name: str) -> Lifecycle[str, str]:
             return binding_in(document).lifecycle
         return lifecycle_in(document)
     advice = "a lifecycle of your own is named by the file that declares it, such as ./mine.json"
-    raise UnknownName("lifecycle", without_passwords(name), known=CATALOG, where="catalog", advice=advice)
+    raise UnknownName("lifecycle", without_passwords(name), known=named, where="catalog", advice=advice)
 
 
 def declared_service(name: str) -> HttpBinding[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -73,12 +74,14 @@ def serve(
 
     target = None if webhook is None else _webhook(webhook, webhook_secret)
     with suppress(KeyboardInterrupt), misuse_is_bad_input():
+        bindings = [declared_service(each) for each in api or ()]
+        own = {each.name: each.lifecycle for each in bindings}
         run(
-            *(declared_service(each) for each in api or ()),
+            *bindings,
             port=port,
             pace_s=pace,
             manual=manual,
-            lifecycles=assignments("--lifecycle", lifecycle, _followed),
+            lifecycles=assignments("--lifecycle", lifecycle, partial(_followed, own)),
             profiles=assignments("--profile", profile, _profile),
             webhook=target,
             on_start=partial(_introduce, api or []),
@@ -100,12 +103,12 @@ def _webhook(url: str, secret: str | None) -> Webhook:
         fail(f"--webhook is not the URL of a receiver: {reason}", BAD_INPUT)
 
 
-def _followed(given: str) -> tuple[str, Lifecycle[str, str]]:
+def _followed(own: Mapping[str, Lifecycle[str, str]], given: str) -> tuple[str, Lifecycle[str, str]]:
     """Parse the `SERVICE=NAME` of an option; return the service and the lifecycle."""
     api, equals, name = given.partition("=")
     if not (api and equals and name):
         fail(f"--lifecycle needs SERVICE=NAME, such as v1=v1, not {shown(given)!r}", BAD_INPUT)
-    return api, declared(name)
+    return api, declared(name, own.get(api))
 
 
 def _profile(given: str) -> tuple[str, Profile]:

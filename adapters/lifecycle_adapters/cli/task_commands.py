@@ -407,7 +407,7 @@ def client_of(
     with misuse_is_bad_input(), open_journal(journal, worker) as record:
         settings: dict[str, Any] = {"base_url": base_url, "timing": timing, "journal": record}
         settings["parameters"] = assigned_parameters(parameters)
-        with with_key(Client, api, key_from, lifecycle=governing(lifecycle), **settings) as client:
+        with with_key(Client, api, key_from, lifecycle=governing(lifecycle, api), **settings) as client:
             yield client
 
 
@@ -416,9 +416,12 @@ def assigned_parameters(given: list[str] | None) -> dict[str, str]:
     return assignments("--parameter", given, parameter_assignment)
 
 
-def governing(name: str | None) -> Lifecycle[str, str] | None:
-    """Return the lifecycle of this name, None for the service's own if no name is given. Raises like `declared`."""
-    return None if name is None else declared(name)
+def governing(name: str | None, api: str) -> Lifecycle[str, str] | None:
+    """Return the lifecycle of this name, None for the service's own if no name is given.
+
+    Raises like `declared` and `declared_service`.
+    """
+    return None if name is None else declared(name, declared_service(api).lifecycle)
 
 
 @contextmanager

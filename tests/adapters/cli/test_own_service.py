@@ -68,6 +68,25 @@ def test_every_command_works_on_a_service_that_a_file_declares(server: ScriptedS
     assert call("history", "--lifecycle", "print-job", "1", env=env).exit_code == 0
 
 
+def test_lifecycle_of_a_services_file_is_named_like_others(server: ScriptedServer) -> None:
+    env = {"PRINTER_KEY": KEY, "LIFECYCLE_BASE_URL": server.base_url}
+    call("create", "--api", FILE, "my letter", env=env)
+
+    for command in ("status 1", "send 1 cancel", "watch 1"):
+        named = call(*command.split(), "--api", FILE, "--lifecycle", "print-job", env=env)
+        misspelt = call(*command.split(), "--api", FILE, "--lifecycle", "print-jobs", env=env)
+        assert named.exit_code == 0
+        assert (misspelt.exit_code, misspelt.stdout) == (2, "")
+        assert "unknown lifecycle 'print-jobs'; did you mean 'print-job'?" in misspelt.stderr
+
+
+def test_served_lifecycle_of_a_services_file_is_named_like_others() -> None:
+    serve = ("serve", "--api", FILE, "--lifecycle")
+
+    assert "unknown lifecycle 'v9'" in call(*serve, "printer=print-job", "--lifecycle", "v1=v9").stderr
+    assert "did you mean 'print-job'?" in call(*serve, "printer=print-jobs").stderr
+
+
 def test_a_parameter_of_the_paths_is_an_option(server: ScriptedServer, tmp_path: Path) -> None:
     file = tmp_path / "desk.yaml"
     text = (ROOT / "examples" / "services" / "print-job.yaml").read_text()
