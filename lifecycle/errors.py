@@ -35,7 +35,7 @@ import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, cast
 
 
 class LifecycleError(Exception):
@@ -74,7 +74,7 @@ def _by(show: Callable[[object], str], value: object) -> str:
 def shortened(value: object) -> str:
     """Return the plain text of a name in quotes, cut to at most 80 characters."""
     is_text = issubclass(type(value), str)  # `isinstance` believes a mock of a text
-    text = repr_of(str.__str__(value) if is_text else value)
+    text = repr_of(str.__str__(cast("str", value)) if is_text else value)
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
