@@ -110,6 +110,7 @@ ONE_WAY = {
         emulator.profile, emulator.shapes, services.a2a <- services.a2a_emulation <- services.profiles
         services.a2a_emulation, services.json_rpc <- services.a2a_jsonrpc_emulation <- services.profiles
         emulator.profile, emulator.shapes, services.json_rpc <- services.mcp_emulation <- services.profiles
+        services.mcp_emulation <- services.mcp_extension_emulation
         emulator.profile, emulator.shapes, services.json_rpc <- services.mcp_extension_emulation <- services.profiles
         services.profiles <- emulator.application
         telemetry <- http.sending, journal.*

@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -29,7 +30,7 @@ from lifecycle_adapters.watch import Change, Event, Pace, Watcher
 from lifecycle_adapters.webhooks import BadBody, parse
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
 from tests.adapters.watch.worlds import unlimited, until
-from tests.support.sdk_servers import installed, sdk_server
+from tests.support.sdk_servers import MCP_SDK_2, installed, sdk_server, seen_by_mcp_sdk_2
 
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.2)
 META: dict[str, Any] = {
@@ -206,6 +207,27 @@ def test_emulator_refuses_what_the_specification_refuses(emulator: Emulator, cas
     assert document["error"].get("data") == {-32021: needed, -32022: versions}.get(code)
 
 
+def result_of(emulator: Emulator, method: str, **params: Any) -> Any:
+    return post(emulator, rpc(method, **params), of_call(method)).json()["result"]
+
+
+def test_emulator_says_what_it_supports_and_which_tools_it_has(emulator: Emulator) -> None:
+    """ "Servers MUST implement" `server/discover`; those with tools "MUST respond to `tools/list` requests"."""
+    discovered = result_of(emulator, "server/discover")
+    assert discovered["supportedVersions"] == ["2026-07-28"]
+    assert discovered["capabilities"] == {"tools": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}}
+    listed = result_of(emulator, "tools/list")
+    assert [(tool["name"], tool["inputSchema"]) for tool in listed["tools"]] == [("work", {"type": "object"})]
+    for cacheable in (discovered, listed):
+        assert (cacheable["resultType"], cacheable["cacheScope"], cacheable["ttlMs"] >= 0) == (
+            "complete",
+            "public",
+            True,
+        )
+    refused = post(emulator, rpc("tools/list", cursor="nowhere"), of_call("tools/list")).json()
+    assert refused["error"]["code"] == -32602
+
+
 # --- subscriptions --------------------------------------------------------------------------------------
 
 RARE = Pace(working_s=60, resting_s=60, longest_s=60)
@@ -341,10 +363,35 @@ def test_change_before_the_subscription_is_read_once_that_is_open(emulator: Emul
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    packages = installed(tmp_path_factory.mktemp("sdk"), "mcp==2.3.0", "mcp-types==2.3.0")
-    with sdk_server("tests.support.mcp_extension_server", packages=packages) as base_url:
+def sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return installed(tmp_path_factory.mktemp("sdk"), *MCP_SDK_2)
+
+
+@pytest.fixture(scope="module")
+def server(sdk: Path) -> Iterator[str]:
+    with sdk_server("tests.support.mcp_extension_server", packages=sdk) as base_url:
         yield f"{base_url}/mcp"
+
+
+@pytest.mark.heavy
+def test_client_of_the_official_sdk_finds_the_extension_and_runs_its_tools(sdk: Path, emulator: Emulator) -> None:
+    assert seen_by_mcp_sdk_2(sdk, "mcp-extension", emulator.base_url) == {
+        "version": "2026-07-28",
+        "extensions": {"io.modelcontextprotocol/tasks": {}},
+        "tools": ["work"],
+        "statuses": ["input_required", "working", "completed"],
+        "result": ["Done"],
+        "cancelled": "cancelled",
+        "unknown task": -32602,
+    }
+
+
+@pytest.mark.heavy
+def test_client_of_the_official_sdk_falls_back_to_a_handshake(sdk: Path) -> None:
+    """It has no tasks of revision 2025-11-25, whose servers refuse a call of a tool that requires one without it."""
+    with Emulator("mcp", manual=True) as emulator:
+        seen = seen_by_mcp_sdk_2(sdk, "mcp", emulator.base_url)
+    assert seen == {"version": "2025-11-25", "tools": {"work": "required"}, "call without a task": -32601}
 
 
 @pytest.mark.heavy

@@ -4,8 +4,8 @@ It is made with the official SDK 2.3, which speaks revision 2026-07-28 and check
 extension by its name only: the tasks are this module's, as ext-tasks, specification/draft/tasks.md, describes them.
 
 Each call of a tool makes a task: of "ask" it needs input, and it works again once that is given; of "long" it works
-until it is cancelled; any other one is done after a moment. Its argument `region` is wanted in a header, too. Ids are
-not ASCII.
+until it is cancelled, and so does "deaf", whose cancel is acknowledged without effect and completes it; any other one
+is done after a moment. Its argument `region` is wanted in a header, too. Ids are not ASCII.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class Tools:
     def __init__(self) -> None:
         self.background: TaskGroup
         self._tasks: dict[str, dict[str, Any]] = {}
+        self._deaf: set[str] = set()
         self._subscriptions: list[tuple[list[str], MemoryObjectSendStream[dict[str, Any]]]] = []
 
     async def list_tools(self, _: Any, __: Any) -> Any:
@@ -69,6 +70,8 @@ class Tools:
         task_id, now = f"tâche {len(self._tasks)}", datetime.now(UTC).isoformat()
         task = {"taskId": task_id, "status": "working", "createdAt": now, "lastUpdatedAt": now, "ttlMs": None}
         self._tasks[task_id] = task
+        if params.name == "deaf":
+            self._deaf.add(task_id)
         self.background.start_soon(self._work, params.name, task_id)
         return {**task, "resultType": "task"}
 
@@ -82,7 +85,8 @@ class Tools:
 
     async def cancel(self, _: Any, params: Any) -> dict[str, Any]:
         if self._found(params)["status"] not in ENDS:
-            self.background.start_soon(self._change, params.taskId, "cancelled")
+            end = "completed" if params.taskId in self._deaf else "cancelled"
+            self.background.start_soon(self._change, params.taskId, end)
         return {"resultType": "complete"}
 
     async def listen(self, context: Any, params: Any) -> Any:
@@ -113,7 +117,7 @@ class Tools:
         if tool == "ask":
             asked = {"why": {"method": "elicitation/create", "params": ASKED}}
             await self._change(task_id, "input_required", inputRequests=asked)
-        elif tool != "long":
+        elif tool not in ("long", "deaf"):
             await self._change(task_id, "completed", result=DONE)
 
     async def _change(self, task_id: str, status: str, **more: Any) -> None:

@@ -1,7 +1,8 @@
-"""Servers made with official SDKs, each in a process of its own."""
+"""Servers and clients made with official SDKs, each in a process of its own."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,9 @@ import pytest
 
 from tests.support.packages import ROOT
 from tests.support.pages import free_port
+
+MCP_SDK_2 = ("mcp==2.3.0", "mcp-types==2.3.0")
+"""The MCP SDK that speaks revision 2026-07-28; the one that is installed here speaks 2025-11-25."""
 
 
 def checked(done: Any) -> None:
@@ -35,6 +39,15 @@ def installed(folder: Path, *packages: str) -> Path:
 def with_packages(folder: Path) -> dict[str, str]:
     """Return the environment of a process that imports the packages in a folder before all others."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
+
+
+def seen_by_mcp_sdk_2(packages: Path, name: str, url: str) -> Any:
+    """Return what the client of the MCP SDK 2.3 in a folder of packages sees of a server (mcp_sdk_client.py)."""
+    command = [sys.executable, "-m", "tests.support.mcp_sdk_client", name, url]
+    environment = with_packages(packages)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @contextmanager

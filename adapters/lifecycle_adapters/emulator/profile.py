@@ -155,8 +155,10 @@ class Operation:
 class OwnCall:
     """A call that is in no binding, because it is about no task and no session.
 
-    `respond` is called with all tasks, the clock, and what FastAPI validated by name; it returns the outcome. An open
-    call needs no key.
+    `respond` is called with all tasks, the clock, and what FastAPI validated by name (in an envelope the caller's
+    fields by their names); it returns the outcome. An open call needs no key. A call that shares the method and the
+    path of a call of the binding is known by the texts at the top of its body, such as the method of JSON-RPC; the
+    route, its documentation and its key are then those of the binding's call.
     """
 
     call: Call

@@ -173,13 +173,12 @@ class Service:
         if (unsupported := self._unsupported(request.headers, received.body)) is not None:
             return JSONResponse(unsupported.document, unsupported.status_code)
         name = received.identity.call
-        if name is None:
-            what = f"{self.binding.name} has no call with such a query or body"
-            raise _invalid("body", what, kind=self._mistake(received.body))
         if name == HANDSHAKE:
             return self._begun()
         if (code := self._needs_handshake(request.headers)) is not None:
             return JSONResponse(self._document_of("The handshake is missing, or no longer valid", 409), code)
+        if name is None:
+            return await self._in_no_binding(request, received.body)
         if name == CONFIRMATION:
             return Response(status_code=202)
         if name in ("create", "list") and (refusal := self._missing(received.identity.parameters)) is not None:
@@ -202,6 +201,15 @@ class Service:
             assert view is not None, "a service that waits has views"
             return JSONResponse(view(await self._settled(task, request), self._store.clock))
         return response
+
+    async def _in_no_binding(self, request: Request, body: Any) -> Response:
+        """Return the response to one of the profile's own calls, and refuse any other request."""
+        for own in self.routes.without_route:
+            if _constants(own.call.body).items() <= _fields_of(body).items():
+                with _refusing("body"):
+                    return await self._responding(own)(request=request, **self._fields(own.call, body))
+        what = f"{self.binding.name} has no call with such a query or body"
+        raise _invalid("body", what, kind=self._mistake(body))
 
     async def _settled(self, task: EmulatedTask, request: Request) -> EmulatedTask:
         """Return a task once it is settled, or its caller has gone."""

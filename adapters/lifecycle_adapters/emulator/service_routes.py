@@ -51,7 +51,8 @@ class Guard(Protocol):
 class ServiceRoutes:
     """The routes of one service.
 
-    `operations` are the operations of the OpenAPI document, by the names of the calls.
+    `operations` are the operations of the OpenAPI document, by the names of the calls. `without_route` are the
+    profile's own calls that share the route of one of the binding's calls.
 
     Args:
         binding, profile: those of the service.
@@ -76,12 +77,15 @@ class ServiceRoutes:
         self._guard = guard
         self._calls = named_calls(binding)
         self.operations = self._named_operations()
+        routes = {(call.method, call.path) for call in self._calls.values()}
+        self.without_route = [own for own in profile.own_calls if (own.call.method, own.call.path) in routes]
 
     def made(self) -> list[APIRoute]:
         """Return the routes, one for each method and path of the binding's calls and the profile's own calls."""
         routes = [
             self._route(each.call, each.operation, self._respond_own(each), is_open=each.is_open, parameter="")
             for each in self._profile.own_calls
+            if each not in self.without_route
         ]
         grouped: dict[tuple[str, str], list[str]] = {}
         for name, call in self._calls.items():

@@ -1,20 +1,22 @@
-"""The emulation of an MCP server beyond its binding: data and pure functions. Every name is one of a tool.
+"""The emulation of an MCP server beyond its binding: data and pure functions.
 
-Source: MCP specification, revision 2025-11-25, Tasks ("Protocol Messages", "Error Handling").
+Every name is one of a tool, and a tool runs as a task only.
+Source: MCP specification, revision 2025-11-25: Tasks ("Protocol Messages", "Error Handling", "Tool-Level
+Negotiation"), Tools ("Listing Tools"), Ping.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import dropwhile
 from typing import Any
 
 from lifecycle.catalog import MCPState
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.emulator.profile import Operation, Outcome, Profile, Refusal, Tasks
+from lifecycle_adapters.emulator.profile import Operation, Outcome, OwnCall, Profile, Refusal, Tasks
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
-from lifecycle_adapters.services.json_rpc import error_of
+from lifecycle_adapters.services.json_rpc import error_of, rpc
 
 _RELATED = "io.modelcontextprotocol/related-task"
 _POLL_MS = 500
@@ -69,13 +71,46 @@ def _listed(
     return page if not shown or shown[-1] is rest[-1] else {**page, "nextCursor": shown[-1].id}
 
 
+def _unsupported(_: Mapping[str, str], body: Any) -> Refusal | None:
+    """Refuse a tool call without a task: "Servers MUST return a `-32601` [...] error" if a tool requires one."""
+    match body:
+        case {"method": "tools/call", "params": {**params}} if "task" not in params:
+            return Refusal(200, _error("this tool runs as a task only", 405))
+        case _:
+            return None
+
+
+def _pong(_tasks: Tasks, _clock: EmulatedClock, **_others: Any) -> Outcome:
+    return Outcome({})
+
+
+TOOLS = Operation(name="list_tools", about="Return a page of tools.")
+
+
+def tools(*, cursor: str | None = None, **more: Any) -> list[dict[str, Any]]:
+    """Return the only page of tools, which has one; `more` are further fields of it. Raises ValueError for a cursor."""
+    if cursor is not None:
+        raise ValueError(f"no page begins behind the cursor {cursor!r}")
+    about = "Works as a task, as a tool of any other name does."
+    return [{"name": "work", "description": about, "inputSchema": {"type": "object"}, **more}]
+
+
+def _tools(_tasks: Tasks, _clock: EmulatedClock, *, cursor: str | None = None, **_others: Any) -> Outcome:
+    return Outcome({"tools": tools(cursor=cursor, execution={"taskSupport": "required"})})
+
+
 PROFILE = Profile(
     not_found="Failed to retrieve task: Task not found",
     handshake={
         "capabilities": {"tasks": {"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}}, "tools": {}},
         "serverInfo": {"name": "emulator", "version": "1"},
     },
-    operations={"create": Operation(name="call", about="Call a method that concerns tasks.")},
+    operations={"create": Operation(name="call", about="Call a method.")},
+    own_calls=(
+        OwnCall(call=rpc("ping", {}), operation=Operation(name="ping", about="Do nothing."), respond=_pong),
+        OwnCall(call=rpc("tools/list", {}), operation=TOOLS, respond=_tools),
+    ),
+    unsupported=_unsupported,
     webhook=_notification,
     further={"result": _result},
     created=_in_a_response,

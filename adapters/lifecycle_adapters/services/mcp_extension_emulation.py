@@ -2,7 +2,7 @@
 
 Every name is one of a tool, and every call of one makes a task.
 Source: ext-tasks, specification/draft/tasks.md of 2026-08-21; MCP specification, revision 2026-07-28: Streamable HTTP
-("Server Validation"), Subscriptions, Versioning, Overview ("_meta").
+("Server Validation"), Subscriptions, Versioning, Overview ("_meta"), Discovery, Tools ("Listing Tools"), Caching.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any, cast
 
 from lifecycle.catalog import MCPEvent, MCPState
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.emulator.profile import Operation, Profile, Refusal, Subscription
+from lifecycle_adapters.emulator.profile import Operation, Outcome, OwnCall, Profile, Refusal, Subscription, Tasks
 from lifecycle_adapters.emulator.shapes import moment
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask
 from lifecycle_adapters.http.header_values import decoded
-from lifecycle_adapters.services.json_rpc import error_of
+from lifecycle_adapters.services.json_rpc import error_of, rpc
+from lifecycle_adapters.services.mcp_emulation import TOOLS, tools
 
 _VERSION = "2026-07-28"
 _OF_META = "io.modelcontextprotocol/"
@@ -107,6 +108,22 @@ def _refusal(code: int, text: str, data: Any = None) -> Refusal:
     return Refusal(400, {"error": error if data is None else {**error, "data": data}})
 
 
+# --- what a server says of itself ---
+
+_FOR_AN_HOUR: Mapping[str, Any] = {"resultType": "complete", "ttlMs": 3_600_000, "cacheScope": "public"}
+_DISCOVER = Operation(name="discover", about="Return the versions and the capabilities of the server.")
+
+
+def _discovered(_tasks: Tasks, _clock: EmulatedClock, **_others: Any) -> Outcome:
+    server = {f"{_OF_META}serverInfo": {"name": "emulator", "version": "1"}}
+    capabilities = {"tools": {}, **_NEEDED}
+    return Outcome({**_FOR_AN_HOUR, "supportedVersions": [_VERSION], "capabilities": capabilities, "_meta": server})
+
+
+def _tools(_tasks: Tasks, _clock: EmulatedClock, *, cursor: str | None = None, **_others: Any) -> Outcome:
+    return Outcome({**_FOR_AN_HOUR, "tools": tools(cursor=cursor)})
+
+
 # --- subscriptions ---
 
 
@@ -140,7 +157,11 @@ def _message(document: Any, body: Any) -> dict[str, Any]:
 
 PROFILE = Profile(
     not_found="Failed to retrieve task: Task not found",
-    operations={"create": Operation(name="call", about="Call a method that concerns tasks.")},
+    operations={"create": Operation(name="call", about="Call a method.")},
+    own_calls=(
+        OwnCall(call=rpc("server/discover", {}), operation=_DISCOVER, respond=_discovered),
+        OwnCall(call=rpc("tools/list", {}), operation=TOOLS, respond=_tools),
+    ),
     created=_created,
     status=_details,
     details=_details,

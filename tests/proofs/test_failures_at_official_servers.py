@@ -1,6 +1,7 @@
-"""A process is killed around the request of a command to a server of an official SDK; another one settles the command.
+"""What goes wrong around a command to a server of an official SDK: lost responses, ignored cancels, killed processes.
 
-The journal is a SQLite file, and the end is SIGKILL: nothing of the process runs any more.
+After a death another process settles the command. The journal is a SQLite file, and the end is SIGKILL: nothing of the
+process runs any more.
 """
 
 from __future__ import annotations
@@ -15,16 +16,21 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle import CommandUncertain
+from lifecycle import CommandUncertain, TaskEndedFirst
 from lifecycle_adapters.http import Client, Timing
 from lifecycle_adapters.journal import SqlJournal
 from tests.proofs.witness import PROCESSES
-from tests.support.sdk_servers import sdk_server
+from tests.support.sdk_servers import MCP_SDK_2, installed, sdk_server
 
 LIMIT_S = 60.0
 TIMING = Timing(poll_s=0.02, settle_timeout_s=0.5, retry_budget_s=2.0)
-PATHS = {"a2a": "", "a2a-jsonrpc": "/rpc", "mcp": "/mcp"}
-CANCELS = {"a2a": ":cancel", "a2a-jsonrpc": "CancelTask", "mcp": "tasks/cancel"}  # texts of their requests
+PATHS = {"a2a": "", "a2a-jsonrpc": "/rpc", "mcp": "/mcp", "mcp-extension": "/mcp"}
+CANCELS = {  # texts of their requests
+    "a2a": ":cancel",
+    "a2a-jsonrpc": "CancelTask",
+    "mcp": "tasks/cancel",
+    "mcp-extension": "tasks/cancel",
+}
 ANSWER = "Lisbon"
 DEATHS = ("before the request is sent", "before the response is read")
 
@@ -86,10 +92,59 @@ class Life:
             worker.join()
 
 
+class Losing(httpx2.HTTPTransport):
+    """Loses the response to the first request with a text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+        self.lost = 0
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = super().handle_request(request)
+        if not self.lost and self._text in str(request.url) + request.content.decode():
+            response.read()
+            self.lost += 1
+            raise httpx2.ReadError("lost")
+        return response
+
+
 @pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, str]]:
-    with sdk_server("tests.support.a2a_agent") as agent, sdk_server("tests.support.mcp_server") as tools:
-        yield {api: (tools if api == "mcp" else agent) + path for api, path in PATHS.items()}
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    sdk = installed(tmp_path_factory.mktemp("sdk"), *MCP_SDK_2)
+    with (
+        sdk_server("tests.support.a2a_agent") as agent,
+        sdk_server("tests.support.mcp_server") as tools,
+        sdk_server("tests.support.mcp_extension_server", packages=sdk) as extension,
+    ):
+        hosts = {"mcp": tools, "mcp-extension": extension}
+        yield {api: hosts.get(api, agent) + path for api, path in PATHS.items()}
+
+
+def created(client: Client[Any, Any], text: str) -> Any:
+    """Create a task that does what this text says."""
+    is_tool = client.lifecycle.name.startswith("mcp")
+    return client.create(name=text) if is_tool else client.create(parts=[{"text": text}])
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("api", PATHS)
+def test_cancel_whose_response_is_lost_is_settled_by_reads(servers: dict[str, str], api: str) -> None:
+    transport = Losing(CANCELS[api])
+    with httpx2.Client(transport=transport) as http:
+        client = Client(api, base_url=servers[api], timing=TIMING, http=http)
+        assert created(client, "long").cancel().state in ("cancelled", "TASK_STATE_CANCELED")
+    assert transport.lost == 1
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("api", PATHS)
+def test_cancel_that_is_ignored_is_no_success(servers: dict[str, str], api: str) -> None:
+    with Client(api, base_url=servers[api], timing=TIMING) as client:
+        task = created(client, "deaf")
+        with pytest.raises(TaskEndedFirst):
+            task.cancel()
+        assert task.status() in ("completed", "TASK_STATE_COMPLETED")
 
 
 @pytest.mark.heavy
@@ -98,12 +153,11 @@ def servers() -> Iterator[dict[str, str]]:
 def test_cancel_of_a_killed_process_is_settled_by_another(
     servers: dict[str, str], tmp_path: Path, api: str, death: str
 ) -> None:
-    long: dict[str, Any] = {"name": "long"} if api == "mcp" else {"parts": [{"text": "long"}]}
     with (
         SqlJournal(tmp_path / "tasks.db", worker="another") as journal,
         Client(api, base_url=servers[api], timing=TIMING, journal=journal) as client,
     ):
-        task = client.create(**long)
+        task = created(client, "long")
         Life(tmp_path / "tasks.db", api, servers[api], task.id, CANCELS[api], death).end()
         was_over = death == DEATHS[1]
         assert client.lifecycle.is_final(client.task(task.id).status()) is was_over
