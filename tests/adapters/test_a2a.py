@@ -17,6 +17,7 @@ from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client, NoTaskMade, NotFound, RequestRejected, Timing
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
+from tests.support.a2a_kit_agent import card, emulated
 from tests.support.sdk_servers import sdk_server
 
 PARTS = [{"text": "Book a flight"}]
@@ -216,6 +217,24 @@ def test_other_version_is_refused(emulator: Emulator, headers: dict[str, str]) -
         response = httpx2.get(f"{emulator.base_url}{path}", headers=headers)
         assert response.status_code == 400
         assert [each["reason"] for each in response.json()["error"]["details"]] == ["VERSION_NOT_SUPPORTED"]
+
+
+def test_emulator_does_what_the_conformance_kit_asks_for() -> None:
+    """The kit itself is in no package registry (CONTRIBUTING.md)."""
+    asked = {"tck-artifact-data": "data", "tck-complete-task": "text", "tck-message-response": None}
+    with emulated() as urls:
+        interfaces = card(urls)["supportedInterfaces"]
+        assert [each["protocolBinding"] for each in interfaces] == ["HTTP+JSON", "JSONRPC"]
+        http, rpc = (each["url"] for each in interfaces)
+        for start, kind in asked.items():
+            message = {"message": {**MESSAGE, "messageId": f"{start}-1"}}
+            body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": message}
+            sent = httpx2.post(f"{http}/message:send", json=message, headers=VERSION).json()
+            called = httpx2.post(rpc, json=body, headers=VERSION).json()["result"]
+            for made in sent, called:
+                assert ("message" in made) is (kind is None)
+                if kind is not None:
+                    assert [*made["task"]["artifacts"][0]["parts"][0]] == [kind]
 
 
 # --- the official SDK ---------------------------------------------------------------------------------
