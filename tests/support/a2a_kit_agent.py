@@ -7,7 +7,7 @@ the agent is to do with it: scenarios/*.feature there. CONTRIBUTING.md says how 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -48,11 +48,12 @@ def found(table: Mapping[str, Any], message_id: str) -> Any:
 
 def kit_profile(profile: Profile) -> Profile:
     """Return the profile of an agent that does what the kit's messages say."""
-    make, created, details, commanded = profile.new, profile.created, profile.details, profile.commanded
+    has_model = profile.operations["create"].body is not None
+    make, created, details = profile.new, profile.created, profile.details
+    commanded: Any = profile.commanded
     assert make is not None
     assert created is not None
     assert details is not None
-    assert isinstance(commanded, Mapping)
 
     def new(body: Any, tasks: Any, parameters: Mapping[str, str]) -> NewTask | Refusal:
         plan = make(body, tasks, parameters)
@@ -65,8 +66,7 @@ def kit_profile(profile: Profile) -> Profile:
     def changed(command: str, _: Any, body: Any) -> TaskUpdate:
         if command != "answer":
             return TaskUpdate()
-        # of HTTP and JSON the emulator has made a model
-        message = body["params"]["message"] if isinstance(body, Mapping) else body.message.model_dump()
+        message = body.message.model_dump() if has_model else body["params"]["message"]
         return TaskUpdate(script=found(SCRIPTS, message["messageId"]) or ("complete",))
 
     def shown(view: View) -> View:
@@ -107,7 +107,7 @@ def card(urls: Mapping[str, str]) -> dict[str, Any]:
 
 
 @contextmanager
-def emulated() -> Iterator[dict[str, str]]:
+def emulated() -> Generator[dict[str, str]]:
     """Run an emulator of each service, and yield their URLs."""
     profiles = {api: kit_profile(PROFILES[api]) for api in PROTOCOLS}
     http, rpc = (Emulator(api, pace_s=PACE_S, profiles={api: profile}) for api, profile in profiles.items())
