@@ -38,6 +38,7 @@ ONE_WAY = {
         webhooks.* <- watch.*
         http.webhook_binding, http.responses <- services.a2a_updates, services.mcp_updates
         services.mcp_updates <- services.mcp_extension
+        argument_checks, http.authentication <- services.mcp_tools <- services
         http.binding, services.a2a_updates <- services.a2a
         http.binding <- services.a2a, services.json_rpc <- services.a2a_jsonrpc, services.mcp, services.mcp_extension
         services.a2a <- services.a2a_jsonrpc

@@ -155,6 +155,17 @@ def test_result_of_a_tool_that_ran_without_a_task_is_not_lost(result: dict[str, 
         assert client.recover() == []
 
 
+def test_tool_that_runs_as_no_task_may_be_refused() -> None:
+    """Tasks, "Tool-Level Negotiation": "Servers SHOULD return a `-32601` (Method not found) error"."""
+    error = {"code": -32601, "message": "the tool has no tasks"}
+    with (
+        scripted({"error": error}).running() as server,
+        Client("mcp", base_url=server.base_url, timing=QUICK) as client,
+        pytest.raises(RequestRejected, match="the tool has no tasks"),
+    ):
+        client.create(name="w")
+
+
 @pytest.mark.parametrize("api", ["mcp", "mcp-extension"])
 @pytest.mark.parametrize("status", [200, 400])
 def test_request_that_names_no_task_is_refused_by_the_code_of_an_unknown_task(api: str, status: int) -> None:

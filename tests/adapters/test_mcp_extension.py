@@ -25,7 +25,7 @@ from lifecycle import (
 from lifecycle.catalog import MCPState
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client, NoTaskMade, NotFound, RequestRejected, Timing
-from lifecycle_adapters.services import service
+from lifecycle_adapters.services import argument_headers, service
 from lifecycle_adapters.watch import Change, Event, Pace, Watcher
 from lifecycle_adapters.webhooks import BadBody, parse
 from tests.adapters.http.scripted import Reply, ScriptedServer, Seen
@@ -397,7 +397,9 @@ def test_client_of_the_official_sdk_falls_back_to_a_handshake(sdk: Path) -> None
 @pytest.mark.heavy
 def test_server_of_the_official_sdk_is_governed(server: str) -> None:
     extension = service("mcp-extension")
-    headers = {**extension.create.field_headers, "Mcp-Param-Region": "arguments.region"}
+    listed = httpx2.post(server, json=rpc("tools/list"), headers=of_call("tools/list")).json()["result"]["tools"]
+    tool = next(each for each in listed if each["name"] == "façade")
+    headers = {**extension.create.field_headers, **argument_headers(tool)}
     of_regions = replace(extension, create=replace(extension.create, field_headers=headers))
     with Client(of_regions, base_url=server, timing=Timing(poll_s=0.05)) as client:
         done = client.create(name="façade", arguments={"region": "Zürich"}).wait("final")

@@ -5,6 +5,7 @@ v1_emulation.py to v4_emulation.py, is the behaviour that the emulator adds to t
 behaviour that no document describes.
 """
 
+from lifecycle_adapters.services.mcp_tools import argument_headers
 from lifecycle_adapters.services.registry import register, service, service_of, services
 
-__all__ = ["register", "service", "service_of", "services"]
+__all__ = ["argument_headers", "register", "service", "service_of", "services"]

@@ -7,7 +7,8 @@ Source: ext-tasks, specification/draft/tasks.md of 2026-08-21 (SEP-2663, Final),
 protocol's version, and says that its client has the extension. A create calls a tool, and takes the fields of
 `tools/call`. The server decides whether it makes a task; if it does the work at once, or needs input first, the create
 raises `NoTaskMade` with the response. If the server also requires some arguments of a tool in headers (`x-mcp-header`),
-it refuses this create: declare another one with these arguments as `field_headers`. Each task has a stream of its own.
+it refuses this create: declare another one with these arguments as `field_headers` (`argument_headers`). Each task has
+a stream of its own.
 """
 
 from __future__ import annotations
