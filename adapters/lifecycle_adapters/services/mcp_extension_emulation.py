@@ -116,7 +116,7 @@ _DISCOVER = Operation(name="discover", about="Return the versions and the capabi
 
 def _discovered(_tasks: Tasks, _clock: EmulatedClock, **_others: Any) -> Outcome:
     server = {f"{_OF_META}serverInfo": {"name": "emulator", "version": "1"}}
-    capabilities = {"tools": {}, **_NEEDED}
+    capabilities: dict[str, Any] = {"tools": {}, **_NEEDED}
     return Outcome({**_FOR_AN_HOUR, "supportedVersions": [_VERSION], "capabilities": capabilities, "_meta": server})
 
 
