@@ -5,9 +5,10 @@ validation.py checks whether the parts fit together; lifecycle.py makes a `Lifec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from functools import cache
 from itertools import product
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeAlias, get_args
 
@@ -174,19 +175,28 @@ def located_rows(
     transitions: Iterable[Row[S, E]], states: Iterable[State[S]]
 ) -> Iterator[tuple[Path, Transition[S, E]]]:
     """Yield each row of a declaration, with the path of the part that declares it."""
-    going = dict.fromkeys(state.name for state in states if not state.final)
+    going = going_states(states)
     for index, row in enumerate(transitions):
-        path: Path = ("transitions", index)
-        match row.source:
-            case tuple():
-                for place, source in enumerate(row.source):
-                    yield (*path, "source", place), Transition(source, row.event, row.target)
-            case "*":
-                for source in going:
-                    if source != row.target:
-                        yield path, Transition(source, row.event, row.target)
-            case source:
-                yield path, Transition(source, row.event, row.target)
+        yield from rows_of(row, ("transitions", index), going)
+
+
+def going_states(states: Iterable[State[S]]) -> Callable[[], Collection[S]]:
+    """Return a function that returns the names of the states that are not final; only a source "*" needs them."""
+    return cache(lambda: dict.fromkeys(state.name for state in states if not state.final))
+
+
+def rows_of(row: Row[S, E], path: Path, going: Callable[[], Collection[S]]) -> Iterator[tuple[Path, Transition[S, E]]]:
+    """Yield the rows that one part, at this path, declares, each with the path of its source or of the part."""
+    match row.source:
+        case tuple():
+            for place, source in enumerate(row.source):
+                yield (*path, "source", place), Transition(source, row.event, row.target)
+        case "*":
+            for source in going():
+                if source != row.target:
+                    yield path, Transition(source, row.event, row.target)
+        case source:
+            yield path, Transition(source, row.event, row.target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeGuard, TypeVar, cast, get_args, overload
 
@@ -22,6 +23,7 @@ from lifecycle.digest import digest_of
 from lifecycle.documents import Document, escaped, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, not_made, shortened
 from lifecycle.findings import bad_value, for_editors, made_from, name_in
+from lifecycle.partial import partial_declaration
 from lifecycle.table import E, Origin, S, require_iterable
 from lifecycle.validation import (
     limited,
@@ -130,8 +132,8 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         made._derive(_parsed(data, _declaration_of(states, events)))
         return made
 
-    def _derive(self, declaration: Declaration[S, E]) -> None:
-        findings = limited(validate(declaration))
+    def _derive(self, declaration: Declaration[S, E], further: Iterable[DefinitionFinding] = ()) -> None:
+        findings = limited(chain(validate(declaration), further))
         if findings:
             raise DefinitionError(declaration.name, findings)
         declaration = declaration.with_rows()
@@ -258,21 +260,19 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         transitions = tuple(_parts_of("transitions", transitions, (Transition, Transitions)))
         has_new_initial = any(state.initial for state in states)
         kept = tuple(replace(state, initial=False) for state in self.states) if has_new_initial else self.states
-        findings = limited(validate_extension(self.declaration, (*kept, *states), transitions))
-        try:
-            extension = Lifecycle(
-                name=name,
-                citation=citation,
-                states=(*kept, *states),
-                events=(*self.events, *require_iterable(events, "events")),
-                transitions=(*self.transitions, *transitions),
-                aliases=(*self.aliases, *require_iterable(aliases, "aliases")),
-                invariants=(*self.invariants, *require_iterable(invariants, "invariants")),
-            )
-        except DefinitionError as error:
-            raise DefinitionError(name, limited((*error.findings, *findings))) from None
-        if findings:
-            raise DefinitionError(name, findings)
+        parts: dict[str, Any] = {
+            "name": name,
+            "citation": citation,
+            "states": (*kept, *states),
+            "events": (*self.events, *require_iterable(events, "events")),
+            "transitions": (*self.transitions, *transitions),
+            "aliases": (*self.aliases, *require_iterable(aliases, "aliases")),
+            "invariants": (*self.invariants, *require_iterable(invariants, "invariants")),
+        }
+        declaration: Declaration[S, E] = _parsed(parts, Declaration)
+        added = declaration.transitions[len(self.transitions) :]
+        extension = cast("Lifecycle[S, E]", object.__new__(Lifecycle))
+        extension._derive(declaration, validate_extension(self.declaration, declaration.states, added))
         return extension
 
     def replace(self, **changes: Any) -> Lifecycle[S, E]:
@@ -500,12 +500,21 @@ def _require_enumerations(states: Any, events: Any) -> None:
 
 
 def _parsed(data: Any, kind: type[Declaration[Any, Any]]) -> Declaration[Any, Any]:
-    """Parse `data` as a declaration. Raises DefinitionError if it is not well-formed."""
+    """Parse `data` as a declaration.
+
+    Raises DefinitionError if it is not well-formed, with the findings in the rest that do not depend on that.
+    """
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        # Not `from error`: it adds no facts, and printing it would print the whole document.
-        raise DefinitionError(name_in(data), limited(bad_value(each, kind) for each in error.errors())) from None
+        errors = error.errors()
+
+    def findings() -> Iterator[DefinitionFinding]:
+        yield from (bad_value(each, kind) for each in errors)
+        yield from validate(partial_declaration(data, [each["loc"] for each in errors]))
+
+    # Not `from error`: it adds no facts, and printing it would print the whole document.
+    raise DefinitionError(name_in(data), limited(findings()))
 
 
 def read_file(path: str | FilePath) -> Document:

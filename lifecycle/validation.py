@@ -36,6 +36,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -43,17 +44,19 @@ from lifecycle.declaration import (
     ABOUT_EVENTS,
     ABOUT_STATES,
     EVERY,
-    Alias,
     Declaration,
     Invariant,
     Path,
     Row,
     State,
     Transition,
+    going_states,
     located_rows,
+    rows_of,
 )
 from lifecycle.errors import DefinitionFinding, nearest, shortened
 from lifecycle.graph import Closure, accepted_again, reach, remote_rows
+from lifecycle.partial import NotKnown, as_far_as_known
 from lifecycle.table import E, Origin, S, TransitionSystem, quoted
 
 LONGEST_NAME = 100  # characters; a longer one is a pasted document, not a name
@@ -86,7 +89,7 @@ def limited(findings: Iterable[DefinitionFinding]) -> tuple[DefinitionFinding, .
 
 
 def validate(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
-    """Yield a finding for every error in a declaration."""
+    """Yield a finding for every error in a declaration, or in what could be read of it."""
     # Checks that depend on sound names and rows run only if those are sound: a state that is "unreachable"
     # because of a misspelt row would be noise beside the misspelling.
     for part in (_validate_size, _validate_basics):
@@ -96,19 +99,13 @@ def validate(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
             yield finding
         if not is_sound:
             return
-    rows = transition_system(lifecycle)
-    yield from _validate_paths(rows)
-    yield from _validate_reopenable(lifecycle)
-    yield from _validate_interrupted(lifecycle)
-    yield from _validate_idempotence(lifecycle, rows)
-    yield from _validate_proof(lifecycle)
-    yield from violations(lifecycle.invariants, rows)
+    yield from as_far_as_known(_validate_whole(lifecycle))
 
 
 def _validate_size(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     for part, most in LARGEST.items():
         if part == "channels":
-            count = len({alias.channel for alias in lifecycle.aliases})
+            count = len({alias.channel for alias in lifecycle.aliases if hasattr(alias, "channel")})
         elif part == "transitions":
             count = _count_rows(lifecycle)
         else:
@@ -119,37 +116,45 @@ def _validate_size(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
 
 
 def _count_rows(lifecycle: Declaration[S, E]) -> int:
-    """Return the number of rows, without listing them: a few lines can declare millions."""
-    going = {state.name for state in lifecycle.states if not state.final}
+    """Return the number of rows that could be read, without listing them: a few lines can declare millions."""
+    going = going_states(lifecycle.states)
     count = 0
     for row in lifecycle.transitions:
-        match row.source:
-            case tuple():
-                count += len(row.source)
-            case "*":
-                count += len(going) - (row.target in going)
-            case _:
-                count += 1
+        with suppress(NotKnown):
+            match row.source:
+                case tuple():
+                    count += len(row.source)
+                case "*":
+                    count += len(going()) - (row.target in going())
+                case _:
+                    count += 1
     return count
 
 
 def _validate_basics(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
-    states = {state.name for state in lifecycle.states}
-    events = {event.name for event in lifecycle.events}
-    yield from _validate_names("lifecycle", {("name",): lifecycle.name})
-    yield from _validate_names("state", {("states", i, "name"): state.name for i, state in enumerate(lifecycle.states)})
-    yield from _validate_names("event", {("events", i, "name"): event.name for i, event in enumerate(lifecycle.events)})
-    yield from _validate_references(lifecycle, states, events)
+    yield from _validate_names("lifecycle", {(): lifecycle})
+    yield from _validate_names("state", {("states", i): state for i, state in enumerate(lifecycle.states)})
+    yield from _validate_names("event", {("events", i): event for i, event in enumerate(lifecycle.events)})
+    yield from _validate_references(lifecycle)
+    yield from _validate_rules(lifecycle.invariants)
     yield from _validate_rows(lifecycle)
-    yield from _validate_initial({i: state.name for i, state in enumerate(lifecycle.states) if state.initial})
-    yield from _validate_aliases(lifecycle.aliases, states)
-    used = {row.event for row in lifecycle.transitions}
-    for i, event in enumerate(lifecycle.events):
-        if event.name not in used:
-            yield DefinitionFinding("unused_event", f"event {quoted(event.name)}", "is in no row", ("events", i))
+    yield from as_far_as_known(_validate_initial(lifecycle.states))
+    yield from _validate_aliases(lifecycle)
+    yield from as_far_as_known(_validate_uses(lifecycle))
 
 
-def _validate_names(kind: str, names: Mapping[Path, str]) -> Iterator[DefinitionFinding]:
+def _validate_whole(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    rows = transition_system(lifecycle)
+    yield from _validate_paths(rows)
+    yield from _validate_reopenable(lifecycle)
+    yield from _validate_interrupted(lifecycle)
+    yield from _validate_idempotence(lifecycle, rows)
+    yield from _validate_proof(lifecycle)
+    yield from violations(lifecycle.invariants, rows)
+
+
+def _validate_names(kind: str, named: Mapping[Path, Any]) -> Iterator[DefinitionFinding]:
+    names: dict[Path, str] = {(*path, "name"): part.name for path, part in named.items() if hasattr(part, "name")}
     last = {name: path for path, name in names.items()}
     for name, count in Counter(names.values()).items():
         where, path = f"{kind} {shortened(name)}", last[name]
@@ -173,65 +178,85 @@ def _validate_names(kind: str, names: Mapping[Path, str]) -> Iterator[Definition
             yield DefinitionFinding("duplicate_name", where, f"is declared {count} times", path)
 
 
-def _validate_references(lifecycle: Declaration[S, E], states: set[S], events: set[E]) -> Iterator[DefinitionFinding]:
+def _validate_references(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    declared: dict[str, tuple[Any, ...]] = {"state": lifecycle.states, "event": lifecycle.events}
+    known = {
+        kind: {part.name for part in parts}
+        for kind, parts in declared.items()
+        if all(hasattr(part, "name") for part in parts)
+    }
     for where, path, kind, name in _references(lifecycle):
-        known: set[Any] = states if kind == "state" else events
-        if name not in known:
-            meant = nearest(name, known)
+        if kind in known and name not in known[kind]:
+            meant = nearest(name, known[kind])
             hint = f"; did you mean {quoted(meant)}?" if meant else ""
             yield DefinitionFinding("unknown_name", where, f"{kind} {shortened(name)} is not declared{hint}", path)
-    for i, invariant in enumerate(lifecycle.invariants):
-        for part, rules in (("events", ABOUT_EVENTS), ("states", ABOUT_STATES)):
-            if bool(getattr(invariant, part)) != (invariant.rule in rules):
-                needs = "needs" if invariant.rule in rules else "takes no"
-                message = f"the rule {quoted(invariant.rule)} {needs} {part}"
-                yield DefinitionFinding(
-                    "bad_value", f"invariant {shortened(invariant.name)}", message, ("invariants", i)
-                )
 
 
 def _references(lifecycle: Declaration[S, E]) -> Iterator[tuple[str, Path, str, str]]:
     """Yield each use of a name: the part that uses it, the path of the use, the kind and the name."""
     for i, row in enumerate(lifecycle.transitions):
         where = f"transitions[{i}]"
-        if isinstance(row.source, tuple):
-            for j, source in enumerate(row.source):
-                path: Path = ("transitions", i, "source", j)
-                yield path_text(path), path, "state", source
-        elif row.source != EVERY:
-            yield where, ("transitions", i, "source"), "state", row.source
-        yield where, ("transitions", i, "target"), "state", row.target
-        yield where, ("transitions", i, "event"), "event", row.event
+        if hasattr(row, "source"):
+            if isinstance(row.source, tuple):
+                for j, source in enumerate(row.source):
+                    path: Path = ("transitions", i, "source", j)
+                    yield path_text(path), path, "state", source
+            elif row.source != EVERY:
+                yield where, ("transitions", i, "source"), "state", row.source
+        if hasattr(row, "target"):
+            yield where, ("transitions", i, "target"), "state", row.target
+        if hasattr(row, "event"):
+            yield where, ("transitions", i, "event"), "event", row.event
     for i, alias in enumerate(lifecycle.aliases):
-        yield f"alias {shortened(alias.status)}", ("aliases", i, "state"), "state", alias.state
+        if hasattr(alias, "state"):
+            yield _where(("aliases", i), "alias", alias, "status"), ("aliases", i, "state"), "state", alias.state
     for i, invariant in enumerate(lifecycle.invariants):
-        where = f"invariant {shortened(invariant.name)}"
-        for part, names in (("states", invariant.states), ("events", invariant.events)):
-            for j, name in enumerate(names):
+        where = _where(("invariants", i), "invariant", invariant, "name")
+        for part in ("states", "events"):
+            for j, name in enumerate(getattr(invariant, part, ())):
                 yield where, ("invariants", i, part, j), part[:-1], name
 
 
+def _where(path: Path, kind: str, part: Any, field: str) -> str:
+    """Return the kind of a part and the text in its field, or its path if that could not be read."""
+    return f"{kind} {shortened(getattr(part, field))}" if hasattr(part, field) else path_text(path)
+
+
+def _validate_rules(invariants: Iterable[Invariant[S, E]]) -> Iterator[DefinitionFinding]:
+    for i, invariant in enumerate(invariants):
+        for part, rules in (("events", ABOUT_EVENTS), ("states", ABOUT_STATES)):
+            with suppress(NotKnown):
+                if bool(getattr(invariant, part)) != (invariant.rule in rules):
+                    needs = "needs" if invariant.rule in rules else "takes no"
+                    message = f"the rule {quoted(invariant.rule)} {needs} {part}"
+                    path = ("invariants", i)
+                    where = _where(path, "invariant", invariant, "name")
+                    yield DefinitionFinding("bad_value", where, message, path)
+
+
 def _validate_rows(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
-    final = {state.name for state in lifecycle.states if state.final}
+    final = {state.name for state in lifecycle.states if hasattr(state, "name") and getattr(state, "final", False)}
+    going = going_states(lifecycle.states)
     seen: dict[tuple[S, E], Path] = {}
-    declaring: set[str | int] = set()
-    for path, row in located_rows(lifecycle.transitions, lifecycle.states):
-        declaring.add(path[1])
-        where = path_text(path)
-        first = seen.setdefault((row.source, row.event), path)
-        if first is not path:
-            message = f"({row.source}, {row.event}) has a row already, {path_text(first)}"
-            yield DefinitionFinding("duplicate_row", where, message, path)
-        if row.source in final:
-            message = f"{quoted(row.event)} leads out of {quoted(row.source)}"
-            yield DefinitionFinding("final_state_with_exit", where, message, path)
-    for index in range(len(lifecycle.transitions)):
-        if index not in declaring:
-            path = ("transitions", index, "source")
-            yield DefinitionFinding("bad_value", f"transitions[{index}]", "its source contains no state", path)
+    for index, part in enumerate(lifecycle.transitions):
+        with suppress(NotKnown):
+            declared = tuple(rows_of(part, ("transitions", index), going))
+            if not declared:
+                path: Path = ("transitions", index, "source")
+                yield DefinitionFinding("bad_value", f"transitions[{index}]", "its source contains no state", path)
+            for path, row in declared:
+                where = path_text(path)
+                first = seen.setdefault((row.source, row.event), path)
+                if first is not path:
+                    message = f"({row.source}, {row.event}) has a row already, {path_text(first)}"
+                    yield DefinitionFinding("duplicate_row", where, message, path)
+                if row.source in final:
+                    message = f"{quoted(row.event)} leads out of {quoted(row.source)}"
+                    yield DefinitionFinding("final_state_with_exit", where, message, path)
 
 
-def _validate_initial(initial: Mapping[int, S]) -> Iterator[DefinitionFinding]:
+def _validate_initial(states: tuple[State[S], ...]) -> Iterator[DefinitionFinding]:
+    initial = {i: state.name for i, state in enumerate(states) if state.initial}
     if not initial:
         yield DefinitionFinding("no_initial_state", "states", "one state must be initial", ("states",))
     if len(initial) > 1:
@@ -239,9 +264,15 @@ def _validate_initial(initial: Mapping[int, S]) -> Iterator[DefinitionFinding]:
         yield DefinitionFinding("several_initial_states", "states", message, ("states", max(initial)))
 
 
-def _validate_aliases(aliases: tuple[Alias[S], ...], states: set[S]) -> Iterator[DefinitionFinding]:
-    last = {(alias.channel, alias.status): i for i, alias in enumerate(aliases)}
-    for (channel, status), count in Counter((alias.channel, alias.status) for alias in aliases).items():
+def _validate_aliases(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    states = {state.name for state in lifecycle.states if hasattr(state, "name")}
+    statuses = {
+        i: (alias.channel, alias.status)
+        for i, alias in enumerate(lifecycle.aliases)
+        if hasattr(alias, "channel") and hasattr(alias, "status")
+    }
+    last = {status: i for i, status in statuses.items()}
+    for (channel, status), count in Counter(statuses.values()).items():
         where, path = f"alias {shortened(status)}", ("aliases", last[channel, status])
         if count > 1:
             message = f"is declared {count} times for channel {channel!r}"
@@ -249,6 +280,13 @@ def _validate_aliases(aliases: tuple[Alias[S], ...], states: set[S]) -> Iterator
         if status in states:
             message = f"channel {channel!r} could no longer name that state"
             yield DefinitionFinding("alias_shadows_state", where, message, path)
+
+
+def _validate_uses(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
+    used = {row.event for row in lifecycle.transitions}
+    for i, event in enumerate(lifecycle.events):
+        if hasattr(event, "name") and event.name not in used:
+            yield DefinitionFinding("unused_event", f"event {quoted(event.name)}", "is in no row", ("events", i))
 
 
 def _validate_paths(rows: TransitionSystem[S, E]) -> Iterator[DefinitionFinding]:
@@ -327,11 +365,12 @@ def violations(
 ) -> Iterator[DefinitionFinding]:
     """Yield a finding for each result of `target`, or of the rows if it is omitted, that violates an invariant."""
     for index, invariant in enumerate(invariants):
-        for state, event, to in invariant.violations(rows, target):
+        for state, event, to in as_far_as_known(invariant.violations(rows, target)):
             outcome = "is refused" if to is None else f"leads to {quoted(to)}"
             message = f"{quoted(event)} {outcome} in {quoted(state)}"
-            where = f"invariant {shortened(invariant.name)}"
-            yield DefinitionFinding("broken_invariant", where, message, ("invariants", index))
+            path = ("invariants", index)
+            where = _where(path, "invariant", invariant, "name")
+            yield DefinitionFinding("broken_invariant", where, message, path)
 
 
 def validate_extension(

@@ -18,7 +18,8 @@ from tests.support.packages import MODULES, ROOT, belongs
 # Files that are not there yet may be named; a file that is not named is an error.
 ONE_WAY = {
     "lifecycle": """
-        errors <- table <- graph <- conformance <- declaration <- validation <- documents <- findings <- lifecycle
+        errors <- table <- graph <- conformance <- declaration <- partial <- validation
+        validation <- documents <- findings <- lifecycle
         lifecycle <- catalog.*
         catalog.* <- journal <- memory_creates, journal_arguments <- memory
         process_bound <- memory
@@ -147,7 +148,7 @@ PROFILES = [
 
 # Who imports what is no part of Python: an optional dependency belongs to the files that are named for it.
 OWNERS = {
-    "pydantic": ["lifecycle.lifecycle", "lifecycle.declaration", "lifecycle_adapters"],
+    "pydantic": ["lifecycle.lifecycle", "lifecycle.declaration", "lifecycle.partial", "lifecycle_adapters"],
     "pydantic_core": ["lifecycle.declaration", "lifecycle.lifecycle", "lifecycle_adapters"],
     # Type variables with defaults, and typed dicts whose keys pydantic reads, on Python 3.11.
     "typing_extensions": [

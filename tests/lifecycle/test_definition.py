@@ -288,6 +288,8 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         [
             "bad_value: transitions[0].source[0]: should be a valid string, not True",
             "bad_value: transitions[1].source: should be a valid string, not 7",
+            "unused_event: event 'close': is in no row",
+            "unused_event: event 'unlatch': is in no row",
         ],
     ),
     (
@@ -327,13 +329,17 @@ FINDINGS: list[tuple[Document, list[str]]] = [
             "more_findings: declaration: there are more; correct these, then examine it again",
         ],
     ),
-    # Values of the wrong form. What rests on them is not examined before they are right.
+    # Values of the wrong form. What rests on them is left out.
     ({"citation": None}, ["bad_value: citation: should be a valid string, not None"]),
     ({"colour": "red"}, ["bad_value: colour: there is no such field"]),
     ({"citations": "this"}, ["bad_value: citations: there is no such field; did you mean 'citation'?"]),
     (
         {"transitions": [{"sorce": ["open"], "source": ["open"], "event": "close", "target": "shut"}]},
-        ["bad_value: transitions[0].sorce: there is no such field; did you mean 'source'?"],
+        [
+            "bad_value: transitions[0].sorce: there is no such field; did you mean 'source'?",
+            "unused_event: event 'unlatch': is in no row",
+            "unused_event: event 'rot': is in no row",
+        ],
     ),
     ({"states": "open"}, ["bad_value: states: should be a list"]),
     (
@@ -463,7 +469,9 @@ def test_a_row_of_several_sources_is_read_from_objects_as_from_documents() -> No
     assert door(transitions=objects).to_json() == door().to_json()
     worse: Any = ("open", "shut")
     assert found(lambda: door(transitions=[Transition(worse, "rot", "gone")])) == [
-        "bad_value: transitions[0].source: should be a valid string, not a tuple"
+        "bad_value: transitions[0].source: should be a valid string, not a tuple",
+        "unused_event: event 'close': is in no row",
+        "unused_event: event 'unlatch': is in no row",
     ]
 
 

@@ -172,7 +172,7 @@ def test_a_hostile_document_is_refused_with_a_short_message() -> None:
     with pytest.raises(DefinitionError) as info:
         Lifecycle.from_json(json.dumps(document))
 
-    assert [finding.code for finding in info.value.findings] == ["bad_value", "bad_value"]
+    assert [finding.code for finding in info.value.findings] == ["bad_value", "bad_value", "bad_name"]
     assert len(str(info.value)) < 1_000
 
 

@@ -22,7 +22,7 @@ from typing import Annotated, Any, Generic, cast
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
 
-from lifecycle.declaration import Declaration, Name, Path, StrictText
+from lifecycle.declaration import Name, Path, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
 from lifecycle.effects import Response
 from lifecycle.errors import UnknownName
@@ -45,7 +45,6 @@ from lifecycle_adapters.http.declared import (
     Texts,
     imported,
     parse,
-    parsed_as,
     wrong_path,
 )
 from lifecycle_adapters.http.envelope import Envelope
@@ -62,7 +61,7 @@ from lifecycle_adapters.http.webhook_binding import WebhookBinding
 def _keep_lifecycle(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
     if isinstance(value, Lifecycle):
         return cast("Any", value)  # parsed, it would become another one
-    return parsed_as(Declaration, value, read) if isinstance(value, dict) else read(value)
+    return Lifecycle.from_declaration(cast("dict[str, Any]", value)) if isinstance(value, dict) else read(value)
 
 
 def _unfit(value: str | None) -> bool:

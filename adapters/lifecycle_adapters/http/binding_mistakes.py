@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 from lifecycle.conformance import Channel
 from lifecycle.declaration import Path
 from lifecycle.errors import UnknownName, nearest
+from lifecycle.partial import NotKnown, as_far_as_known
 from lifecycle_adapters.http.authentication import HEADER_NAME, wrong_headers, wrong_server
 from lifecycle_adapters.http.call import Call, wrong_etag, wrong_read
-from lifecycle_adapters.http.declared import Mistake, NotKnown, as_far_as_known, wrong_path
+from lifecycle_adapters.http.declared import Mistake, wrong_path
 from lifecycle_adapters.http.handshake import Handshake
 from lifecycle_adapters.http.requests import (
     ETAG,

@@ -5,12 +5,10 @@ Pydantic checks the types; the description of a field is the text of its finding
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import MISSING, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from functools import cache
 from importlib import import_module
-from inspect import getattr_static
 from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, cast, get_origin, get_type_hints
 
 from pydantic import (
@@ -27,8 +25,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from lifecycle.declaration import Path, StrictText
-from lifecycle.errors import DefinitionError, DefinitionFinding, nearest, text_of
+from lifecycle.errors import DefinitionError, DefinitionFinding, text_of
 from lifecycle.findings import bad_value, name_in
+from lifecycle.partial import as_far_as_known, partial_part
 from lifecycle.validation import limited, path_text
 from lifecycle_adapters.argument_checks import described
 
@@ -77,30 +76,6 @@ def where_to_import_from(module: str, error: BaseException) -> str:
     """Return the end of a message that says where modules are searched, "" if this one was found."""
     is_missing = isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]
     return "; if it is a file of yours, add its folder to PYTHONPATH" if is_missing else ""
-
-
-class NotKnown(Exception):
-    """A rule reads a field whose value is broken: nobody knows whether it is kept."""
-
-
-def as_far_as_known(rule: Iterable[Mistake]) -> Iterator[Mistake]:
-    """Yield the mistakes that a rule finds, until it reads a broken field."""
-    with suppress(NotKnown):
-        yield from rule
-
-
-class _Partial:
-    """Stands for a part of which some fields are broken; to read one of those raises NotKnown."""
-
-    def __init__(self, kind: Any, sound: Mapping[str, Any]) -> None:
-        self._kind, self._sound = kind, sound
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self._sound:
-            return self._sound[name]
-        if name in _model_of(self._kind)[1]:
-            raise NotKnown(name)
-        return getattr_static(self._kind, name).__get__(self, self._kind)  # a method or a property
 
 
 class Declared:
@@ -162,19 +137,7 @@ class Declared:
     @classmethod
     def _findings_in_the_rest(cls, given: Mapping[str, Any], errors: Iterable[Any]) -> Iterator[DefinitionFinding]:
         """Yield the findings about the fields without errors, as far as they do not depend on a broken field."""
-        part: Any = cls
-        model, wanted = _model_of(part)
-        broken = {each["loc"][0] for each in errors}
-        broken |= {nearest(name, wanted) for name in given if name not in wanted}  # a misspelt name
-        sound: dict[str, Any] = {}
-        for each in fields(part):
-            if each.name in given and each.name not in broken:
-                blank = model.model_construct()
-                model.__pydantic_validator__.validate_assignment(blank, each.name, given[each.name])
-                sound[each.name] = getattr(blank, each.name)
-            elif each.name not in broken:
-                sound[each.name] = each.default if each.default_factory is MISSING else each.default_factory()
-        known: Any = _Partial(cls, sound)
+        known = partial_part(cls, given, [each["loc"] for each in errors])
         return _as_findings(as_far_as_known(cls._mistakes(known)))
 
 
@@ -243,13 +206,8 @@ def findings_of(error: Any, kind: Any, wanted: str | None = None) -> Iterator[De
 def parse(kind: type[T], value: Any, what: str) -> T:
     """Return the part that a JSON value declares. Raises DefinitionError, which calls the part `what`."""
     adapter: TypeAdapter[T] = _adapter_of(cast("Any", kind))  # to mypy a class is not hashable
-    return parsed_as(kind, value, adapter.validate_python, what)
-
-
-def parsed_as(kind: type[Any], value: Any, parse: Callable[[Any], T], what: str = "lifecycle") -> T:
-    """Call `parse` with a value that declares a part of this kind. Raises DefinitionError, which calls it `what`."""
     try:
-        return parse(value)
+        return adapter.validate_python(value)
     except ValidationError as error:
         findings = (finding for each in error.errors() for finding in findings_of(each, kind))
         raise DefinitionError(name_in(value), limited(findings), kind=what) from None
