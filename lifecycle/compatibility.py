@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from lifecycle.conformance import Mode, require_mode
 from lifecycle.declaration import Event
-from lifecycle.diagram import markdown_escaped
+from lifecycle.diagram.markdown import markdown_escaped
 from lifecycle.errors import DefinitionError, UnknownName, shortened
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, TransitionSystem, quoted

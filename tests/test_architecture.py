@@ -27,7 +27,7 @@ ONE_WAY = {
         effects <- create, following
         lifecycle <- proof, scope
         lifecycle <- testing
-        declaration <- diagram <- lifecycle
+        declaration <- diagram.* <- lifecycle
         validation <- digest <- lifecycle
         lifecycle <- compatibility
     """,

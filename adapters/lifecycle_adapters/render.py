@@ -1,7 +1,7 @@
 """Rendering of diagrams as SVG and PNG, and the gallery of the catalog.
 
 graphviz-pure computes the layout: a wheel with its own engine and fonts that writes the same bytes on every machine.
-Without it the system's `dot` is used, whose bytes differ. lifecycle/diagram.py holds the model of a diagram and the
+Without it the system's `dot` is used, whose bytes differ. lifecycle/diagram holds the model of a diagram and the
 formats that need no layout.
 
 `python -m lifecycle_adapters.render DIRECTORY` writes the gallery.
@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import CATALOG, Lifecycle
-from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, markdown_escaped, to_dot
+from lifecycle.diagram import RENDERERS, Colour, Diagram, Format, to_dot
+from lifecycle.diagram.markdown import markdown_escaped
 from lifecycle.errors import AdapterError, MissingExtra, shortened
 from lifecycle_adapters.argument_checks import path_text, require, require_lifecycle, require_number
 

@@ -13,7 +13,7 @@ import pytest
 
 import lifecycle
 from lifecycle import V1, Lifecycle
-from lifecycle.diagram import DotLine, to_dot_with
+from lifecycle.diagram.dot import DotLine, to_dot_with
 from lifecycle.effects import ClaimCreate, Load, ProcedureRun, RecordCreate, apply_journal_effect
 from lifecycle.journal import NO_CONTEXT
 from lifecycle.memory import MemoryJournal

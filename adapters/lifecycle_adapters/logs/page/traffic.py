@@ -2,7 +2,7 @@
 
 An edge is as wide as the order of magnitude of its count, so that one row is visible beside a hundred million, and
 coloured by its share of findings; label and line style show the same without colours. The model and the style of states
-are those of lifecycle/diagram.py; the blue and the vermilion are again those of Okabe and Ito, the steps between them
+are those of lifecycle/diagram; the blue and the vermilion are again those of Okabe and Ito, the steps between them
 get darker on white and less bright on black.
 """
 
@@ -16,7 +16,8 @@ from html import escape
 from typing import Any
 
 from lifecycle import Lifecycle
-from lifecycle.diagram import Colour, DotLine, to_dot_with
+from lifecycle.diagram import Colour
+from lifecycle.diagram.dot import DotLine, to_dot_with
 from lifecycle_adapters.logs.report import LogReport, ObservedTransition
 from lifecycle_adapters.logs.units import count, duration
 from lifecycle_adapters.render import dot_to_svg
