@@ -1,4 +1,4 @@
-"""The journal in memory, for one process. journal.py decides how records change."""
+"""The journal in memory, for one process. reducers.py decides how records change."""
 
 from __future__ import annotations
 
@@ -26,15 +26,8 @@ from lifecycle.journal import (
     RequestContext,
     TaskRecord,
     TaskReport,
-    apply_claim,
-    apply_command,
-    apply_event,
-    apply_report,
     check_name,
     checked_clock,
-    classify_report,
-    is_repeat,
-    may_attempt,
 )
 from lifecycle.journal_arguments import (
     LONGEST_LEASE_S,
@@ -47,6 +40,15 @@ from lifecycle.journal_arguments import (
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.memory_creates import CreateStore, MemoryCreates
 from lifecycle.process_bound import ProcessBound
+from lifecycle.reducers import (
+    apply_claim,
+    apply_command,
+    apply_event,
+    apply_report,
+    classify_report,
+    is_repeat,
+    may_attempt,
+)
 from lifecycle.table import E, S
 
 OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any, Any], TaskRecord[Any, Any]], object]

@@ -1,4 +1,4 @@
-"""The creates of the journal in memory. journal.py decides how records change."""
+"""The creates of the journal in memory. reducers.py decides how records change."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ from lifecycle.journal import (
     Journal,
     Lease,
     RequestContext,
-    apply_attempt_of_create,
-    apply_claim_of_create,
-    apply_event_of_create,
     check_name,
     create_has_ended,
     create_of_another,
@@ -27,6 +24,7 @@ from lifecycle.journal import (
     no_such_create,
 )
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.reducers import apply_attempt_of_create, apply_claim, apply_event_of_create
 
 
 class CreateStore:
@@ -119,7 +117,7 @@ class MemoryCreates(Claimant):
             if record is None or name != self._lifecycle.name:
                 return None
             now = self._store.clock()
-            claimed = apply_claim_of_create(record, self._new_lease(), now=now, is_successor=False, dead=dead)
+            claimed = apply_claim(record, self._new_lease(), now=now, is_successor=False, dead=dead)
             return None if claimed is None else self._keep_claimed(claimed)
 
     def release(self, create_id: str, *, claim: int) -> None:

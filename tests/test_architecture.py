@@ -21,7 +21,7 @@ ONE_WAY = {
         errors <- table <- graph <- conformance <- declaration <- partial <- validation
         validation <- documents <- findings <- lifecycle
         lifecycle <- catalog.*
-        catalog.* <- journal <- memory_creates, journal_arguments <- memory
+        catalog.* <- journal <- reducers, journal_arguments <- memory_creates <- memory
         process_bound <- memory
         journal <- effects, proof <- command
         effects <- create, following

@@ -18,19 +18,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from lifecycle import COMMAND, CommandEvent, Lifecycle
-from lifecycle.journal import (
-    CommandOutcome,
-    CommandRecord,
-    Lease,
-    Report,
-    ReportEntry,
-    TaskRecord,
-    apply_command,
-    apply_report,
-    classify_report,
-    is_repeat,
-    may_attempt,
-)
+from lifecycle.journal import CommandOutcome, CommandRecord, Lease, Report, ReportEntry, TaskRecord
+from lifecycle.reducers import apply_command, apply_report, classify_report, is_repeat, may_attempt
 from lifecycle_adapters.journal import Recorded, RecordedCommand, RecordedReport
 from tests.proofs.witness import Operation
 

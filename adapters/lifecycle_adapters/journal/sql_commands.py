@@ -13,17 +13,8 @@ from sqlalchemy import Connection, RowMapping
 
 from lifecycle.catalog import COMMAND, CommandEvent
 from lifecycle.errors import RecordMissing
-from lifecycle.journal import (
-    CommandOutcome,
-    CommandRecord,
-    Lease,
-    RequestContext,
-    apply_claim,
-    apply_command,
-    apply_event,
-    check_name,
-    may_attempt,
-)
+from lifecycle.journal import CommandOutcome, CommandRecord, Lease, RequestContext, check_name
+from lifecycle.reducers import apply_claim, apply_command, apply_event, may_attempt
 from lifecycle_adapters.journal.schema import commands, tasks
 from lifecycle_adapters.journal.transactions import (
     ADD_ENTRY,

@@ -1,4 +1,4 @@
-"""The creates of one lifecycle in a durable journal. lifecycle.journal decides how records change."""
+"""The creates of one lifecycle in a durable journal. lifecycle.reducers decides how records change."""
 
 from __future__ import annotations
 
@@ -21,13 +21,11 @@ from lifecycle.journal import (
     Lease,
     RequestContext,
     TaskReport,
-    apply_attempt_of_create,
-    apply_claim_of_create,
-    apply_event_of_create,
     check_name,
     create_of_another,
     no_such_create,
 )
+from lifecycle.reducers import apply_attempt_of_create, apply_claim, apply_event_of_create
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.schema import creates, tasks
 from lifecycle_adapters.journal.transactions import (
@@ -142,9 +140,7 @@ class SqlCreates:
             writer.refresh_clock()
             record = self._record(row)
             is_successor = row[creates.c.worker] == writer.worker and row[creates.c.session] != writer.session
-            claimed = apply_claim_of_create(
-                record, self._new_lease(writer), now=writer.now, is_successor=is_successor, dead=dead
-            )
+            claimed = apply_claim(record, self._new_lease(writer), now=writer.now, is_successor=is_successor, dead=dead)
             if claimed is not None:
                 self._keep(connection, claimed, writer)
             return claimed

@@ -1,7 +1,7 @@
 """The writes of a journal: each function runs inside one transaction, and changes task snapshots.
 
 A snapshot was either locked in this transaction or read before. In the second case it is written only if its
-row is unchanged (compare and set); otherwise it is stale, and StaleError is raised. lifecycle.journal
+row is unchanged (compare and set); otherwise it is stale, and StaleError is raised. lifecycle.reducers
 classifies entries and computes records; this module stores them.
 """
 
@@ -29,12 +29,10 @@ from lifecycle.journal import (
     RequestContext,
     TaskRecord,
     TaskReport,
-    apply_report,
     check_name,
-    classify_report,
-    is_repeat,
 )
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.reducers import apply_report, classify_report, is_repeat
 from lifecycle_adapters.journal.recorded_declarations import KnownDeclarations
 from lifecycle_adapters.journal.schema import UnreadableValue, commands, deliveries, entries, tasks
 

@@ -16,8 +16,9 @@ from itertools import count
 from typing import Any
 
 from lifecycle.conformance import ObservationKind
-from lifecycle.journal import ReportEntry, TaskJournal, TaskRecord, apply_report, leads_on
+from lifecycle.journal import ReportEntry, TaskJournal, TaskRecord
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.reducers import apply_report, leads_on
 from lifecycle_adapters.watch.events import RECORD, Change
 from lifecycle_adapters.watch.policies import Policy
 

@@ -26,6 +26,7 @@ _INNER = {"lifecycle.catalog", "lifecycle.lifecycle", "lifecycle_adapters.cli", 
 _WHOLE = {
     "lifecycle.effects",
     "lifecycle.journal",
+    "lifecycle.reducers",
     "lifecycle_adapters.telemetry",
 }
 

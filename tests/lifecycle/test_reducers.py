@@ -1,4 +1,4 @@
-"""The reducers of journal records. The journal in memory is tested in test_memory.py."""
+"""The reducers, and the arguments of records. The journal in memory is tested in test_memory.py."""
 
 from __future__ import annotations
 
@@ -10,21 +10,8 @@ from typing import Any
 import pytest
 
 from lifecycle import CATALOG, COMMAND, Channel, CommandEvent, CommandState, ObservationKind, get
-from lifecycle.journal import (
-    CommandEntry,
-    CommandRecord,
-    Lease,
-    Report,
-    ReportEntry,
-    TaskRecord,
-    apply_claim,
-    apply_event,
-    apply_report,
-    are_same_fields,
-    classify_report,
-    is_repeat,
-    may_attempt,
-)
+from lifecycle.journal import CommandEntry, CommandRecord, Lease, Report, ReportEntry, TaskRecord, are_same_fields
+from lifecycle.reducers import apply_claim, apply_event, apply_report, classify_report, is_repeat, may_attempt
 from tests.lifecycle.drivers import Declared, clock
 
 START = next(clock())
