@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from lifecycle import Audience, LifecycleDiff, diff
 from lifecycle.conformance import Mode
-from lifecycle_adapters.cli.names import AsJson, declared, lifecycle_proposals
+from lifecycle_adapters.cli.names import AsJson, ComparisonFormat, declared, lifecycle_proposals
 from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, print_json, say, shown
 
 
@@ -34,10 +34,7 @@ def diff_(
     mode: Annotated[
         Mode, typer.Option(help="Assume that readers check histories in this mode; see `lifecycle check --help`.")
     ] = "exact",
-    format_: Annotated[
-        Literal["text", "markdown"],
-        typer.Option("--format", "-f", help="Print in this format; markdown suits a comment on a pull request."),
-    ] = "text",
+    format_: ComparisonFormat = "text",
     as_json: AsJson = False,
 ) -> None:
     """Print what changed from one lifecycle to another, and whom it breaks.

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lifecycle import DefinitionError
 from lifecycle.findings import OPENAPI
-from lifecycle_adapters.cli.names import AsJson, LifecycleName, api_proposals, declared_with_service
+from lifecycle_adapters.cli.names import (
+    AllowPrivate,
+    AsJson,
+    ComparisonFormat,
+    LifecycleName,
+    OpenApiDocument,
+    api_proposals,
+    declared_with_service,
+)
 from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, print_json, say, shown
 
 if TYPE_CHECKING:
@@ -17,14 +25,7 @@ if TYPE_CHECKING:
 
 def drift(
     name: LifecycleName,
-    document: Annotated[
-        str,
-        typer.Argument(
-            metavar="SPEC",
-            help="Read this OpenAPI document, 3.0 or 3.1, in JSON or YAML: a file or a URL.",
-            show_default=False,
-        ),
-    ],
+    document: OpenApiDocument,
     *,
     api: Annotated[
         str | None,
@@ -48,14 +49,8 @@ def drift(
             metavar="KIND", help="Only count differences of this kind, such as parameter_new. Can be repeated."
         ),
     ] = None,
-    allow_private: Annotated[
-        bool,
-        typer.Option("--allow-private", help="Allow a URL at an address of this machine or of a private network."),
-    ] = False,
-    format_: Annotated[
-        Literal["text", "markdown"],
-        typer.Option("--format", "-f", help="Print in this format; markdown suits a comment on a pull request."),
-    ] = "text",
+    allow_private: AllowPrivate = False,
+    format_: ComparisonFormat = "text",
     as_json: AsJson = False,
 ) -> None:
     """Compare a lifecycle and its calls with an OpenAPI document of the service.

@@ -7,19 +7,13 @@ from typing import Annotated
 
 import typer
 
+from lifecycle_adapters.cli.names import AllowPrivate, OpenApiDocument
 from lifecycle_adapters.cli.output import say, shown
 from lifecycle_adapters.cli.show import require_suffix
 
 
 def import_(
-    document: Annotated[
-        str,
-        typer.Argument(
-            metavar="SPEC",
-            help="Read this OpenAPI document, 3.0 or 3.1, in JSON or YAML: a file or a URL.",
-            show_default=False,
-        ),
-    ],
+    document: OpenApiDocument,
     *,
     status: Annotated[
         str,
@@ -35,10 +29,7 @@ def import_(
             "--output", "-o", help="Write to this file, which must not exist, instead of the standard output."
         ),
     ] = None,
-    allow_private: Annotated[
-        bool,
-        typer.Option("--allow-private", help="Allow a URL at an address of this machine or of a private network."),
-    ] = False,
+    allow_private: AllowPrivate = False,
 ) -> None:
     """Write a draft of a service file, to finish by hand, from the OpenAPI document of the service.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from errno import EISDIR, ENOENT
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -166,3 +166,18 @@ StateName = Annotated[
 ]
 EventName = Annotated[str, typer.Argument(metavar="EVENT", help="Judge this event.", autocompletion=event_proposals)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+ComparisonFormat = Annotated[
+    Literal["text", "markdown"],
+    typer.Option("--format", "-f", help="Print in this format; markdown suits a comment on a pull request."),
+]
+OpenApiDocument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC",
+        help="Read this OpenAPI document, 3.0 or 3.1, in JSON or YAML: a file or a URL.",
+        show_default=False,
+    ),
+]
+AllowPrivate = Annotated[
+    bool, typer.Option("--allow-private", help="Allow a URL at an address of this machine or of a private network.")
+]
