@@ -124,15 +124,9 @@ def url(receiver: Receiver) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
+def _running() -> Iterator[Emulator]:
     with Emulator("a2a", manual=True) as emulator:
         yield emulator
-
-
-@pytest.fixture
-def emulator(running: Emulator) -> Emulator:
-    running.reset()
-    return running
 
 
 @pytest.fixture

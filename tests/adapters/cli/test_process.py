@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -196,18 +195,6 @@ def test_device_is_refused_as_a_declaration(device: str) -> None:
 
 
 # --- terminals ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def _running() -> Iterator[Emulator]:
-    with Emulator(manual=True, api_key=KEY) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(_running: Emulator) -> Emulator:
-    _running.reset()
-    return _running
 
 
 def test_colours_are_for_terminals_that_want_them() -> None:

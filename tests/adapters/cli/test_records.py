@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -51,18 +51,6 @@ def journal(tmp_path: Path) -> str:
 def record(journal: str) -> Iterator[SqlJournal]:
     with SqlJournal(journal, worker="w1") as opened:
         yield opened
-
-
-@pytest.fixture(scope="module")
-def running() -> Generator[Emulator]:
-    with Emulator(manual=True, api_key=KEY) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(running: Emulator) -> Emulator:
-    running.reset()
-    return running
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,18 +15,6 @@ from lifecycle_adapters.cli.json_documents import error_document
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.cli.commands import KEY, call
-
-
-@pytest.fixture(scope="module")
-def running() -> Generator[Emulator]:
-    with Emulator(manual=True, api_key=KEY) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(running: Emulator) -> Emulator:
-    running.reset()
-    return running
 
 
 @pytest.fixture

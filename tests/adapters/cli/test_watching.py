@@ -7,7 +7,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -17,18 +16,6 @@ from lifecycle import V1_FULL, CommandState
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import RecordedCommand, SqlJournal
 from tests.adapters.cli.commands import KEY, SCRIPT, call, environment
-
-
-@pytest.fixture(scope="module")
-def _running() -> Generator[Emulator]:
-    with Emulator(manual=True, api_key=KEY) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(_running: Emulator) -> Emulator:
-    _running.reset()
-    return _running
 
 
 @pytest.fixture

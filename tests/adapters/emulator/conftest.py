@@ -13,15 +13,9 @@ from tests.adapters.emulator.requests import connect
 
 @pytest.fixture(scope="session")
 def _running() -> Iterator[Emulator]:
+    """One of their own, because these tests advance its clock."""
     with Emulator(manual=True) as emulator:
         yield emulator
-
-
-@pytest.fixture
-def emulator(_running: Emulator) -> Emulator:
-    """An emulator without tasks."""
-    _running.reset()
-    return _running
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client, HttpBinding
 from tests.adapters.http.both import KEY, QUICK, AnyClient, BlockingClient
 from tests.adapters.http.scripted import Script, ScriptedServer
@@ -46,16 +45,3 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
             return opened.enter_context(Client(api, **settings))
 
         yield connect
-
-
-@pytest.fixture(scope="session")
-def _running() -> Iterator[Emulator]:
-    with Emulator(manual=True) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(_running: Emulator) -> Emulator:
-    """An emulator without tasks, in which nothing moves by itself."""
-    _running.reset()
-    return _running

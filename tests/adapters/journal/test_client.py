@@ -30,18 +30,6 @@ PROCESSES.set_forkserver_preload([__name__])
 OpenReal = Callable[..., SqlJournal]
 
 
-@pytest.fixture(scope="module")
-def _service() -> Iterator[Emulator]:
-    with Emulator(manual=True) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(_service: Emulator) -> Emulator:
-    _service.reset()
-    return _service
-
-
 @pytest.fixture
 def open_real(journal_url: str) -> Iterator[OpenReal]:
     """Open journals on the emulator's clock."""

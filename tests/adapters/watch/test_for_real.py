@@ -28,19 +28,6 @@ from tests.adapters.watch.worlds import FAST, KEY, QUICK, states, tasks_of, unli
 from tests.support.serving import served
 
 
-@pytest.fixture(scope="module")
-def _running() -> Iterator[Emulator]:
-    with Emulator(manual=True) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def emulator(_running: Emulator) -> Emulator:
-    """An emulator without tasks, in which no task changes by itself."""
-    _running.reset()
-    return _running
-
-
 @asynccontextmanager
 async def opened(emulator: Emulator, journal: Journal | None = None, *, api: str = "v1") -> AsyncGenerator[AsyncClient]:
     async with (

@@ -408,12 +408,6 @@ def _running() -> Iterator[Emulator]:
         yield emulator
 
 
-@pytest.fixture
-def emulator(_running: Emulator) -> Emulator:
-    _running.reset()
-    return _running
-
-
 @pytest.mark.parametrize("fault", [None, "late", "doubled", "out_of_order", "lost", "cut"])
 def test_disturbed_stream_of_the_emulator_changes_no_outcome(emulator: Emulator, fault: str | None) -> None:
     """The first change is disturbed; all others arrive, or a read finds them."""
