@@ -22,20 +22,27 @@ from tests.support.sdk_servers import sdk_server
 
 PARTS = [{"text": "Book a flight"}]
 QUICK = Timing(poll_s=0.02, settle_timeout_s=0.3)
-
-
 VERSION = {"A2A-Version": "1.0"}
 
 
+# The test runs over HTTP and JSON, and over JSON-RPC.
+ON_BOTH = pytest.mark.parametrize("api", ["a2a", "a2a-jsonrpc"])
+
+
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator("a2a", manual=True) as emulator:
+def api() -> str:
+    return "a2a"
+
+
+@pytest.fixture
+def emulator(api: str) -> Iterator[Emulator]:
+    with Emulator(api, manual=True) as emulator:
         yield emulator
 
 
 @pytest.fixture
-def client(emulator: Emulator) -> Iterator[Client[Any, Any]]:
-    with Client("a2a", base_url=emulator.base_url, timing=QUICK) as client:
+def client(api: str, emulator: Emulator) -> Iterator[Client[Any, Any]]:
+    with Client(api, base_url=emulator.base_url, timing=QUICK) as client:
         yield client
 
 
@@ -52,6 +59,7 @@ def test_agent_asks_and_gets_its_answer(emulator: Emulator, client: Client[Any, 
         task.answer(PARTS)
 
 
+@ON_BOTH
 def test_emulated_agent_refuses_parts_that_are_no_list(emulator: Emulator, client: Client[Any, Any]) -> None:
     with pytest.raises(RequestRejected, match=r"message\.parts: Input should be a valid list"):
         client.create(parts="Book a flight")
@@ -82,6 +90,7 @@ def test_message_names_its_task_and_never_repeats_an_id(emulator: Emulator, clie
     assert first["messageId"] != second["messageId"]
 
 
+@ON_BOTH
 def test_lost_answer_stays_uncertain_and_is_never_sent_again(emulator: Emulator, client: Client[Any, Any]) -> None:
     """Agents need not know a message by its id, and the task may have gone on without it."""
     task = client.create(parts=PARTS)
@@ -112,7 +121,7 @@ def test_response_about_another_task_changes_nothing(state: str) -> None:
         assert task.known_state() == A2AState.INPUT_REQUIRED
 
 
-@pytest.mark.parametrize("api", ["a2a", "a2a-jsonrpc"])
+@ON_BOTH
 @pytest.mark.parametrize("end", ["COMPLETED", "FAILED", "CANCELED", "REJECTED"])
 def test_answer_that_an_agent_works_off_before_it_responds_was_taken(api: str, end: str) -> None:
     states = ["INPUT_REQUIRED", end]
@@ -131,7 +140,7 @@ def test_answer_that_an_agent_works_off_before_it_responds_was_taken(api: str, e
     assert (result.state, result.sent) == (f"TASK_STATE_{end}", True)
 
 
-@pytest.mark.parametrize("api", ["a2a", "a2a-jsonrpc"])
+@ON_BOTH
 def test_agent_may_reply_with_a_message(api: str) -> None:
     """a2a.proto, SendMessageResponse: the payload is a task, or "A message from the agent."."""
     reply = {"message": {"messageId": "m", "role": "ROLE_AGENT", "parts": [{"text": "42 EUR"}]}}
@@ -243,7 +252,8 @@ def test_emulator_does_what_the_conformance_kit_asks_for() -> None:
 class Official:
     """The official SDK: its types, its errors, and a client of the emulator."""
 
-    def __init__(self, emulator: Emulator, *, streaming: bool = False, protocol: str = "HTTP+JSON") -> None:
+    def __init__(self, api: str, emulator: Emulator, *, streaming: bool = False) -> None:
+        protocol = {"a2a": "HTTP+JSON", "a2a-jsonrpc": "JSONRPC"}[api]
         self.types: Any = import_module("a2a.types.a2a_pb2")
         self.errors: Any = import_module("a2a.utils.errors")
         sdk: Any = import_module("a2a.client")
@@ -268,9 +278,10 @@ class Official:
 
 
 @pytest.mark.heavy
-def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None:
+@ON_BOTH
+def test_official_client_runs_every_call_about_tasks(api: str, emulator: Emulator) -> None:
     async def use() -> None:
-        official = Official(emulator)
+        official = Official(api, emulator)
         a2a, errors, client = official.types, official.errors, official.client
         (created,) = [each.task async for each in official.send("Book a flight")]
         assert created.status.state == a2a.TASK_STATE_SUBMITTED
@@ -279,7 +290,7 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
         assert (answered.id, answered.status.state) == (created.id, a2a.TASK_STATE_WORKING)
         read = await client.get_task(a2a.GetTaskRequest(id=created.id))
         assert read.context_id == created.context_id
-        listed = await client.list_tasks(a2a.ListTasksRequest(status=a2a.TASK_STATE_WORKING))
+        listed = await client.list_tasks(a2a.ListTasksRequest(status=a2a.TASK_STATE_WORKING, page_size=5))
         assert [task.id for task in listed.tasks] == [created.id]
         canceled = await client.cancel_task(a2a.CancelTaskRequest(id=created.id))
         assert canceled.status.state == a2a.TASK_STATE_CANCELED
@@ -295,9 +306,9 @@ def test_official_client_runs_every_call_about_tasks(emulator: Emulator) -> None
 
 
 @pytest.mark.heavy
-def test_official_client_configures_push_notifications(emulator: Emulator) -> None:
+def test_official_client_configures_push_notifications(api: str, emulator: Emulator) -> None:
     async def use() -> None:
-        official = Official(emulator)
+        official = Official(api, emulator)
         a2a, client = official.types, official.client
         (created,) = [each.task async for each in official.send("Book a flight")]
         config = a2a.TaskPushNotificationConfig(id="c", task_id=created.id, url="http://127.0.0.1:9/hook")
@@ -316,10 +327,10 @@ def test_official_client_configures_push_notifications(emulator: Emulator) -> No
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize(("api", "protocol"), [("a2a", "HTTP+JSON"), ("a2a-jsonrpc", "JSONRPC")])
-def test_official_client_follows_streams(api: str, protocol: str) -> None:
-    async def use(emulator: Emulator) -> None:
-        official = Official(emulator, streaming=True, protocol=protocol)
+@ON_BOTH
+def test_official_client_follows_streams(api: str, emulator: Emulator) -> None:
+    async def use() -> None:
+        official = Official(api, emulator, streaming=True)
         a2a, errors, client = official.types, official.errors, official.client
 
         updates = official.send("Book a flight")
@@ -343,8 +354,7 @@ def test_official_client_follows_streams(api: str, protocol: str) -> None:
                 await anext(refused)
         await client.close()
 
-    with Emulator(api, manual=True) as emulator:
-        asyncio.run(use(emulator))
+    asyncio.run(use())
 
 
 @pytest.fixture(scope="module")
@@ -355,10 +365,12 @@ def agent() -> Iterator[str]:
 
 
 @pytest.mark.heavy
-def test_official_agent_is_governed(agent: str, tmp_path: Path) -> None:
+@ON_BOTH
+def test_official_agent_is_governed(api: str, agent: str, tmp_path: Path) -> None:
+    base_url = {"a2a": agent, "a2a-jsonrpc": f"{agent}/rpc"}[api]
     with (
         SqlJournal(tmp_path / "tasks.db") as journal,
-        Client("a2a", base_url=agent, timing=Timing(poll_s=0.05), journal=journal) as client,
+        Client(api, base_url=base_url, timing=Timing(poll_s=0.05), journal=journal) as client,
     ):
         done = client.create(parts=[{"text": "Book a flight"}]).wait("final")
         assert done.state == A2AState.COMPLETED
@@ -374,7 +386,10 @@ def test_official_agent_is_governed(agent: str, tmp_path: Path) -> None:
         assert not long.cancel().sent
         with pytest.raises(IllegalTransition):
             long.answer(PARTS)
+        deaf = client.create(parts=[{"text": "deaf"}])
+        with pytest.raises(TaskEndedFirst):
+            deaf.cancel()
 
-        assert {task.id for task in client.list()} >= {asked.id, long.id}
+        assert {task.id for task in client.list(pageSize=2)} >= {asked.id, long.id}
         with pytest.raises(NotFound):
             client.task("nobody").status()
