@@ -72,7 +72,7 @@ ONE_WAY = {
         argument_checks <- http.declared <- http.retired <- http.binding
         http.base_url, http.declared <- http.authentication <- http.call
         http.authentication <- http.header_values <- http.call, emulator.calls, services.mcp_extension_emulation
-        http.call <- http.binding_mistakes, http.response_meaning <- http.binding
+        http.call <- http.binding_mistakes, http.parameters, http.response_meaning <- http.binding
         http.handshake <- http.binding_mistakes
         http.declared, http.responses <- http.envelope <- http.response_meaning
         http.call <- http.handshake <- http.response_meaning
@@ -206,6 +206,7 @@ EXCEPTIONS = {
 }
 TYPE_ONLY = {  # of the class whose rules and responses they hold; no code of theirs needs it when it runs
     ("lifecycle_adapters.http.binding_mistakes", "lifecycle_adapters.http.binding"),
+    ("lifecycle_adapters.http.parameters", "lifecycle_adapters.http.binding"),
     ("lifecycle_adapters.http.response_meaning", "lifecycle_adapters.http.binding"),
 }
 IMPURE_CALLS = {"open", "print", "input", "eval", "exec", "__import__", "now", "utcnow", "today", "cwd", "home"}

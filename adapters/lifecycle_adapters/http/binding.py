@@ -15,7 +15,7 @@ Source of the rules about status codes: the numbered steps in lifecycle/command.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Generic, cast
@@ -31,7 +31,7 @@ from lifecycle.journal import check_time
 from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.scope import base_name, scoped
 from lifecycle.table import E, S
-from lifecycle_adapters.argument_checks import WrongType, WrongValue, require, require_lifecycle
+from lifecycle_adapters.argument_checks import WrongType, require, require_lifecycle
 from lifecycle_adapters.http.authentication import Authentication, KeyVariable
 from lifecycle_adapters.http.base_url import server
 from lifecycle_adapters.http.binding_mistakes import calls_of, mistakes_in, wrong_further_calls
@@ -50,7 +50,8 @@ from lifecycle_adapters.http.declared import (
 from lifecycle_adapters.http.envelope import Envelope
 from lifecycle_adapters.http.handshake import Handshake
 from lifecycle_adapters.http.misspelt_options import OF_COMMANDS, OF_CREATES
-from lifecycle_adapters.http.requests import Request, filled_text, parameters_of, quoted_id
+from lifecycle_adapters.http.parameters import with_parameters
+from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.response_meaning import meaning_of
 from lifecycle_adapters.http.responses import id_in, placed, value_at
 from lifecycle_adapters.http.retired import Retired
@@ -62,10 +63,6 @@ def _keep_lifecycle(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
     if isinstance(value, Lifecycle):
         return cast("Any", value)  # parsed, it would become another one
     return Lifecycle.from_declaration(cast("dict[str, Any]", value)) if isinstance(value, dict) else read(value)
-
-
-def _unfit(value: str | None) -> bool:
-    return value is not None and quoted_id(value) is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -388,58 +385,7 @@ class HttpBinding(Declared, Generic[S, E]):
             ValueError: parameters are missing or unknown, or no path can carry the text of one; it names them all.
             TypeError: `given` is not a mapping of texts.
         """
-        require(given, Mapping, "parameters must be a mapping, such as {'owner': 'acme'}")
-        for name, value in given.items():
-            require(value, str, f"the parameter {name!r} must be text")
-        names = self._all_parameters()
-        wrong = [f"{name!r} is missing" for name in names if name not in given]
-        wrong += [f"{name!r} is unknown" for name in given if name not in names]
-        wrong += [f"no path can carry {given[name]!r:.80} as {name!r}" for name in names if _unfit(given.get(name))]
-        if wrong:
-            known = f"its parameters are {', '.join(map(repr, names))}" if names else "it has no parameters"
-            raise WrongValue(f"{self.name}: {'; '.join(wrong)}; {known}", "parameters")
-        return self._filled(given)
-
-    def _all_parameters(self) -> tuple[str, ...]:
-        inner = [proof.binding for proof in self.proofs.values()]
-        bindings: list[HttpBinding[Any, Any]] = [*inner, *([] if self.session is None else [self.session])]
-        more = [name for each in bindings for name in each._all_parameters()]
-        return tuple(dict.fromkeys([*self.parameters, *more]))
-
-    def _filled(self, given: Mapping[str, str]) -> HttpBinding[S, E]:
-        if not self._all_parameters():
-            return self
-        values = {f"{{{name}}}": str(quoted_id(given[name])) for name in self.parameters}
-        scope = (*self.scope, *(given[name] for name in self.parameters))
-
-        def fill(call: Call) -> Call:
-            return replace(call, path=filled_text(call.path, values)) if parameters_of(call.path) else call
-
-        proofs = {name: replace(proof, binding=proof.binding._filled(given)) for name, proof in self.proofs.items()}
-        return replace(
-            self,
-            lifecycle=scoped(self.lifecycle, scope) if scope else self.lifecycle,
-            scope=scope,
-            base_path=filled_text(self.base_path, values),
-            create=fill(self.create),
-            status=fill(self.status),
-            details=fill(self.details),
-            listing=None if self.listing is None else replace(self.listing, call=fill(self.listing.call)),
-            events=None if self.events is None else replace(self.events, call=fill(self.events.call)),
-            stream=None if self.stream is None else replace(self.stream, call=fill(self.stream.call)),
-            further_calls={name: fill(call) for name, call in self.further_calls.items()},
-            commands={name: fill(call) for name, call in self.commands.items()},
-            handshake=None
-            if self.handshake is None
-            else replace(
-                self.handshake,
-                begin=fill(self.handshake.begin),
-                confirm=None if self.handshake.confirm is None else fill(self.handshake.confirm),
-            ),
-            proofs=proofs,
-            session=None if self.session is None else self.session._filled(given),
-            parameters=(),
-        )
+        return with_parameters(self, given)
 
     def in_scope(self, lifecycle: Lifecycle[Any, Any]) -> Lifecycle[Any, Any]:
         """Return a lifecycle with the binding's parameters in its name, as a journal uses it; unchanged if it has them.
