@@ -54,7 +54,8 @@ ONE_WAY = {
         procedures.arguments, procedures.governed_creates, procedures.running <- procedures.recovery
         procedures.arguments, procedures.governed_task, procedures.running <- procedures.governed_handles
         procedures.command_methods, procedures.twins <- procedures.governed_handles
-        procedures.governed_creates, procedures.governed_handles, procedures.recovery <- objects.*
+        procedures.recovery, procedures.twins <- procedures.recovery_methods
+        procedures.governed_creates, procedures.governed_handles, procedures.recovery_methods <- objects.*
         procedures.call_errors <- http.http_errors
         http.binding, procedures.interpreter <- http.http_call <- http.handshakes, http.sending, http.driver
         http.http_call, procedures.task_summary <- http.paginator
@@ -63,7 +64,7 @@ ONE_WAY = {
         http.creates <- http.further_calls <- http.task_handles <- http.client
         procedures.running <- http.driver
         procedures.governed_handles <- http.task_handles
-        procedures.recovery <- http.client
+        procedures.recovery_methods <- http.client
         http.sending <- http.driver
         foreign_text <- http.responses, objects.*, drift.fetching
         argument_checks <- http.requests, watch.*, journal.*, machine, webhooks.*, arrays
@@ -156,6 +157,7 @@ OWNERS = {
         "lifecycle_adapters.http.client",
         "lifecycle_adapters.http.configured_client",
         "lifecycle_adapters.procedures.governed_handles",
+        "lifecycle_adapters.procedures.recovery_methods",
         "lifecycle_adapters.http.task_handles",
         "lifecycle_adapters.objects.object_client",
         *PROFILES,

@@ -6,10 +6,8 @@ driver.py carries it out.
 
 from __future__ import annotations
 
-import asyncio
-import builtins
 import inspect
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, Literal, Self, TypedDict, Unpack, overload
 
@@ -55,11 +53,9 @@ from lifecycle_adapters.http.task_handles import (
     session_handle,
 )
 from lifecycle_adapters.procedures.arguments import (
-    create_name,
     request_context,
 )
-from lifecycle_adapters.procedures.governed_task import Recovered
-from lifecycle_adapters.procedures.recovery import recover_all, recover_all_async
+from lifecycle_adapters.procedures.recovery_methods import AsyncRecoveryMethods, RecoveryMethods
 from lifecycle_adapters.procedures.task_summary import TaskSummary
 from lifecycle_adapters.procedures.timing import Timing
 from lifecycle_adapters.procedures.twins import twin_of
@@ -95,7 +91,7 @@ class _AsyncClientSettings(_Settings, total=False):
 # --- the synchronous client ---------------------------------------------------------------------
 
 
-class Client(ConfiguredClient[S, E]):
+class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
     """A synchronous client of one service. Threads can share it, and so can the children of a fork.
 
     With an `http` of the caller's, it raises ClientUnusable in the children of a fork.
@@ -240,40 +236,10 @@ class Client(ConfiguredClient[S, E]):
         creating = self._create_procedures()[0].create(
             body, labels={} if labels is None else labels, context=request_context(idempotency_key, origin, reason)
         )
-        return Task(self._driver, self._driver.run(creating))
+        return self._handle(self._driver.run(creating))
 
-    def adopt_create(self, create_id: str, task_id: TaskId) -> Task[S, E]:
-        """Read this task, record that an uncertain create made it, and return a handle on it.
-
-        The create may also be that of a session, or of a message to one (v4), if it is still open.
-
-        Args:
-            create_id: the create's id, which `recover` and `CreateUncertain` have.
-            task_id: one of the candidates that `recover` reports, or another task.
-        Raises:
-            CreateInFlight: a living worker has claimed the create.
-            ValueError: there is no such create, or it has ended; or another create made the task.
-            TypeError: the create's id is not text, or the task's is not text, an integer or a UUID.
-            HttpError: the task cannot be read; the create stays uncertain.
-            AdapterError: the journal cannot be read or written.
-        """
-        create_id, task = create_name(create_id), id_text(task_id)
-        return Task(self._driver, self._driver.run(self._creates_with(create_id).adopt(create_id, task)))
-
-    def abandon_create(self, create_id: str, *, reason: str = "") -> None:
-        """Record that an uncertain create made no task, which frees its idempotency key.
-
-        The create may also be that of a session, or of a message to one (v4), if it is still open.
-
-        Raises:
-            CreateInFlight: a living worker has claimed the create.
-            ValueError: there is no such create, or it has ended.
-            TypeError: the id or the reason is not text.
-            AdapterError: the journal cannot be read or written.
-        """
-        create_id = create_name(create_id)
-        require(reason, str, "reason must be text")
-        self._driver.run(self._creates_with(create_id).abandon(create_id, reason))
+    def _handle(self, task: Any) -> Task[S, E]:
+        return Task(self._driver, task)
 
     def task(self, task_id: TaskId) -> Task[S, E]:
         """Return a handle on an existing task; nothing is sent.
@@ -282,7 +248,7 @@ class Client(ConfiguredClient[S, E]):
             ValueError: no request can carry this id.
             TypeError: it is not text, an integer or a UUID.
         """
-        return Task(self._driver, self._procedures(self.binding, task_id))
+        return self._handle(self._procedures(self.binding, task_id))
 
     @overload
     def session(self: Client[V2State, V2Event], session_id: TaskId) -> Task[V2SessionState, V2SessionEvent]: ...
@@ -303,27 +269,6 @@ class Client(ConfiguredClient[S, E]):
             ValueError: no request can carry this id.
         """
         return session_handle(self._driver, self._session(session_id))
-
-    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
-        """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates.
-
-        It can run at any time and in many workers at once: each command is resumed by one of them, and by none while a
-        living worker has claimed it.
-
-        Args:
-            wait: wait for commands that other workers have claimed, until those settle them or their claims end.
-            dead: names of workers that are known to be dead: the commands that they have claimed are settled at once.
-        Returns:
-            First a `Recovered` for each open command, with its outcome or its error: a `CommandInFlight` if another
-            worker has claimed it, or the error that ended its recovery. Then a `RecoveredCreate` for each create
-            without an outcome, also of a session or of a message to one, with the tasks that it may have made; or a
-            `Recovered` with an `UnreadableCreate` as its error.
-        Raises:
-            AdapterError: the journal cannot be read or written.
-            TypeError: `dead` is not a collection of texts, or `wait` is not a boolean.
-            ClientUnusable: the client is closed, or its httpx2 client belongs to another process.
-        """
-        return recover_all(self._driver, self._open_commands, self._create_procedures(), wait=wait, dead=dead)
 
     def list(self, **query: QueryValue) -> Iterator[TaskSummary]:
         """Yield the service's tasks, page after page.
@@ -371,7 +316,7 @@ class Client(ConfiguredClient[S, E]):
 # --- the asynchronous client --------------------------------------------------------------------
 
 
-class AsyncClient(ConfiguredClient[S, E]):
+class AsyncClient(ConfiguredClient[S, E], AsyncRecoveryMethods[AsyncDriver, AsyncTask[S, E]]):
     """An asynchronous client of one service, for asyncio.
 
     It can be used in any number of event loops, and closes its connections when a loop ends. With an `http` of the
@@ -480,27 +425,15 @@ class AsyncClient(ConfiguredClient[S, E]):
         creating = self._create_procedures()[0].create(
             body, labels={} if labels is None else labels, context=request_context(idempotency_key, origin, reason)
         )
-        return AsyncTask(self._driver, await self._driver.run(creating))
+        return self._handle(await self._driver.run(creating))
 
-    @twin_of(Client.adopt_create)
-    async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTask[S, E]:
-        """Read this task, record that an uncertain create made it, and return a handle on it."""
-        create_id, task = create_name(create_id), id_text(task_id)
-        creates = await asyncio.to_thread(self._creates_with, create_id)
-        return AsyncTask(self._driver, await self._driver.run(creates.adopt(create_id, task)))
-
-    @twin_of(Client.abandon_create)
-    async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
-        """Record that an uncertain create made no task, which frees its idempotency key."""
-        create_id = create_name(create_id)
-        require(reason, str, "reason must be text")
-        creates = await asyncio.to_thread(self._creates_with, create_id)
-        await self._driver.run(creates.abandon(create_id, reason))
+    def _handle(self, task: Any) -> AsyncTask[S, E]:
+        return AsyncTask(self._driver, task)
 
     @twin_of(Client.task)
     def task(self, task_id: TaskId) -> AsyncTask[S, E]:
         """Return a handle on an existing task; nothing is sent."""
-        return AsyncTask(self._driver, self._procedures(self.binding, task_id))
+        return self._handle(self._procedures(self.binding, task_id))
 
     @overload
     def session(
@@ -517,12 +450,6 @@ class AsyncClient(ConfiguredClient[S, E]):
     def session(self, session_id: TaskId) -> Any:
         """Return a handle on a session that tasks run in (v2, v4); nothing is sent."""
         return async_session_handle(self._driver, self._session(session_id))
-
-    @twin_of(Client.recover)
-    async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> builtins.list[Recovered]:
-        """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates."""
-        creates = await asyncio.to_thread(self._create_procedures)
-        return await recover_all_async(self._driver, self._open_commands, creates, wait=wait, dead=dead)
 
     @twin_of(Client.list)
     def list(self, **query: QueryValue) -> AsyncGenerator[TaskSummary]:

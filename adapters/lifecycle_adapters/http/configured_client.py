@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from lifecycle.effects import Response
 from lifecycle.errors import not_made
-from lifecycle.journal import CreateRecord, Journal
+from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
 from lifecycle.scope import base_name, scope_in
@@ -153,15 +153,6 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
             creates=self.journal.creates(lifecycle),
             open_task=partial(self._procedures, binding),
         )
-
-    def _creates_with(self, create_id: str) -> CreateProcedures:
-        """Return the creates of which this one is open, those of the tasks if it is of none. It may block."""
-        own, *others = self._create_procedures()
-
-        def has_it(of: CreateProcedures) -> bool:
-            return any(isinstance(each, CreateRecord) and each.id == create_id for each in of.creates.unfinished())
-
-        return next(filter(has_it, others), own)
 
     def _open_commands(self) -> list[TaskProcedures[Any, Any]]:
         """The tasks, the sessions they run in, and the messages to sessions that have an open command."""

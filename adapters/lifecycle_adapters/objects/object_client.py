@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from typing_extensions import TypeVar as TypeVarWithDefault
@@ -24,11 +24,10 @@ from lifecycle_adapters.objects.object_service import (
     close_unused,
     is_coroutine_function,
 )
-from lifecycle_adapters.procedures.arguments import create_name, request_context, usable_journal
+from lifecycle_adapters.procedures.arguments import request_context, usable_journal
 from lifecycle_adapters.procedures.governed_handles import AsyncTaskHandle, TaskHandle
-from lifecycle_adapters.procedures.governed_task import Recovered
 from lifecycle_adapters.procedures.interpreter import Procedure
-from lifecycle_adapters.procedures.recovery import recover_all, recover_all_async
+from lifecycle_adapters.procedures.recovery_methods import AsyncRecoveryMethods, RecoveryMethods
 from lifecycle_adapters.procedures.running import OnProgress, run_procedure, run_procedure_async
 from lifecycle_adapters.procedures.timing import CLOCK, Timing
 from lifecycle_adapters.procedures.twins import twin_of
@@ -140,18 +139,18 @@ class _ObjectClient(ProcessBound, Generic[S, E]):
             lifecycle=self.lifecycle, timing=self.timing, task_id=name, journal=part, service=self._service
         )
 
-    def _open_tasks(self) -> list[ObjectTaskProcedures[S, E]]:
+    def _open_commands(self) -> list[ObjectTaskProcedures[S, E]]:
         return [self._procedures(each) for each in self.journal.open_tasks(self.lifecycle)]
 
-    @property
-    def _creates(self) -> ObjectCreates:
-        return ObjectCreates(
+    def _create_procedures(self) -> list[ObjectCreates]:
+        creates = ObjectCreates(
             lifecycle=self.lifecycle,
             timing=self.timing,
             creates=self.journal.creates(self.lifecycle),
             open_task=self._procedures,
             service=self._service,
         )
+        return [creates]
 
     def _creating(
         self,
@@ -162,10 +161,11 @@ class _ObjectClient(ProcessBound, Generic[S, E]):
         fields: Mapping[str, Any],
     ) -> Procedure[ObjectTaskProcedures[Any, Any]]:
         context = request_context(idempotency_key, origin, reason)
-        return self._creates.create(fields, labels={} if labels is None else labels, context=context)
+        (creates,) = self._create_procedures()
+        return creates.create(fields, labels={} if labels is None else labels, context=context)
 
 
-class ObjectClient(_ObjectClient[S, E]):
+class ObjectClient(_ObjectClient[S, E], RecoveryMethods[_ObjectDriver, TaskHandle[S, E]]):
     """A synchronous client of a service that functions of yours call. Threads can share it if they can share those.
 
     Its handles and its journal give the guarantees of an HTTP client: a command is judged before it is sent, recorded
@@ -217,7 +217,7 @@ class ObjectClient(_ObjectClient[S, E]):
             ValueError: the id is empty, or no journal can record it.
             TypeError: it is not text, an integer or a UUID.
         """
-        return TaskHandle(self._driver, self._procedures(task_id))
+        return self._handle(self._procedures(task_id))
 
     def create(
         self,
@@ -249,57 +249,13 @@ class ObjectClient(_ObjectClient[S, E]):
             ObjectError: the service refused, or was never reached; no task was created.
             AdapterError: the journal cannot be read or written.
         """
-        task = self._driver.run(self._creating(idempotency_key, labels, reason, origin, fields))
+        return self._handle(self._driver.run(self._creating(idempotency_key, labels, reason, origin, fields)))
+
+    def _handle(self, task: Any) -> TaskHandle[S, E]:
         return TaskHandle(self._driver, task)
 
-    def adopt_create(self, create_id: str, task_id: TaskId) -> TaskHandle[S, E]:
-        """Read this task, record that an uncertain create made it, and return a handle on it.
 
-        Args:
-            create_id: the create's id, which `recover` and `CreateUncertain` have.
-            task_id: the task that it made.
-        Raises:
-            CreateInFlight: a living worker has claimed the create.
-            ValueError: there is no such create, or it has ended; or another create made the task.
-            TypeError: the create's id is not text, or the task's is not text, an integer or a UUID.
-            ObjectError: the task cannot be read; the create stays uncertain.
-            AdapterError: the journal cannot be read or written.
-        """
-        task = self._driver.run(self._creates.adopt(create_name(create_id), id_text(task_id)))
-        return TaskHandle(self._driver, task)
-
-    def abandon_create(self, create_id: str, *, reason: str = "") -> None:
-        """Record that an uncertain create made no task, which frees its idempotency key.
-
-        Raises:
-            CreateInFlight: a living worker has claimed the create.
-            ValueError: there is no such create, or it has ended.
-            TypeError: the id or the reason is not text.
-            AdapterError: the journal cannot be read or written.
-        """
-        require(reason, str, "reason must be text")
-        self._driver.run(self._creates.abandon(create_name(create_id), reason))
-
-    def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> list[Recovered]:
-        """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates.
-
-        It can run at any time and in many workers at once: each command is resumed by one of them, and by none while a
-        living worker has claimed it.
-
-        Args:
-            wait: wait for commands that other workers have claimed, until those settle them or their claims end.
-            dead: names of workers that are known to be dead: the commands that they have claimed are settled at once.
-        Returns:
-            First a `Recovered` for each open command, with its outcome or its error. Then a `RecoveredCreate` for each
-            create without an outcome.
-        Raises:
-            AdapterError: the journal cannot be read or written.
-            TypeError: `dead` is not a collection of texts, or `wait` is not a boolean.
-        """
-        return recover_all(self._driver, self._open_tasks, [self._creates], wait=wait, dead=dead)
-
-
-class AsyncObjectClient(_ObjectClient[S, E]):
+class AsyncObjectClient(_ObjectClient[S, E], AsyncRecoveryMethods[_AsyncObjectDriver, AsyncTaskHandle[S, E]]):
     """An asynchronous client of a service that functions of yours call, for asyncio.
 
     Its arguments, and the errors for them, are those of `ObjectClient`, with two differences: `read`, `send` and
@@ -326,7 +282,7 @@ class AsyncObjectClient(_ObjectClient[S, E]):
     @twin_of(ObjectClient.task)
     def task(self, task_id: TaskId) -> AsyncTaskHandle[S, E]:
         """Return a handle on an existing task; nothing is called."""
-        return AsyncTaskHandle(self._driver, self._procedures(task_id))
+        return self._handle(self._procedures(task_id))
 
     @twin_of(ObjectClient.create)
     async def create(
@@ -339,22 +295,7 @@ class AsyncObjectClient(_ObjectClient[S, E]):
         **fields: Any,
     ) -> AsyncTaskHandle[S, E]:
         """Create a task by the function `create`. Its intent is recorded before."""
-        task = await self._driver.run(self._creating(idempotency_key, labels, reason, origin, fields))
+        return self._handle(await self._driver.run(self._creating(idempotency_key, labels, reason, origin, fields)))
+
+    def _handle(self, task: Any) -> AsyncTaskHandle[S, E]:
         return AsyncTaskHandle(self._driver, task)
-
-    @twin_of(ObjectClient.adopt_create)
-    async def adopt_create(self, create_id: str, task_id: TaskId) -> AsyncTaskHandle[S, E]:
-        """Read this task, record that an uncertain create made it, and return a handle on it."""
-        task = await self._driver.run(self._creates.adopt(create_name(create_id), id_text(task_id)))
-        return AsyncTaskHandle(self._driver, task)
-
-    @twin_of(ObjectClient.abandon_create)
-    async def abandon_create(self, create_id: str, *, reason: str = "") -> None:
-        """Record that an uncertain create made no task, which frees its idempotency key."""
-        require(reason, str, "reason must be text")
-        await self._driver.run(self._creates.abandon(create_name(create_id), reason))
-
-    @twin_of(ObjectClient.recover)
-    async def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> list[Recovered]:
-        """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates."""
-        return await recover_all_async(self._driver, self._open_tasks, [self._creates], wait=wait, dead=dead)
