@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from lifecycle import V1, V1Event
-from lifecycle_adapters.emulator import serve
+from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.services.v1 import V1 as WIRE
 
 
@@ -71,7 +71,7 @@ def _serve_bare() -> None:
 
 
 def _serve_emulator() -> None:
-    serve(port=0, manual=True, on_start=_announce)
+    Emulator(manual=True).serve(on_start=_announce)
 
 
 if __name__ == "__main__":

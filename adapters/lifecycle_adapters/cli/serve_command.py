@@ -70,13 +70,13 @@ def serve(
 
     Example: lifecycle serve --api v4 --pace 0.2
     """
-    from lifecycle_adapters.emulator import serve as run
+    from lifecycle_adapters.emulator import Emulator
 
     target = None if webhook is None else _webhook(webhook, webhook_secret)
     with suppress(KeyboardInterrupt), misuse_is_bad_input():
         bindings = [declared_service(each) for each in api or ()]
         own = {each.name: each.lifecycle for each in bindings}
-        run(
+        emulator = Emulator(
             *bindings,
             port=port,
             pace_s=pace,
@@ -84,8 +84,8 @@ def serve(
             lifecycles=assignments("--lifecycle", lifecycle, partial(_followed, own)),
             profiles=assignments("--profile", profile, _profile),
             webhook=target,
-            on_start=partial(_introduce, api or []),
         )
+        emulator.serve(on_start=partial(_introduce, api or []))
     say("stopped; nothing was kept", stderr=True)
 
 

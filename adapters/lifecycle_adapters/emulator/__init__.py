@@ -48,7 +48,7 @@ from lifecycle_adapters.emulator.profile import (
     new_uuid,
 )
 from lifecycle_adapters.emulator.pushed_messages import Attempt, SentWebhook, Webhook, WebhookFault, WebhookFaultKind
-from lifecycle_adapters.emulator.server import Emulator, EmulatorNotRunning, serve
+from lifecycle_adapters.emulator.server import Emulator, EmulatorNotRunning
 from lifecycle_adapters.emulator.task_store import UnknownTask
 
 __all__ = [
@@ -85,7 +85,6 @@ __all__ = [
     "create_app",
     "field_error",
     "new_uuid",
-    "serve",
 ]
 
 del _fastapi, _httpx2, _uvicorn

@@ -36,7 +36,7 @@ class EmulatorNotRunning(AdapterError):
 
 
 class Emulator(Control):
-    """An emulator in a thread of this process; start it with `with`, or with `start` and `stop`.
+    """An emulator. `with`, or `start` and `stop`, run it in a thread of this process, `serve` in the calling thread.
 
         with Emulator(PRINTER, pace_s=0.05) as emulator:
             client = Client(PRINTER, base_url=emulator.base_url, api_key="any")
@@ -74,7 +74,7 @@ class Emulator(Control):
         webhook: Webhook | None = None,
         port: int = 0,
     ) -> None:
-        _require_port(port)
+        require_number(port, "port", kind=int, at_least=0, at_most=65_535)
         self._app = create_app(
             *apis,
             pace_s=pace_s,
@@ -95,8 +95,7 @@ class Emulator(Control):
             OSError: the port is in use.
             EmulatorNotRunning: the server is already running, or did not start within 30 s.
         """
-        if self._running is not None:
-            raise EmulatorNotRunning("the emulator is running already")
+        self._require_stopped()
         self._running = _Running(self._app, self._port)
         return self
 
@@ -105,6 +104,28 @@ class Emulator(Control):
         if self._running is not None:
             self._running.stop()
             self._running = None
+
+    def serve(self, on_start: Callable[[str], None] | None = None) -> None:
+        """Run the server in this thread until the process is interrupted (Ctrl-C), then return.
+
+        Args:
+            on_start: called with the base URL once the server listens.
+        Raises:
+            OSError: the port is in use.
+            TypeError: `on_start` cannot be called.
+            EmulatorNotRunning: the server is already running.
+        """
+        require_callback(on_start, "on_start", "the base URL")
+        self._require_stopped()
+        with _listen(self._port) as listening:
+            if on_start is not None:
+                on_start(f"http://{HOST}:{listening.getsockname()[1]}")
+            with suppress(KeyboardInterrupt):  # uvicorn shuts down cleanly, then raises it again
+                _Server(self._app).run(sockets=[listening])
+
+    def _require_stopped(self) -> None:
+        if self._running is not None:
+            raise EmulatorNotRunning("the emulator is running already")
 
     def __enter__(self) -> Self:
         return self.start()
@@ -179,62 +200,6 @@ class _Running:
         self._loop = asyncio.get_running_loop()
         self._loop.call_soon(self._is_up.set)
         await self._server.serve(sockets=[self._socket])
-
-
-def serve(
-    *apis: str | HttpBinding[Any, Any],
-    port: int = 8787,
-    pace_s: float = 1.0,
-    manual: bool = False,
-    lifecycles: Mapping[str, Lifecycle[Any, Any]] | None = None,
-    profiles: Mapping[str, Profile] | None = None,
-    api_key: str | None = None,
-    webhook: Webhook | None = None,
-    on_start: Callable[[str], None] | None = None,
-) -> None:
-    """Run the emulator on 127.0.0.1 until the process is interrupted (Ctrl-C), then return.
-
-    Args:
-        apis: the services to emulate, by their names or bindings; none for all built-in ones. The service of the
-            sessions that tasks run in is added.
-        port: the port to listen on, 0 to 65535; 0 chooses a free one.
-        pace_s: seconds that a task stays in each state before its script's next event, 0 or more.
-        manual: if true, tasks run no script and change by commands and control calls only.
-        lifecycles: the lifecycle of each service's tasks, by the service's name: `{"printer": MINIMAL}`; default: its
-            own.
-        profiles: the behaviour of a service beyond its binding, by its name; built-in ones have their own.
-        api_key: the only valid key; if omitted, every key that is not empty is valid.
-        webhook: receiver of status changes; if omitted, no webhook is sent.
-        on_start: called with the base URL once the server listens.
-    Raises:
-        OSError: the port is in use.
-        UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
-        TypeError: a service is neither a name nor a binding, another argument has the wrong type, or `on_start` cannot
-            be called.
-        ValueError: the key is empty, the port is out of range, the pace is negative or not finite, a lifecycle has a
-            state or a command that its service does not have, two services have a name or a call in common, or a
-            binding has a `state_of` and no profile whose `statuses` cover each state.
-    """
-    _require_port(port)
-    require_callback(on_start, "on_start", "the base URL")
-    app = create_app(
-        *apis,
-        pace_s=pace_s,
-        manual=manual,
-        lifecycles=lifecycles,
-        profiles=profiles,
-        api_key=api_key,
-        webhook=webhook,
-    )
-    with _listen(port) as listening:
-        if on_start is not None:
-            on_start(f"http://{HOST}:{listening.getsockname()[1]}")
-        with suppress(KeyboardInterrupt):  # uvicorn shuts down cleanly, then raises it again
-            _Server(app).run(sockets=[listening])
-
-
-def _require_port(port: int) -> None:
-    require_number(port, "port", kind=int, at_least=0, at_most=65_535)
 
 
 def _listen(port: int) -> socket.socket:

@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from lifecycle import UnknownName
-from lifecycle_adapters.emulator import Emulator, EmulatorNotRunning, serve
+from lifecycle_adapters.emulator import Emulator, EmulatorNotRunning
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, command, connect, create, state
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +49,8 @@ def test_stop_closes_the_server_and_a_restart_keeps_its_tasks() -> None:
     with emulator, connect(emulator) as http:
         with pytest.raises(EmulatorNotRunning, match="running already"):
             emulator.start()
+        with pytest.raises(EmulatorNotRunning, match="running already"):
+            emulator.serve()
         task_id = create(http, V1)
         url = emulator.base_url
     assert threading.active_count() == threads
@@ -128,8 +130,8 @@ def _timed(http: httpx2.Client) -> float:
 
 SERVE = """
 import json, sys
-from lifecycle_adapters.emulator import serve
-serve(port=0, pace_s=0.01, on_start=lambda url: print(url, flush=True))
+from lifecycle_adapters.emulator import Emulator
+Emulator(pace_s=0.01).serve(on_start=lambda url: print(url, flush=True))
 """
 
 
@@ -192,7 +194,7 @@ def test_the_missing_extra_is_named() -> None:
 def test_callback_that_is_not_callable_is_refused() -> None:
     not_callable: Any = 3
     with pytest.raises(TypeError, match="on_start must be called with the base URL, and 3 cannot be called"):
-        serve(port=0, on_start=not_callable)
+        Emulator().serve(on_start=not_callable)
 
 
 def test_an_invalid_pace_is_refused() -> None:
