@@ -1,4 +1,4 @@
-"""Fixtures of all tests: Hypothesis profiles, each declared lifecycle in turn, PostgreSQL and Spark."""
+"""Fixtures of all tests: Hypothesis profiles, each declared lifecycle in turn, PostgreSQL, a browser and Spark."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from lifecycle_adapters.journal import SqlJournal
+    from tests.support.browser import Chromium
     from tests.support.postgres import PostgresServer
 
 # A deadline measures the machine, not the code. `make test` is `quick`; `--hypothesis-profile thorough` looks longer.
@@ -146,6 +147,20 @@ def postgres_journal_url(_postgres_journal: SqlJournal) -> str:
             connection.execute(table.delete())
         connection.exec_driver_sql("SELECT setval(seqrelid::regclass, 1, false) FROM pg_sequence")
     return _postgres_journal.database.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    """A real Chromium; if there is none, the test is skipped."""
+    from tests.support.browser import NoBrowser, chromium
+
+    try:
+        with chromium() as running:
+            yield running
+    except NoBrowser as error:
+        if os.environ.get("REQUIRE_BROWSER"):
+            raise
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

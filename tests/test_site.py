@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import os
 import re
 import subprocess
 import sys
@@ -152,20 +151,6 @@ def test_every_environment_variable_is_on_its_page(site: Path) -> None:
 
 
 # --- in a browser ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    """A real Chromium; if there is none, the test is skipped."""
-    from tests.support.browser import NoBrowser, chromium
-
-    try:
-        with chromium() as running:
-            yield running
-    except NoBrowser as error:
-        if os.environ.get("REQUIRE_BROWSER"):
-            raise
-        pytest.skip(str(error))
 
 
 SHOWN = [

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from lifecycle import CATALOG, V1, V3_FULL, Lifecycle, MissingExtra, Origin
 from lifecycle.diagram import Colour, Diagram, Edge, Mark, Node
 from lifecycle_adapters.render import DARK, RenderError, to_png, to_svg, write_gallery
+from tests.support.contrast import contrast
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -85,18 +86,6 @@ def test_colours_are_legible(theme: dict[Colour, str]) -> None:
 
     assert all(contrast(theme[Colour.INK], fill) >= 7 for fill in fills)  # WCAG 2.2, enhanced
     assert all(contrast(theme[each], paper) >= 4.5 for each in (Colour.BORDER, Colour.CALLER, Colour.REMOTE))
-
-
-def contrast(one: str, other: str) -> float:
-    """Return the contrast ratio of two colours, 1 to 21, by WCAG 2.2."""
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 @settings(max_examples=25)

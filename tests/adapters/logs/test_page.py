@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -434,19 +433,6 @@ def test_visible_text_is_short_and_printable(text: str) -> None:
 # --- in a real browser -------------------------------------------------------------------------
 
 COUNT_ODD = "document.querySelectorAll('script, img, iframe, object, embed, link, a, form, [onload], [onerror]').length"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Chromium]:
-    from tests.support.browser import NoBrowser, chromium
-
-    try:
-        with chromium() as running:
-            yield running
-    except NoBrowser as error:
-        if os.environ.get("REQUIRE_BROWSER"):
-            raise
-        pytest.skip(str(error))
 
 
 def written(directory: Path, report: LogReport, findings: tuple[LogFinding, ...] = ()) -> Path:

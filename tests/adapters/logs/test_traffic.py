@@ -24,6 +24,7 @@ from lifecycle_adapters.logs.page.traffic import (
 from lifecycle_adapters.logs.report import ObservedTransition, TimeInState
 from lifecycle_adapters.render import DARK
 from tests.adapters.logs.reports import DIRTY, report_of
+from tests.support.contrast import contrast
 
 Declared = Lifecycle[str, str]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -238,15 +239,3 @@ def test_lines_and_words_are_legible(is_dark: bool) -> None:
     assert all(contrast(dark[each.light] if is_dark else each.light, paper) >= 3 for each in SHADES)  # WCAG 2.2, 1.4.11
     assert contrast(dark[ILLEGAL_TEXT_COLOUR] if is_dark else ILLEGAL_TEXT_COLOUR, paper) >= 4.5  # 1.4.3
     assert dark[Colour.CALLER] == SHADES[0].dark == DARK[Colour.CALLER]
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two colours, 1 to 21, as WCAG 2.2 defines it."""
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
