@@ -783,6 +783,14 @@ def test_an_invalid_secret_is_refused_and_not_shown(secret: Any, error: type[Exc
         assert (refused.value.__cause__, refused.value.__context__) == (None, None)
 
 
+@pytest.mark.parametrize("headers", [{1: "text"}, {"name": 1}, {b"name": b"text"}, ["name"], None])
+def test_headers_that_are_not_texts_are_refused(headers: Any) -> None:
+    with pytest.raises(TypeError, match="header"):
+        verify(BODY, headers, secret=SECRET, now=NOW)
+    with pytest.raises(TypeError, match="header"):
+        Receiver().webhooks.receive(BODY, headers)
+
+
 def test_no_frame_holds_the_secret_if_another_argument_is_invalid() -> None:
     nothing: Any = None
     no_lifecycle_at_all: Any = "v1"

@@ -104,8 +104,8 @@ _BREAKS = re.compile(
 
 
 def _other_forms(key: bytes) -> tuple[bytes, ...]:
-    """Return what a text contains that has the key in base64, or that a key in base64 stands for."""
-    encoded: set[bytes] = set()
+    """Return what a text contains that has the key in base64 or hexadecimal, or that a key in base64 stands for."""
+    encoded = {key.hex().encode(), key.hex().upper().encode()}
     for before in range(3):  # the bytes before the key in a group of three, which become four characters
         text = b64encode(bytes(before) + key)
         encoded.add(text[-(-before * 8 // 6) : (before + len(key)) * 8 // 6])  # those that the key alone decides

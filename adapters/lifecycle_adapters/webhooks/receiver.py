@@ -27,7 +27,15 @@ from lifecycle_adapters.http.webhook_binding import StatusUpdate, WebhookBinding
 from lifecycle_adapters.services.registry import service as service_of
 from lifecycle_adapters.webhooks.asgi import Receive, Scope, Send, confirm_lifespan, read, respond
 from lifecycle_adapters.webhooks.deliveries import WebhookEvent, parse
-from lifecycle_adapters.webhooks.signatures import MAX_BODY_BYTES, Secret, SignedFacts, required, signers, verified
+from lifecycle_adapters.webhooks.signatures import (
+    MAX_BODY_BYTES,
+    Secret,
+    SignedFacts,
+    require_headers,
+    required,
+    signers,
+    verified,
+)
 from lifecycle_adapters.webhooks.webhook_errors import BadBody, BodyTooLarge, WebhookError
 
 _log = logging.getLogger("lifecycle_adapters.webhooks")
@@ -161,10 +169,7 @@ class Webhooks:
                 are errors of the calling program.
         """
         require(body, bytes | bytearray | memoryview, "body must be the bytes of the request, before any parsing")
-        require(headers, Mapping, "headers must be a mapping of names to texts")
-        for name, value in headers.items():
-            require(name, str, "a header's name must be text")
-            require(value, str, f"the header {name} must be text")
+        require_headers(headers)
         body = bytes(body)
         received = self._record(body, headers)
         self._notify(received)

@@ -60,11 +60,19 @@ def verify(
     made = signers(secret, scheme)
     del secret  # a traceback shows the variables of its frames
     require(body, bytes, "body must be bytes, as it was received")
-    if not callable(getattr(headers, "items", None)):
-        raise TypeError(f"headers must be a mapping of names to texts, not {described(headers)}")
+    require_headers(headers)
     check_time("now", now)
     require(max_body_bytes, int, "max_body_bytes must be a whole number of bytes")
     return verified(body, headers, scheme, signers=required(made), now=now, max_body_bytes=max_body_bytes).sent_at
+
+
+def require_headers(headers: Mapping[str, str]) -> None:
+    """Raise TypeError unless the headers are texts, in an object of any class with `items`."""
+    if not callable(getattr(headers, "items", None)):
+        raise TypeError(f"headers must be a mapping of names to texts, not {described(headers)}")
+    for name, value in headers.items():
+        require(name, str, "a header's name must be text")
+        require(value, str, f"the header {name} must be text")
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,6 +178,14 @@ def test_key_in_base64_is_hidden(before: str, after: str) -> None:
                 assert not (hides_something and piece in said)
 
 
+@pytest.mark.parametrize("spell", [str.lower, str.upper])
+def test_key_in_hexadecimal_is_hidden(spell: Callable[[str], str]) -> None:
+    redactor = Redactor()
+    redactor.add(SecretStr(KEY))
+    said = redactor.text(f"no such key: {spell(KEY.encode().hex())}")
+    assert said == f"no such key: {HIDDEN}"
+
+
 def in_json(text: str) -> str:
     return json.dumps(text)[1:-1]
 
