@@ -419,14 +419,18 @@ def apply_journal_effect(effect: Effect, part: TaskJournal[Any, Any] | Creates) 
     """
     journal = cast("TaskJournal[Any, Any]", part)
     match effect:
-        case Load():
+        case Load():  # first those of every command
             return journal.load()
-        case Track(created):
-            return journal.track(created=created)
         case RecordReport(report):
             return journal.add_report(report)
         case RecordIntent(command, source, version, fields, context):
             return journal.add_intent(command, source=source, version=version, fields=fields, context=context)
+        case RecordAttempt(command_id, number, claim):
+            return journal.add_attempt(command_id, number=number, claim=claim)
+        case RecordOutcome(command_id, event, why, claim):
+            return journal.add_outcome(command_id, event, why=why, claim=claim)
+        case Track(created):
+            return journal.track(created=created)
         case FindCommand(key):
             return journal.find_command(key)
         case LoadCommand(command_id):
@@ -435,10 +439,6 @@ def apply_journal_effect(effect: Effect, part: TaskJournal[Any, Any] | Creates) 
             return journal.claim(command_id, dead=dead)
         case Release(command_id, claim):
             return journal.release(command_id, claim=claim)
-        case RecordAttempt(command_id, number, claim):
-            return journal.add_attempt(command_id, number=number, claim=claim)
-        case RecordOutcome(command_id, event, why, claim):
-            return journal.add_outcome(command_id, event, why=why, claim=claim)
         case _ if isinstance(effect, CreateEffect):
             return apply_create_effect(effect, cast("Creates", part))
         case _:

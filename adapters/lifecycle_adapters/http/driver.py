@@ -61,9 +61,14 @@ class Driver(Sender):
             The procedure's errors, and every exception of an action that the procedure does not handle.
         """
         self._connections.usable()
-        return run_procedure(self._handshakes.around(procedure), self._send, on_progress)
+        return run_procedure(procedure, self._send, on_progress)
 
     def _send(self, call: HttpCall) -> Response:
+        if call.binding.handshake is None:
+            return self._send_ready(call)
+        return run_procedure(Procedure(self._handshakes.sent(call)), self._send_ready, None)
+
+    def _send_ready(self, call: HttpCall) -> Response:
         with Keyless(self, call):
             with self.span(call) as on_outcome:
                 sending = self.sending(call)
@@ -116,9 +121,14 @@ class AsyncDriver(Sender):
             The procedure's errors, and every exception of an action that the procedure does not handle.
         """
         self._connections.usable()
-        return await run_procedure_async(self._handshakes.around(procedure), self._send, on_progress)
+        return await run_procedure_async(procedure, self._send, on_progress)
 
     async def _send(self, call: HttpCall) -> Response:
+        if call.binding.handshake is None:
+            return await self._send_ready(call)
+        return await run_procedure_async(Procedure(self._handshakes.sent(call)), self._send_ready, None)
+
+    async def _send_ready(self, call: HttpCall) -> Response:
         if self._limiter is not None:
             await self._limiter.acquire()
         with Keyless(self, call):
@@ -157,7 +167,7 @@ class AsyncDriver(Sender):
             HttpError: the stream was refused, is none, or was broken off; or an event is larger than a response may be.
         """
         self._connections.usable()
-        ready = await run_procedure_async(Procedure(self._handshakes.before(call)), self._send, None)
+        ready = await run_procedure_async(Procedure(self._handshakes.before(call)), self._send_ready, None)
         if isinstance(ready, Failure):
             raise ready.error
         assert isinstance(ready, HttpCall), "a handshake ends with the call or a failure"

@@ -9,15 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeVar
 
 from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused, Response
 from lifecycle_adapters.http.handshake import Handshake
 from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import HandshakeFailed
-from lifecycle_adapters.procedures.interpreter import Actions, Procedure, Sleep
+from lifecycle_adapters.procedures.interpreter import Actions, Sleep
 
-R = TypeVar("R")
 _PAUSE_S = 0.01  # between two looks at whether another procedure of this client has made the handshake
 _APART_S = 60.0  # at least, between two handshakes that streams of one service ask for
 
@@ -35,26 +33,8 @@ class Handshakes:
         self._ended_by_stream_s: dict[str, float] = {}  # when the last response to a stream asked for a new one
         self._turn = threading.Lock()  # held by the procedure that makes a handshake
 
-    def around(self, procedure: Procedure[R]) -> Procedure[R]:
-        """Return a procedure with the handshakes that its requests need."""
-        return Procedure(self._around(procedure.actions), procedure.context)
-
-    def _around(self, actions: Actions[R]) -> Actions[R]:
-        try:
-            action = next(actions)
-            while True:
-                if isinstance(action, HttpCall) and action.binding.handshake is not None:
-                    result = yield from self._sent(action)
-                else:
-                    result = yield action
-                action = actions.send(result)
-        except StopIteration as stop:
-            ended: R = stop.value
-            return ended
-        finally:
-            actions.close()
-
-    def _sent(self, call: HttpCall) -> Actions[Response]:
+    def sent(self, call: HttpCall) -> Actions[Response]:
+        """Make the handshake that a call needs, then the call, and return its response; or the handshake's failure."""
         ready = yield from self.before(call)
         if not isinstance(ready, HttpCall):
             return ready
