@@ -15,6 +15,7 @@ import typer
 from lifecycle import Lifecycle
 from lifecycle_adapters.cli.log_options import AT_COLUMN, TASK_COLUMN, LogOptions
 from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, say, shown
+from lifecycle_adapters.cli.overwriting import require_unread
 from lifecycle_adapters.cli.progress import Bar
 from lifecycle_adapters.logs.check import RejectWriter, check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
@@ -35,6 +36,7 @@ from lifecycle_adapters.logs.named_source import files_of, named_source
 from lifecycle_adapters.logs.report import LogReport
 from lifecycle_adapters.logs.result import CheckedLog
 from lifecycle_adapters.logs.source import Source
+from lifecycle_adapters.logs.text import STANDARD_INPUT
 from lifecycle_adapters.logs.units import counted
 from lifecycle_adapters.logs.writers import require_writable
 
@@ -198,12 +200,17 @@ def _not_both(one: bool, other: bool, *names: str) -> None:
 
 
 def _require_writable(log: LogOptions, page: Path | None, source: Source) -> None:
-    """Raise ValueError if a file that is wanted could not be written."""
+    """Raise ValueError, or end the command, if a file that is wanted could not or must not be written."""
+    rows = [path for path in (log.findings, log.rejects) if path is not None]
+    others = [] if page is None else [page]
+    require_writable(rows, others)
     files: list[str] = []
     with suppress(UnusableLog):  # the error is raised when they are read
         files = files_of(source)
-    rows = [path for path in (log.findings, log.rejects) if path is not None]
-    require_writable(rows, [] if page is None else [page], log=files)
+    kept = [Path(KEPT_REJECTS)] if log.rejects is None else []
+    descriptor = 0  # of the standard input, which may be a file
+    read = [descriptor if file == STANDARD_INPUT else file for file in files]
+    require_unread([*rows, *others, *kept], name=log.name, log=read)
 
 
 def _write_files(checked: CheckedLog, log: LogOptions) -> list[str]:

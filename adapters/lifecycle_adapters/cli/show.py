@@ -17,6 +17,7 @@ from lifecycle import Event, Lifecycle, Origin, UnknownName
 from lifecycle.diagram import RENDERERS, Diagram, Mark
 from lifecycle_adapters.cli.names import AsJson, LifecycleName, declared, state_proposals
 from lifecycle_adapters.cli.output import BAD_INPUT, console, fail, say, shown, table
+from lifecycle_adapters.cli.overwriting import require_unread
 
 Shown = Lifecycle[str, str]
 Produce = Callable[[Shown, str | None], str | bytes]
@@ -160,6 +161,7 @@ def show(
         producer = _producer(chosen)
         if output is not None:
             require_suffix(output, chosen, has_option=True)
+            require_unread([output], name=name)
         _deliver(producer(lifecycle, state), output)
     elif output is not None:
         fail(f"{_TABLES!r} cannot be written to a file; --output needs another --format", BAD_INPUT)

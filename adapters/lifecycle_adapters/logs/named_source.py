@@ -84,8 +84,11 @@ def _spark_files(places: tuple[str, ...], master: str | None, options: dict[str,
 
 
 def files_of(source: Source) -> list[str]:
-    """Return the paths of all files that a source reads, also those of folders and patterns. Raises UnusableLog."""
-    if isinstance(source, DuckTable):
-        return [] if source.path is None else [os.fspath(source.path)]
+    """Return the paths of all files that a source reads, also those of folders and patterns; "-" is the standard input.
+
+    Raises UnusableLog.
+    """
+    if isinstance(source, DuckTable):  # whose newest rows are in a second file
+        return [] if source.path is None else [os.fspath(source.path), f"{os.fspath(source.path)}.wal"]
     files = getattr(source, "files", source)  # of SparkFiles, a class that need not be installed
     return [path for path, _ in files.listed()] if isinstance(files, Files) else []

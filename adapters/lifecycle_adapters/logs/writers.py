@@ -58,13 +58,12 @@ def format_to_write(path: str | os.PathLike[str]) -> FileFormat:
     return found
 
 
-def require_writable(rows: Iterable[Path], others: Iterable[Path], *, log: Iterable[str]) -> None:
+def require_writable(rows: Iterable[Path], others: Iterable[Path]) -> None:
     """Raise ValueError, before any work is done, if one of these files could not be written.
 
     Args:
         rows: files of findings or rejects, whose names end in their formats.
         others: further files.
-        log: the files of the log, which must not be overwritten.
     """
     rows = list(rows)
     for path in rows:
@@ -79,19 +78,6 @@ def require_writable(rows: Iterable[Path], others: Iterable[Path], *, log: Itera
             raise ValueError(f"{path} cannot be written: it {what}")
     if len({*targets}) < len(targets):
         raise ValueError("each output needs a file of its own")
-    taken = {*map(_identity, targets)}
-    for file in log:
-        if _identity(file) in taken:
-            raise ValueError(f"{file} is a file of the log, and would be overwritten")
-
-
-def _identity(path: str | os.PathLike[str]) -> object:
-    """Return what two paths of one file have in common, also if they are links."""
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return os.path.realpath(path)
-    return found.st_dev, found.st_ino
 
 
 def write(session: DuckDbSession, path: str | os.PathLike[str], query: str, *, order: str) -> int:

@@ -732,7 +732,7 @@ def test_no_file_of_a_folder_or_a_glob_is_written_over(log: str, folder: Path) -
     result = call("check", "v1-full", log, *ORDERED, "--findings", "./log.csv")
 
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "log.csv is a file of the log, and would be overwritten" in result.stderr
+    assert "log.csv is read by this command, and would be overwritten" in result.stderr
     assert (folder / "log.csv").read_text() == BAD
 
 
@@ -745,8 +745,8 @@ def test_no_file_of_a_folder_or_a_glob_is_written_over(log: str, folder: Path) -
         (("--findings", "folder.csv"), "folder.csv cannot be written: it is a folder"),
         (("--findings", "pipe.csv"), "pipe.csv cannot be written: it exists and is not a regular file"),
         (("--findings", "x.csv", "--rejects", "./x.csv"), "each output needs a file of its own"),
-        (("--findings", "./log.csv"), "log.csv is a file of the log, and would be overwritten"),
-        (("--rejects", "same.csv"), "log.csv is a file of the log, and would be overwritten"),
+        (("--findings", "./log.csv"), "log.csv is read by this command, and would be overwritten"),
+        (("--rejects", "same.csv"), "same.csv is read by this command, and would be overwritten"),
     ],
 )
 def test_unwritable_output_is_refused_before_any_work(options: tuple[str, ...], said: str, folder: Path) -> None:
