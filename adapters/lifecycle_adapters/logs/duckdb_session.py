@@ -34,7 +34,7 @@ def require_memory(size: str) -> None:
 
     Raises:
         TypeError: it is not text.
-        ValueError: it is not a number and a unit, or less than 16 MB.
+        ValueError: it is not a number and a unit, or not from 16 MB to 1,000,000 TB.
     """
     require(size, str, "memory must be a text, such as '800MB'")
     found = _MEMORY.fullmatch(size)
@@ -42,7 +42,10 @@ def require_memory(size: str) -> None:
         what = f"memory must be a number and a unit of {_UNITS}, such as '800MB', not {size!r:.80}"
         raise WrongValue(what, "memory")
     step = 1024 if found["binary"] else 1000
-    if float(found["number"]) * step ** ("KMGT".index(found["prefix"].upper()) + 1) < _LEAST_BYTES:
+    given_bytes = float(found["number"]) * step ** ("KMGT".index(found["prefix"].upper()) + 1)
+    if given_bytes > _MOST_BYTES:
+        raise WrongValue(f"memory must be at most 1000000TB, not {size!r:.80}", "memory")
+    if given_bytes < _LEAST_BYTES:
         raise WrongValue(f"memory must be at least 16MB, below which DuckDB cannot count, not {size!r:.80}", "memory")
 
 
@@ -57,6 +60,7 @@ def _require_spill(folder: str | os.PathLike[str] | None) -> None:
 _UNITS = "KB, MB, GB, TB, KiB, MiB, GiB or TiB"
 _MEMORY = re.compile(r"\s*(?P<number>\d+(\.\d+)?)\s*(?P<prefix>[KMGT])(?P<binary>i?)B\s*", re.IGNORECASE | re.ASCII)
 _LEAST_BYTES = 16_000_000
+_MOST_BYTES = 1e18  # DuckDB refuses those that 64 bits cannot count
 
 
 class DuckDbSession:
@@ -69,8 +73,8 @@ class DuckDbSession:
         spill: the folder in which to make the directory. Default: the system's folder of temporary files.
         progress: called during long work, see Progress.
     Raises:
-        ValueError: `memory` is not a size or too small, `threads` is less than 1 or more than 1,000, or `spill` is
-            empty or not UTF-8.
+        ValueError: `memory` is not a size from 16 MB to 1,000,000 TB, `threads` is less than 1 or more than 1,000, or
+            `spill` is empty or not UTF-8.
         TypeError: `memory` is not a text, `threads` is not an integer, or `spill` is not a path in text.
         EngineFailed: no directory can be made.
     """

@@ -574,6 +574,10 @@ def test_foreign_text_is_shown_without_terminal_controls() -> None:
         ),
         (["v1", "-", "--input-format", "csv", "--memory", "much"], "memory must be a number and a unit of"),
         (["v1", "-", "--input-format", "csv", "--memory", "1KB"], "memory must be at least 16MB"),
+        (
+            ["v1", "-", "--input-format", "csv", "--memory", "99999999TB"],
+            "memory must be at most 1000000TB, not '99999999TB'; on the command line: --memory",
+        ),
         (["v1", "-", "--task-column", "at"], "task and at are the same column, 'at'; each needs its own"),
         (["v1", "-", "--input-format", "csv", "--spill", "nowhere"], "no directory to spill into"),
     ],

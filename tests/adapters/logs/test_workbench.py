@@ -49,6 +49,13 @@ def test_memory_limit_has_a_minimum(enough: str, too_little: str) -> None:
         DuckDbSession(memory=too_little)
 
 
+@pytest.mark.parametrize("too_much", ["1000001TB", "99999999TB", "99999999999999999999 KB", "9" * 400 + "GB"])
+def test_memory_has_a_greatest_size(too_much: str) -> None:
+    DuckDbSession(memory="1000000TB", threads=1).close()
+    with pytest.raises(ValueError, match="memory must be at most 1000000TB"):
+        DuckDbSession(memory=too_much)
+
+
 def test_spill_directory_must_exist(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match="no directory to spill into"):
         DuckDbSession(spill=tmp_path / "absent")
