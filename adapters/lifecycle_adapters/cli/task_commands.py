@@ -24,6 +24,7 @@ from rich.text import Text
 from lifecycle import Lifecycle
 from lifecycle.effects import Progress
 from lifecycle.following import Until
+from lifecycle_adapters.argument_checks import is_text
 from lifecycle_adapters.cli.assignments import assignments, field_assignment, parameter_assignment, text_assignment
 from lifecycle_adapters.cli.names import (
     AsJson,
@@ -183,6 +184,8 @@ def create(
     """
     from lifecycle_adapters.http import Client
 
+    if task is not None and not is_text(task):  # the client's error would call it a field
+        fail("the argument TASK is not UTF-8", BAD_INPUT)
     fields, labels = _fields(field, Client.create), assignments("--label", label, text_assignment)
     require_journal(
         journal,

@@ -76,6 +76,15 @@ def test_field_other_than_text_or_json_is_bad_input(
     assert emulator.calls() == []
 
 
+def test_an_instruction_that_is_no_text_is_named_as_the_argument_that_it_is(
+    emulator: Emulator, server: dict[str, str]
+) -> None:
+    result = call("create", "--api", "v1", "x\udcff", env=server)
+
+    assert (result.exit_code, result.stderr) == (2, "lifecycle: the argument TASK is not UTF-8\n")
+    assert emulator.calls() == []
+
+
 def test_status_prints_the_state_and_what_it_accepts(emulator: Emulator, server: dict[str, str]) -> None:
     task = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
     emulator.fire(task, "start")
