@@ -5,9 +5,8 @@ Imported when one of them runs, because it loads the database.
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -17,6 +16,7 @@ from lifecycle_adapters.cli.log_options import AT_COLUMN, TASK_COLUMN, LogOption
 from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, say, shown
 from lifecycle_adapters.cli.overwriting import require_unread
 from lifecycle_adapters.cli.progress import Bar
+from lifecycle_adapters.cli.signals import ended_in_order
 from lifecycle_adapters.logs.check import RejectWriter, check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.files import KEPT_REJECTS
@@ -41,24 +41,9 @@ from lifecycle_adapters.logs.units import counted
 from lifecycle_adapters.logs.writers import require_writable
 
 _ENOUGH = 1_000  # findings for a page, which shows fewer
-_ENDING = [each for each in signal.Signals if each.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
 
 
-@contextmanager
-def _ended_in_order() -> Generator[None]:
-    """Handle the signals that end a process as Ctrl-C is handled, so that spilled files are removed."""
-    # A signal that is ignored, as under nohup, stays ignored.
-    handled = [each for each in _ENDING if signal.getsignal(each) is signal.SIG_DFL]
-    for each in handled:
-        signal.signal(each, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for each in handled:
-            signal.signal(each, signal.SIG_DFL)
-
-
-@_ended_in_order()
+@ended_in_order()
 def judge(
     log: LogOptions, lifecycle: Lifecycle[str, str], show: Callable[[CheckedLog], None], *, page: Path | None = None
 ) -> None:

@@ -46,6 +46,7 @@ from lifecycle_adapters.cli.output import (
     say,
     shown,
 )
+from lifecycle_adapters.cli.signals import ended_in_order
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, TaskResult, Timing
@@ -485,8 +486,9 @@ def _typed_key(why: str) -> str:
     Typer's prompt would print its question while the terminal still echoes, and discard what was typed until then.
     """
     try:
-        while not (key := getpass(f"API key ({why}): ")):
-            pass
+        with ended_in_order():  # otherwise the terminal would stay without echo
+            while not (key := getpass(f"API key ({why}): ")):
+                pass
     except (EOFError, KeyboardInterrupt):
         say("", stderr=True)  # the cursor is behind the question
         raise typer.Abort from None
@@ -564,7 +566,7 @@ def _progress_printer(task_id: str) -> Generator[Callable[[Progress[str]], None]
             say(f"{shown(progress.status)} (poll {progress.poll})", stderr=True)
 
     if to.is_terminal:
-        with to.status(sight):
+        with ended_in_order(), to.status(sight):  # which hides the cursor
             yield note
     else:
         yield note

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import termios
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
@@ -181,6 +182,10 @@ class Screen:
 
     def type(self, text: str | bytes) -> None:
         os.write(self._leader, text if isinstance(text, bytes) else text.encode())
+
+    def echoes(self) -> bool:
+        *_, local, _, _, _ = termios.tcgetattr(self._leader)
+        return bool(local & termios.ECHO)
 
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)

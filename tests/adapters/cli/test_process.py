@@ -226,15 +226,22 @@ def test_wait_updates_its_line_on_a_terminal(emulator: Emulator) -> None:
     assert screen.shown.count("\x1b[?25l") == screen.shown.count("\x1b[?25h") == 1, "the cursor is back"
 
 
-@pytest.mark.heavy
-def test_a_wait_can_be_interrupted(emulator: Emulator) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.heavy),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.heavy),
+    ],
+)
+def test_a_wait_can_be_interrupted(number: signal.Signals, emulator: Emulator) -> None:
     with Client("v2", api_key=KEY, base_url=emulator.base_url) as client:
         task = client.create("Buy milk").id
     server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url}
 
     with terminal("wait", "--api", "v2", task, env=server) as screen:
         screen.wait_for("created")
-        screen.interrupt()
+        screen.process.send_signal(number)
         assert screen.end() == 130
 
     assert screen.shown.endswith("interrupted; the task continues\r\n")
@@ -318,6 +325,16 @@ def test_a_key_that_is_typed_as_soon_as_its_prompt_appears_is_hidden_and_taken(e
 
     assert "created" in screen.shown
     assert KEY not in screen.shown
+
+
+@pytest.mark.heavy
+def test_terminal_echoes_again_after_the_prompt_for_a_key_has_ended(emulator: Emulator) -> None:
+    with terminal("status", "--api", "v1", "x", "--base-url", emulator.base_url) as screen:
+        screen.wait_for("API key")
+        assert not screen.echoes()
+        screen.process.terminate()
+        assert screen.end() == 130
+        assert screen.echoes()
 
 
 @pytest.mark.heavy
