@@ -179,15 +179,16 @@ def _decoded(body: bytes) -> Any:
 
 
 def _fault_response(fault: CallFault) -> Response:
-    if fault.status_code in _WITHOUT_BODY:
-        return Response(None, fault.status_code, fault.headers)
+    code = 500 if fault.status_code is None else fault.status_code
+    if code in _WITHOUT_BODY:
+        return Response(None, code, fault.headers)
     body: Any = fault.body
     if body is None:
-        phrase = HTTPStatus(fault.status_code).phrase if fault.status_code in set(HTTPStatus) else "Fault"
+        phrase = HTTPStatus(code).phrase if code in set(HTTPStatus) else "Fault"
         body = {"detail": f"{phrase} (injected by a control call)"}
     if isinstance(body, str):
-        return Response(body, fault.status_code, fault.headers, media_type="text/plain")
-    return Response(json.dumps(body), fault.status_code, fault.headers, media_type="application/json")
+        return Response(body, code, fault.headers, media_type="text/plain")
+    return Response(json.dumps(body), code, fault.headers, media_type="application/json")
 
 
 async def _drop(receive: Receive, send: Send) -> None:

@@ -125,9 +125,9 @@ class CallFault(BaseModel):
     a method of the API's calls, `call` the name of a call (create, status, details, list, or another one of the
     call log), `command` the name of a command of its lifecycle, `task` the id of a task, which may be created
     later. `times` is the number of calls to inject it into. The two delays need `seconds`, and no other kind takes it.
-    Only `status` and `fail_after` take `status_code`, `headers` (such as Retry-After, but none that delimits the
-    response) and `body`. A body that is a string is sent unchanged, any other as JSON; without a body, a `detail`
-    states that a control call injected the fault.
+    Only `status` and `fail_after` take `status_code` (default: 500), `headers` (such as Retry-After, but none that
+    delimits the response) and `body`. A body that is a string is sent unchanged, any other as JSON; without a body, a
+    `detail` states that a control call injected the fault.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -141,7 +141,7 @@ class CallFault(BaseModel):
     task: PlainId | None = None
     times: Annotated[int, Field(ge=1), WHOLE] = 1
     seconds: Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)] = 0.0
-    status_code: Annotated[int, Field(ge=200, le=599), WHOLE] = 500
+    status_code: Annotated[int, Field(ge=200, le=599), WHOLE] | None = None
     headers: Headers = {}
     body: Annotated[JsonValue, AfterValidator(_is_json)] = None
 

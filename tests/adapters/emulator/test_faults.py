@@ -231,6 +231,7 @@ def test_a_fault_is_injected_before_the_key_is_checked(emulator: Emulator, http:
         {"kind": "delay", "seconds": 1, "status_code": 503},
         {"kind": "status", "seconds": 1},
         {"kind": "drop_after", "status_code": 503},
+        {"kind": "drop_after", "status_code": 500},  # what another kind has by default
         {"kind": "status", "headers": {"Retry After": "1"}},
         {"kind": "status", "headers": {"Retry-After": "1\r\nX: y"}},
         {"kind": "status", "headers": {"content-length": "5"}},
