@@ -30,6 +30,7 @@ from lifecycle_adapters.emulator.same_origin import refusal
 from lifecycle_adapters.emulator.service import Reads, Service
 from lifecycle_adapters.emulator.task_store import EmulatedClock, EmulatedTask, TaskStore
 from lifecycle_adapters.emulator.webhook_sender import WebhookSender
+from lifecycle_adapters.http.authentication import is_header_value
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.webhook_binding import Updates
 from lifecycle_adapters.services.registry import BUILT_IN, FURTHER, governing, service
@@ -76,9 +77,9 @@ def create_app(
     Raises:
         UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
         TypeError: a service is neither a name nor a binding, or another argument has the wrong type.
-        ValueError: the key is empty, the pace is negative or not finite, a lifecycle has a state or a command that its
-            service does not have, two services have a name or a call in common, or a binding has a `state_of` and no
-            profile's `statuses` cover each state.
+        ValueError: the key is empty or no header can carry it, the pace is negative or not finite, a lifecycle has a
+            state or a command that its service does not have, two services have a name or a call in common, or a
+            binding has a `state_of` and no profile's `statuses` cover each state.
     """
     given: Any = api_key
     if given is not None and not isinstance(given, str):
@@ -88,6 +89,8 @@ def create_app(
     require_number(pace_s, "pace_s", at_least=0, less_than=inf)
     if api_key == "":
         raise ValueError("api_key must not be empty; with None every key is valid")
+    if api_key is not None and not is_header_value(api_key):
+        raise ValueError("api_key has characters that a header cannot carry")
     clock = EmulatedClock(monotonic=time.monotonic, started_at=datetime.now(UTC))
     store = TaskStore(clock=clock, pace_s=None if manual else pace_s)
     calls = Calls(_bindings(apis))

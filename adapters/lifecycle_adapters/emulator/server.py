@@ -58,9 +58,9 @@ class Emulator(Control):
     Raises:
         UnknownName: `apis`, `lifecycles` or `profiles` names an unknown service.
         TypeError: a service is neither a name nor a binding, or another argument has the wrong type.
-        ValueError: the key is empty, the port is out of range, the pace is negative or not finite, a lifecycle has a
-            state or a command that its service does not have, two services have a name or a call in common, or a
-            binding has a `state_of` and no profile whose `statuses` cover each state.
+        ValueError: the key is empty or no header can carry it, the port is out of range, the pace is negative or not
+            finite, a lifecycle has a state or a command that its service does not have, two services have a name or a
+            call in common, or a binding has a `state_of` and no profile whose `statuses` cover each state.
     """
 
     def __init__(

@@ -364,6 +364,7 @@ def test_a_fault_that_can_match_no_call_of_the_service_is_refused() -> None:
         ({"api_key": 5}, TypeError, "api_key must be text"),
         ({"api_key": b"my-real-api-key"}, TypeError, "api_key must be text, not bytes$"),
         ({"api_key": ""}, ValueError, "api_key must not be empty"),
+        ({"api_key": "a b\n"}, ValueError, "^api_key has characters that a header cannot carry$"),
         ({"manual": "yes"}, TypeError, "manual must be True or False"),
     ],
 )
