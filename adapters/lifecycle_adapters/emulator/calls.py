@@ -8,6 +8,7 @@ the emulator holds a second copy of a path, a method or an action.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -84,8 +85,9 @@ class Calls:
         self.bindings = tuple(bindings)
         self.streaming: dict[str, str] = {}
         self._bindings = {binding.name: binding for binding in bindings}
-        if len(self._bindings) < len(self.bindings):
-            raise ValueError("two services have the same name: give each an emulator of its own")
+        for name, times in Counter(binding.name for binding in bindings).items():
+            if times > 1:
+                raise ValueError(f"{name!r} is given twice; two services of one name need an emulator each")
         longest_first = sorted(self.bindings, key=lambda binding: -len(binding.base_path))
         self._starts = [(_path_pattern(binding.base_path + "/"), binding.name) for binding in longest_first]
         known = [each for binding in bindings for each in _calls_of(binding)]

@@ -454,7 +454,7 @@ def test_serve_serves_services_that_files_declare() -> None:
     ("options", "wrong"),
     [
         (["--api", "v9"], "unknown service 'v9'"),
-        (["--api", "v1", "--api", "v1"], "two services have the same name"),
+        (["--api", "v1", "--api", "v1"], "'v1' is given twice"),
         (["--profile", "v1"], "--profile needs SERVICE=MODULE:NAME, such as printer=mine:PROFILE, not 'v1'"),
         (["--profile", "v1=json:nothing"], "no profile can be imported from 'json:nothing': AttributeError"),
         (["--profile", "v1=nowhere:PROFILE"], "add its folder to PYTHONPATH"),

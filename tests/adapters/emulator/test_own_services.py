@@ -435,7 +435,7 @@ LOOKS = {state: {"phase": {"now": state}} for state in ("waiting", "printing", "
     ("apis", "more", "error", "message"),
     [
         ((PRINTER, replace(PRINTER, name="other")), {}, ValueError, "'printer' and 'other' both have .* POST /jobs"),
-        ((PRINTER, PRINTER), {}, ValueError, "the same name"),
+        ((PRINTER, PRINTER), {}, ValueError, "^'printer' is given twice; two services of one name need"),
         ((replace(PRINTER, base_path="/_emulator"),), {}, ValueError, "below /_emulator are those of .* control calls"),
         (("printr",), {}, ValueError, "unknown service 'printr'"),
         ((7,), {}, TypeError, "a service must be a name such as 'printer', or an HttpBinding"),
