@@ -87,7 +87,7 @@ class Frame:
         # A lazy frame of Polars is not collected here: only its owner can decide that.
         if self.frame is None or type(self.frame).__name__ == "LazyFrame":
             raise self._not_a_frame()
-        frame = _without_zones(_with_arrays(self.frame), columns.named())
+        frame = _without_zones(_with_arrays(self.frame, self.name), columns.named())
         own = _own_columns(frame, columns.named())
         if own is None:
             self._copy_columns(session, columns, frame, bytes_too=True)
@@ -264,11 +264,18 @@ class _ArrowStream:
         return self._rows().__arrow_c_stream__(requested_schema)
 
 
-def _with_arrays(frame: Any) -> Any:
-    """Return a dict with its lists as arrays of objects; any other frame as it is."""
+def _with_arrays(frame: Any, name: str) -> Any:
+    """Return a dict with its lists as arrays of objects; any other frame as it is.
+
+    Raises TypeError, with the frame's name, if a column is a single value of NumPy: it has no rows.
+    """
     if not isinstance(frame, dict):
         return frame
-    return {name: _as_array(column) for name, column in cast("dict[str, Any]", frame).items()}
+    columns = cast("dict[str, Any]", frame)
+    for column, cells in columns.items():
+        if getattr(cells, "ndim", None) == 0:
+            raise TypeError(f"{name}: the column {column!r:.80} is a single value, not an array or a list")
+    return {column: _as_array(cells) for column, cells in columns.items()}
 
 
 def _without_zones(frame: Any, names: Sequence[str]) -> Any:

@@ -309,6 +309,14 @@ def test_an_object_that_is_not_a_frame_is_reported(frame: object) -> None:
         read(Frame(frame, "mine"))
 
 
+@pytest.mark.parametrize("column", ["task_id", "at", "status"])
+@pytest.mark.parametrize("value", [np.array("x"), np.int64(1)], ids=["array", "number"])
+def test_a_column_that_is_a_single_value_is_named(column: str, value: object) -> None:
+    frame: dict[str, Any] = {"task_id": ["x"], "at": np.array([1]), "status": np.array(["running"]), column: value}
+    with pytest.raises(TypeError, match=rf"^mine: the column '{column}' is a single value, not an array or a list$"):
+        read(Frame(frame, "mine"))
+
+
 @pytest.mark.parametrize("library", ["arrays", *(pytest.param(name, marks=pytest.mark.heavy) for name in LIBRARIES)])
 def test_frame_without_any_column_lacks_the_first_one(library: str) -> None:
     frame: Any = {} if library == "arrays" else frames_of(library)({})
