@@ -552,12 +552,12 @@ def _found(model: object, name: str) -> Any:
 def _require_room(model: object) -> None:
     if hasattr(type(model), "__copy__"):
         raise TypeError("its own __copy__ would give a copy methods that change the original")
-    name = "trigger"
-    setattr(model, name, None)
-    kept = name in vars(model)
-    delattr(model, name)
-    if not kept:  # for example a pydantic model with extras: methods would be stored and sent as data
-        raise TypeError("it stores every attribute as data")
+    for name in ("trigger", "__getstate__"):
+        setattr(model, name, None)
+        kept = name in vars(model)
+        delattr(model, name)
+        if not kept:  # for example a pydantic model with extras: methods would be stored and sent as data
+            raise TypeError("it stores every attribute as data")
 
 
 def _require_kept(model: object, attribute: str, state: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock, create_autospec
+from unittest.mock import MagicMock, Mock, create_autospec
 
 import pydantic
 import pytest
@@ -360,6 +360,12 @@ def test_method_of_an_object_that_cannot_be_read_is_a_type_error() -> None:
         bind(V1, Broken())
     with pytest.raises(TypeError, match=r"^an object of 'Remote': its '[\w ]+' raised OSError: no network$"):
         bind(V1, Remote(), attach=False)
+
+
+@pytest.mark.parametrize("kind", [Mock, MagicMock])
+def test_mock_that_takes_no_further_attribute_is_a_type_error(kind: type[Mock]) -> None:
+    with pytest.raises(TypeError, match=r"has no room for its state and methods \(attach=False leaves these out\)"):
+        bind(V1, kind(spec=["state"], state="running"))
 
 
 def test_mock_of_an_object_with_a_state_is_in_no_state() -> None:

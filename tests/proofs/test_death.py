@@ -80,7 +80,7 @@ class Story:
         for _ in range(self.rng.randrange(6)):
             kind = self.rng.choice(list(FaultKind))
             method = self.rng.choice(["GET", "POST", "PUT", "PATCH"])
-            status_code = self.rng.choice([500, 503, 429]) if kind is FaultKind.STATUS else 500
+            status_code = self.rng.choice([500, 503, 429]) if kind is FaultKind.STATUS else None
             is_delay = kind in (FaultKind.DELAY, FaultKind.DELAY_AFTER)
             seconds = self.rng.uniform(0.001, LONGEST_DELAY_S) if is_delay else 0.0
             self.emulator.fault(kind, method=method, status_code=status_code, seconds=seconds)
