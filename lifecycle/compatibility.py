@@ -2,11 +2,12 @@
 
 Three audiences rely on a lifecycle. A change is compatible for
 
-    readers     of histories, if every status of every channel stands for the same state as before, which is final,
-                reopenable, settled or interrupted exactly if it was; if no history that `check` found good is bad now;
-                and if no invariant about what the service does by itself is broken;
-    senders     of commands, if every command leads from every state that accepted it to the same target, is proved
-                by its state and idempotent if it was, and if no invariant about commands is broken;
+    readers     of histories, if every status of every channel still stands for the same state, and that state is
+                final, reopenable, settled or interrupted if and only if it was before; if every history that `check`
+                accepted is still accepted; and if no invariant about what the service does by itself is broken;
+    senders     of commands, if every state that accepted a command still accepts it, with the same target; if a
+                command that was idempotent or proved by its state still is; and if no invariant about commands is
+                broken;
     journals    that are stored, if every state and every command that they may contain is still declared.
 
 An extension must meet stricter rules, which `extend` checks: it also keeps every refusal, and adds no path between old

@@ -60,14 +60,14 @@ def test_agent_asks_and_gets_its_answer(emulator: Emulator, client: Client[Any, 
 
 
 @ON_BOTH
-def test_emulated_agent_refuses_parts_that_are_no_list(emulator: Emulator, client: Client[Any, Any]) -> None:
+def test_emulated_agent_refuses_parts_other_than_a_list(emulator: Emulator, client: Client[Any, Any]) -> None:
     with pytest.raises(RequestRejected, match=r"message\.parts: Input should be a valid list"):
         client.create(parts="Book a flight")
 
     assert emulator.tasks() == []
 
 
-def test_question_that_follows_an_answer_at_once_ends_the_wait(emulator: Emulator, client: Client[Any, Any]) -> None:
+def test_question_right_after_an_answer_ends_the_wait(emulator: Emulator, client: Client[Any, Any]) -> None:
     """Nobody sees the work in between; the time of the status tells this question from the one before."""
     task = client.create(parts=PARTS)
     emulator.fire(task.id, "ask")
@@ -123,7 +123,7 @@ def test_response_about_another_task_changes_nothing(state: str) -> None:
 
 @ON_BOTH
 @pytest.mark.parametrize("end", ["COMPLETED", "FAILED", "CANCELED", "REJECTED"])
-def test_answer_that_an_agent_works_off_before_it_responds_was_taken(api: str, end: str) -> None:
+def test_answer_is_done_if_the_agent_finishes_before_it_responds(api: str, end: str) -> None:
     states = ["INPUT_REQUIRED", end]
 
     def agent(seen: Seen) -> Reply:
@@ -162,7 +162,7 @@ def test_agent_may_reply_with_a_message(api: str) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"message": None}, {"message": {}, "task": {"id": "t1"}}])
-def test_whether_a_task_was_made_is_not_guessed(body: dict[str, Any]) -> None:
+def test_create_response_without_a_task_or_message_is_uncertain(body: dict[str, Any]) -> None:
     with (
         ScriptedServer(lambda _: Reply(body=body)).running() as server,
         Client("a2a", base_url=server.base_url, timing=QUICK) as client,
@@ -212,7 +212,7 @@ def test_message_waits_until_its_task_rests_unless_it_says_otherwise() -> None:
     assert states == ["TASK_STATE_COMPLETED", "TASK_STATE_SUBMITTED"]
 
 
-def test_caller_that_goes_away_is_not_waited_for(emulator: Emulator) -> None:
+def test_disconnected_caller_does_not_block_the_emulator(emulator: Emulator) -> None:
     with pytest.raises(httpx2.ReadTimeout):
         httpx2.post(f"{emulator.base_url}/message:send", json={"message": MESSAGE}, headers=VERSION, timeout=0.2)
     (task,) = emulator.tasks()

@@ -326,7 +326,7 @@ class OfProxy:
     [OfClass, OfObject, OfProperty, OfProxy, partial(create_autospec, OfClass, instance=True), partial(Mock, OfClass)],
     ids=["class", "object", "property", "proxy", "autospec", "spec"],
 )
-def test_methods_of_any_kind_that_would_fall_silent_are_refused(kind: Callable[[], Any]) -> None:
+def test_callback_methods_of_any_kind_are_refused(kind: Callable[[], Any]) -> None:
     with pytest.raises(ValueError, match=r"for none: on_enter_paused as on_enter=\{'paused': \.\.\.\}$"):
         bind(V1, kind())
 

@@ -210,19 +210,19 @@ def recover(
         list[str] | None,
         typer.Option(
             metavar="CREATE=TASK",
-            help="Record first that this create created this task, which is then read. Can be repeated.",
+            help="Before that, read this task and record that this create created it. Can be repeated.",
         ),
     ] = None,
     abandon: Annotated[
         list[str] | None,
-        typer.Option(metavar="CREATE", help="Record first that this create created no task. Can be repeated."),
+        typer.Option(metavar="CREATE", help="Before that, record that this create created no task. Can be repeated."),
     ] = None,
     abandon_command: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TASK",
-            help="Record first that nobody needs the outcome of this task's open command, which stays unknown. Can be "
-            "repeated.",
+            help="Before that, record that the outcome of this task's open command stays unknown and is no longer "
+            "needed. Can be repeated.",
         ),
     ] = None,
     key_from: KeyFrom = None,
@@ -497,7 +497,8 @@ def prune(
         typer.Option(
             parser=parse_time,
             metavar="DATE|TIME",
-            help="Keep tasks with a record since this ISO 8601 time or date (its midnight); UTC if it has no zone.",
+            help="Delete only tasks without a record since this ISO 8601 time or date (its midnight; UTC without a "
+            "zone).",
             show_default=False,
         ),
     ],

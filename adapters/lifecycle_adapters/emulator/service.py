@@ -318,7 +318,7 @@ class Service:
         )
 
     def react(self, task: EmulatedTask, at_s: float) -> None:
-        """Let happen what follows, by the profile, from a task's creation or last transition, at the same time."""
+        """Apply what the profile says happens at the same time as a task's creation or last transition."""
         if self.profile.causes is not None:
             self._let_happen(self.profile.causes(task, self._store), at_s)
 

@@ -177,13 +177,13 @@ class HttpBinding(Declared, Generic[S, E]):
         error_field: where a 2xx response has an error, such as "error" of JSON-RPC. An error is a refusal unless
             `error_codes` says otherwise; null, false, 0, "", {} and [] are no errors. If the response to a create has
             an error and the id of a task, nobody knows what the create did.
-        error_codes: which status code the number in an error's field `code` stands for. With {-32001: 404, -32603: 500}
-            the first error means that there is no such task, the second that nobody knows what the request did. A
-            request that names no task, such as a create, is refused by a 404. A text or a float that equals the number
-            counts as the number. Nobody knows it either after a number that is not among them and stands for a failing
-            server: 500 to 599, or what JSON-RPC reserves (-32768 to -32000), but for the four of its own that say that
-            nothing was done (-32700 and -32600 to -32602); nor after a code that is no integer, or none, of a service
-            that has `error_codes`.
+        error_codes: the status codes for which the numbers in an error's field `code` stand, as in {-32001: 404,
+            -32603: 500}: the first error means that there is no such task (or refuses a request that names no task,
+            such as a create), the second that the request may have had an effect. A text or a float that equals the
+            number counts as the number. The request may also have had an effect if the number is not among them and
+            stands for a failing server: 500 to 599, or one that JSON-RPC reserves (-32768 to -32000) except the four
+            that say that nothing was done (-32700 and -32600 to -32602). So it may if the code is missing or is not an
+            integer, and the service has `error_codes`.
         etag_field, etag_header: where the response of the status call names the version of the task: a field such as
             "metadata.resourceVersion", or a header such as "ETag". The calls of commands have it as `{etag}`.
         limits_tasks: texts of which one is in the detail of a 429, in any letter case, if it limits how many tasks or

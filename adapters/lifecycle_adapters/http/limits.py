@@ -109,7 +109,7 @@ class Body:
         return any(map(is_last, self._events.feed(piece)))
 
 
-# A stream should end behind its last event. If it does within this time, its connection is used again; a new one takes
+# A stream should end after its last event. If it does within this time, its connection is used again; a new one takes
 # longer, but one that stays open would hold up every request for as long.
 _END_S = 0.05
 

@@ -65,7 +65,7 @@ def _listed(
     """Return a page of tasks, newest first; `cursor` is the id of the last task before it."""
     rest = list(dropwhile(lambda task: cursor not in (None, task.id), tasks))
     if cursor is not None and not rest:
-        raise ValueError(f"no page begins behind the cursor {cursor!r}")
+        raise ValueError(f"no page begins after the cursor {cursor!r}")
     shown = (rest if cursor is None else rest[1:])[:_PAGE]
     page: dict[str, Any] = {"tasks": [_task(task, clock) for task in shown]}
     return page if not shown or shown[-1] is rest[-1] else {**page, "nextCursor": shown[-1].id}
@@ -90,7 +90,7 @@ TOOLS = Operation(name="list_tools", about="Return a page of tools.")
 def tools(*, cursor: str | None = None, **more: Any) -> list[dict[str, Any]]:
     """Return the only page of tools, which has one; `more` are further fields of it. Raises ValueError for a cursor."""
     if cursor is not None:
-        raise ValueError(f"no page begins behind the cursor {cursor!r}")
+        raise ValueError(f"no page begins after the cursor {cursor!r}")
     about = "Works as a task, as a tool of any other name does."
     return [{"name": "work", "description": about, "inputSchema": {"type": "object"}, **more}]
 
