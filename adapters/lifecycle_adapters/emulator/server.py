@@ -36,7 +36,7 @@ class EmulatorNotRunning(AdapterError):
 
 
 class Emulator(Control):
-    """An emulator. `with`, or `start` and `stop`, run it in a thread of this process, `serve` in the calling thread.
+    """An emulator in a thread of this process; start it with `with`, with `start` and `stop`, or with `serve`.
 
         with Emulator(PRINTER, pace_s=0.05) as emulator:
             client = Client(PRINTER, base_url=emulator.base_url, api_key="any")
@@ -95,7 +95,8 @@ class Emulator(Control):
             OSError: the port is in use.
             EmulatorNotRunning: the server is already running, or did not start within 30 s.
         """
-        self._require_stopped()
+        if self._running is not None:
+            raise EmulatorNotRunning("the emulator is running already")
         self._running = _Running(self._app, self._port)
         return self
 
@@ -106,26 +107,21 @@ class Emulator(Control):
             self._running = None
 
     def serve(self, on_start: Callable[[str], None] | None = None) -> None:
-        """Run the server in this thread until the process is interrupted (Ctrl-C), then return.
+        """Run the server until Ctrl-C interrupts this thread, or another one calls `stop`; then stop it and return.
 
         Args:
-            on_start: called with the base URL once the server listens.
+            on_start: called with the base URL once the server accepts requests.
         Raises:
             OSError: the port is in use.
             TypeError: `on_start` cannot be called.
-            EmulatorNotRunning: the server is already running.
+            EmulatorNotRunning: the server is already running, or did not start within 30 s.
         """
         require_callback(on_start, "on_start", "the base URL")
-        self._require_stopped()
-        with _listen(self._port) as listening:
+        with suppress(KeyboardInterrupt), self:
+            running = self._server()
             if on_start is not None:
-                on_start(f"http://{HOST}:{listening.getsockname()[1]}")
-            with suppress(KeyboardInterrupt):  # uvicorn shuts down cleanly, then raises it again
-                _Server(self._app).run(sockets=[listening])
-
-    def _require_stopped(self) -> None:
-        if self._running is not None:
-            raise EmulatorNotRunning("the emulator is running already")
+                on_start(self.base_url)
+            running.wait()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -186,6 +182,11 @@ class _Running:
 
         assert self._loop is not None, "the loop exists once the server has started"
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def wait(self) -> None:
+        """Wait until the server has stopped."""
+        while self._thread.is_alive():
+            self._thread.join(1.0)  # on Windows, Ctrl-C does not interrupt a wait without a limit
 
     def stop(self) -> None:
         """Stop the server and its thread."""

@@ -128,6 +128,25 @@ def _timed(http: httpx2.Client) -> float:
     return time.perf_counter() - begun_s
 
 
+def test_emulator_that_serves_is_running_until_another_thread_stops_it() -> None:
+    emulator = Emulator(manual=True)
+    tasks: list[str] = []
+
+    def on_start(url: str) -> None:
+        assert url == emulator.base_url
+        with pytest.raises(EmulatorNotRunning, match="running already"):
+            emulator.serve()
+        with connect(emulator) as http:
+            tasks.append(create(http, V1))
+        threading.Thread(target=emulator.stop).start()
+
+    emulator.serve(on_start)
+
+    assert len(tasks) == 1
+    with emulator:
+        assert [each.id for each in emulator.tasks()] == tasks
+
+
 SERVE = """
 import json, sys
 from lifecycle_adapters.emulator import Emulator
