@@ -11,7 +11,7 @@ from lifecycle.errors import AdapterError, LifecycleError
 from lifecycle_adapters.procedures.arguments import longest_wait_s, worker_names
 from lifecycle_adapters.procedures.governed_creates import GovernedCreates
 from lifecycle_adapters.procedures.governed_task import GovernedTask, Recovered
-from lifecycle_adapters.procedures.running import AsyncRunner, Runner
+from lifecycle_adapters.procedures.running import AsyncRunner, Runner, uninterrupted
 
 OpenTasks = Callable[[], Iterable[GovernedTask[Any, Any]]]
 AllCreates = Iterable[GovernedCreates[Any]]
@@ -36,7 +36,7 @@ def recover_all(
         except LifecycleError as error:  # it is reported, and the other tasks are recovered
             return task.broken_off(error)
 
-    commands = [found for each in open_tasks() if (found := settle(each)) is not None]
+    commands = [found for each in uninterrupted(open_tasks) if (found := settle(each)) is not None]
     recovered = [driver.run(each.recover(given["dead"])) for each in creates]
     return [*commands, *chain.from_iterable(recovered)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
@@ -18,7 +19,7 @@ from lifecycle_adapters.procedures.arguments import create_name
 from lifecycle_adapters.procedures.governed_creates import GovernedCreates
 from lifecycle_adapters.procedures.governed_task import GovernedTask, Recovered
 from lifecycle_adapters.procedures.recovery import recover_all, recover_all_async
-from lifecycle_adapters.procedures.running import AsyncRunner, Runner
+from lifecycle_adapters.procedures.running import AsyncRunner, Runner, uninterrupted
 from lifecycle_adapters.procedures.twins import twin_of
 
 H = TypeVar("H", default=Any)
@@ -72,7 +73,9 @@ class RecoveryMethods(_LeftOpen[H], Generic[D, H]):
             AdapterError: the journal cannot be read or written.
         """
         create_id, task = create_name(create_id), id_text(task_id)
-        return self._handle(self._driver.run(self._creates_with(create_id).adopt(create_id, task)))
+        return self._handle(
+            self._driver.run(uninterrupted(partial(self._creates_with, create_id)).adopt(create_id, task))
+        )
 
     def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         """Record that an uncertain create made no task, which frees its idempotency key.
@@ -87,7 +90,7 @@ class RecoveryMethods(_LeftOpen[H], Generic[D, H]):
         """
         create_id = create_name(create_id)
         require(reason, str, "reason must be text")
-        self._driver.run(self._creates_with(create_id).abandon(create_id, reason))
+        self._driver.run(uninterrupted(partial(self._creates_with, create_id)).abandon(create_id, reason))
 
     def recover(self, *, wait: bool = False, dead: Collection[str] = ()) -> list[Recovered]:
         """Settle every command of the journal that a crash or an uncertainty left open, and report the open creates.
@@ -108,7 +111,8 @@ class RecoveryMethods(_LeftOpen[H], Generic[D, H]):
             TypeError: `dead` is not a collection of texts, or `wait` is not a boolean.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process.
         """
-        return recover_all(self._driver, self._open_commands, self._create_procedures(), wait=wait, dead=dead)
+        creates = uninterrupted(self._create_procedures)
+        return recover_all(self._driver, self._open_commands, creates, wait=wait, dead=dead)
 
 
 class AsyncRecoveryMethods(_LeftOpen[H], Generic[A, H]):

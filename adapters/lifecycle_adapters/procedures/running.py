@@ -12,6 +12,7 @@ import contextvars
 import inspect
 import threading
 import time
+from _thread import start_new_thread
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
@@ -51,7 +52,7 @@ def run_procedure(procedure: Procedure[R], send: Callable[[Any], Response], on_p
             action = running.resume()
             while action is not None:
                 if isinstance(action, JournalCall):
-                    action = _Uninterrupted(partial(running.call_journal, action)).result()
+                    action = uninterrupted(partial(running.call_journal, action))
                 else:
                     action = running.resume(_perform(action, send, on_progress))
         except BaseException:
@@ -162,31 +163,28 @@ class _RunningActions(Generic[R]):
 _PATIENCE_S = 2.0  # how long a driver that breaks off waits for its journal
 
 
-class _Uninterrupted(threading.Thread, Generic[R]):
-    """A thread for work that no signal's handler, such as that of Ctrl-C, can interrupt: those run in the main thread.
+class _Uninterrupted(Generic[R]):
+    """Work in a thread that no signal's handler, such as that of Ctrl-C, can interrupt: those run in the main thread.
 
-    It is no thread of a pool: a caller that is interrupted while it waits for a pool may leave the pool's locks locked
-    for good.
+    It is neither a thread of a pool nor a `threading.Thread`: an interruption of the caller, while it hands the work
+    over, may leave their locks locked for good.
     """
 
     _result: R
 
     def __init__(self, work: Callable[[], R]) -> None:
-        super().__init__(name="lifecycle journal")
         self._work, self._context = work, contextvars.copy_context()
         self._error: BaseException | None = None
-        self._turn, self._end = threading.Lock(), threading.Lock()
+        self._end = threading.Lock()
         self._end.acquire()
         self.is_done = False
         if threading.current_thread() is threading.main_thread():
             with suppress(RuntimeError):  # no thread can be started once the interpreter ends
-                self.start()
+                start_new_thread(self._run, ())
                 return
-        self.run()
+        self._run()
 
-    def run(self) -> None:
-        if not self._turn.acquire(blocking=False):
-            return  # an interruption of `start` can be a RuntimeError, too, although the thread was started
+    def _run(self) -> None:
         try:
             self._result = self._context.run(self._work)
         except BaseException as error:  # noqa: BLE001 (`result` raises it)
@@ -205,6 +203,11 @@ class _Uninterrupted(threading.Thread, Generic[R]):
         if self._error is not None:
             raise self._error
         return self._result
+
+
+def uninterrupted(work: Callable[[], R]) -> R:
+    """Do work with a journal that signals do not interrupt, as a database could otherwise stay locked."""
+    return _Uninterrupted(work).result()
 
 
 def _break_off_now(running: _RunningActions[Any]) -> None:
