@@ -41,7 +41,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
@@ -307,9 +307,10 @@ class _Bound(transitions.Machine, Generic[S, E]):
 
     def _take(self, start: str, *, attach: bool) -> None:
         model = self._bound
+        copying = ["__getstate__", *(["__reduce__"] if type(model).__reduce__ is not object.__reduce__ else [])]
         try:
             if attach:
-                _require_room(model)
+                _require_room(model, (*_method_names(self.lifecycle, self.model_attribute), *copying))
             self.set_state(start, model)
             _require_kept(model, self.model_attribute, start)
         except Exception as error:
@@ -319,9 +320,8 @@ class _Bound(transitions.Machine, Generic[S, E]):
             self.add_model(model, initial=start)
             for name in ("trigger", "may_trigger"):
                 setattr(model, name, partial(self._by_name, getattr(model, name)))
-            for name in ("__getstate__", "__reduce__"):
-                if name == "__getstate__" or type(model).__reduce__ is not object.__reduce__:
-                    setattr(model, name, partial(self._copied, name))
+            for name in copying:
+                setattr(model, name, partial(self._copied, name))
         else:
             self.models.append(model)
 
@@ -549,10 +549,10 @@ def _found(model: object, name: str) -> Any:
         raise TypeError(f"{_kind(model)}: its {name!r} raised {type(error).__name__}: {text_of(error)}") from error
 
 
-def _require_room(model: object) -> None:
+def _require_room(model: object, names: Iterable[str]) -> None:
     if hasattr(type(model), "__copy__"):
         raise TypeError("its own __copy__ would give a copy methods that change the original")
-    for name in ("trigger", "__getstate__"):
+    for name in names:
         setattr(model, name, None)
         kept = name in vars(model)
         delattr(model, name)

@@ -368,6 +368,21 @@ def test_mock_that_takes_no_further_attribute_is_a_type_error(kind: type[Mock]) 
         bind(V1, kind(spec=["state"], state="running"))
 
 
+def test_object_that_refuses_one_method_keeps_none() -> None:
+    class Picky:
+        state = "running"
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "is_stopped":
+                raise KeyError(name)
+            super().__setattr__(name, value)
+
+    task = Picky()
+    with pytest.raises(TypeError, match=r"^an object of 'Picky' has no room for its state and methods .*'is_stopped'$"):
+        bind(V1, task)
+    assert vars(task) == {}
+
+
 def test_mock_of_an_object_with_a_state_is_in_no_state() -> None:
     class Running:
         state = "running"

@@ -50,8 +50,10 @@ class Bar:
         self._begun_s = self._clock()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._begun_s = None
         if self._drawn is not None:
             self._drawn[0].stop()
             self._drawn = None
+        elif kind is not None and self._to.is_terminal:
+            self._to.show_cursor()  # a bar may have been interrupted while it started, just after it hid the cursor

@@ -46,7 +46,7 @@ from lifecycle_adapters.cli.output import (
     say,
     shown,
 )
-from lifecycle_adapters.cli.signals import ended_in_order
+from lifecycle_adapters.cli.signals import ended_in_order, shows_the_cursor
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, TaskResult, Timing
@@ -566,7 +566,7 @@ def _progress_printer(task_id: str) -> Generator[Callable[[Progress[str]], None]
             say(f"{shown(progress.status)} (poll {progress.poll})", stderr=True)
 
     if to.is_terminal:
-        with ended_in_order(), to.status(sight):  # which hides the cursor
+        with ended_in_order(), shows_the_cursor(to), to.status(sight):
             yield note
     else:
         yield note

@@ -246,7 +246,32 @@ def test_a_wait_can_be_interrupted(number: signal.Signals, emulator: Emulator) -
 
     assert screen.shown.endswith("interrupted; the task continues\r\n")
     assert "Traceback" not in screen.shown
-    assert screen.shown.count("\x1b[?25l") == screen.shown.count("\x1b[?25h")
+    assert screen.shown.rindex("\x1b[?25h") > screen.shown.rindex("\x1b[?25l")
+
+
+INTERRUPTED = """
+from rich.console import Console
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+Console.push_render_hook = interrupted  # called by a live display that starts, after it has hidden the cursor
+"""
+
+
+def test_wait_that_is_interrupted_just_after_the_cursor_is_hidden_shows_it(emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
+    with Client("v2", api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("Buy milk").id
+    server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url}
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+
+    with terminal("wait", "--api", "v2", task, env=server | {"PYTHONPATH": path}) as screen:
+        assert screen.end() == 130
+
+    assert screen.shown.rindex("\x1b[?25h") > screen.shown.rindex("\x1b[?25l")
 
 
 @pytest.mark.parametrize("is_recorded", [True, pytest.param(False, marks=pytest.mark.heavy)])
