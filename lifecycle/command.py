@@ -163,7 +163,7 @@ class CommandProcedure(Generic[S, E]):
         Raises when driven:
             IllegalTransition: the state refuses it; nothing was sent.
             UnknownStatus: the service reports a status that the lifecycle does not declare; nothing was sent. A stop
-                that every state accepts, and that a state or a read proves, is sent all the same.
+                that every state accepts, and that a state or a read proves, is still sent.
             CommandInFlight: another command of this task has no outcome yet, and the driver does not wait
                 for it; nothing was sent.
             CommandRefused: the service refused it; or its response was lost, and the task is in a state to which it

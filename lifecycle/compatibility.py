@@ -68,7 +68,7 @@ class ChangeCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LifecycleChange:
-    """One change: its code, the part of the declaration that changes, what changes, and whom that breaks."""
+    """One change: its code, the part of the declaration that changes, what changes, and what that breaks."""
 
     code: ChangeCode
     where: str
@@ -142,9 +142,10 @@ class LifecycleDiff:
 
 
 def diff(before: Lifecycle[Any, Any], after: Lifecycle[Any, Any], *, mode: Mode = "exact") -> LifecycleDiff:
-    """Return the changes from one lifecycle to another, and whom they break.
+    """Return the changes from one lifecycle to another, and what they break.
 
-    There are none if both have the same digest: names of lifecycles, prose, order and invariants are not compared.
+    There are no changes if both have the same digest: names of lifecycles, prose, order and invariants are not
+    compared.
 
     Args:
         before, after: the two lifecycles.

@@ -128,7 +128,7 @@ class Conformance(Graph[S, E]):
         """Return every status of a channel with the state that it stands for: the states first, then the aliases.
 
         Raises:
-            UnknownName: `channel` is no `Channel`, and no alias names it.
+            UnknownName: `channel` is not a `Channel`, and no alias names it.
         """
         return MappingProxyType(self._vocabulary(channel))
 
@@ -136,7 +136,7 @@ class Conformance(Graph[S, E]):
         """Return the state that `status` stands for in `channel`, or None if it stands for no state.
 
         Raises:
-            UnknownName: `channel` is no `Channel`, and no alias names it.
+            UnknownName: `channel` is not a `Channel`, and no alias names it.
         """
         statuses = self._vocabulary(channel)
         try:
@@ -155,7 +155,7 @@ class Conformance(Graph[S, E]):
 
         Raises:
             UnknownStatus: the channel has no such status.
-            UnknownName: `channel` is no `Channel`, and no alias names it.
+            UnknownName: `channel` is not a `Channel`, and no alias names it.
         """
         state = self.state_of(status, channel=channel)
         if state is None:

@@ -65,8 +65,8 @@ class State(Generic[S]):
     `settled` means that no work is being done although the task may not be over. `reopenable` means that the task is
     over, as in a final state, unless a command begins its work again (a re-run): commands lead out of the state, and
     no remote event does. It is settled as well. `interrupted` means that the work had begun and cannot go on without
-    the caller, such as an agent that asks back: the state is settled as well, and ends a wait also if nobody saw the
-    work before it. It is neither initial, final nor reopenable.
+    the caller, such as when an agent asks a question: the state is settled as well, and ends a wait even if no read saw
+    the work before it. It is neither initial, final nor reopenable.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _CHECKED

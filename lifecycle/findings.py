@@ -33,7 +33,7 @@ def made_from(document: Document, make: Callable[[Any], T], *, kind: str) -> T:
     value: Any = document.value
     if isinstance(value, dict):
         if "openapi" in value or "swagger" in value:
-            what = "is an OpenAPI document, no declaration; `lifecycle import` drafts a service file from one"
+            what = "is an OpenAPI document, not a declaration; `lifecycle import` drafts a service file from one"
             raise DefinitionError(document.source, [DefinitionFinding(OPENAPI, "document", what)], kind=kind)
         value = {key: item for key, item in cast("dict[str, Any]", value).items() if key != _SCHEMA_KEY}
     findings = [

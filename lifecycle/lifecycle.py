@@ -254,7 +254,8 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
 
         Raises:
             DefinitionError: the extension is not sound, or would change this lifecycle.
-            TypeError: `states` or `transitions` is not an iterable of such objects, or another argument is no iterable.
+            TypeError: `states` or `transitions` is not an iterable of such objects, or another argument is not
+                an iterable.
         """
         states = tuple(_parts_of("states", states, State))
         transitions = tuple(_parts_of("transitions", transitions, (Transition, Transitions)))

@@ -279,7 +279,7 @@ class Table(Generic[S, E]):
         return state in self._system.settled
 
     def is_interrupted(self, state: S) -> bool:
-        """Return whether the work cannot go on in `state` without the caller.
+        """Return whether work in `state` cannot continue without the caller.
 
         Raises UnknownName if the state is not declared.
         """

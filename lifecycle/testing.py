@@ -443,7 +443,7 @@ def check_executor(
         Disagreement: with all differences and all violations of invariants.
         ValueError: `only` is empty.
         UnknownName: an event that is not declared.
-        TypeError: `lifecycle` is not a Lifecycle, `start` cannot be called, or `only` is no iterable.
+        TypeError: `lifecycle` is not a Lifecycle, `start` cannot be called, or `only` is not an iterable.
     """
     _require_lifecycle(lifecycle)
     if not callable(start):

@@ -4,7 +4,7 @@ An unsound declaration is refused when a lifecycle is made from it, whatever its
 at once. Their codes are stable:
 
     bad_document                the text is not JSON or YAML
-    openapi_document            the text is an OpenAPI document, no declaration
+    openapi_document            the text is an OpenAPI document, not a declaration
     bad_value                   a field is missing, unknown, or of the wrong type
     duplicate_key               a key is written twice
     too_large                   there are more states, rows or other parts than a lifecycle may have

@@ -112,7 +112,7 @@ def test_the_plugin_fails_with_the_differences(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, [f"v2 {NEW}", f"v3 {NEW}", "v2 none.json", "v2", f"unsound.json {NEW}", f"v9 {NEW}"])
     assert done.returncode == 1
     assert "6 failed, 1 passed" in done.stdout
-    assert "#/components/schemas/TaskStatus/enum/3: status_new: 'failed' is no status of 'v2'" in done.stdout
+    assert "#/components/schemas/TaskStatus/enum/3: status_new: 'failed' is not a status of 'v2'" in done.stdout
     assert "describes another API" in done.stdout
     assert "No such file or directory" in done.stdout
     assert "is not sound, " in done.stdout

@@ -203,7 +203,7 @@ class CodedLifecycle(Generic[S, E]):
     def _wrong_code(self, code: int, what: str, count: int) -> str:
         why = ": it is the code of no state, after a refused event or an unknown status"
         hint = why if what == "state" and code == self.none else f" (there are {count}, from 0)"
-        return f"{self.lifecycle.name}: {code} is no {what}'s code{hint}"
+        return f"{self.lifecycle.name}: {code} is not the code of any {what}{hint}"
 
 
 # Chunks reuse the same memory; fresh memory for a million values takes longer than the look-ups.

@@ -106,8 +106,8 @@ def bind(
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a coroutine
             function or a generator; or an attribute cannot be read, the state not set, or the methods not attached.
-        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name; or the
-            object has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
+        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is not a name; or
+            the object has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
     """
     hooks = _hooks(lifecycle, asynchronous=False, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return BoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
@@ -143,8 +143,8 @@ def bind_async(
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a
             generator; or an attribute cannot be read, the state not set, or the methods not attached.
-        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is no name; or the
-            object has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
+        ValueError: the object has an attribute with the name of a method to attach, or `attribute` is not a name; or
+            the object has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
     """
     hooks = _hooks(lifecycle, asynchronous=True, on_enter=on_enter, on_leave=on_leave, before=before, after=after)
     return AsyncBoundMachine(lifecycle, model, attribute=attribute, hooks=hooks, attach=attach)
@@ -497,7 +497,7 @@ def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, att
             delattr(model, name)
     taken = [name for name in methods if _found(model, name) is not None]
     if taken:
-        raise ValueError(f"{lifecycle.name}: {_kind(model)} has {', '.join(taken)} already; pass attach=False")
+        raise ValueError(f"{lifecycle.name}: {_kind(model)} already has {', '.join(taken)}; pass attach=False")
 
 
 def _require_called(lifecycle: Lifecycle[Any, Any], model: object, hooks: _Hooks) -> None:

@@ -169,7 +169,7 @@ def write_gallery(
             digits and "_-.", begins with "-" or ".", or is the index's, `README`, in any letter case.
         MissingExtra: neither graphviz-pure nor `dot` is installed.
         OSError: a file cannot be written.
-        TypeError: `directory` is no path, or one of the lifecycles is not a Lifecycle.
+        TypeError: `directory` is not a path, or one of the lifecycles is not a Lifecycle.
     """
     directory = Path(path_text(directory, "directory"))
     require(lifecycles, Iterable, "lifecycles must be several Lifecycles")

@@ -7,7 +7,7 @@ Assumed: the legal transitions between states. No document has a table of them; 
 state is final, and that a task is submitted first. So a transition is declared from every state that is not final,
 except back to `TASK_STATE_SUBMITTED`. Also assumed: an accepted message first returns a waiting task to work.
 
-`TASK_STATE_UNSPECIFIED` ("unknown or indeterminate") is no state of a task: a report of it says nothing.
+`TASK_STATE_UNSPECIFIED` ("unknown or indeterminate") is not a state of a task: a report of it says nothing.
 """
 
 from __future__ import annotations

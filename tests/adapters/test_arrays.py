@@ -216,9 +216,11 @@ def test_codes_out_of_range_are_refused(coded: Coded, method: str) -> None:
     ask(coded, np.array([0, limit - 1]))
     cut = [2**8, 2**16, 2**32, 2**62]  # zero, were they cut to fewer bytes
     for bad in [limit, -1, -limit, -(2**63), 2**63 - 1, *(each for each in cut if each >= limit)]:
-        with pytest.raises(ValueError, match=f"^{named(coded)}: {bad} is no {what}'s code \\(there are {limit}, from"):
+        with pytest.raises(
+            ValueError, match=f"^{named(coded)}: {bad} is not the code of any {what} \\(there are {limit}, "
+        ):
             ask(coded, np.array([0, bad, 0, limit]))
-    with pytest.raises(ValueError, match=f"{2**64 - 1} is no {what}'s code"):
+    with pytest.raises(ValueError, match=f"{2**64 - 1} is not the code of any {what}"):
         ask(coded, np.array([2**64 - 1], np.uint64))
 
 
@@ -229,11 +231,11 @@ def test_code_of_no_state_is_accepted_only_by_methods_that_take_it(coded: Coded,
     codes = np.array([0, coded.none])
     if method in TAKING_NONE:
         ask(coded, codes)
-        with pytest.raises(ValueError, match=f"{len(coded.states)} is no state's code"):
+        with pytest.raises(ValueError, match=f"{len(coded.states)} is not the code of any state"):
             ask(coded, np.array([coded.none, len(coded.states)]))
     else:
         hint = ": it is the code of no state" if what == "state" else r" \(there are"
-        with pytest.raises(ValueError, match=f"{coded.none} is no {what}'s code{hint}"):
+        with pytest.raises(ValueError, match=f"{coded.none} is not the code of any {what}{hint}"):
             ask(coded, codes)
 
 
@@ -338,7 +340,7 @@ def test_a_lifecycle_without_events_refuses_every_one() -> None:
     only = State("only", initial=True, final=True)
     coded: Coded = CodedLifecycle(Lifecycle(name="still", citation="a test", states=(only,), events=(), transitions=()))
     assert coded.step_many(coded.encode_states([]), coded.encode_events([])).shape == (0,)
-    with pytest.raises(ValueError, match=r"0 is no event's code \(there are 0"):
+    with pytest.raises(ValueError, match=r"0 is not the code of any event \(there are 0"):
         coded.step_many(0, 0)
 
 
@@ -382,7 +384,7 @@ def test_a_result_that_does_not_fit_is_not_written(coded: CodedLifecycle[V1State
         coded.step_many(states, 1, out=broad)
     with pytest.raises(TypeError, match="out must be an array of uint8, not int8"):
         coded.step_many(states, 1, out=signed)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    with pytest.raises(ValueError, match="is no event's code"):
+    with pytest.raises(ValueError, match="is not the code of any event"):
         coded.step_many(states, 99, out=states)
     with pytest.raises(TypeError, match=r"out must be an array, not \[0\] \(list\)"):
         coded.step_many(states, 1, out=[0])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -215,7 +215,7 @@ def test_a_task_can_be_followed_again_once_its_workflow_is_deleted(
 
 
 def test_an_unusable_id_is_refused_at_once(served: dict[str, Supervision]) -> None:
-    with pytest.raises(ValueError, match="is no task id"):
+    with pytest.raises(ValueError, match="is not a task id"):
         served["quick"].follow("..")
 
 
@@ -458,7 +458,7 @@ def test_a_cost_policy_needs_a_service_that_reports_costs(emulator: Emulator) ->
         ({"step_s": "600"}, TypeError, "step_s must be a number, not '600'"),
         ({"step_s": -1}, ValueError, "step_s must be positive and finite, not -1"),
         ({"policies": StopAfter(1)}, TypeError, "policies must be several, in a list"),
-        ({"policies": [StopAfter(1), StopAfter(2)]}, ValueError, "two policies have one name"),
+        ({"policies": [StopAfter(1), StopAfter(2)]}, ValueError, "two policies have the same name"),
         ({"policies": [StopPausedAfter(1, states=["pausd"])]}, UnknownName, "did you mean 'paused'"),
         ({"limits": 3}, TypeError, "limits must be a mapping"),
         ({"limits": {"worker_concurency": 3}}, UnknownName, "did you mean 'worker_concurrency'"),

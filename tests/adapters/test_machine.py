@@ -558,7 +558,7 @@ class Taken(Task):
 
 def test_names_that_the_object_has_are_not_hidden() -> None:
     task = Taken()
-    with pytest.raises(ValueError, match="v1: an object of 'Taken' has may_pause, stop already; pass attach=False"):
+    with pytest.raises(ValueError, match="v1: an object of 'Taken' already has may_pause, stop; pass attach=False"):
         bind(V1, task)
     assert vars(task) == vars(Taken())
     assert bind(V1, task, attach=False).fire(E.STOP) is S.STOPPED

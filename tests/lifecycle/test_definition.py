@@ -600,7 +600,7 @@ def test_every_state_in_an_extension_includes_those_of_its_base() -> None:
     ]
 
 
-# --- text that is no declaration ---------------------------------------------------------------
+# --- text that is not a declaration ---------------------------------------------------------------
 
 DEEP = "[" * 100_000
 DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
@@ -618,7 +618,7 @@ DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
         '{"openapi": "3.1.0", "paths": {}}',
         [
             (
-                "openapi_document: document: is an OpenAPI document, no declaration; `lifecycle import` drafts "
+                "openapi_document: document: is an OpenAPI document, not a declaration; `lifecycle import` drafts "
                 "a service file from one"
             )
         ],

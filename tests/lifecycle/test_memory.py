@@ -982,7 +982,7 @@ def test_returned_records_cannot_be_changed() -> None:
         for part in fields(record):
             with pytest.raises(FrozenInstanceError):
                 setattr(record, part.name, None)
-    with pytest.raises((AttributeError, TypeError)):  # Python 3.11 to 3.13 say TypeError of what is no field
+    with pytest.raises((AttributeError, TypeError)):  # Python 3.11 to 3.13 say TypeError of what is not a field
         setattr(log.load(), "current", None)  # noqa: B010
 
 

@@ -1,4 +1,4 @@
-"""The command `diff`: what changed between two lifecycles, and whom it breaks."""
+"""The command `diff`: what changed between two lifecycles, and what that breaks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def diff_(
     format_: ComparisonFormat = "text",
     as_json: AsJson = False,
 ) -> None:
-    """Print what changed from one lifecycle to another, and whom it breaks.
+    """Print what changed from one lifecycle to another, and what that breaks.
 
     A change can break readers of recorded histories, senders of commands, and stored journals.
 

@@ -49,7 +49,7 @@ def declared(name: str, own: Lifecycle[str, str] | None = None) -> Lifecycle[str
 
             return binding_in(document).lifecycle
         return lifecycle_in(document)
-    advice = "a lifecycle of your own is named by the file that declares it, such as ./mine.json"
+    advice = "for a lifecycle of your own, give the file that declares it, such as ./mine.json"
     raise UnknownName("lifecycle", without_passwords(name), known=named, where="catalog", advice=advice)
 
 
@@ -62,7 +62,7 @@ def declared_service(name: str) -> HttpBinding[Any, Any]:
         return service(name)
     if _is_file(name):
         return HttpBinding.from_file(name)
-    advice = "a service of your own is named by the file that declares it, such as ./mine.yaml"
+    advice = "for a service of your own, give the file that declares it, such as ./mine.yaml"
     raise UnknownName("service", without_passwords(name), known=services(), where="services", advice=advice)
 
 

@@ -47,7 +47,7 @@ EXIT_CODES = {
 }
 """The meaning of each exit code; a command's help adds its particular meanings."""
 
-_PIPE_WIDTH = 1_000_000  # columns, if the output is no terminal and COLUMNS is not set: programs want whole lines
+_PIPE_WIDTH = 1_000_000  # columns, if the output is not a terminal and COLUMNS is not set: programs want whole lines
 
 _LEAST_WIDTH = 20  # in fewer columns a table's rows would be blank; the terminal wraps the lines
 

@@ -474,7 +474,7 @@ def _with_key(make: Callable[..., C], binding: HttpBinding[str, str], variable: 
     except NoKey as error:
         # Python has no standard input if it was closed when the process began.
         if sys.stdin is None or not sys.stdin.isatty():
-            hint = "name the variable that holds it by --key-from, or run this on a terminal to type it"
+            hint = "name the variable that holds it with --key-from, or run this on a terminal to type it"
             fail(f"no API key: {error.why}; {hint}", BAD_INPUT)
         why = error.why
     return make(binding, api_key=_typed_key(shown(why)), **settings)

@@ -1,8 +1,8 @@
 """The draft of a service file from an OpenAPI document: what it says of a task's calls, and `TODO` for the rest.
 
-A document lists statuses and calls, but not what leads from one status to another. So the draft is no service yet: each
-`TODO` stands where it is refused, so that findings name what is left to fill in. All calls are recognised from the one
-that reads a task:
+A document lists statuses and calls, but not what leads from one status to another. So the draft is not a service
+yet: each `TODO` stands where it is refused, so that findings name what is left to fill in. All calls are recognised
+from the one that reads a task:
 
 1. It reads one thing, named by the last placeholder of its path, and its response has a field of the status schema.
 2. POST on the path without that placeholder creates, GET lists; GET with `/status` after it reads the status alone.
@@ -170,7 +170,7 @@ class _Draft:
         commands = dict(self._commands())
         yield "commands:" if commands else "commands: {}"
         if commands:
-            yield "  # Remove those that are no commands of a task, with their events and transitions."
+            yield "  # Remove those that are not commands of a task, with their events and transitions."
         for name, call in commands.items():
             yield f"  {_flow(name)}: {_flow(call)}"
         yield ""

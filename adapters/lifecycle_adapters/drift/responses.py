@@ -116,7 +116,7 @@ class Responses:
     def _new_statuses(self, name: str, values: Values) -> None:
         for value, place in values:
             if self._lifecycle.state_of(value) is None:
-                what = f"{shown_value(value)} is no status of {self._lifecycle.name!r}"
+                what = f"{shown_value(value)} is not a status of {self._lifecycle.name!r}"
                 self._differences.add(name, DifferenceKind.STATUS_NEW, what, place)
 
     def _missing_statuses(

@@ -433,7 +433,7 @@ class _Strict(SlashRoute):
 def refusal_of_id(scope: Scope) -> Response | None:
     """Return the 422 for a control call with an id in its path that none can name, None for any other request.
 
-    The routes would not even find such a path: in their patterns, a line end is no character.
+    The routes would not even find such a path: in their patterns, a line end is not a character.
     """
     path = own_path(scope)
     if not path.startswith(f"{PREFIX}/"):

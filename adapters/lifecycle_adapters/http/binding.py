@@ -88,7 +88,7 @@ class Proof(Declared):
     def _mistakes(self) -> Iterator[Mistake]:
         yield from wrong_path(("id_field",), self.id_field)
         if self.event not in self.binding.commands:
-            yield ("event",), f"{self.event!r} is no command of {self.binding.name!r}"
+            yield ("event",), f"{self.event!r} is not a command of {self.binding.name!r}"
 
 
 _FURTHER = "a mapping of names to Calls, {'delete': Call(...)}"
@@ -175,7 +175,7 @@ class HttpBinding(Declared, Generic[S, E]):
             in the result. None if there is none.
         handshake: the calls that come before a client's first request; None if there are none.
         error_field: where a 2xx response has an error, such as "error" of JSON-RPC. An error is a refusal unless
-            `error_codes` says otherwise; null, false, 0, "", {} and [] are no errors. If the response to a create has
+            `error_codes` says otherwise; null, false, 0, "", {} and [] are not errors. If the response to a create has
             an error and the id of a task, nobody knows what the create did.
         error_codes: the status codes for which the numbers in an error's field `code` stand, as in {-32001: 404,
             -32603: 500}: the first error means that there is no such task (or refuses a request that names no task,

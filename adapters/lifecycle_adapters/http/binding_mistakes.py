@@ -36,7 +36,7 @@ def wrong_further_calls(calls: Mapping[str, Call]) -> Iterator[Mistake]:
     for name, call in calls.items():
         where: Path = ("further_calls", name)
         if not name.isidentifier():
-            yield where, f"{name!r} is no name such as 'delete'"
+            yield where, f"{name!r} is not a name such as 'delete'"
         if call.status_field is not None or call.statuses:
             yield where, "must say nothing of a status: a call that changes one is a command"
         if not call.names_a_task():
@@ -130,7 +130,7 @@ def _wrong_task_field(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
 def _wrong_codes(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     for code, meaning in binding.error_codes.items():
         if not 400 <= meaning <= 599:
-            yield ("error_codes", code), f"{meaning} is no status code of an error: give one from 400 to 599"
+            yield ("error_codes", code), f"{meaning} is not a status code of an error: give one from 400 to 599"
     if binding.error_codes and binding.error_field is None:
         yield ("error_codes",), "must be left out: without `error_field`, status codes say what an error means"
 
@@ -192,7 +192,7 @@ def _wrong_base_url(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
 def _wrong_servers(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     for name, url in binding.servers.items():
         if not name.isidentifier():
-            yield ("servers", name), f"{name!r} is no name such as 'eu'"
+            yield ("servers", name), f"{name!r} is not a name such as 'eu'"
         yield from ((("servers", name), message) for _, message in wrong_server("servers", url, binding.base_path))
 
 
@@ -237,7 +237,7 @@ def _wrong_outcomes(binding: HttpBinding[Any, Any], command: str, call: Call) ->
     for state in call.may_report:
         if state not in states:
             hint = "" if (meant := nearest(state, states)) is None else f"; did you mean {meant!r}?"
-            yield where, f"{state!r} is no state of {binding.lifecycle.name!r}{hint}"
+            yield where, f"{state!r} is not a state of {binding.lifecycle.name!r}{hint}"
         elif state in of_rows:
             yield where, f"{state!r} is no other outcome: in it the command can be sent, or a row of it leads there"
 
@@ -257,7 +257,7 @@ def _wrong_parameters(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
         if strange := [name for name in names if name not in binding.parameters]:
             allowed = ", ".join(map(repr, binding.parameters)) or "there are none"
             place = "" if where == ("base_path",) else f", nor the task's id {ID!r}"
-            yield where, f"unknown placeholder '{{{strange[0]}}}': it is no parameter ({allowed}){place}"
+            yield where, f"unknown placeholder '{{{strange[0]}}}': it is not a parameter ({allowed}){place}"
     for name in dict.fromkeys(binding.parameters):
         if not is_parameter(name):
             yield ("parameters",), f"{name!r} cannot be a parameter's name: give one such as 'owner'"
@@ -278,7 +278,7 @@ def _wrong_commands(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     for name in given:
         if name not in known:
             hint = "" if (meant := nearest(name, known)) is None else f"; did you mean {meant!r}?"
-            yield ("commands", name), f"{name!r} is no command of {binding.lifecycle.name!r}{hint}"
+            yield ("commands", name), f"{name!r} is not a command of {binding.lifecycle.name!r}{hint}"
     if missing := [name for name in known if name not in given]:
         yield ("commands",), f"has no call for {', '.join(map(repr, missing))}"
     for command, call in binding.commands.items():
@@ -294,7 +294,7 @@ def _wrong_may_report(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
 def _wrong_proofs(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     for command in binding.proofs:
         if command not in binding.commands:
-            yield ("proofs", str(command)), f"{str(command)!r} is no command"
+            yield ("proofs", str(command)), f"{str(command)!r} is not a command"
 
 
 def _wrong_read(binding: HttpBinding[Any, Any], name: str) -> Iterator[Mistake]:
@@ -326,7 +326,7 @@ def _wrong_statuses(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     for path, call in _divided(binding)[0].items():
         for code, status in call.statuses.items():
             if binding.lifecycle.state_of(status) is None:
-                yield (*path, "statuses", code), f"{status!r} is no status of {binding.lifecycle.name!r}"
+                yield (*path, "statuses", code), f"{status!r} is not a status of {binding.lifecycle.name!r}"
 
 
 def _wrong_calls(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:

@@ -138,7 +138,7 @@ class Call(Declared):
         status_field: where the response has the status: a field or a path such as "status.state", "" if the whole
             response is the status, None if it has none.
         may_report: the states that the service may report after an accepted command, instead of the one to which its
-            row leads: GitHub accepts to cancel a run that may end as `completed` all the same. They prove the command
+            row leads: GitHub accepts the cancel of a run that may still end as `completed`. They prove the command
             if a usable response to it arrived; if the response was lost, the task may have reached them by itself.
         repeats_id: False if this call's response has the id of something else where other responses have the task's
             id. Otherwise a response about another task is invalid.
@@ -340,7 +340,7 @@ class Call(Declared):
         quoted = quoted_id(task_id, keeps_slashes=keeps_slashes)
         if quoted is None and names_a_task:
             why = ", which must have no empty, '.' or '..' segment" if keeps_slashes else ""
-            raise ValueError(f"{task_id[:80]!r} is no task id{why}")
+            raise ValueError(f"{task_id[:80]!r} is not a task id{why}")
         path = base_path + (filled_text(self.path, in_path) if in_path else self.path)
         if missing := parameters_of(path):
             raise ValueError(f"{self.method} {path} needs {', '.join(missing)}: fill the binding `with_parameters`")
@@ -494,19 +494,19 @@ the id of the last task; or there is one page."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListCall(Declared):
-    """The call that lists tasks, and the way to its next pages.
+    """The call that lists tasks, and how its next pages are requested.
 
     `items_field` is the field of the response that holds the tasks, "" if the whole response is their list.
     If the call has a body, the parameters of the list are the caller's fields in it, otherwise those of the query.
     `page_parameter` is the parameter that names a page: its number, counted from 1, or with other `pages` the
     number of tasks before it ("offsets"), the value of `next_field` on the page before ("cursors"), or the id of the
-    last task there ("last_ids"). With "urls", `next_field` holds the URL of the next page, of which the query is
-    used; it must be one of the same call. With "one" there is one page. `more_field` is the field that holds `false` on
-    the last page, if there is such a field. All fields can be paths, as "page.next".
+    last task there ("last_ids"). With "urls", `next_field` holds the URL of the next page, whose query is
+    used; the URL must be one of the same call. With "one" there is one page. `more_field` is the field that holds
+    `false` on the last page, if there is such a field. All fields can be paths, as "page.next".
 
     Raises:
         DefinitionError: a field is of another type, is missing, or has no meaning with these `pages`; the call has a
-            `status_field` or is no read; a field is no path, or `page_parameter` is empty or not printable.
+            `status_field` or is not a read; a field is not a path, or `page_parameter` is empty or not printable.
     """
 
     call: Annotated[Call, Field(description=CALL)]

@@ -115,7 +115,7 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
             binding lists their names. The lifecycle's name gets them, as `run[acme/web]`, so that a journal keeps apart
             tasks of the same id in two repositories.
         lifecycle: the lifecycle that governs the tasks; the service's own if omitted. It may lack commands of the
-            service, and have no others. The journal records the tasks under its name: clients that share a journal
+            service, but may have no others. The journal records the tasks under its name: clients that share a journal
             must use one lifecycle, because commands and idempotency keys belong to it.
         timing: the limits of requests, retries and waits.
         journal: the journal that records the tasks; if omitted, one in memory.

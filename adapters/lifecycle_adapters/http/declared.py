@@ -128,7 +128,7 @@ class Declared:
         except ValidationError as error:
             errors = error.errors()
             if not (isinstance(value, dict) and all(each["loc"] for each in errors)):
-                raise  # it is no mapping of fields, or was examined when it was made
+                raise  # it is not a mapping of fields, or was examined when it was made
             given = cast("dict[str, Any]", value)
         findings = [finding for each in errors for finding in findings_of(each, cls)]
         findings += cls._findings_in_the_rest(given, errors)

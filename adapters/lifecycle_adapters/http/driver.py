@@ -189,7 +189,7 @@ class AsyncDriver(Sender):
                 if not is_transport_failure(error):
                     raise
                 failed = self.read_outcome(call, error, sending)
-                assert isinstance(failed, Failure), "an error is no response"
+                assert isinstance(failed, Failure), "an error is not a response"
                 raise failed.error from failed.error.__cause__
             finally:
                 await opened.aclose()
@@ -222,7 +222,7 @@ class AsyncDriver(Sender):
             self._limiter.observe(meaning)
         if isinstance(meaning, Failure):
             return meaning
-        what = "the response is no event stream"
+        what = "the response is not an event stream"
         return Refused(InvalidResponse(what, **call.request.names))
 
     async def close(self) -> None:

@@ -30,7 +30,7 @@ class Envelope(Declared):
             them, unlike a notification of JSON-RPC, must get a response.
 
     Raises:
-        DefinitionError: a field is of another type, or `result_field` is no path.
+        DefinitionError: a field is of another type, or `result_field` is not a path.
     """
 
     result_field: FieldPath

@@ -69,5 +69,5 @@ class EventParser:
 
 
 def data_of_events(stream: bytes) -> Iterator[bytes]:
-    """Yield the data of each event in a stream that is over; what ends too early is no event."""
+    """Yield the data of each event in a stream that is over; what ends too early is not an event."""
     return EventParser(len(stream)).feed(stream)

@@ -82,7 +82,7 @@ class Events:
     """What a task has done, to be read page by page until `is_done`; with `follow`, until the task is settled, too.
 
     Raises:
-        TypeError: a value of the query is no `QueryValue`.
+        TypeError: a value of the query is not a `QueryValue`.
         ValueError: the service has no list of events, or no request can carry the query; or `follow` is given for a
             list whose pages do not begin after an id.
     """

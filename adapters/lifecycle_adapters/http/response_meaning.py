@@ -41,8 +41,8 @@ def is_last_event(
 ) -> Callable[[bytes], bool] | None:
     """Return the function that tells from the data of an event whether it is the last that matters of a response.
 
-    That is the first message that responds to the request, or that is not JSON. Return None if the response is no event
-    stream, or the service has no envelope.
+    That is the first message that responds to the request, or that is not JSON. Return None if the response is not an
+    event stream, or the service has no envelope.
     """
     if binding.envelope is None or not is_event_stream(headers):
         return None

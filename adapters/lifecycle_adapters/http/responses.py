@@ -96,7 +96,7 @@ def value_at(document: Any, path: str | None) -> Any:
 
 
 class NotATime(ValueError):
-    """A value is no date and time. The message names its field, and holds no part of a document."""
+    """A value is not a date and time. The message names its field, and holds no part of a document."""
 
 
 def time_at(document: Any, path: str) -> datetime:

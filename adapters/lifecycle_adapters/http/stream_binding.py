@@ -29,7 +29,7 @@ class StreamBinding(Updates):
         DefinitionError: a field is of another type; there are neither both of `task_field` and `status_field` nor
             `update_of`, or all of them; a field is not a path; there are `kinds` or `session_kinds` without
             `kind_field`; there is only one of `session_field` and `session_kinds`; a kind is one of both; or the call
-            is no read, or says where a status is.
+            is not a read, or says where a status is.
     """
 
     call: Annotated[Call, Field(description=CALL)]

@@ -68,7 +68,7 @@ class Task(TaskHandle[S, E]):
             fields: fields of its body.
         Raises:
             UnknownName: the binding has no such call.
-            TypeError: the fields are no JSON, or one is missing, or the call takes none.
+            TypeError: the fields are not JSON, or one is missing, or the call takes none.
             HttpError: the service refused it, or its response was lost.
         """
         return self._http.run(_further(self._bound, name, fields))
@@ -82,7 +82,7 @@ class Task(TaskHandle[S, E]):
             follow: continue until the task is settled, and yield what is reported until then.
             query: parameters of the list, such as the id after which to begin.
         Raises:
-            TypeError: at once: a parameter is no text, integer, boolean or UUID.
+            TypeError: at once: a parameter is not a text, integer, boolean or UUID.
             ValueError: at once: the service has no list of events, or none that can be followed, or no request can
                 carry the query.
             HttpError: a page, or with `follow` the status, cannot be read.
@@ -299,7 +299,7 @@ class Session(_SessionHandle):
             fields: fields of its body.
         Raises:
             UnknownName: the binding has no such call.
-            TypeError: the fields are no JSON, or one is missing, or the call takes none.
+            TypeError: the fields are not JSON, or one is missing, or the call takes none.
             HttpError: the service refused it, or its response was lost.
         """
         return self._driver.run(self._procedures.call(name, fields))

@@ -345,7 +345,7 @@ class WebhookBinding(Updates):
 
     Raises:
         DefinitionError: a field is of another type or is not a path; the fields for the status are missing or
-            contradict each other; a kind needs a field that is missing; or the signature is no scheme.
+            contradict each other; a kind needs a field that is missing; or the signature is not a scheme.
     """
 
     signature: Annotated[

@@ -83,7 +83,7 @@ class StoredDeclaration:
         try:
             read = Lifecycle.from_json(text)
         except (DefinitionError, TypeError) as error:
-            self.error = f"it is no declaration: {error}"
+            self.error = f"it is not a declaration: {error}"
         else:
             if read.digest == digest:
                 self.lifecycle = read

@@ -376,7 +376,7 @@ def require_readable(values: Iterable[object]) -> None:
 def require_object(name: str, value: object) -> None:
     """Raise TypeError unless the value of a column is a JSON object."""
     if not isinstance(value, dict):
-        raise TypeError(f"its {name} are no JSON object")
+        raise TypeError(f"its {name} are not a JSON object")
 
 
 _OF_TASK = itemgetter(

@@ -77,9 +77,9 @@ def check_logs(
         UnreadableRows: `strict` is set and a row or a file could not be read.
         EngineFailed: the database failed: no room, no connection.
         UnknownName: the lifecycle has no such channel.
-        ValueError: `mode` is neither; the channel has more than 500 statuses; `ignore_case` is given and two statuses
-            differ in letter case only; `memory` or `threads` is not a limit that DuckDB understands; or `spill` is
-            empty or not UTF-8.
+        ValueError: `mode` is neither "exact" nor "sampled"; the channel has more than 500 statuses; `ignore_case` is
+            given and two statuses differ in letter case only; `memory` or `threads` is not a limit that DuckDB
+            understands; or `spill` is empty or not UTF-8.
         TypeError: `source` is not a source (but, for example, the name of a file); the object in a `Frame` is not a
             frame; another argument has the wrong type; or `progress` or `keep_rejects` cannot be called.
         MissingExtra: an optional dependency of the source is not installed.
@@ -104,10 +104,10 @@ def check_logs(
 def _require_source(source: object) -> None:
     if isinstance(source, str | os.PathLike):
         given = os.fspath(cast("str | os.PathLike[str]", source))
-        raise TypeError(f"source must be a source, not a text; for a file write Files({shortened(given)})")
+        raise TypeError(f"source must be a log, not a text; for a file write Files({shortened(given)})")
     if isinstance(source, type) or not callable(getattr(source, "load", None)):
         raise TypeError(
-            f"source must be a source, not of type {type(source).__name__}; give Files(...), DuckTable(...),"
+            f"source must be a log, not of type {type(source).__name__}; give Files(...), DuckTable(...),"
             " PostgresTable(...), SparkFiles(...), or for data in memory Frame(...)"
         )
 

@@ -65,12 +65,12 @@ class Columns:
     """The names of a log's columns.
 
     `task` None: the whole log is the history of one task. `at` None: the log has no times, and its rows are
-    in order already. `sequence`: integers that put the rows of one time in order, within a task.
+    in order already. `sequence`: integers that order those rows of a task that have the same time.
     `time`: the form of numbers and texts in `at`; recognised row by row if it is None. ISO and ISO_NAIVE each
-    admit both. `pattern`: the pattern of texts in `at`, in the directives of Python's strptime
-    ("%d.%m.%Y %H:%M", UTC if there is no %z or %Z), without %c, %x, %X and those that count weeks (%G, %V, %U, %W);
-    `time` is then PATTERN or omitted. Only DuckDB reads microseconds, nanoseconds and patterns:
-    not PostgreSQL, and not Spark.
+    accept times with a zone and without. `pattern`: the pattern of texts in `at`, in the directives of Python's
+    strptime ("%d.%m.%Y %H:%M", UTC if there is no %z or %Z), without %c, %x, %X and those that count weeks (%G, %V,
+    %U, %W); `time` is then PATTERN or omitted. Only DuckDB reads microseconds, nanoseconds and patterns: not
+    PostgreSQL, and not Spark.
 
     Raises:
         ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is another form; or two of

@@ -183,12 +183,12 @@ class ObjectClient(_ObjectClient[S, E], RecoveryMethods[_ObjectDriver, TaskHandl
         meanings: what the exceptions of these functions mean: a mapping from classes, of which the nearest one counts,
             or a function that returns a `Meaning`, a `Limited` or, for an exception that it does not know, None. Any
             other exception means that the call may have arrived. An exception that the function raises, such as one
-            that is no failure of the call but the time limit of a job queue, ends the method and reaches the caller.
+            that is not a failure of the call but the time limit of a job queue, ends the method and reaches the caller.
         timing: the limits of retries and waits. A function cannot be interrupted: it must have a time limit of its own.
         journal: the journal that records the tasks; if omitted, one in memory.
     Raises:
-        TypeError: an argument has a wrong type, a function is a coroutine function, or a key of `meanings` is no class
-            of exceptions.
+        TypeError: an argument has a wrong type, a function is a coroutine function, or a key of `meanings` is not a
+            class of exceptions.
     """
 
     def __init__(
@@ -228,7 +228,7 @@ class ObjectClient(_ObjectClient[S, E], RecoveryMethods[_ObjectDriver, TaskHandl
         origin: str = "caller",
         **fields: Any,
     ) -> TaskHandle[S, E]:
-        """Create a task by the function `create`. Its intent is recorded before.
+        """Create a task with the function `create`. Its intent is recorded first.
 
         A create with fields gives the task work: a wait for a settled task then lasts until that has begun.
 
@@ -294,7 +294,7 @@ class AsyncObjectClient(_ObjectClient[S, E], AsyncRecoveryMethods[_AsyncObjectDr
         origin: str = "caller",
         **fields: Any,
     ) -> AsyncTaskHandle[S, E]:
-        """Create a task by the function `create`. Its intent is recorded before."""
+        """Create a task with the function `create`. Its intent is recorded first."""
         return self._handle(await self._driver.run(self._creating(idempotency_key, labels, reason, origin, fields)))
 
     def _handle(self, task: Any) -> AsyncTaskHandle[S, E]:

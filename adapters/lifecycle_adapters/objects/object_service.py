@@ -174,7 +174,7 @@ def _is_exception_class(given: object) -> bool:
 
 
 def _id_fault(task_id: Any) -> str | None:
-    """Return why what `create` returned is no id that calls and a journal can carry; None if it is one."""
+    """Return why what `create` returned is not an id that calls and a journal can carry; None if it is one."""
     if not isinstance(task_id, str) or not task_id:
         return f"no id in text, but {shortened(task_id)}"
     fault = name_fault("task id", task_id)

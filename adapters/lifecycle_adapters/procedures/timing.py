@@ -20,13 +20,13 @@ except ImportError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Time limits of a client. All in seconds but `attempts` and `max_response_bytes`, all positive and at most 1e9.
+    """Time limits of a client. In seconds, except `attempts` and `max_response_bytes`; all positive and at most 1e9.
 
     A request may take `request_timeout_s` as a whole: the name lookup, the connection, sending, and the last byte
     of the response. A response may have `max_response_bytes` after decompression.
     A request that may be repeated is repeated with random exponential pauses, until `attempts` repetitions or
-    `retry_budget_s` are spent. The budget is one for all requests of a command, and begins with the first
-    pause; from then on no request takes longer than what is left of it, or half a second.
+    `retry_budget_s` are spent. All requests of a command share one budget, which begins with the first
+    pause; from then on a request may take what is left of the budget, or half a second if less is left.
     A service that accepted a command has `settle_timeout_s` to act. The pause between polls grows from `poll_s`
     to `longest_poll_s`. A task that was created less than `appear_s` ago may not be found yet.
 

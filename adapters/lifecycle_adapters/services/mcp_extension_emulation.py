@@ -143,7 +143,7 @@ def _acknowledged_subscription(tasks: Sequence[EmulatedTask]) -> dict[str, Any]:
 
 def _notification(task: EmulatedTask, _: str, clock: EmulatedClock) -> dict[str, Any]:
     shown = _details(task, clock)
-    del shown["resultType"]  # it is no result
+    del shown["resultType"]  # it is not a result
     return {"method": "notifications/tasks", "params": shown}
 
 

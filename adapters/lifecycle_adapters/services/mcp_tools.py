@@ -14,7 +14,7 @@ from lifecycle_adapters.http.authentication import HEADER_NAME
 
 _MARK = "x-mcp-header"
 _PRIMITIVE = ("string", "integer", "boolean")
-_DATA = ("const", "default", "enum", "examples")  # keywords whose values are no schemas
+_DATA = ("const", "default", "enum", "examples")  # keywords whose values are not schemas
 
 
 def argument_headers(tool: Mapping[str, Any]) -> dict[str, str]:
@@ -25,7 +25,7 @@ def argument_headers(tool: Mapping[str, Any]) -> dict[str, str]:
     Raises:
         ValueError: an `x-mcp-header` breaks a rule of the specification, which forbids clients such a tool; or the name
             of a marked argument contains a dot, so that no path can name it.
-        TypeError: the definition is no mapping, or has no `inputSchema` that is one.
+        TypeError: the definition is not a mapping, or has no `inputSchema` that is one.
     """
     require(tool, Mapping, "a definition of a tool must be a mapping")
     require(tool.get("inputSchema"), Mapping, "a tool must have an inputSchema that is a mapping")

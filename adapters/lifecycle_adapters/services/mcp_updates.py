@@ -17,7 +17,7 @@ def update_in_message(message: Mapping[str, Any]) -> StatusUpdate | None:
     """Return the status that a message reports, None for an acknowledgement or the end of the subscription.
 
     Raises ValueError: the message is an error; or the server acknowledges that it will notify of no task, as it may.
-    Raises KeyError or NotATime: a notification of a task lacks a field, or its time is no date and time.
+    Raises KeyError or NotATime: a notification of a task lacks a field, or its time is not a date and time.
     """
     if "error" in message:
         raise ValueError("the subscription is refused")

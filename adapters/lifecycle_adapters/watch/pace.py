@@ -19,7 +19,7 @@ from lifecycle_adapters.procedures.timing import retry_pause_s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """The polling intervals of a watcher. All in seconds but `growth`, `jitter` and `concurrency`.
+    """The polling intervals of a watcher. In seconds, except `growth`, `jitter` and `concurrency`.
 
     A task that works is polled every `working_s`, one that rests every `resting_s`; while nothing
     changes each interval is `growth` times the one before, up to `longest_s`, and after a change it

@@ -84,14 +84,14 @@ def checked_policies(
 
     Raises:
         TypeError: they cannot be iterated over, or one is a class or not a policy.
-        ValueError: two have one name, one needs costs that the service does not report, or names a final state.
+        ValueError: two have the same name, one needs costs that the service does not report, or names a final state.
         UnknownName: one names a state that the lifecycle does not declare.
     """
     require(policies, Iterable, "policies must be several, in a list such as [StopAfter(3600)]")
     given = tuple(policies)
     _require_instances(given)
     if len({each.name for each in given}) < len(given):
-        raise ValueError("two policies have one name, so that their commands could not be distinguished")
+        raise ValueError("two policies have the same name, so their commands could not be distinguished")
     if not reports_costs and any(each.needs_cost for each in given):
         raise ValueError(f"{service} does not report the cost of a task")
     for each in given:

@@ -67,7 +67,7 @@ _CALLBACKS, _READS, _CANCELLED = 0.5, 0.7, 0.8
 
 
 def _require_kinds(client: Any, pace: Any, throttle: Any, on_event: Any) -> None:
-    require(client, AsyncClient, "a watcher watches by an AsyncClient")
+    require(client, AsyncClient, "a watcher needs an AsyncClient")
     require(pace, Pace | None, "pace must be a Pace(...)")
     require(throttle, Throttle | None, "throttle must be a Throttle(...)")
     require_callback(on_event, "on_event", "events")
@@ -186,7 +186,7 @@ class Watcher:
         Raises:
             ValueError: an id cannot be sent in a request; then no task is added.
             TypeError: an id is not a text, an integer or a UUID; then no task is added.
-            RuntimeError: the watcher's block was left.
+            RuntimeError: the watcher's block has ended.
         """
         if self._is_closed:
             raise RuntimeError("the watcher's block was left; watch these tasks with another Watcher")
@@ -702,7 +702,7 @@ def _is_for_good(failure: Failure | None) -> bool:
     return isinstance(error, ResponseError) and 400 <= error.status_code < 500 and error.status_code not in _PASSING
 
 
-_PASSING = frozenset({409, 423, 425})  # conflict, locked, too early; 401, 403, 404, 408 and 429 are no `Refused`
+_PASSING = frozenset({409, 423, 425})  # conflict, locked, too early; 401, 403, 404, 408 and 429 are not `Refused`
 
 
 async def _until(end_s: float, tasks: Iterable[asyncio.Task[None]]) -> None:

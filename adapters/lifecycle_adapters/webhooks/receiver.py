@@ -91,7 +91,7 @@ class Webhooks:
 
     `on_session(session_id)` is called for every recorded delivery that names only a session (`session_kinds` of the
     service's `WebhookBinding`; v4's `session.status.update`). A delivery may be late, and its status that of an
-    earlier task, so it is no report: read the session's latest task. The same holds for it as for `on_report`.
+    earlier task, so it is not a report: read the session's latest task. It is called like `on_report`.
 
     A delivery is known by what the service signs: its id; if it signs none, its time and its body; otherwise its body.
     So two deliveries with equal bodies are both recorded if their signed ids or times differ.

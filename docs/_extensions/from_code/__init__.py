@@ -8,7 +8,7 @@ A page says where it wants what, and the block is replaced by the Markdown that 
 `GENERATED` names the functions; each takes the further words of that line. public_names.py says what
 is public, and api.py documents it with autodoc, for which docstrings.py turns docstrings into reStructuredText.
 catalog.py, command_line.py, codes.py, schemas.py, tables.py and signals.py have the other pages; pictures.py and
-flowcharts.py draw; outputs.py writes the files that are no pages: the JSON Schemas and llms.txt.
+flowcharts.py draw; outputs.py writes the files that are not pages: the JSON Schemas and llms.txt.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The files of the site that are no pages: the JSON Schemas, and llms.txt, the API in brief for coding agents."""
+"""The files of the site that are not pages: the JSON Schemas, and llms.txt, the API in brief for coding agents."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_an_openapi_document_as_the_lifecycle_is_named_as_one() -> None:
     assert (
         swapped.stderr == f"lifecycle: {NEW} is an OpenAPI document: give the lifecycle or its service first, then it\n"
     )
-    assert "openapi_document: document: is an OpenAPI document, no declaration" in compared.stderr
+    assert "openapi_document: document: is an OpenAPI document, not a declaration" in compared.stderr
     assert len(compared.stderr.splitlines()) == 2
 
 
@@ -43,7 +43,7 @@ def test_a_difference_is_a_line_with_its_place_and_exit_code_1() -> None:
     result = call("drift", "v2", NEW)
     assert result.exit_code == 1
     line, summary = result.stdout.splitlines()
-    what = "status_new: 'failed' is no status of 'v2' (status, details, stop, stop_task_and_session)"
+    what = "status_new: 'failed' is not a status of 'v2' (status, details, stop, stop_task_and_session)"
     assert line == f"{NEW}#/components/schemas/TaskStatus/enum/3: {what}"
     assert summary == f"v2 and {NEW}: 1 difference"
 
@@ -55,7 +55,7 @@ def test_differences_are_json_for_programs() -> None:
     assert found["differences"] == [
         {
             "kind": "status_new",
-            "message": "'failed' is no status of 'v2'",
+            "message": "'failed' is not a status of 'v2'",
             "place": "#/components/schemas/TaskStatus/enum/3",
             "calls": ["status", "details", "stop", "stop_task_and_session"],
         }

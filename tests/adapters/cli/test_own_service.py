@@ -160,7 +160,7 @@ def test_key_of_its_own_variable_goes_to_its_own_server_alone(server: ScriptedSe
 def test_unknown_service_error_proposes_a_file() -> None:
     refused = call("status", "--api", "printr", "1")
     assert refused.exit_code == 2
-    assert "a service of your own is named by the file that declares it, such as ./mine.yaml" in refused.stderr
+    assert "for a service of your own, give the file that declares it, such as ./mine.yaml" in refused.stderr
 
 
 @pytest.mark.parametrize("text", ["x: 3", "lifecycle: {}", "[]"])

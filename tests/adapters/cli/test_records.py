@@ -740,7 +740,7 @@ def test_export_of_an_unknown_lifecycle_explains_how_to_name_a_file(journal: str
     result = call("journal", "export", "print-job", "--journal", journal)
     assert result.exit_code == 2
     assert "catalog: unknown lifecycle 'print-job'" in result.stderr
-    assert "; a lifecycle of your own is named by the file that declares it, such as ./mine.json" in result.stderr
+    assert "; for a lifecycle of your own, give the file that declares it, such as ./mine.json" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

@@ -352,7 +352,7 @@ def test_named_lifecycle_governs(emulator: Emulator, server: dict[str, str]) -> 
     [
         (("status", "--api", "v9", "x"), "services: unknown service 'v9'"),
         (("status", "--api", "v1", "x"), "GET /api/v1/task/x/status: HTTP 404: Task not found"),
-        (("status", "--api", "v1", ".."), "'..' is no task id"),
+        (("status", "--api", "v1", ".."), "'..' is not a task id"),
         (
             ("status", "--api", "v1", "x", "--base-url", "nowhere"),
             "base_url must be like 'https://host': it does not begin with 'http://' or 'https://'",
@@ -401,7 +401,7 @@ def test_without_a_key_and_a_terminal_the_line_says_what_to_set(emulator: Emulat
 
     assert result.exit_code == 2
     assert result.stderr == (
-        "lifecycle: no API key: BROWSER_USE_API_KEY is not set; name the variable that holds it by --key-from, "
+        "lifecycle: no API key: BROWSER_USE_API_KEY is not set; name the variable that holds it with --key-from, "
         "or run this on a terminal to type it\n"
     )
     assert emulator.calls() == []

@@ -61,7 +61,7 @@ def test_new_status_is_named_at_its_place() -> None:
     contents = dated("v2-2026-08-06")
     [difference] = compared("v2", contents).differences
     assert pointed(contents, difference.place) == "failed"
-    assert difference.message == "'failed' is no status of 'v2'"
+    assert difference.message == "'failed' is not a status of 'v2'"
 
 
 def test_new_body_is_described() -> None:

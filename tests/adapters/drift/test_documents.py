@@ -446,7 +446,7 @@ def test_a_deep_schema_is_a_short_error() -> None:
 )
 def test_values_are_shown_as_json(value: Any, shown: str) -> None:
     differences = compared_service(printer({"enum": [*ALL, value]})).differences
-    assert {each.message for each in differences} == {f"{shown} is no status of 'print-job'"}
+    assert {each.message for each in differences} == {f"{shown} is not a status of 'print-job'"}
 
 
 def test_cyclic_references_between_responses_are_a_clear_error() -> None:

@@ -97,7 +97,7 @@ DATED = {
     "v3-2026-08-06 BuAgentSessionStatus": ("v3", {"delete", "stop_session"}, {"dispatch"}),
     "v4-2026-07-26 #/components/schemas/RunSummary/properties/status": ("v4", set[str](), set[str]()),
 }
-"""For each document and schema: the service, what is no command of it, and which command is not recognised."""
+"""For each document and schema: the service, what is not a command of it, and which command is not recognised."""
 
 
 @pytest.mark.parametrize("named", DATED)

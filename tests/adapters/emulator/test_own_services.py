@@ -387,7 +387,7 @@ def test_requests_that_the_service_does_not_know_are_refused() -> None:
         assert (http.get("/jobs/7").status_code, http.delete("/jobs/7").status_code) == (404, 404)
         assert http.patch("/jobs/7").status_code == 405
         assert http.get("/docs").status_code == 200
-        assert [call.path for call in emulator.calls()][-1] == "/jobs/7", "the emulator's own pages are no calls"
+        assert [call.path for call in emulator.calls()][-1] == "/jobs/7", "the emulator's own pages are not calls"
         document = http.get("/openapi.json").json()
         assert document["paths"]["/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"] == {
             "type": "object",

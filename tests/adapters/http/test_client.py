@@ -929,7 +929,7 @@ def test_any_id_is_an_unknown_task_or_a_refusal(connect: Connect, emulator: Emul
 def test_an_id_that_cannot_be_sent_is_refused_at_once(connect: Connect, task_id: str) -> None:
     client = connect("v2", "http://127.0.0.1:1")
     for handle in (client.task, client.session):
-        with pytest.raises(ValueError, match=r"is no task id|a journal accepts") as raised:
+        with pytest.raises(ValueError, match=r"is not a task id|a journal accepts") as raised:
             handle(task_id)
         assert len(str(raised.value)) < 120
 

@@ -151,7 +151,7 @@ def test_recorded_id_that_no_request_can_carry_is_an_unreadable_record(connect: 
     recorded.add_outcome(record.id, CommandEvent.CONFIRM, why="created", claim=record.claim, task=CreatedTask(".."))
     client = connect("v1", serve(by_path({})).base_url, journal=journal)
 
-    with pytest.raises(UnreadableRecord, match=r"'\.\.' is no task id"):
+    with pytest.raises(UnreadableRecord, match=r"'\.\.' is not a task id"):
         client.create("buy milk", idempotency_key="order 5")
 
     assert log.load().state is None

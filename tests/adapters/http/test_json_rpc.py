@@ -283,7 +283,7 @@ def test_task_that_a_code_says_is_missing_is_over_if_it_was_known(connect: Conne
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"error_codes": {-32001: 200}}, r"error_codes\[-32001\]: 200 is no status code of an error"),
+        ({"error_codes": {-32001: 200}}, r"error_codes\[-32001\]: 200 is not a status code of an error"),
         ({"error_codes": {-32001: 404}, "error_field": None}, "error_codes: must be left out: without `error_field`"),
         ({"error_codes": {-32001: "404"}}, "error_codes.-32001"),
         ({"error_codes": {"x": 404}}, "error_codes.x"),

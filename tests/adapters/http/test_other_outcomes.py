@@ -51,7 +51,7 @@ def test_reported_other_outcome_is_recorded_as_such(
 @pytest.mark.parametrize(
     ("may_report", "finding"),
     [
-        (("complete",), "commands.cancel.may_report: 'complete' is no state of 'v4'; did you mean 'completed'?"),
+        (("complete",), "commands.cancel.may_report: 'complete' is not a state of 'v4'; did you mean 'completed'?"),
         (("running",), "commands.cancel.may_report: 'running' is no other outcome: in it the command can be sent"),
         (("cancelled",), "commands.cancel.may_report: 'cancelled' is no other outcome"),
     ],

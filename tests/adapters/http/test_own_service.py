@@ -298,9 +298,9 @@ def test_binding_must_fit_its_lifecycle(lifecycle: Lifecycle[str, str]) -> None:
     binding = wire_of(lifecycle)
     with pytest.raises(ValueError, match="commands: has no call for 'tear'"):
         replace(binding, commands={name: call for name, call in binding.commands.items() if name != "tear"})
-    with pytest.raises(ValueError, match=r"commands\.shred: 'shred' is no command of"):
+    with pytest.raises(ValueError, match=r"commands\.shred: 'shred' is not a command of"):
         replace(binding, commands={**binding.commands, "shred": binding.call("tear")})
-    with pytest.raises(ValueError, match=r"commands\.taer: 'taer' is no command of .*; did you mean 'tear'\?"):
+    with pytest.raises(ValueError, match=r"commands\.taer: 'taer' is not a command of .*; did you mean 'tear'\?"):
         replace(binding, commands={**binding.commands, "taer": binding.call("tear")})
 
 

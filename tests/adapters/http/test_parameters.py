@@ -241,10 +241,10 @@ def test_duplicate_parameter_is_one_finding() -> None:
     [
         (
             {"parameters": ("owner", "repo")},
-            "create.path: unknown placeholder '{workflow}': it is no parameter ('owner', ",
+            "create.path: unknown placeholder '{workflow}': it is not a parameter ('owner', ",
         ),
-        ({"base_path": "/{org}/{owner}/{repo}"}, "base_path: unknown placeholder '{org}': it is no parameter"),
-        ({"base_path": "/{id}/{owner}/{repo}"}, "base_path: unknown placeholder '{id}': it is no parameter"),
+        ({"base_path": "/{org}/{owner}/{repo}"}, "base_path: unknown placeholder '{org}': it is not a parameter"),
+        ({"base_path": "/{id}/{owner}/{repo}"}, "base_path: unknown placeholder '{id}': it is not a parameter"),
         ({"base_path": "/{owner}/{repo"}, "without '?', '#', space and single braces, not '/{owner}/{repo'"),
         ({"parameters": ("owner", "repo", "workflow", "job")}, "parameters: 'job' is in no path: put '{job}' where"),
         ({"parameters": ("owner", "owner", "repo", "workflow")}, "parameters: has 'owner' twice"),

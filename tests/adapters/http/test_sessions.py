@@ -377,7 +377,7 @@ def session_calls(**changes: Any) -> SessionCalls:
         (lambda: session_calls(messages=V4), "must be one, which stands for the session's id"),
         (
             lambda: session_calls(further_calls={"stop it": Call(method="PUT", path="/sessions/{id}")}),
-            "'stop it' is no name such as 'delete'",
+            "'stop it' is not a name such as 'delete'",
         ),
         (lambda: replace(V4, further_calls={"cancel": Call(method="PUT", path="/runs/{id}")}), "of another call"),
         (

@@ -65,9 +65,9 @@ def test_slashes_are_kept_and_everything_else_is_quoted(segments: list[str]) -> 
     "task_id", ["", "/", "/a", "a/", "a//b", ".", "..", "a/.", "./a", "a/../b", "a/..", "\ud800/a"]
 )
 def test_an_id_that_would_name_another_path_is_refused(task_id: str) -> None:
-    with pytest.raises(ValueError, match=r"is no task id, which must have no empty, '\.' or '\.\.' segment"):
+    with pytest.raises(ValueError, match=r"is not a task id, which must have no empty, '\.' or '\.\.' segment"):
         BINDING.status.request("/v1", task_id=task_id)
-    with Client(BINDING) as client, pytest.raises(ValueError, match="is no task id"):
+    with Client(BINDING) as client, pytest.raises(ValueError, match="is not a task id"):
         client.task(task_id)
     assert BINDING.id_in({"name": task_id}) is None
 

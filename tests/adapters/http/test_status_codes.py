@@ -172,7 +172,7 @@ def test_invalid_status_code_mapping_is_a_finding(call: dict[str, Any], said: st
 
 
 def test_status_code_must_map_to_a_declared_status() -> None:
-    with pytest.raises(DefinitionError, match=r"status\.statuses\[404\]: 'gone' is no status of 'machine'"):
+    with pytest.raises(DefinitionError, match=r"status\.statuses\[404\]: 'gone' is not a status of 'machine'"):
         bound(status=replace(READ, statuses={404: "gone"}))
     with pytest.raises(DefinitionError, match=r"details\.statuses: must have 404, too"):
         bound(details=replace(READ, statuses={410: "deleted"}))

@@ -151,7 +151,7 @@ def test_the_eu_service_is_a_server_by_name() -> None:
 
 @pytest.mark.parametrize(
     ("servers", "message"),
-    [({"e u": "https://host"}, "'e u' is no name such as 'eu'"), ({"eu": "host"}, "must be like 'https://host'")],
+    [({"e u": "https://host"}, "'e u' is not a name such as 'eu'"), ({"eu": "host"}, "must be like 'https://host'")],
 )
 def test_a_wrong_server_by_name_is_refused(servers: dict[str, str], message: str) -> None:
     with pytest.raises(DefinitionError, match=message):
@@ -228,7 +228,7 @@ def test_text_that_is_not_utf8_is_reported_as_such() -> None:
 @every_wire
 def test_an_id_that_no_request_can_carry_is_refused(binding: HttpBinding[Any, Any], task_id: str) -> None:
     for call in (binding.status, binding.details, *binding.commands.values()):
-        with pytest.raises(ValueError, match="is no task id"):
+        with pytest.raises(ValueError, match="is not a task id"):
             call.request(binding.base_path, task_id=task_id, fields=dict.fromkeys(call.required_fields, "x"))
 
 
@@ -1036,7 +1036,7 @@ def test_path_in_a_listing_or_a_proof_is_checked_at_construction(path: Any) -> N
 
 
 def test_proof_is_by_a_command_of_its_binding() -> None:
-    with pytest.raises(DefinitionError, match="event: 'halt' is no command of 'v1'"):
+    with pytest.raises(DefinitionError, match="event: 'halt' is not a command of 'v1'"):
         Proof(binding=V1, id_field="id", event="halt")
 
 
@@ -1159,7 +1159,7 @@ EVERYTHING: dict[str, Any] = {"method": "DELETE", "path": "/jobs"}
         ({"base_path": "/api/"}, "base_path: must be empty"),
         (
             {"proofs": {"halt": Proof(binding=V1, id_field="id", event="stop")}},
-            "proofs.halt: 'halt' is no command",
+            "proofs.halt: 'halt' is not a command",
         ),
     ],
 )

@@ -137,7 +137,7 @@ def test_fields_of_a_command_are_an_object(journal: SqlJournal, fields: str) -> 
     ]
     [*_, last] = [each for each in journal.history("task-1") if not isinstance(each, RecordedReport)]
     assert isinstance(last, RecordedUnreadable)
-    assert last.why == "its fields are no JSON object"
+    assert last.why == "its fields are not a JSON object"
 
 
 def test_ended_command_stored_as_open_is_found(journal: SqlJournal) -> None:

@@ -136,7 +136,7 @@ def test_other_order_of_equally_short_paths_is_no_damage(journal: SqlJournal) ->
 
 
 DAMAGES = {
-    "a text that declares nothing": ("UPDATE lifecycle_declarations SET text = '{}'", "it is no declaration"),
+    "a text that declares nothing": ("UPDATE lifecycle_declarations SET text = '{}'", "it is not a declaration"),
     "a text that means something else": (
         "UPDATE lifecycle_declarations SET text = replace(text, 'printing', 'drying')", "its digest is"),
     "a text that is gone": ("DELETE FROM lifecycle_declarations", "declaration 1 is missing"),

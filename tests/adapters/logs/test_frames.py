@@ -1,4 +1,4 @@
-"""Logs that are no files: frames of each library, and tables of DuckDB in files and on connections."""
+"""Logs that are not files: frames of each library, and tables of DuckDB in files and on connections."""
 
 from __future__ import annotations
 
@@ -381,9 +381,9 @@ def test_lists_are_columns(kind: Callable[[list[Any]], Any]) -> None:
     [
         ("log.csv", r"for a file write Files\('log.csv'\)"),
         (Path("log.csv"), r"for a file write Files\('log.csv'\)"),
-        (ROWS, r"source must be a source, not of type dict; .* Frame\(...\)"),
-        (Frame, "source must be a source, not of type type; give"),
-        (None, "source must be a source, not of type NoneType; give"),
+        (ROWS, r"source must be a log, not of type dict; .* Frame\(...\)"),
+        (Frame, "source must be a log, not of type type; give"),
+        (None, "source must be a log, not of type NoneType; give"),
     ],
 )
 def test_an_object_that_is_not_a_source_is_reported(source: Any, told: str) -> None:

@@ -186,7 +186,7 @@ def test_rows_before_a_break_are_read(reader: Reader, pack: Callable[[bytes], by
     readable = [each for each in first if each.fault is None]
     assert 1_000 < len(readable) < 20_000
     assert [each.task for each in readable] == names[: len(readable)]
-    # Half a line is no row, or "runn" would be a status.
+    # Half a line is not a row, or "runn" would be a status.
     assert [(file_and_row(each.place)[1], each.detail) for each in first if each.fault] in (
         [],
         [(len(readable) + 2, reason)],

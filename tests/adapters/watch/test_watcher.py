@@ -338,7 +338,7 @@ def test_tasks_come_and_go_while_it_runs() -> None:
 def test_one_unusable_id_refuses_the_whole_add() -> None:
     async def everything() -> None:
         async with watching(Service().client()) as watched:
-            with pytest.raises(ValueError, match="no task id"):
+            with pytest.raises(ValueError, match="not a task id"):
                 watched.add("a", "..")
             assert len(watched) == 0
 
@@ -723,7 +723,7 @@ def test_closing_while_the_journal_fails_waits_and_logs_what_is_lost(
     assert [getattr(record, "lost", None) for record in caplog.records if "in time" in record.getMessage()] == [1]
 
 
-# --- what is no event of a task -----------------------------------------------------------------
+# --- what is not an event of a task -----------------------------------------------------------------
 
 
 def test_events_and_log_lines_do_not_contain_the_key(caplog: pytest.LogCaptureFixture) -> None:
@@ -776,7 +776,7 @@ def test_arguments_of_the_wrong_type_are_refused(settings: dict[str, Any], wrong
 
 def test_synchronous_client_is_refused() -> None:
     client: Any = Client("v1", api_key=KEY)
-    with pytest.raises(TypeError, match="a watcher watches by an AsyncClient, not Client"):
+    with pytest.raises(TypeError, match="a watcher needs an AsyncClient, not Client"):
         Watcher(client)
 
 

@@ -98,6 +98,6 @@ def fitting_columns(names: Mapping[str, str], types: Mapping[str, str]) -> dict[
 
 
 def _cell(part: str, name: str, type_name: str) -> str:
-    # NaN is the only value of such a type that is no whole number; as a time it is judged by its text.
+    # NaN is the only value of such a type that is not a whole number; as a time it is judged by its text.
     may_be_nan = part != "at" and POSTGRES.kind(type_name) is Kind.WIDE_INTEGER
     return f"NULLIF({identifier(name)}, 'NaN')" if may_be_nan else identifier(name)
