@@ -504,7 +504,7 @@ def test_a_delivery_for_an_unreadable_task_is_recorded_and_acknowledged(tmp_path
 
 def test_a_lifecycle_of_another_service_is_refused() -> None:
     other: Any = V3_FULL
-    with pytest.raises(ValueError, match="the lifecycle 'v3-full' is not one of 'v1'"):
+    with pytest.raises(ValueError, match="the lifecycle 'v3-full' does not fit 'v1'"):
         Webhooks("v1", secret=SECRET, journal=MemoryJournal(), lifecycle=other)
 
 

@@ -41,7 +41,7 @@ def diff_(
 
     A change can break readers of recorded histories, senders of commands, and stored journals.
 
-    Exit code 0: it breaks none of them. 1: it breaks some. 2: a declaration cannot be used.
+    Exit code 0: the change breaks none of them. 1: it breaks some. 2: a declaration cannot be used.
 
     Example: lifecycle diff v2 v2-full
     """

@@ -210,18 +210,18 @@ def recover(
         list[str] | None,
         typer.Option(
             metavar="CREATE=TASK",
-            help="Before that, read this task and record that this create created it. Can be repeated.",
+            help="First, read this task and record that this create created it. Can be repeated.",
         ),
     ] = None,
     abandon: Annotated[
         list[str] | None,
-        typer.Option(metavar="CREATE", help="Before that, record that this create created no task. Can be repeated."),
+        typer.Option(metavar="CREATE", help="First, record that this create created no task. Can be repeated."),
     ] = None,
     abandon_command: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TASK",
-            help="Before that, record that the outcome of this task's open command stays unknown and is no longer "
+            help="First, record that the outcome of this task's open command stays unknown and is no longer "
             "needed. Can be repeated.",
         ),
     ] = None,

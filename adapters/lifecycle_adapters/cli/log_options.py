@@ -80,7 +80,9 @@ class LogOptions:
     in_order: Annotated[bool, _reading("Read rows in their order; the log has no times.", "--in-order")] = False
     sequence_column: Annotated[
         str | None,
-        _reading("Integers in this column order a task's rows of equal time. Default: their place.", metavar="NAME"),
+        _reading(
+            "Integers in this column order a task's rows with the same time. Default: their place.", metavar="NAME"
+        ),
     ] = None
     time: Annotated[
         Literal["iso", "seconds", "milliseconds", "microseconds", "nanoseconds"] | None,

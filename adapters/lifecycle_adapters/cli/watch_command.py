@@ -77,7 +77,7 @@ def watch(
     lifecycle: GoverningLifecycle = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow many tasks and print their events, until all are over or Ctrl-C ends it.
+    """Follow many tasks and print their events, until all are over or you press Ctrl-C.
 
     With a journal, a later call continues with what an interrupted one has recorded.
     Without a limit such as --stop-after, it also ends when the service refuses to read every task that is left.

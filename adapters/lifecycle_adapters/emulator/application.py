@@ -197,7 +197,7 @@ def _lifecycles(calls: Calls, given: Mapping[str, Lifecycle[Any, Any]]) -> dict[
         theirs = {state.name for state in binding.lifecycle.states}
         if foreign := [str(state.name) for state in followed[binding.name].states if state.name not in theirs]:
             what = f"{binding.name!r} has no state {', '.join(map(repr, foreign))}"
-            raise ValueError(f"the lifecycle {followed[binding.name].name!r} is not one of {binding.name!r}: {what}")
+            raise ValueError(f"the lifecycle {followed[binding.name].name!r} does not fit {binding.name!r}: {what}")
     return followed
 
 

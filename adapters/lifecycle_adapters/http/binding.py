@@ -371,7 +371,7 @@ class HttpBinding(Declared, Generic[S, E]):
         require(base_url, str, "base_url must be text such as 'https://host'")
         if self.retired is None or base_url != server(self.base_url, self.base_path):
             return None
-        return f"{self.name!r} is {self.retired}"
+        return f"{self.name!r} has been {self.retired}"
 
     def with_parameters(self, given: Mapping[str, str]) -> HttpBinding[S, E]:
         """Return a binding with these texts, percent-encoded, in its paths; this binding if it has no parameters.
@@ -488,7 +488,7 @@ class HttpBinding(Declared, Generic[S, E]):
         require_lifecycle(lifecycle)
         if unknown := [str(command) for command in lifecycle.commands if command not in self.commands]:
             what = f"{self.name!r} has no call for {', '.join(map(repr, unknown))}"
-            raise ValueError(f"the lifecycle {lifecycle.name!r} is not one of {self.name!r}: {what}")
+            raise ValueError(f"the lifecycle {lifecycle.name!r} does not fit {self.name!r}: {what}")
         return lifecycle
 
     def call(self, command: E) -> Call:

@@ -124,9 +124,8 @@ def test_a_line_says_that_the_real_service_is_retired(server: ScriptedServer, tm
     )
     said = call("create", "--api", str(file), "my letter", env={"PRINTER_KEY": KEY})
     assert said.stdout == "1\n"
-    assert (
-        said.stderr.splitlines()[0] == "warning: 'printer' is retired since 2026-08; use the printer upstairs instead"
-    )
+    sentence = "'printer' has been retired since 2026-08; use the printer upstairs instead"
+    assert said.stderr.splitlines()[0] == f"warning: {sentence}"
     assert said.stderr.count("retired") == 1
     elsewhere = server.base_url.replace("127.0.0.1", "localhost")
     assert (

@@ -137,7 +137,7 @@ def test_a_lifecycle_without_the_command_refuses_it(minimal: Emulator) -> None:
     [
         ({"v5": V1}, UnknownName, "'v5'"),
         ({"v1": V4}, ValueError, "'v1' has no call for 'cancel'; it is the lifecycle of the service 'v4'"),
-        ({"v2": V2_SESSION}, ValueError, "the lifecycle 'v2-session' is not one of 'v2': 'v2' has no state 'active'"),
+        ({"v2": V2_SESSION}, ValueError, "the lifecycle 'v2-session' does not fit 'v2': 'v2' has no state 'active'"),
         ({"v1": "v1"}, TypeError, "lifecycle must be a Lifecycle, such as "),
     ],
 )

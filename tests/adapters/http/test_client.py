@@ -197,7 +197,7 @@ def test_an_unknown_command_is_one_of_the_governing_lifecycle(
 
 
 def test_a_lifecycle_with_commands_that_the_service_lacks_is_refused(connect: Connect) -> None:
-    what = "the lifecycle '{0}' is not one of 'v2': 'v2' has no call for 'pause', 'resume'"
+    what = "the lifecycle '{0}' does not fit 'v2': 'v2' has no call for 'pause', 'resume'"
     for lifecycle, named in ((V1, "v1"), (V2_2025, "v2-2025")):
         remedy = f"it is the lifecycle of the service '{named}'"
         with pytest.raises(ValueError, match=f"{what.format(lifecycle.name)}; {remedy}$"):

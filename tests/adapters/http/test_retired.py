@@ -17,7 +17,7 @@ from lifecycle_adapters.services import service, services
 from tests.adapters.http.both import KEY
 
 pytestmark = pytest.mark.filterwarnings("error")
-SAID = "'v1' is retired since 2026-08; use v4 instead"
+SAID = "'v1' has been retired since 2026-08; use v4 instead"
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
@@ -52,7 +52,7 @@ def test_python_shows_the_warning_by_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize("since", ["2024-02-29", "2026-08"])
 def test_own_service_may_be_retired(since: str) -> None:
     binding: HttpBinding[Any, Any] = replace(service("v4"), name="mine", retired=Retired(since, "another"))
-    with pytest.warns(RetiredServiceWarning, match=f"'mine' is retired since {since}; use another instead"):
+    with pytest.warns(RetiredServiceWarning, match=f"'mine' has been retired since {since}; use another instead"):
         Client(binding, api_key=KEY)
 
 
