@@ -521,7 +521,7 @@ class Journal(Protocol):
         ...
 
     def open_lifecycles(self) -> Iterable[str]:
-        """Return the names of the lifecycles of which a command or a create is open."""
+        """Return the names of the lifecycles that have an open command or create."""
         ...
 
     def add_reports(self, reports: Sequence[TaskReport]) -> Sequence[ReportOutcome]:

@@ -77,7 +77,7 @@ class MemoryJournal(ProcessBound):
     command had an idempotency key. So following many tasks does not fill the memory with the histories of tasks that
     are over.
 
-    A command stays claimed until its procedure ends, also with an error: no other thread can claim it before that.
+    A command stays claimed until its procedure ends, even with an error: no other thread can claim it before that.
 
     Args:
         on_report: called after each report is recorded, with its lifecycle, its entry, and the task's record before
@@ -142,7 +142,7 @@ class MemoryJournal(ProcessBound):
         ]
 
     def open_lifecycles(self) -> list[str]:
-        """Return the names of the lifecycles of which a command or a create is open, in order."""
+        """Return the names of the lifecycles that have an open command or create, in order."""
         creates = self._store.creates
         with creates.lock:
             names = {name for name, record in creates.records.values() if record.is_open}

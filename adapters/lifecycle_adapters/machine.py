@@ -105,7 +105,8 @@ def bind(
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a coroutine
-            function or a generator; or an attribute cannot be read, the state not set, or the methods not attached.
+            function or a generator; or an attribute cannot be read, the state cannot be set, or the methods cannot be
+            attached.
         ValueError: the object has an attribute with the name of a method to attach, or `attribute` is not a name; or
             the object has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
     """
@@ -142,7 +143,7 @@ def bind_async(
     Raises:
         UnknownName: the object's state, or a key of the callbacks, is not declared.
         TypeError: an argument is of another type; a callback cannot be called with one `StateChange`, or is a
-            generator; or an attribute cannot be read, the state not set, or the methods not attached.
+            generator; or an attribute cannot be read, the state cannot be set, or the methods cannot be attached.
         ValueError: the object has an attribute with the name of a method to attach, or `attribute` is not a name; or
             the object has a method on_enter_STATE or on_exit_STATE, and `on_enter` or `on_leave` lacks that state.
     """

@@ -1,4 +1,4 @@
-"""The task of the Agent2Agent protocol (A2A), version 1.0: an agent works on it, asks back, and can be asked to cancel.
+"""The task of the Agent2Agent protocol (A2A), version 1.0: an agent works on it, and may ask for input.
 
 Tables only. Sources: `TaskState` in specification/a2a.proto; the specification of the tags v1.0.0 and v1.0.1,
 3.1.1 Send Message, 3.1.5 Cancel Task, 3.3.1 Idempotency and 7.6 In-Task Authorization; "Life of a Task".

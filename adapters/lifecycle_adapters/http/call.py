@@ -130,7 +130,7 @@ class Call(Declared):
             `=?base64?TEXT?=`, the Base64 of its UTF-8, as MCP does. Otherwise such a text is refused.
         fields_path: where in the body the caller's fields stand, such as "params" of JSON-RPC; if it is None, they are
             fields of the body itself.
-        path_fields: fields that the caller must give, whose texts stand in the path of a further call, as `name` in
+        path_fields: fields that the caller must give, whose texts are parts of the path of a further call, as `name` in
             "/tasks/{id}/files/{name}".
         required_fields: the fields that the caller must give.
         optional_fields: fields whose names are like an option of the client, such as `key` or `label`. A field of such
@@ -147,10 +147,10 @@ class Call(Declared):
             is known to have existed, from a report, its create or a command; otherwise a 404 is `NotFound`.
         busy: the codes of 400 to 599 that mean that nothing happened and that the same request may succeed later; it
             is then sent again, as after a 429.
-        task_if: what a create's response has, by paths, if the service made a task, such as {"resultType": "task"}. One
-            with another text there, and no task's id, is a `NoTaskMade`.
-        no_task_field: where the response has something, and no task's id, if it is about no task, such as "message". A
-            create then made none, which is a `NoTaskMade`; after a command the task is read.
+        task_if: what a create's response has, by paths, if the service made a task, such as {"resultType": "task"}. A
+            response with another text there, and without a task's id, is a `NoTaskMade`.
+        no_task_field: the field that a response has, instead of a task's id, if it is about no task, such as "message".
+            The create then made no task, which is a `NoTaskMade`; after a command the task is read.
         id_field: where this call's response has the task's id, if not at the binding's `id_field`.
         id_header: the header of a create's response whose URL ends with the new task's id, if the body lacks it. The
             response may then also lack the status, and the body.

@@ -218,7 +218,7 @@ def open_tasks(connection: Connection, lifecycle: str) -> list[str]:
 
 
 def open_lifecycles(connection: Connection) -> list[str]:
-    """Return the names of the lifecycles of which a command or a create is open, in order."""
+    """Return the names of the lifecycles that have an open command or create, in order."""
     of_commands = sa.select(tasks.c.lifecycle).where(tasks.c.id.in_(sa.select(commands.c.task).where(_IS_OPEN)))
     names = sa.union(of_commands, sa.select(creates.c.lifecycle).where(creates.c.is_open))
     return sorted(connection.scalars(names))

@@ -155,7 +155,7 @@ class SqlJournal(ProcessBound):
             return journal_reader.open_tasks(connection, lifecycle.name)
 
     def open_lifecycles(self) -> list[str]:
-        """Return the names of the lifecycles of which a command or a create is open, in order."""
+        """Return the names of the lifecycles that have an open command or create, in order."""
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.open_lifecycles(connection)
 
