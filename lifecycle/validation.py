@@ -21,7 +21,7 @@ at once. Their codes are stable:
     dead_end                    no path leads from the state to a final or reopenable state
     not_reopenable              a state is declared reopenable, but is final, or a remote event or no command leaves it
     not_interrupted             a state is declared interrupted, but is initial, final or reopenable
-    unused_event                an event is in no row
+    unused_event                no row uses an event
     alias_shadows_state         an alias hides a declared state
     not_idempotent              a command is declared idempotent, but remote events alone can undo its effect
     not_proved_by_state         a command is declared proved by its state, but leads from a state to that same state
@@ -286,7 +286,7 @@ def _validate_uses(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
     used = {row.event for row in lifecycle.transitions}
     for i, event in enumerate(lifecycle.events):
         if hasattr(event, "name") and event.name not in used:
-            yield DefinitionFinding("unused_event", f"event {quoted(event.name)}", "is in no row", ("events", i))
+            yield DefinitionFinding("unused_event", f"event {quoted(event.name)}", "no row uses it", ("events", i))
 
 
 def _validate_paths(rows: TransitionSystem[S, E]) -> Iterator[DefinitionFinding]:

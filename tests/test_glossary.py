@@ -22,7 +22,7 @@ USED, INSTEAD = (dict(re.findall(r"^\| ([\w ]+) \| ([^|]+) \|$", table, re.MULTI
 """Each word that the glossary explains, with its meaning, and each that it excludes, with what it says instead."""
 # In these files the word means something else.
 ELSEWHERE = {
-    ("answer", "lifecycle.catalog.a2a"): "the command by which a caller answers an agent that asks back",
+    ("answer", "lifecycle.catalog.a2a"): "the command by which a caller answers an agent that asks for input",
     ("answer", "lifecycle_adapters.procedures.command_methods"): "the same",
     ("answer", "lifecycle.catalog.mcp"): "the same, of a server",
     ("hold", "lifecycle_adapters.http.redaction"): "contain",

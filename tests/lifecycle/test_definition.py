@@ -156,7 +156,7 @@ FINDINGS: list[tuple[Document, list[str]]] = [
     ),
     (
         {"events": [*DOOR["events"], {"name": "paint", "origin": "caller"}]},
-        ["unused_event: event 'paint': is in no row"],
+        ["unused_event: event 'paint': no row uses it"],
     ),
     (
         {"states": [*states("*open"), {"name": "shut", "reopenable": True}, *states("[gone]")]},
@@ -281,15 +281,15 @@ FINDINGS: list[tuple[Document, list[str]]] = [
     ),
     (
         {"states": states("*open [gone]"), "transitions": [several("open", "rot"), several("*", "close", to="open")]},
-        ["bad_value: transitions[1]: its source contains no state", "unused_event: event 'unlatch': is in no row"],
+        ["bad_value: transitions[1]: its source contains no state", "unused_event: event 'unlatch': no row uses it"],
     ),
     (
         {"transitions": [several([True, "open"], "rot"), several(7, "rot")]},
         [
             "bad_value: transitions[0].source[0]: should be a valid string, not True",
             "bad_value: transitions[1].source: should be a valid string, not 7",
-            "unused_event: event 'close': is in no row",
-            "unused_event: event 'unlatch': is in no row",
+            "unused_event: event 'close': no row uses it",
+            "unused_event: event 'unlatch': no row uses it",
         ],
     ),
     (
@@ -337,8 +337,8 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         {"transitions": [{"sorce": ["open"], "source": ["open"], "event": "close", "target": "shut"}]},
         [
             "bad_value: transitions[0].sorce: there is no such field; did you mean 'source'?",
-            "unused_event: event 'unlatch': is in no row",
-            "unused_event: event 'rot': is in no row",
+            "unused_event: event 'unlatch': no row uses it",
+            "unused_event: event 'rot': no row uses it",
         ],
     ),
     ({"states": "open"}, ["bad_value: states: should be a list"]),
@@ -470,8 +470,8 @@ def test_a_row_of_several_sources_is_read_from_objects_as_from_documents() -> No
     worse: Any = ("open", "shut")
     assert found(lambda: door(transitions=[Transition(worse, "rot", "gone")])) == [
         "bad_value: transitions[0].source: should be a valid string, not a tuple",
-        "unused_event: event 'close': is in no row",
-        "unused_event: event 'unlatch': is in no row",
+        "unused_event: event 'close': no row uses it",
+        "unused_event: event 'unlatch': no row uses it",
     ]
 
 

@@ -315,7 +315,7 @@ def test_line_of_every_part_agrees_with_a_text_search(format_: str) -> None:
             "unknown_name: transitions[0].source[1] (line 11): state 'wating' is not",
         ),
         ("initial: true", "initial: false", "no_initial_state: states (line 3): one state must be initial"),
-        ("name: go", "name: gone", "unused_event: event 'gone' (line 9): is in no row"),
+        ("name: go", "name: gone", "unused_event: event 'gone' (line 9): no row uses it"),
         (
             "  - {name: go",
             "  - {name: go, origin: caller}\n  - {name: go",

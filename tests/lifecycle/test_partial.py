@@ -192,7 +192,7 @@ def test_findings_about_names_come_beside_those_about_the_types_of_objects() -> 
         "bad_value: states[1].final: should be true or false, not 5",
         "bad_value: invariants[0].citation: should be a valid string, not 5",
         "unknown_name: transitions[0]: state 'gnoe' is not declared; did you mean 'gone'?",
-        "unused_event: event 'burn': is in no row",
+        "unused_event: event 'burn': no row uses it",
     ]
 
 

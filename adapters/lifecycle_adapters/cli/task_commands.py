@@ -206,7 +206,7 @@ def create(
         if as_json:
             print_json({"task": made.id, "lifecycle": made.lifecycle.name, "state": state})
         else:
-            say(f"{made.lifecycle.name}: created, {_known(state)}", stderr=True)
+            say(f"{made.lifecycle.name}: created; {_known(state)}", stderr=True)
             say(shown(made.id))
     except OSError as error:  # the id is nowhere else if there is no journal
         fail(f"the task {made.id!r} was created; its id could not be printed: {os_error_text(error)}", BAD_INPUT)

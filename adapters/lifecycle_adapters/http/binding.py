@@ -203,8 +203,10 @@ class HttpBinding(Declared, Generic[S, E]):
         parameters: the names of the placeholders in paths that are the same for all requests of a client, such as
             "owner" for "/repos/{owner}". `with_parameters` fills them in.
         scope: the texts that were filled in. The lifecycle's name has them, too.
-        webhooks: how the service signs its webhooks, and where they say what; None if it sends none.
-        stream: the call that opens the stream of a task's updates, and where they say what; None if there is none.
+        webhooks: how the service signs its webhooks, and where their bodies have the task and its status; None if it
+            sends none.
+        stream: the call that opens the stream of a task's updates, and where its events have the task and its status;
+            None if there is none.
         key_variable: the environment variable of the service's key; if it is None, the caller must give the key.
         servers: further servers by their names, such as "eu", which a client accepts as its `base_url`.
         retired: since when the service is retired; a client of the real service then warns.

@@ -26,7 +26,7 @@ def with_parameters(binding: HttpBinding[S, E], given: Mapping[str, str]) -> Htt
     wrong += [f"{name!r} is unknown" for name in given if name not in names]
     wrong += [f"no path can carry {given[name]!r:.80} as {name!r}" for name in names if _unfit(given.get(name))]
     if wrong:
-        known = f"its parameters are {', '.join(map(repr, names))}" if names else "it has no parameters"
+        known = f"its parameters are {', '.join(map(repr, names))}" if names else "the service has no parameters"
         raise WrongValue(f"{binding.name}: {'; '.join(wrong)}; {known}", "parameters")
     return _filled(binding, given)
 

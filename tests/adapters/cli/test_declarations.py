@@ -255,7 +255,7 @@ def test_an_unsound_declaration_is_reported_with_all_its_findings(tmp_path: Path
     assert result.stderr.splitlines() == [
         "lifecycle: lifecycle 'v1' is not sound, 2 findings:",
         "  unknown_name: transitions[0] (line 1): state 'pausd\\x1b' is not declared; did you mean 'paused'?",
-        "  unused_event: event 'nod' (line 1): is in no row",
+        "  unused_event: event 'nod' (line 1): no row uses it",
     ]
 
 

@@ -319,7 +319,7 @@ def test_wait_prints_each_change_once_without_a_terminal(server: dict[str, str])
 
 def test_an_unknown_status_ends_a_wait_unless_it_may_continue(emulator: Emulator, server: dict[str, str]) -> None:
     task = call("create", "--api", "v4", "Buy milk", env=server).stdout.strip()
-    wait = ("wait", "--api", "v4", task, "--timeout", "0.05", "--poll", "0.02")
+    wait = ("wait", "--api", "v4", task, "--timeout", "1", "--poll", "0.02")
 
     def answer_strangely() -> None:
         emulator.fault("status", method="GET", times=1, status_code=200, body={"id": task, "status": "hiber\x1bnating"})

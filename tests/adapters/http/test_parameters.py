@@ -109,7 +109,7 @@ def test_parameters_other_than_texts_are_refused(connect: Connect, given: Any, s
 
 
 def test_a_service_without_parameters_takes_none(connect: Connect) -> None:
-    with pytest.raises(ValueError, match="v1: 'owner' is unknown; it has no parameters"):
+    with pytest.raises(ValueError, match="v1: 'owner' is unknown; the service has no parameters"):
         connect("v1", "http://127.0.0.1:1", parameters={"owner": "acme"})
 
 

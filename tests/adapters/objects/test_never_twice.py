@@ -71,7 +71,7 @@ def test_answer_takes_effect_once_at_most(
         fields = {"parts": ["to Lisbon"], "idempotency_key": "k"} if name == "answer" else {}
         with suppress(LifecycleError, KeyboardInterrupt):
             client.task(name, **fields)
-        if waits_again and agent.effects:  # the agent asks back once more, as if the answer had not come
+        if waits_again and agent.effects:  # the agent asks once more, as if the answer had not come
             agent.states["t1"] = A2AState.INPUT_REQUIRED
 
     assert agent.effects in ([], ["answer"])
