@@ -211,7 +211,7 @@ def test_fields_of_policies_are_of_their_types(make: Callable[[], object]) -> No
 
 def test_policies_that_cannot_be_kept_are_refused_at_once() -> None:
     async def everything() -> None:
-        with pytest.raises(ValueError, match="one name"):
+        with pytest.raises(ValueError, match="the same name"):
             watching(Service().client(), policies=[StopAfter(1), StopAfter(2)])
         with pytest.raises(ValueError, match="v1 does not report the cost of a task"):
             watching(Service().client(), policies=[StopAtCost(1)])
