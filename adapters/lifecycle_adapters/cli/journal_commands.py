@@ -363,8 +363,9 @@ def _say_create(each: RecoveredCreate) -> None:
     for listed in each.candidates:
         task = shown(listed.id)
         say(f"  it may have created {task} ({shown(listed.status)}): add --adopt {number}={task}")
-    none = "none of them" if each.candidates else "no task, which no list has to show"
-    say(f"  if it created {none}: add --abandon {number}")
+    if not each.candidates:
+        say(f"  if it created a task that you know: add --adopt {number}=TASK")
+    say(f"  if it created {'none of them' if each.candidates else 'no task'}: add --abandon {number}")
 
 
 # --- the journal itself ---------------------------------------------------------------------------

@@ -80,7 +80,8 @@ def watch(
     """Follow many tasks and print their events, until all are over or you press Ctrl-C.
 
     With a journal, a later call continues with what an interrupted one has recorded.
-    Without a limit such as --stop-after, it also ends when the service refuses to read every task that is left.
+    Without a limit such as --stop-after, it also ends when the service refuses to read every task that is left. It goes
+    on after 401 and 403, because a key can be replaced, and says that nothing can be read.
 
     Exit code 0: all tasks are over, or you ended it.
     1: a task could not be followed, because the service has no such task or refuses to read it.

@@ -99,15 +99,22 @@ def meaning_of(
         status = binding.status_at(document, call.status_field)
     except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
         what = f"`state_of` finds no status in the response: {type(error).__name__}: {text_of(error)}"
-        return Lost(InvalidResponse(what[:LONGEST_REASON], **request.names))
+        what = what[:LONGEST_REASON] + _new_task(binding, call, document)
+        return Lost(InvalidResponse(what, **request.names))
     is_named = status is None and call.id_header is not None and binding.id_in(document) is not None
     if call.status_field is not None and not isinstance(status, str) and not is_named:
         what = f"the response has no status at {call.status_field or 'the top level'!r}"
         if binding.state_of is not None:
             what = f"`state_of` returns no text but {status!r:.80}"
-        return Lost(InvalidResponse(what, **request.names))
+        return Lost(InvalidResponse(what + _new_task(binding, call, document), **request.names))
     etag = _etag_in(binding, document, headers)
     return Accepted(status, as_of, value_at(document, binding.output_field), document, etag)
+
+
+def _new_task(binding: HttpBinding[Any, Any], call: Call, document: Any) -> str:
+    """Return the rest of a message: the id in the response to a create, with which the task can be adopted."""
+    new_id = binding.id_in(document) if call is binding.create else None
+    return "" if new_id is None else f"; it names a task, {new_id!r:.200}"
 
 
 def _failure(

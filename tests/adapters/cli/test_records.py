@@ -430,7 +430,10 @@ def test_recover_abandons_a_create(emulator: Emulator, server: dict[str, str]) -
     abandoned = call("recover", "--api", "v1", "--abandon", "1", env=server)
     again = call("recover", "--api", "v1", "--abandon", "1", env=server)
 
-    assert told.stdout.splitlines()[1:] == ["  if it created no task, which no list has to show: add --abandon 1"]
+    assert told.stdout.splitlines()[1:] == [
+        "  if it created a task that you know: add --adopt 1=TASK",
+        "  if it created no task: add --abandon 1",
+    ]
     assert (abandoned.exit_code, abandoned.stdout) == (0, "")
     assert (again.exit_code, "create 1 has ended: it is abandoned" in again.stderr) == (2, True)
 

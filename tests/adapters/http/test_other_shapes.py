@@ -32,8 +32,9 @@ def test_command_or_create_with_a_non_text_status_is_lost(connect: Connect, serv
     client = connect(V4, server.base_url)
     with pytest.raises(CommandUncertain):
         client.task("t").send("cancel")
-    with pytest.raises(CreateUncertain):
+    with pytest.raises(CreateUncertain) as lost:
         client.create("milk", agent="a", model="m")
+    assert ("; it names a task, 't'" in str(lost.value)) is (body in NO_STATUS)
 
 
 def test_an_error_in_a_200_is_a_refusal(connect: Connect, serve: Serve) -> None:
