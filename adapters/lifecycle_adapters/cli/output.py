@@ -76,6 +76,16 @@ def console(*, stderr: bool = False) -> Console:
     return made
 
 
+@contextmanager
+def shows_the_cursor(to: Console) -> Generator[None]:
+    """Show the cursor after an interruption: a live display that is interrupted while it starts leaves it hidden."""
+    try:
+        yield
+    except BaseException:
+        to.show_cursor()
+        raise
+
+
 def shown(text: object, *, longest: int | None = None) -> str:
     """Return foreign text as one line: unprintable characters are escaped, a text that is too long is cut."""
     whole = str(text)

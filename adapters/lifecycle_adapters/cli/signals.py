@@ -6,19 +6,7 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from rich.console import Console
-
 _ENDING = [each for each in signal.Signals if each.name in ("SIGTERM", "SIGHUP")]  # Windows has no SIGHUP
-
-
-@contextmanager
-def shows_the_cursor(to: Console) -> Generator[None]:
-    """Show the cursor after an interruption: a live display that is interrupted while it starts leaves it hidden."""
-    try:
-        yield
-    except BaseException:
-        to.show_cursor()
-        raise
 
 
 @contextmanager

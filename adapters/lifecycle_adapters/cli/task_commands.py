@@ -45,8 +45,9 @@ from lifecycle_adapters.cli.output import (
     print_json,
     say,
     shown,
+    shows_the_cursor,
 )
-from lifecycle_adapters.cli.signals import ended_in_order, shows_the_cursor
+from lifecycle_adapters.cli.signals import ended_in_order
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, TaskResult, Timing
