@@ -1,7 +1,7 @@
 """The command line `lifecycle`: it parses, calls and prints, and has no logic of its own.
 
 `main` alone stands here and imports the rest, so that Ctrl-C ends the command quietly even while Python imports it.
-process.py sets up the process.
+process.py sets up the process, signals.py lets signals end a command in order.
 
 app.py lists the commands. declarations.py and show.py hold the commands for lifecycles, drift_command.py the one that
 compares a lifecycle with an OpenAPI document, log_commands.py those for logs, task_commands.py and watch_command.py

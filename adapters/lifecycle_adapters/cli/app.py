@@ -25,6 +25,7 @@ from lifecycle_adapters.cli.log_commands import check, report
 from lifecycle_adapters.cli.output import errors_explained, say
 from lifecycle_adapters.cli.serve_command import serve
 from lifecycle_adapters.cli.show import show
+from lifecycle_adapters.cli.signals import ended_in_order
 from lifecycle_adapters.cli.task_commands import create, send, status, wait
 from lifecycle_adapters.cli.usage import Command
 from lifecycle_adapters.cli.watch_command import watch
@@ -84,13 +85,14 @@ def _about(  # pyright: ignore[reportUnusedFunction]
 
 
 def _explaining(function: Callable[..., None]) -> Callable[..., None]:
-    """Return the command with its expected errors turned into one line and an exit code."""
+    """Return the command with its expected errors, and the signals that end it, turned into a line and an exit code."""
 
     @wraps(function)
     def run(**given: Any) -> None:
-        with errors_explained(
+        explained = errors_explained(
             as_json=given.get("as_json", False), task=given.get("task_id"), command=given.get("command")
-        ):
+        )
+        with ended_in_order(), explained:
             function(**given)
 
     return run

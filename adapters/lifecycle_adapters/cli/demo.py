@@ -135,9 +135,11 @@ def _stop_and_die(emulator: Emulator, record: str, task_id: str) -> int:
     emulator.fault("delay_after", command="stop", seconds=60.0)
     program = [sys.executable, "-c", _WORKER, emulator.base_url, record, task_id]
     with subprocess.Popen(program) as worker:  # noqa: S603  (this interpreter, and a program of ours)
-        while emulator.task(task_id).state == "running" and worker.poll() is None:
-            time.sleep(0.01)
-        worker.kill()
+        try:
+            while emulator.task(task_id).state == "running" and worker.poll() is None:
+                time.sleep(0.01)
+        finally:
+            worker.kill()
     return worker.returncode
 
 

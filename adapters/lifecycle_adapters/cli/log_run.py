@@ -16,7 +16,6 @@ from lifecycle_adapters.cli.log_options import AT_COLUMN, TASK_COLUMN, LogOption
 from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, say, shown
 from lifecycle_adapters.cli.overwriting import require_unread
 from lifecycle_adapters.cli.progress import Bar
-from lifecycle_adapters.cli.signals import ended_in_order
 from lifecycle_adapters.logs.check import RejectWriter, check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.files import KEPT_REJECTS
@@ -43,7 +42,6 @@ from lifecycle_adapters.logs.writers import require_writable
 _ENOUGH = 1_000  # findings for a page, which shows fewer
 
 
-@ended_in_order()
 def judge(
     log: LogOptions, lifecycle: Lifecycle[str, str], show: Callable[[CheckedLog], None], *, page: Path | None = None
 ) -> None:

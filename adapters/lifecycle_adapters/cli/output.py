@@ -34,7 +34,7 @@ from lifecycle.errors import (
 from lifecycle_adapters.cli.json_documents import error_document, notes_of
 from lifecycle_adapters.connection_strings import may_contain_password, without_passwords
 
-LEGAL, NOT_LEGAL, BAD_INPUT, INTERRUPTED, UNREAD = 0, 1, 2, 130, 141
+LEGAL, NOT_LEGAL, BAD_INPUT, UNREAD = 0, 1, 2, 141
 
 EXIT_CODES = {
     LEGAL: "legal, clean, done",
@@ -42,8 +42,10 @@ EXIT_CODES = {
         "not legal, findings, a command refused or uncertain, a wait that timed out, a task that could not be watched"
     ),
     BAD_INPUT: "an unknown name, bad input, a service that cannot be used",
-    INTERRUPTED: "interrupted",
+    129: "ended by SIGHUP, as when its terminal is closed",
+    130: "interrupted by Ctrl-C",
     UNREAD: "a pipe was closed before all was written, as by `head`; a program that SIGPIPE ended has this code",
+    143: "ended by SIGTERM",
 }
 """The meaning of each exit code; a command's help adds its particular meanings."""
 
@@ -155,8 +157,6 @@ def errors_explained(*, as_json: bool = False, task: str | None = None, command:
         if as_json and isinstance(error, _OUTCOMES + _FAILURES):
             print_json_line(error_document(error, task=task, command=command))
         fail(_with_notes(error), NOT_LEGAL if isinstance(error, _OUTCOMES) else BAD_INPUT)
-    except typer.Abort:  # Ctrl-C at a prompt
-        raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         _discard_output()
         raise typer.Exit(UNREAD) from None
@@ -231,8 +231,13 @@ def not_empty(given: str | None) -> str | None:
 
 def fail(message: str, code: int) -> NoReturn:
     """Print what is wrong, one line for each line of the message, and end the command with an exit code."""
+    explain(message)
+    raise typer.Exit(code)
+
+
+def explain(message: str) -> None:
+    """Print what is wrong, one line for each line of the message."""
     first, *further = without_passwords(message).splitlines() or [""]  # an argument in it may be a URL with a password
     say(("lifecycle: ", "bold red"), shown(first), stderr=True)
     for line in further:
         say(shown(line), stderr=True)
-    raise typer.Exit(code)

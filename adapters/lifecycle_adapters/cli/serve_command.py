@@ -13,7 +13,6 @@ from lifecycle import Lifecycle
 from lifecycle_adapters.cli.assignments import assignments
 from lifecycle_adapters.cli.names import api_proposals, declared, declared_service
 from lifecycle_adapters.cli.output import BAD_INPUT, fail, misuse_is_bad_input, say, shown
-from lifecycle_adapters.cli.signals import ended_in_order
 
 if TYPE_CHECKING:
     from lifecycle_adapters.emulator import Profile, Webhook
@@ -86,8 +85,7 @@ def serve(
             profiles=assignments("--profile", profile, _profile),
             webhook=target,
         )
-        with ended_in_order():
-            emulator.serve(on_start=partial(_introduce, api or []))
+        emulator.serve(on_start=partial(_introduce, api or []))
     say("stopped; nothing was kept", stderr=True)
 
 

@@ -36,8 +36,8 @@ from lifecycle_adapters.cli.names import (
 )
 from lifecycle_adapters.cli.output import (
     BAD_INPUT,
-    INTERRUPTED,
     console,
+    explain,
     fail,
     misuse_is_bad_input,
     not_empty,
@@ -47,7 +47,6 @@ from lifecycle_adapters.cli.output import (
     shown,
     shows_the_cursor,
 )
-from lifecycle_adapters.cli.signals import ended_in_order
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import AsyncClient, Client, HttpBinding, TaskResult, Timing
@@ -384,11 +383,12 @@ def _known(state: str | None) -> str:
 
 @contextmanager
 def _interruption_reported(what: str) -> Generator[None]:
-    """Print one line about what stays open after an interruption by Ctrl-C."""
+    """Print one line about what stays open after an interruption."""
     try:
         yield
     except KeyboardInterrupt:
-        fail(f"interrupted; {what}", INTERRUPTED)
+        explain(f"interrupted; {what}")
+        raise
 
 
 # --- the client --------------------------------------------------------------------------------
@@ -487,12 +487,11 @@ def _typed_key(why: str) -> str:
     Typer's prompt would print its question while the terminal still echoes, and discard what was typed until then.
     """
     try:
-        with ended_in_order():  # otherwise the terminal would stay without echo
-            while not (key := getpass(f"API key ({why}): ")):
-                pass
+        while not (key := getpass(f"API key ({why}): ")):
+            pass
     except (EOFError, KeyboardInterrupt):
         say("", stderr=True)  # the cursor is behind the question
-        raise typer.Abort from None
+        raise typer.Abort from None  # not KeyboardInterrupt: nothing was sent that could be uncertain
     except UnicodeDecodeError:
         say("", stderr=True)
         fail("the API key that was typed is not text in the terminal's encoding", BAD_INPUT)
@@ -567,7 +566,7 @@ def _progress_printer(task_id: str) -> Generator[Callable[[Progress[str]], None]
             say(f"{shown(progress.status)} (poll {progress.poll})", stderr=True)
 
     if to.is_terminal:
-        with ended_in_order(), shows_the_cursor(to), to.status(sight):
+        with shows_the_cursor(to), to.status(sight):
             yield note
     else:
         yield note

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ import typer
 from lifecycle_adapters.cli.json_documents import plain, snake_case
 from lifecycle_adapters.cli.names import AsJson
 from lifecycle_adapters.cli.output import BAD_INPUT, NOT_LEGAL, fail, misuse_is_bad_input, print_json_line, say, shown
+from lifecycle_adapters.cli.signals import ending_signals
 from lifecycle_adapters.cli.task_commands import (
     Api,
     BaseUrl,
@@ -159,7 +159,7 @@ async def _watch(
     lost = set[str]()
     watching = asyncio.current_task()
     assert watching is not None
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in ending_signals():
         with suppress(NotImplementedError):  # on Windows, where Ctrl-C raises KeyboardInterrupt instead
             asyncio.get_running_loop().add_signal_handler(each, watching.cancel)
     try:

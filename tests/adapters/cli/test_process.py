@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -242,7 +244,7 @@ def test_a_wait_can_be_interrupted(number: signal.Signals, emulator: Emulator) -
     with terminal("wait", "--api", "v2", task, env=server) as screen:
         screen.wait_for("created")
         screen.process.send_signal(number)
-        assert screen.end() == 130
+        assert screen.end() == 128 + number
 
     assert screen.shown.endswith("interrupted; the task continues\r\n")
     assert "Traceback" not in screen.shown
@@ -274,7 +276,15 @@ def test_wait_that_is_interrupted_just_after_the_cursor_is_hidden_shows_it(emula
     assert screen.shown.rindex("\x1b[?25h") > screen.shown.rindex("\x1b[?25l")
 
 
-@pytest.mark.parametrize("is_recorded", [True, pytest.param(False, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize(
+    ("number", "is_recorded"),
+    [
+        (signal.SIGTERM, True),
+        pytest.param(signal.SIGHUP, True, marks=pytest.mark.heavy),
+        pytest.param(signal.SIGINT, True, marks=pytest.mark.heavy),
+        pytest.param(signal.SIGINT, False, marks=pytest.mark.heavy),
+    ],
+)
 @pytest.mark.parametrize(
     ("command", "said", "with_a_journal", "without"),
     [
@@ -289,12 +299,19 @@ def test_wait_that_is_interrupted_just_after_the_cursor_is_hidden_shows_it(emula
             "it is not known whether a task was created",
             "; run `lifecycle recover` to settle that",
             "",
-            marks=pytest.mark.heavy,
         ),
     ],
 )
-def test_interrupted_request_prints_one_line_about_what_it_leaves(
-    command: str, said: str, with_a_journal: str, without: str, *, is_recorded: bool, emulator: Emulator, tmp_path: Path
+def test_interrupted_request_prints_one_line_about_what_it_leaves_and_releases_it(
+    command: str,
+    said: str,
+    with_a_journal: str,
+    without: str,
+    number: signal.Signals,
+    *,
+    is_recorded: bool,
+    emulator: Emulator,
+    tmp_path: Path,
 ) -> None:
     with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
         task = client.create("Buy milk").id
@@ -302,7 +319,8 @@ def test_interrupted_request_prints_one_line_about_what_it_leaves(
     method, arguments = ("PUT", [task, "pause"]) if command == "send" else ("POST", ["Buy bread"])
     emulator.fault("delay_after", method=method, seconds=60)
     before = len(emulator.calls())
-    journal = {"LIFECYCLE_JOURNAL": str(tmp_path / "journal.db")} if is_recorded else {}
+    record = tmp_path / "journal.db"
+    journal = {"LIFECYCLE_JOURNAL": str(record)} if is_recorded else {}
     server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, **journal}
 
     with subprocess.Popen(
@@ -316,13 +334,64 @@ def test_interrupted_request_prints_one_line_about_what_it_leaves(
             while not any(each.method == method for each in emulator.calls()[before:]):
                 assert run.poll() is None
                 time.sleep(0.02)
-            run.send_signal(signal.SIGINT)
+            run.send_signal(number)
             output, errors = run.communicate(timeout=60)
         finally:
             run.kill()
 
-    assert (run.returncode, output) == (130, "")
+    assert (run.returncode, output) == (128 + number, "")
     assert errors == f"lifecycle: interrupted; {said}{with_a_journal if is_recorded else without}\n"
+    if is_recorded:
+        with closing(sqlite3.connect(record)) as connection:
+            table = "lifecycle_creates" if command == "create" else "lifecycle_commands"
+            query = f"SELECT is_open, claimed_at FROM {table}"
+            assert connection.execute(query).fetchall() == [(1, None)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.heavy)])
+def test_demo_that_is_ended_leaves_no_process_and_no_file(number: signal.Signals, tmp_path: Path) -> None:
+    pipe = subprocess.PIPE
+    environ = environment({"TMPDIR": str(tmp_path)})
+    with subprocess.Popen([SCRIPT, "demo"], stdout=pipe, stderr=pipe, text=True, env=environ) as run:
+        try:
+            while not [*tmp_path.glob("*/journal.db")]:  # a second process is about to record in it
+                assert run.poll() is None
+                time.sleep(0.005)
+            run.send_signal(number)
+            _, errors = run.communicate(timeout=60)  # the second process has the same pipes
+        finally:
+            run.kill()
+
+    assert (run.returncode, errors) == (128 + number, "")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_signal_that_is_ignored_stays_ignored(emulator: Emulator) -> None:
+    with Client("v2", api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("Buy milk").id
+    server = environment({"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url})
+    ignoring = ["sh", "-c", 'trap "" HUP; exec "$0" "$@"', SCRIPT]
+    waiting = [*ignoring, "wait", task, "--poll", "0.05", "--api", "v2"]
+    watching = [*ignoring, "watch", task, "--api", "v2"]
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(waiting, stdout=pipe, stderr=pipe, text=True, env=server) as waits,
+        subprocess.Popen(watching, stdout=pipe, text=True, stderr=pipe, env=server) as watches,
+    ):
+        try:
+            assert waits.stderr is not None
+            assert watches.stdout is not None
+            assert "created" in waits.stderr.readline()
+            assert "created" in watches.stdout.readline()
+            for each in (waits, watches):
+                each.send_signal(signal.SIGHUP)
+            emulator.fire(task, "start")
+            emulator.fire(task, "finish")
+            assert (waits.communicate(timeout=60)[0].split()[0], waits.returncode) == ("finished", 0)
+            assert ("finished" in watches.communicate(timeout=60)[0], watches.returncode) == (True, 0)
+        finally:
+            waits.kill()
+            watches.kill()
 
 
 def test_prompt_for_a_key_does_not_show_it(emulator: Emulator) -> None:
@@ -358,7 +427,7 @@ def test_terminal_echoes_again_after_the_prompt_for_a_key_has_ended(emulator: Em
         screen.wait_for("API key")
         assert not screen.echoes()
         screen.process.terminate()
-        assert screen.end() == 130
+        assert screen.end() == 128 + signal.SIGTERM
         assert screen.echoes()
 
 

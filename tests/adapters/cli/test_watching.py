@@ -79,7 +79,17 @@ def test_streams_are_followed_if_the_service_has_any(server: dict[str, str]) -> 
     assert (refused.exit_code, "v1 has no streams" in refused.stderr) == (2, True)
 
 
-def test_ctrl_c_ends_watch_and_keeps_the_records(emulator: Emulator, server: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGHUP,
+        pytest.param(signal.SIGINT, marks=pytest.mark.heavy),
+        pytest.param(signal.SIGTERM, marks=pytest.mark.heavy),
+    ],
+)
+def test_signal_ends_watch_and_keeps_the_records(
+    number: signal.Signals, emulator: Emulator, server: dict[str, str]
+) -> None:
     task = running(emulator, server)
     command = [SCRIPT, "watch", task, "--api", "v1"]
 
@@ -88,7 +98,7 @@ def test_ctrl_c_ends_watch_and_keeps_the_records(emulator: Emulator, server: dic
     ) as run:
         assert run.stdout is not None
         assert run.stdout.readline().split("  ")[:2] == [task, "new → running"]
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         _, errors = run.communicate(timeout=30)
 
     assert run.returncode == 0
