@@ -195,8 +195,12 @@ def _print(event: Event) -> None:
 
     match event:
         case Change():
-            states = f"{event.before or 'new'} → {event.state}" if event.before != event.state else str(event.state)
-            say((shown(event.task_id), "bold"), f"  {shown(states)}", (f"  {shown(_comment(event))}", "dim"))
+            states = (
+                [event.before or "new"] if event.before == event.state else [event.before or "new", str(event.state)]
+            )
+            say(
+                (shown(event.task_id), "bold"), f"  {shown(' → '.join(states))}", (f"  {shown(_comment(event))}", "dim")
+            )
         case PolicyAction():
             outcome = event.state if event.error is None else event.error
             say((shown(event.task_id), "bold"), f"  {event.command}: {shown(event.reason)}: {shown(outcome)}")
@@ -207,15 +211,17 @@ def _print(event: Event) -> None:
         case PolicyFailed():
             say((shown(event.task_id), "bold"), f"  {shown(event.policy)} failed: {shown(event.error)}")
         case Outage(ended_at=None):
-            say(
-                ("the service does not respond", "bold"), f"  since {event.began_at:%H:%M:%S} UTC: {shown(event.error)}"
-            )
+            say(("no task can be read", "bold"), f" since {event.began_at:%H:%M:%S} UTC: {shown(event.error)}")
         case Outage():
-            say(("the service responds again", "bold"), f"  at {event.ended_at:%H:%M:%S} UTC")
+            say(("the outage has ended", "bold"), f" at {event.ended_at:%H:%M:%S} UTC")
         case JournalOutage(ended_at=None):
-            say(("the journal cannot be written", "bold"), f"  no limit is enforced until it can: {shown(event.error)}")
+            since = f"{event.began_at:%H:%M:%S} UTC"
+            say(
+                ("the journal cannot be written", "bold"),
+                f" since {since}, and no limit is enforced until it can: {shown(event.error)}",
+            )
         case JournalOutage():
-            say(("the journal can be written again", "bold"), f"  at {event.ended_at:%H:%M:%S} UTC")
+            say(("the journal can be written again", "bold"), f" at {event.ended_at:%H:%M:%S} UTC")
 
 
 def _comment(change: Change) -> str:

@@ -187,16 +187,11 @@ class PolicyEnforcer:
     # --- events -----------------------------------------------------------------------------------
 
     def _overdue(self, policy: Policy, facts: Facts, reason: str) -> Overdue:
-        state = str(facts.state)
-        telemetry.count_overdue(self._lifecycle.name, state, policy.name)
-        attributes = {
-            "lifecycle": self._lifecycle.name,
-            "task_id": facts.task_id,
-            "policy": policy.name,
-            "state": state,
-        }
-        _log.warning("a task is overdue", extra={**attributes, "reason": reason})
-        return Overdue(**attributes, since=facts.since, reason=reason)
+        state = None if facts.state is None else str(facts.state)
+        telemetry.count_overdue(self._lifecycle.name, state or "unknown", policy.name)
+        attributes = {"lifecycle": self._lifecycle.name, "task_id": facts.task_id, "policy": policy.name}
+        _log.warning("a task is overdue", extra={**attributes, "state": state, "reason": reason})
+        return Overdue(**attributes, state=state, since=facts.since, reason=reason)
 
     def _failed(self, watched: WatchedTask, policy: Policy, error: Exception) -> list[Event]:
         if not self._note_failure(watched, policy, error):

@@ -84,12 +84,15 @@ class ReadFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overdue:
-    """A task has been in `state` since `since` (UTC), longer than the policy expects; emitted once per stay."""
+    """A task has been in `state` since `since` (UTC), longer than the policy expects; emitted once per stay.
+
+    `state` is None if the task's status could never be read.
+    """
 
     task_id: str
     lifecycle: str
     policy: str
-    state: str
+    state: str | None
     since: datetime
     reason: str
 
@@ -109,8 +112,9 @@ class PolicyFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """The service responds to no reads; emitted when that is certain, and again with `ended_at` when it responds.
+    """No task can be read: the service does not respond, fails, or refuses the key (401).
 
+    Emitted when that is certain, and again with `ended_at` at the first other response.
     `began_at` (UTC) is the time of the first read that failed, `error` is the last error.
     """
 

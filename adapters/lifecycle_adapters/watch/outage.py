@@ -1,4 +1,4 @@
-"""Detection of outages: it distinguishes a service that is down from tasks whose own reads fail. No I/O.
+"""Detection of outages: a service that is down or refuses the key, unlike tasks whose own reads fail. No I/O.
 
 If the reads of five distinct tasks fail without one that succeeds, an outage is suspected: reads stop, and one task
 after the other is read as a probe. If five probes fail too, it is an outage, which the first response ends. So tasks
@@ -37,7 +37,7 @@ class OutageDetector:
         """Set while only probes are read."""
 
     def fail(self, watched: WatchedTask, error: Exception, *, of: int, is_probe: bool) -> Outage | None:
-        """Record a read without response, of one of `of` tasks; return the outage if this read makes it certain."""
+        """Record a failed read of one of `of` tasks; return the outage if this read makes it certain."""
         self._began_at = self._began_at or self._clock()
         if not self.suspected.is_set():
             self._failing.add(watched.task_id)

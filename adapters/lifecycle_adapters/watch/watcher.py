@@ -443,7 +443,7 @@ class Watcher:
                 self._put_back(each, 0.0)
         self._parked.clear()
         if ended is not None:
-            _log.info("the service responds again", extra={"lifecycle": self._lifecycle.name})
+            _log.info("the outage has ended", extra={"lifecycle": self._lifecycle.name})
             await self._emit(ended)
 
     async def _on_status(self, watched: WatchedTask, response: Accepted) -> None:
@@ -458,7 +458,7 @@ class Watcher:
     async def _on_failed_read(
         self, watched: WatchedTask, error: Exception, failure: Failure | None = None, *, is_probe: bool
     ) -> None:
-        """Handle a read without response: a failure of the service, or of the task."""
+        """Handle a read without response, or with a 401: a failure of the service or the key, or of the task."""
         outage = self._outage.fail(watched, error, of=len(self._tasks), is_probe=is_probe)
         if outage is not None:
             await self._emit(_log_of(outage))
@@ -714,7 +714,7 @@ async def _until(end_s: float, tasks: Iterable[asyncio.Task[None]]) -> None:
 
 def _log_of(outage: Outage) -> Outage:
     facts = {"lifecycle": outage.lifecycle, "began_at": outage.began_at.isoformat(), "error": str(outage.error)}
-    _log.warning("the service does not respond", extra=facts)
+    _log.warning("no task can be read", extra=facts)
     return outage
 
 

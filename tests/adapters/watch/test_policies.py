@@ -529,6 +529,21 @@ def test_an_alert_does_not_keep_a_policy_from_ending_the_task() -> None:
     assert service.commands == ["PUT /api/v1/stop-task"]
 
 
+class NeverRead(OverdueAfter):
+    """An alert about tasks whose status could never be read."""
+
+    def decide(self, lifecycle: Any, facts: Facts, now: datetime) -> str | None:  # noqa: ARG002 (as declared)
+        return "it could never be read" if facts.state is None else None
+
+
+def test_task_that_could_never_be_read_is_overdue_without_a_state() -> None:
+    service = Service({"a": "running"}, plan=lambda _: httpx2.Response(500))
+
+    emitted, _, _ = watched_under(NeverRead("running", 5), service)
+
+    assert [each.state for each in emitted if isinstance(each, Overdue)] == [None]
+
+
 def test_a_task_that_no_command_can_end_is_overdue_too() -> None:
     job = Lifecycle.from_yaml(_WITHOUT_COMMANDS)
     policy = OverdueAfter("printing", 5)
