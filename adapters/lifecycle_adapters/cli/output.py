@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -31,6 +31,7 @@ from lifecycle.errors import (
     UnreadableRecord,
     WaitTimedOut,
 )
+from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.cli.json_documents import error_document, notes_of
 from lifecycle_adapters.connection_strings import may_contain_password, without_passwords
 
@@ -188,14 +189,11 @@ OPTIONS = {
     "idempotency_key": "--idempotency-key",
     "labels": "--label",
     "memory": "--memory",
-    "pace_s": "--pace",
     "parameters": "--parameter",
-    "poll_s": "--poll",
     "profiles": "--profile",
-    "rate_per_s": "--rate",
     "reason": "--reason",
-    "timeout_s": "--timeout",
-    "wait_for_in_flight_s": "--wait-for-in-flight",
+    "streams": "--streams",
+    "usd": "--stop-at-cost",
 }
 """The option that gives an argument of the library, by the name that the library's errors call it."""
 
@@ -227,6 +225,28 @@ def not_empty(given: str | None) -> str | None:
     if given == "":
         raise typer.BadParameter("it is empty; give a text, or leave the option out")
     return given
+
+
+def accepted_by(check: Callable[[float], object]) -> Callable[[typer.Context, float | None], float | None]:
+    """Return the callback of an option whose number this check of the library accepts, so that the bounds are its own.
+
+    The callback raises BadParameter with the check's message if the check raises ValueError.
+    """
+
+    def checked(ctx: typer.Context, given: float | None) -> float | None:
+        if given is not None and not ctx.resilient_parsing:  # a shell that completes a word waits for no import
+            try:
+                check(given)
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from None
+        return given
+
+    return checked
+
+
+def finite_seconds(given: float) -> None:
+    """Raise ValueError unless a time is finite, and 0 or more."""
+    require_number(given, "seconds", at_least=0, less_than=float("inf"))
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -12,7 +12,7 @@ import typer
 from lifecycle import Lifecycle
 from lifecycle_adapters.cli.assignments import assignments
 from lifecycle_adapters.cli.names import api_proposals, declared, declared_service
-from lifecycle_adapters.cli.output import BAD_INPUT, fail, misuse_is_bad_input, say, shown
+from lifecycle_adapters.cli.output import BAD_INPUT, accepted_by, fail, finite_seconds, misuse_is_bad_input, say, shown
 
 if TYPE_CHECKING:
     from lifecycle_adapters.emulator import Profile, Webhook
@@ -42,7 +42,12 @@ def serve(
         int, typer.Option(min=0, max=65535, help="Listen on this port of 127.0.0.1; 0 chooses a free one.")
     ] = 8787,
     pace: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Keep a task in each state for this time, 0 or more.")
+        float,
+        typer.Option(
+            callback=accepted_by(finite_seconds),
+            metavar="SECONDS",
+            help="Keep a task in each state for this time, 0 or more.",
+        ),
     ] = 1.0,
     manual: Annotated[bool, typer.Option("--manual", help="Change tasks by commands and control calls only.")] = False,
     lifecycle: Annotated[

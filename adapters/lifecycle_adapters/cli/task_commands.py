@@ -36,9 +36,11 @@ from lifecycle_adapters.cli.names import (
 )
 from lifecycle_adapters.cli.output import (
     BAD_INPUT,
+    accepted_by,
     console,
     explain,
     fail,
+    finite_seconds,
     misuse_is_bad_input,
     not_empty,
     os_error_text,
@@ -268,6 +270,7 @@ def send(
     wait_for_in_flight: Annotated[
         float,
         typer.Option(
+            callback=accepted_by(finite_seconds),
             metavar="SECONDS",
             help="Wait at most this long for a command that another worker has claimed. Needs --journal.",
         ),
@@ -312,6 +315,17 @@ def send(
         say(shown(result.state))
 
 
+def _polling(poll_s: float) -> Timing:
+    """Return a client's timing with this pause between the first polls, and one up to five times as long later.
+
+    Raises ValueError if the first pause is out of range.
+    """
+    from lifecycle_adapters.http import Timing
+    from lifecycle_adapters.procedures.timing import LONGEST_S
+
+    return Timing(poll_s=poll_s, longest_poll_s=min(5 * poll_s, LONGEST_S))
+
+
 def wait(
     task_id: TaskId,
     *,
@@ -321,11 +335,17 @@ def wait(
         typer.Option(help="Wait for a state of this kind. settled: no work is being done. final: the task is over."),
     ] = "settled",
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Wait at most this long. Default: no limit.")
+        float | None,
+        typer.Option(
+            callback=accepted_by(finite_seconds),
+            metavar="SECONDS",
+            help="Wait at most this long. Default: no limit.",
+        ),
     ] = None,
     poll: Annotated[
         float,
         typer.Option(
+            callback=accepted_by(_polling),
             metavar="SECONDS",
             help="Pause this long, more than 0, between the first polls; later pauses grow up to five times as long.",
         ),
@@ -350,13 +370,8 @@ def wait(
 
     Example: lifecycle wait --api v4 TASK_ID --until final --timeout 600
     """
-    from lifecycle_adapters.http import Timing
-
-    with misuse_is_bad_input():
-        timing = Timing(poll_s=poll, longest_poll_s=5 * poll)
-    opened = client_of(
-        api, base_url, parameter, lifecycle=lifecycle, timing=timing, journal=journal, worker=worker, key_from=key_from
-    )
+    settings: dict[str, Any] = {"lifecycle": lifecycle, "journal": journal, "worker": worker, "key_from": key_from}
+    opened = client_of(api, base_url, parameter, timing=_polling(poll), **settings)
     with _interruption_reported("the task continues"), opened as client, _progress_printer(task_id) as see:
         task = client.task(task_id)
         result = task.wait(until, timeout_s=timeout, on_progress=see, on_unknown="continue" if go_on else "raise")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -58,18 +57,12 @@ class Command(TyperCommand):
 
 
 def _processed(parameter: Any, process: Callable[[Any, Any], Any], ctx: Any, given: Any) -> Any:
-    """Return the value of a parameter.
-
-    Raises typer.BadParameter for a number that Pydantic would read, such as 1_0, and for one that no option can have.
-    """
+    """Return the value of a parameter. Raises typer.BadParameter for a number that Pydantic would read, such as 1_0."""
     annotation = parameter.type_descriptor.annotation
     is_number = not {int, float}.isdisjoint((annotation, *get_args(annotation)))
     if is_number and isinstance(given, str) and ("_" in given or given != given.strip()):
         raise typer.BadParameter(f"{given!r} is not a number; write it like 10 or 0.5", ctx=ctx, param=parameter)
-    value = process(ctx, given)
-    if is_number and value is not None and not 0 <= value < math.inf:
-        raise typer.BadParameter(f"{given!r} must be finite, and 0 or more", ctx=ctx, param=parameter)
-    return value
+    return process(ctx, given)
 
 
 def _literals(annotation: Any) -> Iterator[str]:

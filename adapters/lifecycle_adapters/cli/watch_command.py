@@ -11,7 +11,16 @@ import typer
 
 from lifecycle_adapters.cli.json_documents import plain, snake_case
 from lifecycle_adapters.cli.names import AsJson
-from lifecycle_adapters.cli.output import BAD_INPUT, NOT_LEGAL, fail, misuse_is_bad_input, print_json_line, say, shown
+from lifecycle_adapters.cli.output import (
+    BAD_INPUT,
+    NOT_LEGAL,
+    accepted_by,
+    fail,
+    misuse_is_bad_input,
+    print_json_line,
+    say,
+    shown,
+)
 from lifecycle_adapters.cli.signals import ending_signals
 from lifecycle_adapters.cli.task_commands import (
     Api,
@@ -40,24 +49,62 @@ TaskIds = Annotated[
 ]
 
 
+def _stop_after(seconds: float) -> Policy:
+    from lifecycle_adapters.watch import StopAfter
+
+    return StopAfter(seconds)
+
+
+def _stop_paused_after(seconds: float) -> Policy:
+    from lifecycle_adapters.watch import StopPausedAfter
+
+    return StopPausedAfter(seconds)
+
+
+def _stop_at_cost(usd: float) -> Policy:
+    from lifecycle_adapters.watch import StopAtCost
+
+    return StopAtCost(usd)
+
+
+def _throttle(rate_per_s: float) -> Throttle:
+    from lifecycle_adapters.watch import Throttle
+
+    return Throttle(rate_per_s)
+
+
 def watch(
     task_ids: TaskIds = None,
     *,
     api: Api,
     stop_after: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Stop a task at this age. Default: no limit.")
+        float | None,
+        typer.Option(
+            callback=accepted_by(_stop_after), metavar="SECONDS", help="Stop a task at this age. Default: no limit."
+        ),
     ] = None,
     stop_paused_after: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Stop a task that has done no work for this long. Default: no limit."),
+        typer.Option(
+            callback=accepted_by(_stop_paused_after),
+            metavar="SECONDS",
+            help="Stop a task that has done no work for this long. Default: no limit.",
+        ),
     ] = None,
     stop_at_cost: Annotated[
-        float | None, typer.Option(metavar="USD", help="Stop a task that has cost this much. Default: no limit.")
+        float | None,
+        typer.Option(
+            callback=accepted_by(_stop_at_cost),
+            metavar="USD",
+            help="Stop a task that has cost this much. Default: no limit.",
+        ),
     ] = None,
     rate: Annotated[
         float,
         typer.Option(
-            metavar="PER_SECOND", help="Send at most this many requests per second; choose what the API key allows."
+            callback=accepted_by(_throttle),
+            metavar="PER_SECOND",
+            help="Send at most this many requests per second; choose what the API key allows.",
         ),
     ] = 10.0,
     streams: Annotated[
@@ -90,11 +137,9 @@ def watch(
     Example: lifecycle watch --api v4 TASK_ID OTHER_ID --stop-after 3600 --journal journal.db
     """
     from lifecycle_adapters.http import AsyncClient
-    from lifecycle_adapters.watch import Throttle
 
-    policies = _policies(stop_after, stop_paused_after, stop_at_cost)
-    with misuse_is_bad_input():
-        throttle = Throttle(rate)
+    limits = (_stop_after, stop_after), (_stop_paused_after, stop_paused_after), (_stop_at_cost, stop_at_cost)
+    policies = [limit(given) for limit, given in limits if given is not None]
     # Without ids, a mistyped name would create an empty journal, in which there is nothing to watch.
     with misuse_is_bad_input(), open_journal(journal, worker, must_exist=not task_ids) as record:
         settings = {"base_url": base_url, "parameters": assigned_parameters(parameter), "journal": record}
@@ -102,25 +147,18 @@ def watch(
         ids = task_ids or list(_unfinished(client, record))
         shown_by = _print_json if as_json else _print
         watching = _watch(
-            client, ids, shown_by, policies=policies, throttle=throttle, streams=streams, is_recorded=record is not None
+            client,
+            ids,
+            shown_by,
+            policies=policies,
+            throttle=_throttle(rate),
+            streams=streams,
+            is_recorded=record is not None,
         )
         lost = asyncio.run(watching)
     if lost:
         say(f"{len(lost)} of {len(set(ids))} tasks could not be followed", stderr=True)
         raise typer.Exit(NOT_LEGAL)
-
-
-def _policies(after_s: float | None, paused_s: float | None, usd: float | None) -> list[Policy]:
-    from lifecycle_adapters.watch import StopAfter, StopAtCost, StopPausedAfter
-
-    policies: list[Policy] = []
-    with misuse_is_bad_input(seconds="--stop-after"):
-        policies += [] if after_s is None else [StopAfter(after_s)]
-    with misuse_is_bad_input(seconds="--stop-paused-after"):
-        policies += [] if paused_s is None else [StopPausedAfter(paused_s)]
-    with misuse_is_bad_input(usd="--stop-at-cost"):
-        policies += [] if usd is None else [StopAtCost(usd)]
-    return policies
 
 
 def _unfinished(client: AsyncClient, record: SqlJournal | None) -> Iterator[str]:

@@ -48,10 +48,11 @@ class Timing:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             kind = int if name in ("attempts", "max_response_bytes") else int | float
-            require_number(getattr(self, name), name, kind=kind, more_than=0, at_most=_LONGEST_S)
+            require_number(getattr(self, name), name, kind=kind, more_than=0, at_most=LONGEST_S)
 
 
-_LONGEST_S = 1e9  # thirty years; sockets refuse to wait much longer
+LONGEST_S = 1e9
+"""The longest time of a `Timing`: thirty years. Sockets refuse to wait much longer."""
 
 
 class Pacer:

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from lifecycle.errors import shortened
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import Origin, quoted, require_iterable
-from lifecycle_adapters.argument_checks import require, require_boolean, require_number
+from lifecycle_adapters.argument_checks import WrongValue, require, require_boolean, require_number
 from lifecycle_adapters.watch.pace import resting_states
 
 
@@ -93,7 +93,7 @@ def checked_policies(
     if len({each.name for each in given}) < len(given):
         raise ValueError("two policies have the same name, so their commands could not be distinguished")
     if not reports_costs and any(each.needs_cost for each in given):
-        raise ValueError(f"{service} does not report the cost of a task")
+        raise WrongValue(f"{service} does not report the cost of a task", "usd")
     for each in given:
         if isinstance(each, NamesStates):
             each.require_declared(lifecycle)

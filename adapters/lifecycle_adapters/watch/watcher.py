@@ -25,6 +25,7 @@ from lifecycle.errors import text_of
 from lifecycle.journal import Report, ReportEntry, TaskRecord, checked_clock
 from lifecycle_adapters.argument_checks import (
     TaskId,
+    WrongValue,
     id_text,
     require,
     require_boolean,
@@ -137,7 +138,7 @@ class Watcher:
         require_boolean(keep_open, "keep_open")
         require_number(streams, "streams", kind=int, at_least=0, at_most=MOST)
         if streams and client.binding.stream is None:
-            raise ValueError(f"{client.binding.name} has no streams: its binding declares no `stream`")
+            raise WrongValue(f"{client.binding.name} has no streams: its binding declares no `stream`", "streams")
         require_number(closing_s, "closing_s", more_than=0, at_most=_LONGEST_CLOSING_S)
         self._client = client
         self._lifecycle = client.lifecycle

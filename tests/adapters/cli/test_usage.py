@@ -14,6 +14,7 @@ import typer
 from lifecycle import CommandInFlight
 from lifecycle_adapters.cli.app import app
 from lifecycle_adapters.cli.output import OPTIONS, errors_explained
+from lifecycle_adapters.emulator import Emulator
 from tests.adapters.cli.commands import KEY, call
 
 
@@ -137,6 +138,29 @@ def test_number_that_no_option_can_have_is_refused_while_the_command_line_is_par
         assert f"Invalid value for '{option}'" in refusal(*command.split(), option, number)
 
 
+@pytest.mark.parametrize(("command", "option"), sorted(numbers()))
+def test_bound_of_a_number_in_its_refusal_is_the_least_that_is_accepted(command: str, option: str) -> None:
+    [bound] = re.findall(r"positive|(?:at least|greater than or equal to) \d+", refusal(*command.split(), option, "-1"))
+    least = 0 if bound == "positive" else int(bound.split()[-1])
+    ended = ["--api", "v9"] if command == "serve" else []  # the other commands lack an argument
+
+    for number, is_accepted in ((least, bound != "positive"), (least + 1, True)):
+        refused = refusal(*command.split(), option, str(number), *ended)
+        assert (f"Invalid value for '{option}'" not in refused) == is_accepted, number
+
+
+def test_number_that_is_too_large_is_refused_by_the_name_of_its_option() -> None:
+    for arguments, option in (("wait x --poll", "--poll"), ("watch x --rate", "--rate")):
+        assert f"Invalid value for '{option}'" in refusal(*arguments.split(), "1e10", "--api", "v1")
+
+
+def test_pause_between_polls_can_be_the_longest_that_a_client_takes(emulator: Emulator) -> None:
+    server = {"LIFECYCLE_BASE_URL": emulator.base_url, "BROWSER_USE_API_KEY": KEY}
+    task = call("create", "--api", "v1", "x", env=server).stdout.strip()
+
+    assert call("wait", task, "--api", "v1", "--poll", "1e9", "--timeout", "0", env=server).exit_code == 1
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -147,7 +171,7 @@ def test_number_that_no_option_can_have_is_refused_while_the_command_line_is_par
         "wait x --poll 0",
     ],
 )
-def test_number_that_is_refused_later_opens_no_journal(arguments: str, tmp_path: Path) -> None:
+def test_number_that_is_refused_opens_no_journal(arguments: str, tmp_path: Path) -> None:
     journal = tmp_path / "journal.db"
 
     refusal(*arguments.split(), "--api", "v4", "--journal", str(journal))
@@ -172,9 +196,8 @@ def test_option_of_each_argument_exists() -> None:
         ("status x --api examples/services/replicate-prediction.yaml --parameter owner=x", "--parameter"),
         ("send x dispatch --api v3", "--field"),
         ("create x --api v4 --field lables=x", "--label"),
-        ("wait x --api v4 --poll 0", "--poll"),
-        ("watch x --api v4 --stop-at-cost 0", "--stop-at-cost"),
-        ("watch x --api v4 --stop-paused-after 0", "--stop-paused-after"),
+        ("watch x --api v1 --stop-at-cost 1", "--stop-at-cost"),
+        ("watch x --api v1 --streams 1", "--streams"),
         ("serve --api examples/services/kubernetes-job.yaml", "--profile"),
         ("serve --profile v1=os:path", "--profile"),
         ("check v1 x.csv --memory much", "--memory"),
