@@ -173,22 +173,23 @@ def require_recorded(connection: Connection, lifecycle: Named | None, state: str
     Raises:
         UnknownName: no task of that lifecycle is recorded; or no task in that state, and neither the given lifecycle, a
             recorded declaration nor the catalog declares the state. If nothing is recorded, a lifecycle may also be
-            given as itself, or by the name of one that the catalog or a recorded declaration declares; without a
-            lifecycle every state is accepted.
+            given as itself, or by the name of one that the catalog or a recorded declaration declares; and so may a
+            state without a lifecycle.
     """
     name, recorded = name_of(lifecycle), lifecycles(connection)
     if recorded and name is not None and name not in recorded:
         extension = CATALOG[name].extended_by if name in CATALOG else None
         raise UnknownName("lifecycle", name, known=recorded, where="the journal", meant=extension)
-    if not recorded and isinstance(lifecycle, str) and base_name(lifecycle) not in CATALOG:
-        own = [each.lifecycle.name for each in stored(connection).values() if each.lifecycle]
-        if lifecycle not in own:
-            known = dict.fromkeys([*CATALOG, *own])
-            raise UnknownName("lifecycle", lifecycle, known=known, where="the journal, which is empty")
-    if state is not None and (recorded or name is not None):
-        known = _states(connection, recorded if name is None else (name,), lifecycle)
+    empty = "the journal, which is empty"
+    own = [] if recorded else [each.lifecycle.name for each in stored(connection).values() if each.lifecycle]
+    declared = tuple(dict.fromkeys([*CATALOG, *own]))
+    if not recorded and isinstance(lifecycle, str) and lifecycle not in own and base_name(lifecycle) not in CATALOG:
+        raise UnknownName("lifecycle", lifecycle, known=declared, where=empty)
+    if state is not None:
+        names = (name,) if name is not None else recorded or declared
+        known = _states(connection, names, lifecycle)
         if state not in known:
-            raise UnknownName("state", state, known=known, where=name or "the journal")
+            raise UnknownName("state", state, known=known, where=name or ("the journal" if recorded else empty))
 
 
 def _states(connection: Connection, names: Collection[str], given: Named | None) -> dict[str, None]:

@@ -230,7 +230,8 @@ class SqlJournal(ProcessBound):
         Raises:
             UnknownName: no task of this lifecycle is recorded (`Client("v1")` records under "v1-full"), or the state
                 is in neither the journal, the catalog, nor `lifecycle`, if that is an object. An empty journal accepts
-                the names of the catalog and of recorded declarations (pass your own lifecycles as objects).
+                the names of the catalog and of recorded declarations, also of states (pass your own lifecycles as
+                objects).
             ValueError: `limit` is less than 1, or `after` is negative.
             TypeError: `after` or `limit` is not an integer, or `state` is not a text.
         """

@@ -251,7 +251,7 @@ def test_tasks_that_cannot_be_read_and_an_outage_are_reported(
     ) as run:
         try:
             assert run.stdout is not None
-            begun = []
+            begun: list[str] = []
             while "since" not in "".join(begun):  # a 401 is about the task first
                 begun.append(run.stdout.readline())
             emulator.clear_faults()

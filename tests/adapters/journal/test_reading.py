@@ -160,7 +160,8 @@ def test_a_journal_in_which_nothing_is_recorded_accepts_the_names_that_are_decla
         assert journal.tasks(known).tasks == ()
         assert journal.history("a", known) == []
         assert journal.forget("a", known) == 0
-    assert journal.tasks(None, "any").tasks == journal.tasks("v1", "paused").tasks == journal.tasks(own, "paused").tasks
+    for named in (None, "v1", own):
+        assert journal.tasks(named, "paused").tasks == ()
     assert list(journal.reports(own)) == []
     assert journal.lifecycles() == ()
 
@@ -176,15 +177,29 @@ def test_a_journal_in_which_nothing_is_recorded_refuses_names_that_nobody_declar
     for lifecycle in ("v1", get("v1"), get("v1").replace(name="job")):
         with pytest.raises(UnknownName, match=r"unknown state 'pausd'; did you mean 'paused'\?"):
             journal.tasks(lifecycle, "pausd")
+    with pytest.raises(
+        UnknownName, match=r"the journal, which is empty: unknown state 'pausd'; did you mean 'paused'\?"
+    ):
+        journal.tasks(None, "pausd")
 
 
 def test_an_emptied_journal_knows_what_it_recorded(journal: SqlJournal) -> None:
-    journal.task(get("v1").replace(name="job"), "7").add_report(Report("running", at(0)))
+    own = Lifecycle.from_yaml(OWN)
+    journal.task(own, "7").add_report(Report("waiting", at(0)))
     journal.forget("7")
 
-    assert journal.tasks("job").tasks == journal.tasks("job", "paused").tasks == ()
+    assert journal.tasks("job").tasks == journal.tasks("job", "printed").tasks == journal.tasks(None, "printed").tasks
     with pytest.raises(UnknownName, match="unknown state 'finished'"):
         journal.tasks("job", "finished")
+
+
+OWN = """
+name: job
+citation: c
+states: [{name: waiting, initial: true}, {name: printed, final: true}]
+events: [{name: print, origin: remote}]
+transitions: [{source: waiting, event: print, target: printed}]
+"""
 
 
 @pytest.mark.parametrize("limit", [0, -1])
