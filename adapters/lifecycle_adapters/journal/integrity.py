@@ -20,6 +20,7 @@ from lifecycle_adapters.journal import recorded_declarations, sql_creates
 from lifecycle_adapters.journal.recorded_declarations import StoredDeclaration
 from lifecycle_adapters.journal.schema import (
     AnyText,
+    Count,
     Names,
     commands,
     creates,
@@ -34,15 +35,16 @@ from lifecycle_adapters.journal.transactions import require_object, require_read
 class DamageCode(StrEnum):
     """The kinds of damage; their values are stable."""
 
-    WRONG_DECLARATION = "wrong_declaration"  # one that entries were recorded under; they cannot be checked
-    BROKEN_HISTORY = "broken_history"  # an entry does not follow from those before it
-    WRONG_STATE = "wrong_state"  # the stored state is not the one that the history leads to
+    WRONG_DECLARATION = "wrong_declaration"  # that of an entry or a task; what it judges cannot be checked
+    BROKEN_HISTORY = "broken_history"  # an entry does not follow from those before it, or its task has no row
+    WRONG_STATE = "wrong_state"  # the stored state, doubt or version is not the one that the history leads to
     UNLAWFUL_COMMAND = "unlawful_command"  # an event that a command's lifecycle refuses, or an attempt out of order
-    WRONG_COMMAND = "wrong_command"  # a command's row is not what its events lead to, or a name in it is not declared
+    # A command's row is not what its events lead to, a name in it is not declared, or its task has no row.
+    WRONG_COMMAND = "wrong_command"
     WRONG_CREATE = "wrong_create"  # a create's row is inconsistent
     SEVERAL_OPEN = "several_open"  # two commands of a task are in flight
     UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer does
-    UNREADABLE = "unreadable"  # a value is not of its column's type
+    UNREADABLE = "unreadable"  # a value is not of its column's type, such as a count below 0
     DAMAGED_FILE = "damaged_file"  # the database's own check reports it
     MISSING_TABLE = "missing_table"  # a table or a column is missing, so that nothing else is checked
     MISSING_COLUMN = "missing_column"
@@ -69,6 +71,8 @@ def verify(connection: Connection) -> Iterator[Damage]:
         return
     yield from _missing_indexes(connection)
     yield from _wrong_types(connection)
+    yield from _negative_counts(connection)
+    yield from _without_a_task(connection)
     for row, wrong in sql_creates.verify(connection):
         lifecycle_name, task_id = row[creates.c.lifecycle], row[creates.c.task_id]
         message = f"create {row[creates.c.id]}: {wrong}"
@@ -132,7 +136,27 @@ def _wrong_types(connection: Connection) -> Iterator[Damage]:
                 yield Damage(DamageCode.UNREADABLE, "", "", None, message)
 
 
-_MOST_WRONG = 100  # of one column: one mistake often affects all of its rows
+def _negative_counts(connection: Connection) -> Iterator[Damage]:
+    for table in metadata.sorted_tables:
+        [key] = table.primary_key.columns
+        for column in table.columns:
+            if isinstance(column.type, Count):
+                query = sa.select(sa.type_coerce(key, sa.String), column).where(column < 0).limit(_MOST_WRONG)
+                for row, found in connection.execute(query):
+                    message = f"{table.name}, row {row!s:.80}: {column.name} is {found}, which is less than 0"
+                    yield Damage(DamageCode.UNREADABLE, "", "", None, message)
+
+
+def _without_a_task(connection: Connection) -> Iterator[Damage]:
+    """Yield the entries and commands of tasks without a row: SQLite lets any other program delete that alone."""
+    for table, code in ((entries, DamageCode.BROKEN_HISTORY), (commands, DamageCode.WRONG_COMMAND)):
+        query = sa.select(table.c.id, table.c.task).where(table.c.task.not_in(sa.select(tasks.c.id)))
+        for number, task in connection.execute(query.order_by(table.c.id).limit(_MOST_WRONG)):
+            message = f"{table.name}, row {number}: its task {task} has no row"
+            yield Damage(code, "", "", number if table is entries else None, message)
+
+
+_MOST_WRONG = 100  # of one kind in one table: one mistake often affects all of its rows
 
 
 @dataclass(slots=True)
@@ -162,6 +186,7 @@ class _TaskCheck:
     task: RowMapping
     state: Any = None
     doubt: Any = None
+    version: int = 0
     replays: dict[int, _CommandReplay] = field(default_factory=dict[int, _CommandReplay])
     undeclared: dict[str, None] = field(default_factory=dict[str, None])  # states that were recorded, in order
     missing: dict[int, None] = field(default_factory=dict[int, None])  # declarations that are not stored, in order
@@ -182,15 +207,28 @@ class _TaskCheck:
 
     def _entries(self) -> Iterator[Damage]:
         query = sa.select(entries).where(entries.c.task == self.task[tasks.c.id]).order_by(entries.c.id)
+        present, last, is_sound = self.task[tasks.c.declaration], None, True
         for row in self.connection.execute(query).mappings():
             require_readable(row.values())
-            yield from self._report(row) if row[entries.c.command] is None else self._event(row)
+            last = row[entries.c.declaration]
+            self._declaration(last)
+            wrong = [*(self._report(row) if row[entries.c.command] is None else self._event(row))]
+            is_sound = is_sound and not wrong
+            yield from wrong
         for kept, found in ((self.task[tasks.c.state], self.state), (self.task[tasks.c.doubt], self.doubt)):
             if kept != found:
                 message = f"{kept!r} is kept, the history leads to {found!r}"
                 yield self._damage(DamageCode.WRONG_STATE, None, message)
+        if is_sound and not self.undeclared and not self.missing and self.task[tasks.c.version] != self.version:
+            message = f"version {self.task[tasks.c.version]} is kept, the history leads to {self.version}"
+            yield self._damage(DamageCode.WRONG_STATE, None, message)
+        self._declaration(present)
+        if last not in (None, present):
+            message = f"declaration {present} is kept, the last entry was recorded under {last}"
+            yield self._damage(DamageCode.WRONG_DECLARATION, None, message)
 
     def _report(self, row: RowMapping) -> Iterator[Damage]:
+        before = self.state, self.doubt
         try:
             wrong = self._wrong(row)
         except LifecycleError as error:
@@ -198,6 +236,7 @@ class _TaskCheck:
         if wrong:
             yield self._damage(DamageCode.BROKEN_HISTORY, row, wrong)
         self.state = row[entries.c.state]
+        self.version += (self.state, self.doubt) != before
 
     def _wrong(self, row: RowMapping) -> str | None:
         """Return the error in a report; None if it is correct."""
@@ -243,6 +282,7 @@ class _TaskCheck:
 
     def _event(self, row: RowMapping) -> Iterator[Damage]:
         number: int = row[entries.c.command]
+        self.version += 1
         replay = self.replays.setdefault(number, _CommandReplay(row[entries.c.declaration]))
         try:
             event = row[entries.c.event]

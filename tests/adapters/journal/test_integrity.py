@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle import CommandEvent
+from lifecycle import V1_FULL, CommandEvent
 from lifecycle_adapters.journal import (
     Damage,
     DamageCode,
@@ -86,6 +86,87 @@ def test_stored_state_that_differs_from_the_history_is_found(journal: SqlJournal
     ]
 
 
+@pytest.mark.parametrize("version", [0, 6, 8])
+def test_stored_version_that_differs_from_the_history_is_found(journal: SqlJournal, version: int) -> None:
+    assert damaged(journal, f"UPDATE lifecycle_tasks SET version = {version} WHERE id = 1") == [
+        (DamageCode.WRONG_STATE, "task-1", None)
+    ]
+
+
+def test_entry_that_is_missing_at_the_end_is_found(journal: SqlJournal) -> None:
+    """The version alone shows that there was one: the state is as if it had never been."""
+    journal.add_reports([told("task-1", "running", 2), told("task-1", "paused", 3)])  # entries 9, 10
+
+    assert damaged(journal, "DELETE FROM lifecycle_entries WHERE id > 8") == [(DamageCode.WRONG_STATE, "task-1", None)]
+
+
+COUNTS = [
+    (table.name, column.name)
+    for table in schema.metadata.sorted_tables
+    for column in table.columns
+    if isinstance(column.type, schema.Count)
+]
+
+
+@pytest.mark.parametrize(("table", "column"), COUNTS)
+def test_count_below_zero_is_found(journal: SqlJournal, table: str, column: str) -> None:
+    journal.creates(V1_FULL).add({}, labels={})
+
+    codes = {code for code, *_ in damaged(journal, f"UPDATE {table} SET {column} = -1 WHERE {column} IS NOT NULL")}
+
+    assert DamageCode.UNREADABLE in codes
+    wanted = f"{table}, row 1: {column} is -1, which is less than 0"
+    assert wanted in [each.message.replace("row 2:", "row 1:") for each in journal.check()]
+
+
+@pytest.mark.parametrize("declaration", [9, -1])
+@pytest.mark.parametrize(
+    ("change", "is_certain"),
+    [("lifecycle_tasks", True), ("lifecycle_entries", True), ("lifecycle_entries WHERE id = 4", False)],
+    ids=["task", "entries", "event"],
+)
+def test_missing_declaration_is_found(journal: SqlJournal, change: str, declaration: int, *, is_certain: bool) -> None:
+    table, where, condition = change.partition(" WHERE ")
+
+    damaged(journal, f"UPDATE {table} SET declaration = {declaration}{where}{condition}")
+
+    wrong = [each for each in journal.check() if each.code is DamageCode.WRONG_DECLARATION]
+    of_tasks = {each.task_id for each in wrong if each.message == f"declaration {declaration} is missing"}
+    assert of_tasks == ({"task-1", "task-2"} if is_certain else {"task-1"})
+
+
+def test_task_without_entries_whose_declaration_is_missing_is_found(journal: SqlJournal) -> None:
+    journal.task(V1_FULL, "task-3").track()
+
+    assert damaged(journal, "UPDATE lifecycle_tasks SET declaration = 9 WHERE id = 3") == [
+        (DamageCode.WRONG_DECLARATION, "task-3", None)
+    ]
+
+
+def test_declaration_that_is_not_that_of_the_last_entry_is_found(journal: SqlJournal) -> None:
+    assert damaged(journal, "UPDATE lifecycle_tasks SET declaration = 2 WHERE id = 1") == [
+        (DamageCode.WRONG_DECLARATION, "task-1", None)
+    ]
+
+
+def test_rows_of_a_task_without_a_row_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with SqlJournal(path) as journal:
+        opened(knowing(journal, "running"))
+    with closing(sqlite3.connect(path)) as connection:  # SQLite enforces foreign keys only if it is told to
+        connection.execute("DELETE FROM lifecycle_tasks")
+        connection.commit()
+
+    with SqlJournal(path) as journal:
+        found = [(each.code, each.entry, each.message) for each in journal.check()]
+
+    assert found == [
+        (DamageCode.BROKEN_HISTORY, 1, "lifecycle_entries, row 1: its task 1 has no row"),
+        (DamageCode.BROKEN_HISTORY, 2, "lifecycle_entries, row 2: its task 1 has no row"),
+        (DamageCode.WRONG_COMMAND, None, "lifecycle_commands, row 1: its task 1 has no row"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "entry"),
     [
@@ -148,12 +229,14 @@ def test_ended_command_stored_as_open_is_found(journal: SqlJournal) -> None:
 
 def test_command_without_a_row_or_entries_is_found(journal: SqlJournal) -> None:
     assert damaged(journal, "DELETE FROM lifecycle_entries WHERE command = 2") == [
-        (DamageCode.WRONG_COMMAND, "task-1", None)
+        (DamageCode.WRONG_STATE, "task-1", None),  # its version counted them
+        (DamageCode.WRONG_COMMAND, "task-1", None),
     ]
     with journal.database.transaction() as connection:
         connection.exec_driver_sql("DELETE FROM lifecycle_commands WHERE id = 1")
 
     assert [(each.code, each.message) for each in journal.check()] == [
+        (DamageCode.WRONG_STATE, "version 7 is kept, the history leads to 5"),
         (DamageCode.WRONG_COMMAND, "command 1 has no row"),
         (DamageCode.WRONG_COMMAND, "command 2 has no entries"),
     ]
