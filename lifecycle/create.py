@@ -65,6 +65,7 @@ from lifecycle.journal import (
     RequestContext,
     are_same_fields,
     create_has_ended,
+    made_by_another,
 )
 
 _NO_LABELS: Mapping[str, str] = {}
@@ -138,12 +139,14 @@ class CreateProcedure:
 
         Raises when driven:
             CreateInFlight: a living worker has claimed the create.
-            ValueError: there is no such create, or it has ended; or another create made the task.
+            ValueError: there is no such create, or it has ended, also with this task; or another create made the task.
             The adapter's error: the task cannot be read; nothing was recorded about the create.
         """
         maker: str | None = yield FindMaker(task_id)
+        if maker == create_id:
+            raise create_has_ended(create_id, CommandState.DONE, task_id)
         if maker is not None:
-            raise ValueError(f"create {maker} made the task {task_id!r}")
+            raise made_by_another(create_id, task_id, maker)
         claimed = yield from self._claim(create_id)
         response = yield from read_with_retries()
         if isinstance(response, Failure):

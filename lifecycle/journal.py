@@ -382,8 +382,13 @@ class CreatedTask:
 
 
 def create_has_ended(create_id: str, state: str, task_id: str | None) -> ValueError:
-    """Return the error for a create that has an outcome; it says which."""
-    return ValueError(f"create {create_id} has ended: {_outcome(state, task_id)}")
+    """Return the error for a create that has an outcome; it says which, and that it is kept."""
+    return ValueError(f"create {create_id} has ended already, and is not changed: {_outcome(state, task_id)}")
+
+
+def made_by_another(create_id: str, task_id: str, maker: str) -> ValueError:
+    """Return the error for a task that cannot be recorded for a create, because `maker` created it."""
+    return ValueError(f"create {create_id} cannot have made the task {task_id!r}: create {maker} did")
 
 
 def create_of_another(create_id: str, lifecycle: str, its_own: str, state: str, task_id: str | None) -> ValueError:

@@ -491,7 +491,9 @@ def test_create_whose_response_arrives_meanwhile_is_not_abandoned() -> None:
     creating = shop()
     in_flight(creating)
 
-    with pytest.raises(ValueError, match="create 1 has ended: it is done with the task 'made'"):
+    with pytest.raises(
+        ValueError, match="create 1 has ended already, and is not changed: it is done with the task 'made'"
+    ):
         proved_during(creating, PROCEDURE.abandon("1", ""), 2)
 
 
@@ -499,7 +501,9 @@ def test_create_whose_response_arrives_meanwhile_adopts_no_other_task() -> None:
     creating = shop(reads=["paused"])
     in_flight(creating)
 
-    with pytest.raises(ValueError, match="create 1 has ended: it is done with the task 'made'"):
+    with pytest.raises(
+        ValueError, match="create 1 has ended already, and is not changed: it is done with the task 'made'"
+    ):
         proved_during(creating, PROCEDURE.adopt("1", TASK), 2)
 
 
@@ -579,11 +583,21 @@ def test_a_task_that_cannot_be_read_is_not_adopted() -> None:
     assert (left.state, left.lease) == (CommandState.UNCERTAIN, None)
 
 
+def test_create_that_was_adopted_already_is_not_changed() -> None:
+    creating = shop(LOST, reads=["running"])
+    create_id = lost(creating)
+    creating.run(PROCEDURE.adopt(create_id, TASK))
+
+    kept = f"^create 1 has ended already, and is not changed: it is done with the task '{TASK}'$"
+    with pytest.raises(ValueError, match=kept):
+        creating.run(PROCEDURE.adopt(create_id, TASK))
+
+
 def test_a_task_is_adopted_once() -> None:
     creating = shop("running", LOST)
     creating.create(RequestContext())
 
-    with pytest.raises(ValueError, match="create 1 made the task 'made-1'"):
+    with pytest.raises(ValueError, match=r"^create 2 cannot have made the task 'made-1': create 1 did$"):
         creating.run(PROCEDURE.adopt(lost(creating), TASK))
 
 
@@ -603,7 +617,7 @@ def test_a_claimed_or_ended_create_is_neither_adopted_nor_abandoned() -> None:
 
     with pytest.raises(CreateInFlight):
         creating.run(PROCEDURE.abandon("2", ""))
-    with pytest.raises(ValueError, match="create 1 has ended: it is done"):
+    with pytest.raises(ValueError, match="create 1 has ended already, and is not changed: it is done"):
         creating.run(PROCEDURE.abandon("1", ""))
     with pytest.raises(ValueError, match=r"there is no create '3' of v1-full; without an outcome: 2$"):
         creating.run(PROCEDURE.abandon("3", ""))
@@ -617,7 +631,9 @@ def test_create_that_has_ended_says_what_became_of_it() -> None:
         creating.create(RequestContext())
 
     for decide in (partial(PROCEDURE.adopt, task_id="another"), partial(PROCEDURE.abandon, reason="")):
-        with pytest.raises(ValueError, match=f"^create 1 has ended: it is done with the task '{TASK}'$"):
+        with pytest.raises(
+            ValueError, match=f"^create 1 has ended already, and is not changed: it is done with the task '{TASK}'$"
+        ):
             creating.run(decide("1"))
         with pytest.raises(
             ValueError, match=r"^create 2 has ended; the journal in memory keeps nothing else about it$"

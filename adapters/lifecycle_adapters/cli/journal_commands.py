@@ -17,7 +17,7 @@ import typer
 from rich.table import Table
 
 from lifecycle import CATALOG, CommandUncertain, Lifecycle, UnknownName
-from lifecycle.journal import CreateRecord, create_has_ended
+from lifecycle.journal import CreateRecord, create_has_ended, made_by_another
 from lifecycle.scope import base_name
 from lifecycle_adapters.cli.assignments import adoption, assignments
 from lifecycle_adapters.cli.json_documents import plain
@@ -322,7 +322,7 @@ def _record_decisions(
         maker = journal.creates(lifecycles[create]).find_maker(task)
         maker = maker or next(each for each, made in adopted.items() if made == task)
         if maker != create:
-            fail(f"create {create} cannot have made the task {shown(task)!r}: create {maker} did", BAD_INPUT)
+            raise made_by_another(create, task, maker)
     open_tasks = set(client.journal.open_tasks(lifecycle)) if commands_of else ()
     for task in commands_of:
         if task not in open_tasks:

@@ -67,7 +67,7 @@ class RecoveryMethods(_LeftOpen[H], Generic[D, H]):
             task_id: one of the candidates that `recover` reports, or another task.
         Raises:
             CreateInFlight: a living worker has claimed the create.
-            ValueError: there is no such create, or it has ended; or another create made the task.
+            ValueError: there is no such create, or it has ended, also with this task; or another create made the task.
             TypeError: the create's id is not text, or the task's is not text, an integer or a UUID.
             CallError: the task cannot be read; the create stays uncertain.
             AdapterError: the journal cannot be read or written.

@@ -435,7 +435,10 @@ def test_recover_abandons_a_create(emulator: Emulator, server: dict[str, str]) -
         "  if it created no task: add --abandon 1",
     ]
     assert (abandoned.exit_code, abandoned.stdout) == (0, "")
-    assert (again.exit_code, "create 1 has ended: it is abandoned" in again.stderr) == (2, True)
+    assert (again.exit_code, "create 1 has ended already, and is not changed: it is abandoned" in again.stderr) == (
+        2,
+        True,
+    )
 
 
 @pytest.mark.parametrize("adoption", ["1", "1=", "=task"])
@@ -567,6 +570,7 @@ def test_recover_adopts_each_create_and_each_task_once(emulator: Emulator, serve
 
     both = call("recover", "--api", "v1", *adopt, *other, env=server)
     adopted = call("recover", "--api", "v1", *adopt, *adopt, env=server)
+    again = call("recover", "--api", "v1", *adopt, env=server)
     second = call("recover", "--api", "v1", *other, env=server)
     abandoned = call("recover", "--api", "v1", *abandon, *abandon, env=server)
 
@@ -574,6 +578,8 @@ def test_recover_adopts_each_create_and_each_task_once(emulator: Emulator, serve
         said = f"lifecycle: create 2 cannot have made the task '{task}': create 1 did\n"
         assert (refused.exit_code, refused.stderr) == (2, said)
     assert adopted.stderr == f"v1-full create 1: adopted {task}\n0 settled, 1 still open\n"
+    kept = f"lifecycle: create 1 has ended already, and is not changed: it is done with the task '{task}'\n"
+    assert (again.exit_code, again.stderr) == (2, kept)
     assert abandoned.stderr == "v1-full create 2: abandoned\n0 settled, 0 still open\n"
 
 

@@ -364,7 +364,10 @@ def test_an_adopted_task_is_that_of_the_key(connect: Connect, emulator: Emulator
 
     assert client.create("buy milk", idempotency_key="order 5").id == adopted.id == candidate.id
     assert adopted.known_state() == "created"
-    with pytest.raises(ValueError, match="create 1 made the task"):
+    kept = rf"create {create_id} has ended already, and is not changed: it is done with the task '{candidate.id}'"
+    with pytest.raises(ValueError, match=kept):
+        client.adopt_create(create_id, candidate.id)
+    with pytest.raises(ValueError, match=rf"cannot have made the task '{candidate.id}': create {create_id} did"):
         client.adopt_create(lose(client, emulator, "v1"), candidate.id)
 
 
