@@ -21,7 +21,7 @@ from lifecycle.journal import CreateRecord, create_has_ended, made_by_another
 from lifecycle.scope import base_name
 from lifecycle_adapters.cli.assignments import adoption, assignments
 from lifecycle_adapters.cli.json_documents import plain
-from lifecycle_adapters.cli.names import AsJson, declared, lifecycle_proposals
+from lifecycle_adapters.cli.names import AsJson, declared, lifecycle_proposals, recorded_lifecycle
 from lifecycle_adapters.cli.output import (
     BAD_INPUT,
     NOT_LEGAL,
@@ -448,17 +448,15 @@ def export(
 
 def _declared_or_recorded(name: str, opened: SqlJournal) -> Lifecycle[str, str]:
     """Return the catalog's lifecycle, otherwise the newest that the journal has, otherwise the one in a file."""
-    recorded = [] if name in CATALOG else [*opened.declarations()]
-    texts = [each.text for each in recorded if each.lifecycle == name]
-    if texts:
-        return Lifecycle.from_json(texts[-1]).replace(name=name)  # the text may have the name of another
+    if name not in CATALOG and (found := recorded_lifecycle(name, opened)) is not None:
+        return found
     try:
         return declared(name)
     except (UnknownName, FileNotFoundError):
-        if not recorded or Path(name).suffix or Path(name).name != name:  # a path names a file
+        known = dict.fromkeys(each.lifecycle for each in opened.declarations())
+        if not known or Path(name).suffix or Path(name).name != name:  # a path names a file
             raise
         advice = "the catalog and files declare others"
-        known = dict.fromkeys(each.lifecycle for each in recorded)
         raise UnknownName("lifecycle", without_passwords(name), known=known, where="journal", advice=advice) from None
 
 

@@ -20,6 +20,7 @@ from lifecycle_adapters.connection_strings import without_passwords
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http import HttpBinding
+    from lifecycle_adapters.journal import SqlJournal
 
 _SUFFIXES = (".json", ".yaml", ".yml")
 
@@ -51,6 +52,12 @@ def declared(name: str, own: Lifecycle[str, str] | None = None) -> Lifecycle[str
         return lifecycle_in(document)
     advice = "for a lifecycle of your own, give the file that declares it, such as ./mine.json"
     raise UnknownName("lifecycle", without_passwords(name), known=named, where="catalog", advice=advice)
+
+
+def recorded_lifecycle(name: str, journal: SqlJournal) -> Lifecycle[str, str] | None:
+    """Return the lifecycle of this name as the journal has recorded it last, None if it has not."""
+    texts = [each.text for each in journal.declarations() if each.lifecycle == name]
+    return Lifecycle.from_json(texts[-1]).replace(name=name) if texts else None  # the text may have another name
 
 
 def declared_service(name: str) -> HttpBinding[Any, Any]:

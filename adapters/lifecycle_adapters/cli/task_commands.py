@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.text import Text
 
-from lifecycle import Lifecycle
+from lifecycle import CATALOG, Lifecycle
 from lifecycle.effects import Progress
 from lifecycle.following import Until
 from lifecycle_adapters.argument_checks import is_text
@@ -33,6 +33,7 @@ from lifecycle_adapters.cli.names import (
     declared,
     declared_service,
     lifecycle_proposals,
+    recorded_lifecycle,
 )
 from lifecycle_adapters.cli.output import (
     BAD_INPUT,
@@ -89,7 +90,8 @@ GoverningLifecycle = Annotated[
     typer.Option(
         "--lifecycle",
         metavar="NAME|FILE",
-        help="Judge by this lifecycle instead of the service's own, such as v1 instead of v1-full.",
+        help="Judge by this lifecycle instead of the service's own, such as v1 instead of v1-full: one of the catalog,"
+        " one that the journal has, or a file that declares it.",
         autocompletion=lifecycle_proposals,
         show_default=False,
     ),
@@ -427,7 +429,7 @@ def client_of(
     with misuse_is_bad_input(), open_journal(journal, worker) as record:
         settings: dict[str, Any] = {"base_url": base_url, "timing": timing, "journal": record}
         settings["parameters"] = assigned_parameters(parameters)
-        with with_key(Client, api, key_from, lifecycle=governing(lifecycle, api), **settings) as client:
+        with with_key(Client, api, key_from, lifecycle=governing(lifecycle, api, record), **settings) as client:
             yield client
 
 
@@ -436,12 +438,18 @@ def assigned_parameters(given: list[str] | None) -> dict[str, str]:
     return assignments("--parameter", given, parameter_assignment)
 
 
-def governing(name: str | None, api: str) -> Lifecycle[str, str] | None:
+def governing(name: str | None, api: str, journal: SqlJournal | None) -> Lifecycle[str, str] | None:
     """Return the lifecycle of this name, None for the service's own if no name is given.
 
+    It is one of the catalog, or the service's own; otherwise one that the journal has recorded; otherwise a file's.
     Raises like `declared` and `declared_service`.
     """
-    return None if name is None else declared(name, declared_service(api).lifecycle)
+    if name is None:
+        return None
+    own = declared_service(api).lifecycle
+    if journal is None or name in CATALOG or name == own.name:
+        return declared(name, own)
+    return recorded_lifecycle(name, journal) or declared(name, own)
 
 
 @contextmanager

@@ -143,7 +143,7 @@ def watch(
     # Without ids, a mistyped name would create an empty journal, in which there is nothing to watch.
     with misuse_is_bad_input(), open_journal(journal, worker, must_exist=not task_ids) as record:
         settings = {"base_url": base_url, "parameters": assigned_parameters(parameter), "journal": record}
-        client = with_key(AsyncClient, api, key_from, lifecycle=governing(lifecycle, api), **settings)
+        client = with_key(AsyncClient, api, key_from, lifecycle=governing(lifecycle, api, record), **settings)
         ids = task_ids or list(_unfinished(client, record))
         shown_by = _print_json if as_json else _print
         watching = _watch(

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from typer.testing import Result
 
-from lifecycle import TaskEndedFirst
+from lifecycle import TaskEndedFirst, get
 from lifecycle_adapters.cli.json_documents import error_document
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.journal import SqlJournal
@@ -345,6 +345,31 @@ def test_named_lifecycle_governs(emulator: Emulator, server: dict[str, str]) -> 
     result = call("status", "--api", "v1", task, "--lifecycle", "v1", env=server)
     assert result.exit_code == 2
     assert "'v1-full' declares it" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "send", "wait", "watch", "recover", "create"])
+def test_lifecycle_that_only_the_journal_has_governs(
+    command: str, emulator: Emulator, server: dict[str, str], tmp_path: Path
+) -> None:
+    task: str = call("create", "--api", "v1", "Buy milk", env=server).stdout.strip()
+    emulator.fire(task, "start")
+    record = str(tmp_path / "journal.db")
+    with SqlJournal(record) as journal:
+        journal.task(get("v1").replace(name="mine"), task).track()
+    stopping = ["--stop-after", "0.01"] if command == "watch" else []
+    if command == "wait":
+        call("send", task, "stop", "--api", "v1", env=server)
+    arguments = {"send": [task, "stop"], "create": ["Buy bread"], "recover": []}.get(command, [task])
+    governed = ["--api", "v1", "--lifecycle", "mine", *stopping]
+
+    done = call(command, *arguments, *governed, "--journal", record, env=server)
+    other = call(command, *arguments, *governed, "--journal", str(tmp_path / "other.db"), env=server)
+
+    assert done.exit_code == 0, done.output
+    with SqlJournal(record, read_only=True) as journal:
+        assert journal.lifecycles() == ("mine",)
+    assert other.exit_code == 2
+    assert command == "recover" or "catalog: unknown lifecycle 'mine'" in other.stderr
 
 
 @pytest.mark.parametrize(
