@@ -39,8 +39,7 @@ class DamageCode(StrEnum):
     BROKEN_HISTORY = "broken_history"  # an entry does not follow from those before it, or its task has no row
     WRONG_STATE = "wrong_state"  # the stored state, doubt or version is not the one that the history leads to
     UNLAWFUL_COMMAND = "unlawful_command"  # an event that a command's lifecycle refuses, or an attempt out of order
-    # A command's row is not what its events lead to, a name in it is not declared, or its task has no row.
-    WRONG_COMMAND = "wrong_command"
+    WRONG_COMMAND = "wrong_command"  # a command's row is not what its events lead to, or names what does not exist
     WRONG_CREATE = "wrong_create"  # a create's row is inconsistent
     SEVERAL_OPEN = "several_open"  # two commands of a task are in flight
     UNDECLARED_STATE = "undeclared_state"  # it was in a state that its lifecycle does not declare, or no longer does
