@@ -90,8 +90,7 @@ GoverningLifecycle = Annotated[
     typer.Option(
         "--lifecycle",
         metavar="NAME|FILE",
-        help="Judge by this lifecycle instead of the service's own, such as v1 instead of v1-full: one of the catalog,"
-        " one that the journal has, or a file that declares it.",
+        help="Judge by this lifecycle, of the catalog, the journal or a file, instead of the service's own.",
         autocompletion=lifecycle_proposals,
         show_default=False,
     ),
