@@ -377,7 +377,7 @@ def check(*, journal: JournalAt, declaration: Declarations = None, as_json: AsJs
     Each entry is judged by the declaration under which it was recorded.
     It also prints how many tasks were recorded under a declaration other than the catalog's or --declaration's.
 
-    Exit code 0: sound. 1: damaged.
+    Exit code 0: sound. 1: damaged. 2: it cannot be read, such as a database whose file is damaged.
 
     Example: lifecycle journal check --journal journal.db
     """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -107,9 +106,6 @@ def say(*parts: str | tuple[str, str], stderr: bool = False) -> None:
     except OSError:
         if not stderr:
             raise
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stderr.fileno())  # otherwise Python would fail at its exit, too
-        os.close(nowhere)
 
 
 def print_finding(where: str, task: str, severity: Severity, message: str) -> None:
@@ -158,22 +154,17 @@ def errors_explained(*, as_json: bool = False, task: str | None = None, command:
         if as_json and isinstance(error, _OUTCOMES + _FAILURES):
             print_json_line(error_document(error, task=task, command=command))
         fail(_with_notes(error), NOT_LEGAL if isinstance(error, _OUTCOMES) else BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort) as error:  # Abort: at a prompt
+        message = str(error) or "interrupted"
+        if as_json:
+            print_json_line({"task": task, "command": command, "error": "interrupted", "message": message})
+        if str(error):
+            explain(message)
+        raise
     except BrokenPipeError:
-        _discard_output()
         raise typer.Exit(UNREAD) from None
     except OSError as error:
         fail(os_error_text(error), BAD_INPUT)
-
-
-def _discard_output() -> None:
-    """Discard buffered output: a stream has no reader, and Python would report the failed write at its exit."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 def os_error_text(error: OSError) -> str:
@@ -220,10 +211,16 @@ def _with_notes(error: Exception, hint: str = "") -> str:
     return "\n".join([f"{error}{hint}", *notes_of(error), *hints])
 
 
-def not_empty(given: str | None) -> str | None:
-    """Return an option's text. Raises BadParameter if it is empty, such as from a shell variable that is not set."""
+def not_empty(parameter: typer.CallbackParam, given: str | None) -> str | None:
+    """Return an option's text. Raises BadParameter if it is empty, such as from a shell variable that is not set.
+
+    The environment variable of the option may not be empty either: Click would take it for one that is not set.
+    """
     if given == "":
         raise typer.BadParameter("it is empty; give a text, or leave the option out")
+    variable = parameter.envvar
+    if given is None and isinstance(variable, str) and os.environ.get(variable) == "":
+        raise typer.BadParameter("the variable is empty; give it a text, or unset it")
     return given
 
 

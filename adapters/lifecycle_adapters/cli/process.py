@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from contextlib import suppress
+from typing import TextIO
 
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.cli.extras import require_extras
@@ -19,6 +20,7 @@ def run() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (until the process ends)
     if sys.stdout is None:  # a create's id would be lost, and the next file or connection would be opened in its place
         sys.exit(_one_line("the standard output is closed; to discard it, redirect it to /dev/null"))
+    sys.stdout, sys.stderr = _buffered(sys.stdout), _buffered(sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show an arrow must not end in a traceback.
@@ -42,6 +44,30 @@ def run() -> None:
         from lifecycle_adapters.cli.output import os_error_text
 
         sys.exit(_one_line(os_error_text(error)))
+    finally:
+        _discard_unwritten()
+
+
+def _buffered(stream: TextIO) -> TextIO:
+    """Return the stream with a buffer, which writes all of a text or raises an error.
+
+    With PYTHONUNBUFFERED there is none, and the rest of a write that is cut short would be lost without a word.
+    """
+    raw = getattr(stream, "buffer", None)
+    if not isinstance(raw, io.RawIOBase):
+        return stream
+    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, line_buffering=True)
+
+
+def _discard_unwritten() -> None:
+    """Discard the output that cannot be written, and was reported: Python would try again, and exit with 120."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _one_line(message: str) -> int:

@@ -12,7 +12,16 @@ import typer
 from lifecycle import Lifecycle
 from lifecycle_adapters.cli.assignments import assignments
 from lifecycle_adapters.cli.names import api_proposals, declared, declared_service
-from lifecycle_adapters.cli.output import BAD_INPUT, accepted_by, fail, finite_seconds, misuse_is_bad_input, say, shown
+from lifecycle_adapters.cli.output import (
+    BAD_INPUT,
+    accepted_by,
+    fail,
+    finite_seconds,
+    misuse_is_bad_input,
+    not_empty,
+    say,
+    shown,
+)
 
 if TYPE_CHECKING:
     from lifecycle_adapters.emulator import Profile, Webhook
@@ -65,7 +74,10 @@ def serve(
     webhook_secret: Annotated[
         str | None,
         typer.Option(
-            envvar="LIFECYCLE_WEBHOOK_SECRET", metavar="TEXT", help="Sign the webhooks of --webhook with this secret."
+            envvar="LIFECYCLE_WEBHOOK_SECRET",
+            callback=not_empty,
+            metavar="TEXT",
+            help="Sign the webhooks of --webhook with this secret.",
         ),
     ] = None,
 ) -> None:

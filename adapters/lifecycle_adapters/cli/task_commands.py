@@ -39,7 +39,6 @@ from lifecycle_adapters.cli.output import (
     BAD_INPUT,
     accepted_by,
     console,
-    explain,
     fail,
     finite_seconds,
     misuse_is_bad_input,
@@ -57,15 +56,6 @@ if TYPE_CHECKING:
 
     C = TypeVar("C", Client, AsyncClient)
 
-_BASE_URL = "LIFECYCLE_BASE_URL"
-
-
-def _base_url(given: str | None) -> str | None:
-    """Return the server. Raises BadParameter if it is empty, also in its variable: that would be the real service."""
-    if given is None and os.environ.get(_BASE_URL) == "":
-        raise typer.BadParameter(f"{_BASE_URL} is empty; set it to a URL, or unset it for the real service")
-    return not_empty(given)
-
 
 Api = Annotated[
     str,
@@ -79,8 +69,8 @@ Api = Annotated[
 BaseUrl = Annotated[
     str | None,
     typer.Option(
-        envvar=_BASE_URL,
-        callback=_base_url,
+        envvar="LIFECYCLE_BASE_URL",
+        callback=not_empty,
         help="Send requests to this server instead of the real service.",
         metavar="URL",
     ),
@@ -399,12 +389,11 @@ def _known(state: str | None) -> str:
 
 @contextmanager
 def _interruption_reported(what: str) -> Generator[None]:
-    """Print one line about what stays open after an interruption."""
+    """Let an interruption say what stays open after it."""
     try:
         yield
     except KeyboardInterrupt:
-        explain(f"interrupted; {what}")
-        raise
+        raise KeyboardInterrupt(f"interrupted; {what}") from None
 
 
 # --- the client --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -113,6 +114,43 @@ def test_full_disk_is_reported_in_one_line() -> None:
 
     reported = (2, "lifecycle: No space left on device\n")
     assert {command: (each.returncode, each.stderr) for command, each in done.items()} == dict.fromkeys(done, reported)
+
+
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "list --json",
+        *(pytest.param(each, marks=pytest.mark.heavy) for each in ("show v1", "show v1 --format svg", "--help")),
+    ],
+)
+def test_output_that_does_not_fit_is_reported_also_if_a_part_was_written(
+    command: str, unbuffered: str, tmp_path: Path
+) -> None:
+    limited = f'ulimit -f 1; exec "$0" {command} >> output'  # of 512 or 1,024 bytes: a file may not grow beyond
+    done = subprocess.run(
+        ["sh", "-c", limited, SCRIPT], capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path,
+        env=environment({"PYTHONUNBUFFERED": unbuffered, "PYTHONDONTWRITEBYTECODE": "1"}),  # it would be cut, too
+    )  # fmt: skip
+
+    assert (tmp_path / "output").stat().st_size in {512, 1024}
+    assert (done.returncode, done.stderr) == (2, "lifecycle: File too large\n")
+
+
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+def test_reader_that_leaves_in_the_middle_ends_the_command_quietly(unbuffered: str) -> None:
+    long = ["show", "v4", "--format", "png"]
+    with subprocess.Popen(
+        [SCRIPT, *long], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment({"PYTHONUNBUFFERED": unbuffered}),
+    ) as run:  # fmt: skip
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.read(1)
+        run.stdout.close()
+        said = run.stderr.read()
+
+    assert (run.returncode, said) == (141, b"")
 
 
 def created_at(emulator: Emulator, **streams: Any) -> subprocess.CompletedProcess[str]:
@@ -277,12 +315,12 @@ def test_wait_that_is_interrupted_just_after_the_cursor_is_hidden_shows_it(emula
 
 
 @pytest.mark.parametrize(
-    ("number", "is_recorded"),
+    ("number", "is_recorded", "as_json"),
     [
-        (signal.SIGTERM, True),
-        pytest.param(signal.SIGHUP, True, marks=pytest.mark.heavy),
-        pytest.param(signal.SIGINT, True, marks=pytest.mark.heavy),
-        pytest.param(signal.SIGINT, False, marks=pytest.mark.heavy),
+        (signal.SIGTERM, True, True),
+        pytest.param(signal.SIGHUP, True, False, marks=pytest.mark.heavy),
+        pytest.param(signal.SIGINT, True, False, marks=pytest.mark.heavy),
+        pytest.param(signal.SIGINT, False, False, marks=pytest.mark.heavy),
     ],
 )
 @pytest.mark.parametrize(
@@ -310,6 +348,7 @@ def test_interrupted_request_prints_one_line_about_what_it_leaves_and_releases_i
     number: signal.Signals,
     *,
     is_recorded: bool,
+    as_json: bool,
     emulator: Emulator,
     tmp_path: Path,
 ) -> None:
@@ -324,7 +363,7 @@ def test_interrupted_request_prints_one_line_about_what_it_leaves_and_releases_i
     server = {"BROWSER_USE_API_KEY": KEY, "LIFECYCLE_BASE_URL": emulator.base_url, **journal}
 
     with subprocess.Popen(
-        [SCRIPT, command, *arguments, "--api", "v1"],
+        [SCRIPT, command, *arguments, "--api", "v1", *(["--json"] if as_json else [])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -339,8 +378,13 @@ def test_interrupted_request_prints_one_line_about_what_it_leaves_and_releases_i
         finally:
             run.kill()
 
-    assert (run.returncode, output) == (128 + number, "")
-    assert errors == f"lifecycle: interrupted; {said}{with_a_journal if is_recorded else without}\n"
+    message = f"interrupted; {said}{with_a_journal if is_recorded else without}"
+    assert (run.returncode, errors) == (128 + number, f"lifecycle: {message}\n")
+    if as_json:
+        tried = {"task": task, "command": "pause"} if command == "send" else {"task": None, "command": None}
+        assert json.loads(output) == {**tried, "error": "interrupted", "message": message}
+    else:
+        assert output == ""
     if is_recorded:
         with closing(sqlite3.connect(record)) as connection:
             table = "lifecycle_creates" if command == "create" else "lifecycle_commands"

@@ -18,9 +18,9 @@ from lifecycle_adapters.emulator import Emulator
 from tests.adapters.cli.commands import KEY, call
 
 
-def refusal(*arguments: str) -> str:
+def refusal(*arguments: str, **env: str) -> str:
     """Return the message about a refused command line, without the box around it."""
-    result = call(*arguments, env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
+    result = call(*arguments, env={"COLUMNS": "200", "TERMINAL_WIDTH": "200", **env})
     assert (result.exit_code, result.stdout) == (2, "")
     return " ".join(result.stderr.replace("│", " ").split())
 
@@ -68,11 +68,19 @@ def test_option_that_is_empty_is_refused(arguments: tuple[str, ...]) -> None:
     assert "it is empty; give a text, or leave the option out" in refusal(*arguments)
 
 
-def test_base_url_that_is_empty_in_the_environment_is_refused() -> None:
-    result = call("status", "x", "--api", "v1", env={"LIFECYCLE_BASE_URL": "", "TERMINAL_WIDTH": "200"})
+@pytest.mark.parametrize(
+    ("variable", "command"),
+    [
+        ("LIFECYCLE_BASE_URL", "status x --api v1"),
+        ("LIFECYCLE_JOURNAL", "send x stop --api v1"),
+        ("LIFECYCLE_WORKER", "create x --api v1 --journal j.db"),
+        ("LIFECYCLE_WEBHOOK_SECRET", "serve --webhook http://127.0.0.1:1"),
+    ],
+)
+def test_variable_that_is_empty_is_refused(variable: str, command: str) -> None:
+    said = f"(env var: '{variable}'): the variable is empty; give it a text, or unset it"
 
-    assert result.exit_code == 2
-    assert "LIFECYCLE_BASE_URL is empty" in result.stderr
+    assert said in refusal(*command.split(), **{variable: ""})
 
 
 def test_value_that_is_near_no_choice_is_refused_with_all() -> None:
