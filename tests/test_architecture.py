@@ -71,7 +71,7 @@ ONE_WAY = {
         http.requests <- http.base_url
         http.http_errors, http.requests <- http.responses <- http.response_meaning <- http.binding
         argument_checks <- http.declared <- http.retired <- http.binding
-        http.base_url, http.declared <- http.authentication <- http.call
+        http.base_url, http.declared <- http.authentication <- http.call, emulator.faults
         http.authentication <- http.header_values <- http.call, emulator.calls, services.mcp_extension_emulation
         http.call <- http.binding_mistakes, http.parameters, http.response_meaning <- http.binding
         http.handshake <- http.binding_mistakes
@@ -87,6 +87,7 @@ ONE_WAY = {
         http.driver <- http.task_handles <- http.client
         http.task_procedures <- http.task_handles
         http.client, services <- http <- watch.* <- dbos <- cli.*
+        argument_checks <- emulator.control_models <- emulator.faults
         argument_checks, http.binding <- emulator.calls, emulator.script <- emulator.call_log, emulator.task_store
         emulator.routing <- emulator.calls, emulator.fault_middleware, emulator.service
         emulator.call_log, emulator.shapes <- emulator.faults <- emulator.fault_middleware, emulator.pushed_messages

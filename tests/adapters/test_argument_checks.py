@@ -228,9 +228,15 @@ ASKED_OF_THE_EMULATOR: list[tuple[Callable[[Emulator], object], str]] = [
         lambda emulator: emulator.fault("status", stats_code=3),
         "unknown field 'stats_code'; did you mean 'status_code'",
     ),
-    (lambda emulator: emulator.fault("status", body=object()), "body: input was not a valid JSON value"),
-    (lambda emulator: emulator.fault("status", status_code="abc"), "status_code: Input should be a valid integer"),
-    (lambda emulator: emulator.set_webhook("abc", secret="a secret"), "url: Input should be a valid URL"),
+    (lambda emulator: emulator.fault("status", body=object()), "body must be a text, or another value of JSON, not"),
+    (
+        lambda emulator: emulator.fault("status", status_code="abc"),
+        "status_code must be a status code, 200 to 599, not 'abc'",
+    ),
+    (
+        lambda emulator: emulator.set_webhook("abc", secret="a secret"),
+        "url must be a URL that begins with http:// or https://",
+    ),
     (lambda emulator: emulator.webhook_fault("late", second=3), "unknown field 'second'; did you mean 'seconds'?"),
 ]
 

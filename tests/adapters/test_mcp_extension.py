@@ -321,7 +321,8 @@ async def watched_until_over(emulator: Emulator, *, pace: Pace = RARE, fault: st
         watcher.add(first.id, second.id)
         await until(lambda: opened(emulator) == 2)
         if fault is not None:
-            emulator.webhook_fault(fault, channel="stream", task=first.id, seconds=0.1)
+            delay = {"seconds": 0.1} if fault == "late" else {}
+            emulator.webhook_fault(fault, channel="stream", task=first.id, **delay)
         for task, event in ((first, "ask"), (second, "fail"), (first, "work"), (first, "complete")):
             emulator.fire(task.id, event)
         return [each async for each in watcher.changes()]

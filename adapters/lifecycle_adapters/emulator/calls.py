@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from lifecycle.errors import UnknownName
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.emulator.routing import segment
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
@@ -109,7 +110,11 @@ class Calls:
             ]
 
     def binding(self, api: str) -> HttpBinding[Any, Any]:
-        """Return the binding of an API. Raises UnknownName if the emulator has no API with this name."""
+        """Return the binding of an API.
+
+        Raises UnknownName if the emulator has no API with this name, TypeError if the name is not text.
+        """
+        require(api, str, "api must be the name of a service")
         try:
             return self._bindings[api]
         except KeyError:

@@ -22,10 +22,11 @@ from starlette.types import Scope
 
 from lifecycle.errors import IllegalTransition, UnknownName
 from lifecycle.table import Origin
-from lifecycle_adapters.argument_checks import is_text, require
+from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.emulator.call_log import CallLog, RecordedCall
 from lifecycle_adapters.emulator.calls import PREFIX, Calls
-from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults, fault_kind
+from lifecycle_adapters.emulator.control_models import ControlModel
+from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults
 from lifecycle_adapters.emulator.pushed_messages import (
     SentWebhook,
     Webhook,
@@ -35,7 +36,7 @@ from lifecycle_adapters.emulator.pushed_messages import (
 )
 from lifecycle_adapters.emulator.routing import SlashRoute, not_allowed, own_path
 from lifecycle_adapters.emulator.script import require_events, require_remote
-from lifecycle_adapters.emulator.shapes import Detail, Number, PlainId, require_document, without_control_characters
+from lifecycle_adapters.emulator.shapes import Detail, Number, PlainId, plain_id, require_document
 from lifecycle_adapters.emulator.task_store import LONGEST_ADVANCE_S, EmulatedTask, TaskStore, UnknownTask
 from lifecycle_adapters.emulator.webhook_sender import WebhookSender
 
@@ -75,22 +76,25 @@ class TaskView(BaseModel):
     transitions: list[TransitionView]
 
 
-class FireEvent(BaseModel):
+class FireEvent(ControlModel):
     """A remote event to apply now."""
 
-    event: str
+    event: Annotated[str, Field(description="the name of an event, such as 'finish'")]
 
 
-class SetScript(BaseModel):
+class SetScript(ControlModel):
     """The remote events that a task takes by itself, in order."""
 
-    events: list[str]
+    events: Annotated[list[str], Field(description="a list of the names of events, such as ['start', 'fail']")]
 
 
-class Advance(BaseModel):
+class Advance(ControlModel):
     """The seconds by which to advance the clock."""
 
-    seconds: Annotated[Number, Field(ge=0, le=LONGEST_ADVANCE_S)]
+    seconds: Annotated[
+        Number,
+        Field(ge=0, le=LONGEST_ADVANCE_S, description=f"a number of seconds, 0 to {LONGEST_ADVANCE_S:g}"),
+    ]
 
 
 class About(BaseModel):
@@ -185,7 +189,6 @@ class Control:
 
         Raises UnknownName if there is no such API, TypeError if `api` is not text.
         """
-        require(api, str | None, "api must be the name of a service")
         if api is not None:
             self.parts.calls.binding(api)
         return [self._view(task) for task in self.parts.store.tasks(api)]
@@ -242,10 +245,10 @@ class Control:
         """Arm a fault for the next matching calls, and return it; `fields` are the other fields of `CallFault`.
 
         Raises:
-            UnknownName: there is no such kind, API, call, command or method.
-            ValueError: a field is invalid.
+            UnknownName: there is no such kind, field, API, call, command or method.
+            ValueError: a field is invalid, or this kind of fault does not use it.
         """
-        fault = _model_of(CallFault, {"kind": fault_kind(FaultKind, kind), **fields})
+        fault = _model_of(CallFault, {"kind": kind, **fields})
         self.parts.faults.arm(fault)
         return fault
 
@@ -272,9 +275,6 @@ class Control:
             UnknownName: a webhook has no such field.
             ValueError: `url` is not a URL, the secret is empty or not UTF-8, or another field is invalid.
         """
-        given: Any = secret
-        if isinstance(given, str) and not is_text(given):  # no message may show it
-            raise ValueError("secret must be text that UTF-8 can encode, without an unpaired surrogate")
         webhook = _model_of(Webhook, {"url": url, "secret": secret, **fields})
         self.parts.webhooks.set(webhook)
         return webhook
@@ -301,10 +301,10 @@ class Control:
         `fields` are the other fields of `WebhookFault`.
 
         Raises:
-            UnknownName: there is no such kind, API or channel, or nothing that is pushed has the status.
-            ValueError: a field is invalid.
+            UnknownName: there is no such kind, field, API or channel, or nothing that is pushed has the status.
+            ValueError: a field is invalid, or this kind of fault does not use it; or no stream could be cut.
         """
-        fault = _model_of(WebhookFault, {"kind": fault_kind(WebhookFaultKind, kind), **fields})
+        fault = _model_of(WebhookFault, {"kind": kind, **fields})
         self.parts.webhooks.faults.arm(fault)
         return fault
 
@@ -365,15 +365,19 @@ class Control:
 
 def _model_of(model: type[M], fields: Mapping[str, Any]) -> M:
     """Return a model of these fields. Raises UnknownName for an unknown field, ValueError for an invalid one."""
-    for name in fields:
-        if name not in model.model_fields:
-            raise UnknownName("field", name, known=model.model_fields, where=f"emulator, {model.__name__}")
     try:
         return model.model_validate(fields)
     except ValidationError as error:
-        found = ((".".join(map(str, each["loc"])), each["msg"]) for each in error.errors())
-        wrong = [": ".join(filter(None, (loc, text.removeprefix("Value error, ")))) for loc, text in found]
-        raise ValueError("; ".join(wrong)) from None  # pydantic's error shows the fields, a secret among them
+        errors = error.errors()
+    for each in errors:
+        if isinstance(raised := each.get("ctx", {}).get("error"), UnknownName):
+            raise raised
+    raise ValueError("; ".join(_text_of(each) for each in errors))  # pydantic's own error also shows its kinds of error
+
+
+def _text_of(error: Mapping[str, Any]) -> str:
+    """Return the text of one of pydantic's errors; those of `ControlModel` name the field."""
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 # --- over HTTP ---------------------------------------------------------------------------------
@@ -439,7 +443,7 @@ def refusal_of_id(scope: Scope) -> Response | None:
     if not path.startswith(f"{PREFIX}/"):
         return None
     try:
-        without_control_characters(path)
+        plain_id(path)
     except ValueError as error:
         return JSONResponse({"detail": [{"loc": ["path", "task_id"], "msg": str(error), "type": "value_error"}]}, 422)
     return None
@@ -449,7 +453,9 @@ async def _invalid(_: Request, error: Exception) -> Response:
     """Return 422 for an invalid request, without FastAPI's copy of the input, which may be bytes that are not text."""
     assert isinstance(error, RequestValidationError)
     found: Sequence[Mapping[str, Any]] = error.errors()
-    return JSONResponse({"detail": [{name: each[name] for name in ("loc", "msg", "type")} for each in found]}, 422)
+    return JSONResponse(
+        {"detail": [{"loc": each["loc"], "msg": _text_of(each), "type": each["type"]} for each in found]}, 422
+    )
 
 
 class _ControlApp(FastAPI):

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lifecycle.errors import AdapterError
 from lifecycle_adapters.emulator.call_log import HIDDEN, RECEIVED, CallLog, ReceivedCall, RecordedCall
 from lifecycle_adapters.emulator.calls import Calls
-from lifecycle_adapters.emulator.faults import CallFault, FaultKind, Faults
+from lifecycle_adapters.emulator.faults import WITHOUT_BODY, CallFault, FaultKind, Faults
 from lifecycle_adapters.emulator.routing import own_path, segment
 from lifecycle_adapters.emulator.shapes import document_of
 from lifecycle_adapters.emulator.task_store import EmulatedClock
@@ -29,7 +29,6 @@ MOST_BODY_BYTES = 10_000_000
 """The most bytes in the body of a request. A larger one is refused with 413, and is not in the call log."""
 
 _SECRET = re.compile("auth|cookie|credential|key|password|secret|signature|token")  # in the name of a header
-_WITHOUT_BODY = frozenset({204, 205, 304})
 _NOT_HANDLED = frozenset({FaultKind.STATUS, FaultKind.DROP_BEFORE})
 _DROPPED = frozenset({FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER})
 _REPLACED = frozenset({FaultKind.STATUS, FaultKind.FAIL_AFTER})
@@ -180,7 +179,7 @@ def _decoded(body: bytes) -> Any:
 
 def _fault_response(fault: CallFault) -> Response:
     code = 500 if fault.status_code is None else fault.status_code
-    if code in _WITHOUT_BODY:
+    if code in WITHOUT_BODY:
         return Response(None, code, fault.headers)
     body: Any = fault.body
     if body is None:

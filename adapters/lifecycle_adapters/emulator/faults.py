@@ -6,20 +6,22 @@ fault_middleware.py injects them. They are kept in memory only.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
+from http import HTTPStatus
 from typing import Annotated, Any, Generic, Protocol, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue, StrictStr, WithJsonSchema, model_validator
 from pydantic_core import SchemaError, SchemaValidator
 from pydantic_core.core_schema import str_schema
 
 from lifecycle.errors import UnknownName
 from lifecycle_adapters.emulator.call_log import RecordedCall
 from lifecycle_adapters.emulator.calls import Calls
-from lifecycle_adapters.emulator.shapes import WHOLE, Number, PlainId
+from lifecycle_adapters.emulator.control_models import ControlModel
+from lifecycle_adapters.emulator.shapes import WHOLE, Number, PlainId, is_json, utf_8
+from lifecycle_adapters.http.authentication import HEADER_NAME, is_header_value
 
 LONGEST_DELAY_S = 3600.0
 
@@ -61,7 +63,7 @@ def _searcher(pattern: str) -> SchemaValidator:
 
 def _is_pattern(text: str) -> str:
     try:
-        _searcher(text)
+        _searcher(utf_8(text))
     except SchemaError as error:
         raise ValueError(f"not a regular expression without look-around and back-references: {error}") from None
     return text
@@ -71,16 +73,20 @@ _LONGEST_PATTERN = 1000  # characters
 
 
 Pattern = Annotated[
-    str,
-    Field(max_length=_LONGEST_PATTERN),
+    StrictStr,
+    Field(min_length=1, max_length=_LONGEST_PATTERN),
     AfterValidator(_is_pattern),
-    WithJsonSchema({"type": "string", "format": "regex", "maxLength": _LONGEST_PATTERN}),
+    WithJsonSchema({"type": "string", "format": "regex", "minLength": 1, "maxLength": _LONGEST_PATTERN}),
 ]
-_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
 
 
-def _without_framing(headers: dict[str, str]) -> dict[str, str]:
+def _are_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name!r:.80} cannot be a header's name: give one like 'Retry-After'")
+        if not is_header_value(value):
+            raise ValueError(f"no header can carry the value of {name}: give ASCII without control characters")
     framing = [name for name in headers if name.lower() in _FRAMING]
     if framing:
         raise ValueError(f"{', '.join(framing)}: the server sets the headers that delimit a response; omit them")
@@ -88,18 +94,19 @@ def _without_framing(headers: dict[str, str]) -> dict[str, str]:
 
 
 def _is_json(body: JsonValue) -> JsonValue:
-    json.dumps(body, allow_nan=False)  # raises ValueError for NaN and infinity, which pydantic takes for JSON
+    if not is_json(body):  # pydantic takes NaN and infinity for JSON
+        raise ValueError("JSON has no NaN, no infinity, no half of a surrogate pair, and here at most a hundred levels")
     return body
 
 
 _VALUE = r"^([!-~]([ -~]*[!-~])?)?$"
 Headers = Annotated[
-    dict[Annotated[str, Field(pattern=_NAME)], Annotated[str, Field(pattern=_VALUE)]],
-    AfterValidator(_without_framing),
+    dict[StrictStr, StrictStr],
+    AfterValidator(_are_headers),
     WithJsonSchema(
         {
             "type": "object",
-            "propertyNames": {"pattern": _NAME},
+            "propertyNames": {"pattern": f"^{HEADER_NAME.pattern}$"},
             "additionalProperties": {"type": "string", "pattern": _VALUE},
         }
     ),
@@ -118,7 +125,35 @@ _USED_BY: dict[FaultKind, frozenset[str]] = {
 """The fields that say what a fault of a kind does; no other kind has an effect of them."""
 
 
-class CallFault(BaseModel):
+WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.NOT_MODIFIED})
+"""The status codes of responses that have no body."""
+
+
+def require_effect(fault: ControlModel, kind: K, used_by: Mapping[K, frozenset[str]]) -> None:
+    """Raise ValueError if a fault has a field that its kind does not use, or a delay without its length.
+
+    `used_by` are the fields that each kind uses; the fields that no kind lists have an effect with all of them.
+    """
+    used = used_by[kind]
+    unused = frozenset[str]().union(*used_by.values()) - used
+    defaults = {name: info.get_default(call_default_factory=True) for name, info in type(fault).model_fields.items()}
+    if given := [name for name in defaults if name in unused and getattr(fault, name) != defaults[name]]:
+        raise ValueError(f"a fault of the kind {kind} does not use {', '.join(given)}")
+    if "seconds" in used and not getattr(fault, "seconds"):  # noqa: B009 (only faults with delays have it)
+        raise ValueError(f"a fault of the kind {kind} needs seconds, more than 0")
+
+
+Text = Annotated[StrictStr, AfterValidator(utf_8)]
+Times = Annotated[int, Field(ge=1), WHOLE]
+Seconds = Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)]
+SECONDS = f"a number, 0 to {LONGEST_DELAY_S:g}"
+KIND = "the name of a kind of fault"
+SERVICE = "the name of one of the emulator's services"
+TASK = "the id of a task, as text"
+TIMES = "a whole number, 1 or more"
+
+
+class CallFault(ControlModel):
     """A fault and its filter: it matches the calls that agree with every given field.
 
     `path` is a regular expression (without look-around and back-references) that is searched in the path, `method`
@@ -130,30 +165,34 @@ class CallFault(BaseModel):
     `detail` states that a control call injected the fault.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    kind: FaultKind
-    api: str | None = None
-    method: str | None = None
-    path: Pattern | None = None
-    call: str | None = None
-    command: str | None = None
-    task: PlainId | None = None
-    times: Annotated[int, Field(ge=1), WHOLE] = 1
-    seconds: Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)] = 0.0
-    status_code: Annotated[int, Field(ge=200, le=599), WHOLE] | None = None
-    headers: Headers = {}
-    body: Annotated[JsonValue, AfterValidator(_is_json)] = None
+    kind: Annotated[FaultKind, BeforeValidator(partial(fault_kind, FaultKind)), Field(description=KIND)]
+    api: Annotated[Text | None, Field(description=SERVICE)] = None
+    method: Annotated[Text | None, Field(description="a method of HTTP, such as 'POST'")] = None
+    path: Annotated[
+        Pattern | None, Field(description=f"a regular expression in text, 1 to {_LONGEST_PATTERN:,} characters")
+    ] = None
+    call: Annotated[Text | None, Field(description="the name of a call, such as 'details'")] = None
+    command: Annotated[Text | None, Field(description="the name of a command, such as 'stop'")] = None
+    task: Annotated[PlainId | None, Field(description=TASK)] = None
+    times: Annotated[Times, Field(description=TIMES)] = 1
+    seconds: Annotated[Seconds, Field(description=SECONDS)] = 0.0
+    status_code: Annotated[
+        Annotated[int, Field(ge=200, le=599), WHOLE] | None, Field(description="a status code, 200 to 599")
+    ] = None
+    headers: Annotated[
+        Headers,
+        Field(
+            default_factory=dict[str, str],
+            description="a mapping of names to values, both text, such as {'Retry-After': '1'}",
+        ),
+    ]
+    body: Annotated[JsonValue, AfterValidator(_is_json), Field(description="a text, or another value of JSON")] = None
 
     @model_validator(mode="after")
     def _has_its_effect(self) -> Self:
-        used = _USED_BY[self.kind]
-        unused = {"seconds", *_OF_RESPONSE} - used
-        fields = type(self).model_fields.items()
-        if given := [name for name, info in fields if name in unused and getattr(self, name) != info.default]:
-            raise ValueError(f"a fault of the kind {self.kind} does not use {', '.join(given)}")
-        if "seconds" in used and not self.seconds:
-            raise ValueError(f"a fault of the kind {self.kind} needs seconds, more than 0")
+        require_effect(self, self.kind, _USED_BY)
+        if self.status_code in WITHOUT_BODY and self.body is not None:
+            raise ValueError(f"a response with the status code {self.status_code} has no body: omit it")
         return self
 
     def matches(self, call: RecordedCall) -> bool:

@@ -11,15 +11,36 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AnyHttpUrl, BaseModel, ConfigDict, Field, InstanceOf, SecretStr
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    SecretStr,
+    model_validator,
+)
 
 from lifecycle.conformance import Channel
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.emulator.faults import LONGEST_DELAY_S
+from lifecycle_adapters.emulator.control_models import ControlModel
+from lifecycle_adapters.emulator.faults import (
+    KIND,
+    SECONDS,
+    SERVICE,
+    TASK,
+    TIMES,
+    Seconds,
+    Text,
+    Times,
+    fault_kind,
+    require_effect,
+)
 from lifecycle_adapters.emulator.profile import Recipient, Subscription, View
-from lifecycle_adapters.emulator.shapes import WHOLE, Number, PlainId
+from lifecycle_adapters.emulator.shapes import PlainId, utf_8
 from lifecycle_adapters.emulator.task_store import EmulatedTask
 from lifecycle_adapters.http.responses import placed
 from lifecycle_adapters.http.stream_binding import StreamBinding
@@ -28,8 +49,6 @@ from lifecycle_adapters.http.webhook_binding import Scheme, Updates, WebhookBind
 RETRY_AFTER_S = (0.1, 0.5, 2.0)
 """The pauses before a message is sent again, unless a webhook has its own."""
 
-Seconds = Annotated[Number, Field(ge=0, le=LONGEST_DELAY_S)]
-
 
 def _without_user(url: AnyHttpUrl) -> AnyHttpUrl:
     if url.username is not None or url.password is not None:
@@ -37,13 +56,20 @@ def _without_user(url: AnyHttpUrl) -> AnyHttpUrl:
     return url
 
 
-class WebhookTarget(BaseModel):
+def _in_utf_8(secret: SecretStr) -> SecretStr:
+    utf_8(secret.get_secret_value())
+    return secret
+
+
+class WebhookTarget(ControlModel):
     """The URL that messages are sent to, and the retry delays: the part of a webhook that is not secret."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)  # a URL or secret must not be shown
-
-    url: Annotated[AnyHttpUrl, AfterValidator(_without_user)]
-    retry_after_s: tuple[Seconds, ...] = RETRY_AFTER_S
+    url: Annotated[
+        AnyHttpUrl, AfterValidator(_without_user), Field(description="a URL that begins with http:// or https://")
+    ]
+    retry_after_s: Annotated[tuple[Seconds, ...], Field(description=f"a list of which each is {SECONDS}")] = (
+        RETRY_AFTER_S
+    )
 
 
 class Webhook(WebhookTarget):
@@ -52,7 +78,9 @@ class Webhook(WebhookTarget):
     A message whose response is not 2xx is sent again after each delay of `retry_after_s` (seconds) in turn.
     """
 
-    secret: Annotated[SecretStr, Field(min_length=1)]
+    secret: Annotated[
+        SecretStr, Field(min_length=1), AfterValidator(_in_utf_8), Field(description="text, at least one character")
+    ]
 
 
 class WebhookFaultKind(StrEnum):
@@ -65,23 +93,31 @@ class WebhookFaultKind(StrEnum):
     CUT = "cut"  # the stream ends instead of the message; a webhook cannot be cut
 
 
-class WebhookFault(BaseModel):
+_USED_BY: dict[WebhookFaultKind, frozenset[str]] = {
+    kind: frozenset({"seconds"} if kind is WebhookFaultKind.LATE else ()) for kind in WebhookFaultKind
+}
+
+
+class WebhookFault(ControlModel):
     """A fault and its filter: it matches the messages that agree with every given field.
 
     `task` is a task's id, `status` the status in the message, `channel` the channel of its service's webhooks
     ("webhook") or streams ("stream"). `times` is the number of messages to inject it into.
-    `seconds` is the delay of a late message.
+    `late` needs `seconds`, the delay, and no other kind takes it.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    kind: Annotated[WebhookFaultKind, BeforeValidator(partial(fault_kind, WebhookFaultKind)), Field(description=KIND)]
+    api: Annotated[Text | None, Field(description=SERVICE)] = None
+    task: Annotated[PlainId | None, Field(description=TASK)] = None
+    status: Annotated[Text | None, Field(description="a status in messages, such as 'started'")] = None
+    channel: Annotated[Text | None, Field(description="the name of a channel, such as 'webhook'")] = None
+    times: Annotated[Times, Field(description=TIMES)] = 1
+    seconds: Annotated[Seconds, Field(description=SECONDS)] = 0.0
 
-    kind: WebhookFaultKind
-    api: str | None = None
-    task: PlainId | None = None
-    status: str | None = None
-    channel: str | None = None
-    times: Annotated[int, Field(ge=1), WHOLE] = 1
-    seconds: Seconds = 1.0
+    @model_validator(mode="after")
+    def _has_its_effect(self) -> Self:
+        require_effect(self, self.kind, _USED_BY)
+        return self
 
     def matches(self, message: SentWebhook) -> bool:
         """Return whether the fault matches the message."""

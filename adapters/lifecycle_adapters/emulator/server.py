@@ -16,7 +16,7 @@ import uvicorn
 
 from lifecycle import Lifecycle
 from lifecycle.errors import AdapterError
-from lifecycle_adapters.argument_checks import require_callback, require_number
+from lifecycle_adapters.argument_checks import require, require_callback, require_number
 from lifecycle_adapters.emulator.application import EmulatorApp, create_app
 from lifecycle_adapters.emulator.control import Control
 from lifecycle_adapters.emulator.profile import Profile
@@ -142,6 +142,7 @@ class Emulator(Control):
 
         Raises:
             UnknownName: the emulator has no API with this name.
+            TypeError: `api` is not text.
             EmulatorNotRunning: the emulator is not running.
         """
         return self.base_url + self.parts.calls.binding(api).base_path
@@ -154,8 +155,9 @@ class Emulator(Control):
     def carry_out(self, call: Callable[[], T]) -> T:
         """Call a function in the server's event loop, and return its result.
 
-        Raises EmulatorNotRunning if the emulator is not running.
+        Raises EmulatorNotRunning if the emulator is not running, TypeError if `call` cannot be called.
         """
+        require(call, Callable, "call must be a function without parameters")
         return self._server().call(call)
 
 

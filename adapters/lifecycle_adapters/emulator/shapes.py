@@ -26,6 +26,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetPydanticSchema,
     StrictBool,
+    StrictStr,
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
@@ -137,38 +138,48 @@ def document_of(body: bytes) -> Any:
         document = json.loads(body)
     except RecursionError:
         raise ValueError("more than a hundred levels") from None
-    if not _is_json(document, _DEEPEST):
+    if not is_json(document):
         raise ValueError("NaN, an infinite number, half of a surrogate pair, or more than a hundred levels")
     return document
 
 
-def without_control_characters(text: str) -> str:
-    """Return an id that a control call names. Raises ValueError: it has a line end or another control character."""
+def plain_id(text: str) -> str:
+    """Return an id that a control call names. Raises ValueError: no id is empty, or has such a character."""
+    if not text:
+        raise ValueError("an id has at least one character")
     if _CONTROL.search(text):
         raise ValueError("an id has no line end and no other control character")
+    return utf_8(text)
+
+
+def utf_8(text: str) -> str:
+    """Return a text. Raises ValueError: UTF-8 cannot encode it, so that no request and no response can carry it."""
+    if _HALF_A_PAIR.search(text):
+        raise ValueError("half of a surrogate pair, which UTF-8 cannot encode")
     return text
 
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 PlainId = Annotated[
-    str,
-    AfterValidator(without_control_characters),
-    WithJsonSchema({"type": "string", "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$"}),
+    StrictStr,
+    AfterValidator(plain_id),
+    WithJsonSchema({"type": "string", "pattern": r"^[^\u0000-\u001f\u007f-\u009f\u2028\u2029]+$"}),
 ]
 _DEEPEST = 100
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
-def _is_json(value: Any, levels: int) -> bool:
+def is_json(value: Any, levels: int = _DEEPEST) -> bool:
+    """Return whether JSON in UTF-8 can hold a value, in so many levels at most."""
     match value:
         case str():
             return _HALF_A_PAIR.search(value) is None
         case float():
             return math.isfinite(value)
         case [*items]:
-            return levels > 0 and all(_is_json(each, levels - 1) for each in items)
+            return levels > 0 and all(is_json(each, levels - 1) for each in items)
         case {**fields}:
-            return levels > 0 and all(_is_json(each, levels - 1) for pair in fields.items() for each in pair)
+            return levels > 0 and all(is_json(each, levels - 1) for pair in fields.items() for each in pair)
         case _:
             return True
 

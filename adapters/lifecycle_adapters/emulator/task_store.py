@@ -53,10 +53,10 @@ class EmulatedClock:
 
     def advance(self, seconds: float) -> None:
         """Advance the clock. Raises ValueError if `seconds` is negative or the clock would exceed 1e9 s."""
-        require_number(seconds, "seconds")
-        if not 0 <= seconds <= LONGEST_ADVANCE_S or self.now_s() + seconds > LONGEST_ADVANCE_S:
+        require_number(seconds, "seconds", at_least=0, at_most=LONGEST_ADVANCE_S)
+        if self.now_s() + seconds > LONGEST_ADVANCE_S:
             raise ValueError(
-                f"the clock cannot be advanced by {seconds:g} s: use 0 or more, and {LONGEST_ADVANCE_S:g} s in total"
+                f"the clock cannot be advanced by {seconds:g} s: it goes to {LONGEST_ADVANCE_S:g} s at most"
             )
         self._origin -= seconds
 

@@ -253,7 +253,10 @@ class WebhookSender:
         return moment(clock.at(clock.now_s() if at_s is None else at_s))
 
     def _require_message(self, fault: WebhookFault) -> None:
-        """Raise UnknownName if a fault can match no message, because an API or a status is unknown."""
+        """Raise UnknownName if a fault can match no message, because an API or a status is unknown.
+
+        Raise ValueError if it is to cut a stream, and there is none.
+        """
         if fault.api not in (None, *self._services):
             raise UnknownName("service", fault.api, known=self._services, where="emulator")
         sent = [each for api, each in self._services.items() if fault.api in (None, api)]
@@ -261,6 +264,9 @@ class WebhookSender:
         require_known("status", fault.status, dict.fromkeys(statuses), fault.api)
         channels = dict.fromkeys(channel for each in sent for channel in each.channels)
         require_known("channel", fault.channel, channels, fault.api)
+        streams = [each.stream.channel for each in sent if each.stream is not None]
+        if fault.kind is WebhookFaultKind.CUT and not any(fault.channel in (None, each) for each in streams):
+            raise ValueError("only a stream can be cut, and the emulator has none with this api and channel")
 
     # --- sending ---
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import pytest
+from pydantic import BaseModel
 
 from lifecycle import IllegalTransition, UnknownName
-from lifecycle_adapters.emulator import NOTICE, Emulator, UnknownTask
+from lifecycle_adapters.emulator import NOTICE, CallFault, Emulator, UnknownTask, Webhook, WebhookFault
 from lifecycle_adapters.emulator.call_log import HIDDEN, MAX_RECORDED, CallLog
 from lifecycle_adapters.emulator.calls import Identity
-from lifecycle_adapters.emulator.control import CALLS
+from lifecycle_adapters.emulator.control import CALLS, Advance
 from lifecycle_adapters.emulator.fault_middleware import MOST_BODY_BYTES
 from lifecycle_adapters.services.registry import BUILT_IN
 from tests.adapters.emulator.requests import BY_NAME, HEADERS, bring_to, command, create, state
@@ -201,6 +206,14 @@ def test_body_that_is_too_large_is_refused(emulator: Emulator, http: httpx2.Clie
     assert emulator.faults() == []
 
 
+def test_body_of_a_control_call_that_is_no_object_is_refused(http: httpx2.Client) -> None:
+    refused = http.post("/_emulator/clock", json=[5])
+    assert (refused.status_code, refused.json()["detail"][0]["msg"]) == (
+        422,
+        "a JSON object with the field seconds is needed",
+    )
+
+
 def test_key_that_is_twice_in_a_control_call_is_refused(emulator: Emulator, http: httpx2.Client) -> None:
     headers = {"Content-Type": "application/json"}
     twice = b'{"kind": "delay", "kind": "status"}'
@@ -255,6 +268,9 @@ MISUSES: list[tuple[Callable[[Any, str], object], str]] = [
     (lambda emulator, _: emulator.set_script(None, []), "task_id must be text, not None"),
     (lambda emulator, task: emulator.fire(task, {}), "event must be the name of an event, not {}"),
     (lambda emulator, task: emulator.set_script(task, [{}]), "each of the events must be the name of one, not"),
+    (lambda emulator, _: emulator.api_url([]), r"api must be the name of a service, not \[\]"),
+    (lambda emulator, _: emulator.carry_out(None), "call must be a function without parameters, not None"),
+    (lambda emulator, _: emulator.advance("1"), "seconds must be a number, not '1'"),
 ]
 
 
@@ -265,3 +281,40 @@ def test_argument_of_another_type_is_refused(
     task = create(http, BY_NAME["v1"])
     with pytest.raises(TypeError, match=message):
         misuse(emulator, task)
+
+
+ODD: list[Any] = [
+    None, "", "a\nb", "\ud800", "a" * 2000, b"x", True, 0, -1, 1.5, math.nan, 10**400, [], [-1], {}, {"a\n": "b"},
+    {"a": "b\n"}, {"a": 1}, {"Content-Length": "1"}, object(), "http://a:pw@localhost", "ftp://localhost",
+]  # fmt: skip
+GIVEN: list[tuple[str, str, type[BaseModel], dict[str, Any]]] = [
+    ("POST", "/faults", CallFault, {"kind": "status"}),
+    ("POST", "/webhook/faults", WebhookFault, {"kind": "late", "seconds": 1}),
+    ("PUT", "/webhook", Webhook, {"url": "http://127.0.0.1:9/", "secret": "s3cret"}),
+    ("POST", "/clock", Advance, {}),
+]
+
+
+@pytest.mark.parametrize("case", GIVEN, ids=lambda case: case[1])
+def test_refusal_of_an_odd_field_names_it_and_says_what_it_must_be(
+    emulator: Emulator, http: httpx2.Client, case: tuple[str, str, type[BaseModel], dict[str, Any]]
+) -> None:
+    method, path, model, fields = case
+    function = next(call.function for call in CALLS if (call.method, call.path) == (method, path))
+    refused = 0
+    for name, value in product(model.model_fields, ODD):
+        given = {**fields, name: value}
+        try:
+            getattr(emulator, function.__name__)(**given)
+        except (TypeError, ValueError) as error:
+            text = str(error)
+            assert re.match(rf"{name}( must be |: |$)|emulator.*: unknown |a fault of the kind ", text), text
+            refused += 1
+        with suppress(TypeError, ValueError):  # no client could send it
+            response = http.request(method, f"/_emulator{path}", json=given)
+            assert response.status_code in (200, 201, 400, 422), given
+            for each in response.json()["detail"] if response.status_code == 422 else ():
+                assert not re.search("[Ii]nput|[Vv]alue error|pattern", each["msg"]), each
+        assert http.get("/_emulator/faults").status_code == http.get("/_emulator/webhook").status_code == 200
+    emulator.reset()
+    assert refused > 10

@@ -264,7 +264,7 @@ def test_tasks_are_found_by_api_and_listed_newest_first() -> None:
 @pytest.mark.parametrize("seconds", [-1.0, inf, nan])
 def test_a_negative_or_infinite_time_or_pace_is_refused(seconds: float) -> None:
     emulated, _ = store()
-    with pytest.raises(ValueError, match=r"use 0 or more, and 1e\+09 s in total|seconds must be a number, not nan"):
+    with pytest.raises(ValueError, match=r"^seconds must be at least 0 and at most 1e\+09, not "):
         emulated.clock.advance(seconds)
     with pytest.raises(ValueError, match="pace_s must be at least 0 and finite, not"):
         Emulator(pace_s=seconds)

@@ -30,6 +30,7 @@ from lifecycle_adapters.webhooks import Webhooks, parse, sign, verify
 from tests.adapters.emulator.requests import BY_NAME, bring_to, command, connect, create, settled, state, until
 
 SECRET = "a secret of webhooks"
+NOT_LATE = ["doubled", "out_of_order", "lost", "cut"]
 V1, V2, V3, V4 = (BY_NAME[name] for name in ("v1", "v2", "v3", "v4"))
 
 
@@ -444,10 +445,31 @@ def test_an_invalid_webhook_is_refused(emulator: Emulator, http: httpx2.Client, 
     assert emulator.webhooks() == []
 
 
-def test_invalid_webhook_faults_are_refused(emulator: Emulator) -> None:
-    for kind, fields in (("late", {"seconds": -1}), ("lost", {"times": 0}), ("eaten", {}), ("lost", {"tsak": "x"})):
-        with pytest.raises(ValueError):  # noqa: PT011 (the message is pydantic's)
-            emulator.webhook_fault(kind, **fields)
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        ("late", {}, "a fault of the kind late needs seconds, more than 0"),
+        ("late", {"seconds": 0}, "a fault of the kind late needs seconds, more than 0"),
+        *((kind, {"seconds": 1}, f"a fault of the kind {kind} does not use seconds") for kind in NOT_LATE),
+        ("cut", {}, "only a stream can be cut, and the emulator has none with this api and channel"),  # v1 to v4
+    ],
+)
+def test_webhook_fault_without_effect_is_refused(
+    emulator: Emulator, http: httpx2.Client, kind: str, fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        emulator.webhook_fault(kind, **fields)
+    response = http.post("/_emulator/webhook/faults", json={"kind": kind, **fields})
+    assert (response.status_code, response.json()["detail"][0]["msg"]) == (422, message)
+    assert emulator.webhook_faults() == []
+
+
+def test_only_the_channel_of_a_stream_can_be_cut() -> None:
+    with Emulator("a2a", manual=True) as emulator:
+        for fields in ({}, {"channel": "stream"}, {"api": "a2a"}):
+            emulator.webhook_fault("cut", **fields)
+        with pytest.raises(ValueError, match="only a stream can be cut"):
+            emulator.webhook_fault("cut", channel="webhook")
 
 
 @pytest.mark.parametrize(

@@ -417,7 +417,8 @@ def test_disturbed_stream_of_the_emulator_changes_no_outcome(emulator: Emulator,
         async with AsyncClient("a2a", base_url=emulator.base_url) as client:
             task = await client.create(parts=[{"text": "Book a flight"}])
             if fault is not None:
-                emulator.webhook_fault(fault, channel="stream", task=task.id, seconds=0.1)
+                delay = {"seconds": 0.1} if fault == "late" else {}
+                emulator.webhook_fault(fault, channel="stream", task=task.id, **delay)
             async with Watcher(client, pace=pace, throttle=unlimited(), streams=1) as watcher:
                 watcher.add(task.id)
                 await until(lambda: "stream" in [call.call for call in emulator.calls()])
