@@ -95,6 +95,7 @@ ONE_WAY = {
         http.responses <- emulator.shapes <- emulator.documents <- emulator.service
         emulator.calls, emulator.routing, emulator.shapes <- emulator.service_routes
         emulator.profile <- emulator.service_routes <- emulator.service
+        emulator.calls, http.envelope, http.responses <- emulator.emulated_envelope <- emulator.service
         emulator.profile, http.binding <- emulator.pushed_messages <- emulator.webhook_sender
         emulator.call_log, emulator.profile <- emulator.service, emulator.webhook_sender <- emulator.control
         emulator.routing, emulator.service <- emulator.control <- emulator.application <- emulator.server <- emulator

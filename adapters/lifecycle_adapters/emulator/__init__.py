@@ -5,9 +5,9 @@
 
 task_store.py holds the tasks and applies their transitions; script.py chooses the remote events that a task takes by
 itself; calls.py identifies requests; service.py responds, with the documents that documents.py derives from the binding
-and those of a profile (profile.py); fault_middleware.py records the calls and injects faults; webhook_sender.py pushes
-status changes (pushed_messages.py); control.py serves the control calls for tests; server.py runs the server. The
-profiles of the built-in services are in services/.
+and those of a profile (profile.py), in its envelope (emulated_envelope.py); fault_middleware.py records the calls and
+injects faults; webhook_sender.py pushes status changes (pushed_messages.py); control.py serves the control calls for
+tests; server.py runs the server. The profiles of the built-in services are in services/.
 
 The emulator keeps everything in memory and writes nothing to disk. It needs the extra `emulator`.
 """

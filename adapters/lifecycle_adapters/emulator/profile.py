@@ -255,6 +255,8 @@ class Profile:
             binding's field, otherwise `{"detail": text}`.
         error_codes: the status codes of responses with an error in the binding's `error_field`, by what the error
             means, such as 404; the default is 200.
+        omits_unread: True if a response in an envelope leaves out what could not be read of its request, such as the id
+            of JSON-RPC. Default: it is null.
         shown_error: called with one of FastAPI's validation errors; returns its form in a 422.
     Raises:
         TypeError: a field has the wrong type.
@@ -296,11 +298,13 @@ class Profile:
     refused: Callable[[Lifecycle[Any, Any], EmulatedTask, str], Refusal | None] | None = None
     error: Callable[[str, int], Any] | None = None
     error_codes: Mapping[int, int] = field(default_factory=dict[int, int])
+    omits_unread: bool = False
     shown_error: Callable[[Mapping[str, Any]], Mapping[str, Any]] = field_error
 
     def __post_init__(self) -> None:
         require_number(self.page_size, "page_size", kind=int, at_least=1)
-        require_boolean(self.id_in_create, "id_in_create")
+        for name in ("id_in_create", "omits_unread"):
+            require_boolean(getattr(self, name), name)
         for name in ("parameter", "not_found"):
             require(getattr(self, name), str, f"{name} must be text")
         for name in ("statuses", "parameter_types", "handshake", "streaming", "operations", "further"):

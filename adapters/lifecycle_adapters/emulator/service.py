@@ -27,6 +27,7 @@ from lifecycle.table import VerdictKind
 from lifecycle_adapters.emulator.call_log import RECEIVED, ReceivedCall
 from lifecycle_adapters.emulator.calls import CONFIRMATION, HANDSHAKE, SESSION, STREAM, named_calls, value_in
 from lifecycle_adapters.emulator.documents import Documents
+from lifecycle_adapters.emulator.emulated_envelope import EmulatedEnvelope, constants, fields_of
 from lifecycle_adapters.emulator.profile import (
     Consequence,
     Happens,
@@ -41,14 +42,15 @@ from lifecycle_adapters.emulator.profile import (
     Vanishes,
     View,
 )
+from lifecycle_adapters.emulator.routing import own_path
 from lifecycle_adapters.emulator.script import parse_script
 from lifecycle_adapters.emulator.service_routes import Handler, Respond, ServiceRoutes
 from lifecycle_adapters.emulator.shapes import require_document
 from lifecycle_adapters.emulator.task_store import EmulatedTask, TaskStore
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
-from lifecycle_adapters.http.requests import ETAG, IDEMPOTENCY_KEY, PLACEHOLDER
-from lifecycle_adapters.http.responses import placed, value_at
+from lifecycle_adapters.http.requests import ETAG, IDEMPOTENCY_KEY
+from lifecycle_adapters.http.responses import value_at
 
 NOT_AUTHENTICATED = "Not authenticated"
 
@@ -91,6 +93,13 @@ class Service:
         self._handshakes: set[str] = set()
         self._api_key = api_key
         self._documents = Documents(binding, profile.statuses)
+        self._envelope = (
+            None
+            if binding.envelope is None
+            else EmulatedEnvelope(
+                binding.envelope, binding, streaming=profile.streaming, omits_unread=profile.omits_unread
+            )
+        )
         self._calls = named_calls(binding)
         self.routes = ServiceRoutes(
             binding, profile, respond=self._respond, respond_own=self._responding, guard=self._guarded
@@ -117,31 +126,20 @@ class Service:
         return guarded
 
     def _invalid_request(self, errors: Sequence[Mapping[str, Any]]) -> Response:
-        if self.binding.envelope is None:
+        if self._envelope is None:
             return JSONResponse({"detail": [self.profile.shown_error(each) for each in errors]}, 422)
-        codes = {"json_invalid": 400, _NO_OBJECT: 409, _NO_CALL: 405}
+        codes = {"json_invalid": 400, _NO_REQUEST: 409, _NO_CALL: 405}
         text = "; ".join(f"{each['loc'][-1]}: {each['msg']}" for each in errors)
         return self._error(text, codes.get(str(errors[0]["type"]), 422))
 
     def _enclosed(self, response: Response, received: ReceivedCall | None) -> Response:
         """Return the response to a call, with the binding's envelope around its document."""
         is_document = not isinstance(response, StreamingResponse) and response.body
-        if self.binding.envelope is None or not is_document:
+        if self._envelope is None or not is_document:
             return response
-        document = self._in_envelope(json.loads(bytes(response.body)), None if received is None else received.body)
+        document = self._envelope.around(json.loads(bytes(response.body)), None if received is None else received.body)
         headers = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
         return JSONResponse(document, response.status_code, headers)
-
-    def _in_envelope(self, document: Any, sent: Any) -> Any:
-        """Return a document with the binding's envelope around it, which responds to the request with a body."""
-        envelope = self.binding.envelope
-        if envelope is None:
-            return document
-        # A task can have an error of its own, among its other fields.
-        if not (value_at(document, self.binding.error_field) and len(document) == 1):
-            document = placed({}, envelope.result_field, document)
-        fields = _fields_of(sent) | _constants(self.binding.create.body)
-        return {**{name: fields.get(name) for name in envelope.repeated_fields}, **document}
 
     def _has_valid_key(self, headers: Headers) -> bool:
         authentication = self.binding.authentication
@@ -170,13 +168,9 @@ class Service:
     async def _respond(self, request: Request, **given: Any) -> Response:
         """Return the response to any call of the binding; FastAPI has validated `given`."""
         received = cast("ReceivedCall", request.scope[RECEIVED])
-        if (unsupported := self._unsupported(request.headers, received.body)) is not None:
-            return JSONResponse(unsupported.document, unsupported.status_code)
+        if (early := self._before_any_call(request, received)) is not None:
+            return early
         name = received.identity.call
-        if name == HANDSHAKE:
-            return self._begun()
-        if (code := self._needs_handshake(request.headers)) is not None:
-            return JSONResponse(self._document_of("The handshake is missing, or no longer valid", 409), code)
         if name is None:
             return await self._in_no_binding(request, received.body)
         if name == CONFIRMATION:
@@ -202,14 +196,34 @@ class Service:
             return JSONResponse(view(await self._settled(task, request), self._store.clock))
         return response
 
+    def _before_any_call(self, request: Request, received: ReceivedCall) -> Response | None:
+        """Return the response to a notification, to a handshake, and to a request that no call can be; None for others.
+
+        A notification has no effect here.
+        """
+        if self._envelope is not None and self._envelope.is_around(request.method, own_path(request.scope)):
+            if (mistake := self._envelope.mistake(received.body)) is not None:
+                raise _invalid("body", mistake, kind=_NO_REQUEST)
+            if self._envelope.is_notification(received.body) and self._needs_handshake(request.headers) is None:
+                return Response(status_code=202)
+        if (unsupported := self._unsupported(request.headers, received.body)) is not None:
+            return JSONResponse(unsupported.document, unsupported.status_code)
+        if received.identity.call == HANDSHAKE:
+            return self._begun()
+        if (code := self._needs_handshake(request.headers)) is not None:
+            return JSONResponse(self._document_of("The handshake is missing, or no longer valid", 409), code)
+        return None
+
     async def _in_no_binding(self, request: Request, body: Any) -> Response:
         """Return the response to one of the profile's own calls, and refuse any other request."""
         for own in self.routes.without_route:
-            if _constants(own.call.body).items() <= _fields_of(body).items():
+            if constants(own.call.body).items() <= fields_of(body).items():
                 with _refusing("body"):
                     return await self._responding(own)(request=request, **self._fields(own.call, body))
-        what = f"{self.binding.name} has no call with such a query or body"
-        raise _invalid("body", what, kind=self._mistake(body))
+        unknown = None if self._envelope is None else self._envelope.unknown_text(fields_of(body))
+        if unknown is not None:
+            raise _invalid("body", f"{self.binding.name} has no call with the {unknown}", kind=_NO_CALL)
+        raise _invalid("body", f"{self.binding.name} has no call with such a query or body")
 
     async def _settled(self, task: EmulatedTask, request: Request) -> EmulatedTask:
         """Return a task once it is settled, or its caller has gone."""
@@ -235,16 +249,6 @@ class Service:
             return None
         given = headers.get(handshake.header)
         return 400 if given is None else None if given in self._handshakes else handshake.ended_code
-
-    def _mistake(self, body: Any) -> str:
-        """Return the type of the error of a body that is none of a call."""
-        if self.binding.envelope is not None:
-            if not isinstance(body, dict):
-                return _NO_OBJECT
-            sent = _fields_of(body).items()
-            if not any(_constants(call.body).items() <= sent for call in self._calls.values()):
-                return _NO_CALL
-        return "value_error"
 
     def _once(self, received: ReceivedCall, name: str, body: Any, headers: Headers) -> Response:
         """Return the response to a create or a command, which is carried out once for each idempotency key."""
@@ -341,7 +345,7 @@ class Service:
         about = received.identity.task_id if is_about_session else self._find(received)
         given = {key: value for key, value in given.items() if key not in ("session_id", self.profile.parameter)}
         respond = self.profile.further.get(name)
-        if self.binding.envelope is not None:  # all its calls have one route, whose parameters FastAPI validates
+        if self._envelope is not None:  # all its calls have one route, whose parameters FastAPI validates
             given = self._fields(self._calls[name], received.body)
         if respond is not None:
             with _refusing("body"):
@@ -397,7 +401,7 @@ class Service:
 
     def _in_stream(self, document: Any, sent: Any) -> Any:
         """Return an event's document; it responds to the request that opened the stream, if that had a body."""
-        return document if sent is None else self._in_envelope(document, sent)
+        return document if sent is None or self._envelope is None else self._envelope.around(document, sent)
 
     def _session(self) -> NewTask | None:
         return None if self.companion is None else NewTask(given={}, script=())
@@ -556,18 +560,8 @@ class Reads:
 
 _READS = ("status", "details")
 _LOOK_S = 0.02  # between two looks at whether a task is settled
-_NO_OBJECT = "no_object"
+_NO_REQUEST = "no_request"  # a body that the binding's envelope cannot be around
 _NO_CALL = "no_call"  # what is fixed at the top of a body, such as the method of JSON-RPC, is that of no call
-
-
-def _fields_of(body: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-
-
-def _constants(template: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the texts at the top of a call's body that no request changes."""
-    texts = {name: text for name, text in (template or {}).items() if isinstance(text, str)}
-    return {name: text for name, text in texts.items() if not PLACEHOLDER.search(text)}
 
 
 @contextmanager

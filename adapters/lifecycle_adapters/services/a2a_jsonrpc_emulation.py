@@ -1,6 +1,8 @@
 """The emulation of an A2A agent over JSON-RPC: what it shows of its tasks over HTTP and JSON, with JSON-RPC's errors.
 
-Source: A2A specification 1.0, 5.4 (error codes), 9.4 (methods) and 9.5 (errors).
+Source: A2A specification 1.0, 5.4 (error codes), 9.3 (requests), 9.4 (methods) and 9.5 (errors). Assumed, as in the
+official SDK: a batch is no request, nor is one whose parameters are a list; and, other than in JSON-RPC, one whose id
+is null. A notification gets a 202 and has no effect.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The emulation of an MCP server beyond its binding: data and pure functions.
 
 Every name is one of a tool, and a tool runs as a task only.
-Source: MCP specification, revision 2025-11-25: Tasks ("Protocol Messages", "Error Handling", "Tool-Level
-Negotiation"), Tools ("Listing Tools"), Ping.
+Source: MCP specification, revision 2025-11-25: Overview ("Messages"), Transports ("Sending Messages to the Server"),
+Tasks ("Protocol Messages", "Error Handling", "Tool-Level Negotiation"), Tools ("Listing Tools"), Ping. What is no
+message has the status code 400, as in the official SDK (assumed).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lifecycle_adapters.services.json_rpc import error_of, rpc
 
 _RELATED = "io.modelcontextprotocol/related-task"
 _POLL_MS = 500
+_VERSION = "2025-11-25"
 _PAGE = 20
 _error = error_of({400: -32700, 404: -32602, 405: -32601, 409: -32600, 422: -32602})
 
@@ -71,8 +73,13 @@ def _listed(
     return page if not shown or shown[-1] is rest[-1] else {**page, "nextCursor": shown[-1].id}
 
 
-def _unsupported(_: Mapping[str, str], body: Any) -> Refusal | None:
-    """Refuse a tool call without a task: "Servers MUST return a `-32601` [...] error" if a tool requires one."""
+def _unsupported(headers: Mapping[str, str], body: Any) -> Refusal | None:
+    """Refuse another version with 400, and a tool call without a task.
+
+    Tasks: "Servers MUST return a `-32601` [...] error" if a tool requires one.
+    """
+    if (version := headers.get("MCP-Protocol-Version", _VERSION)) != _VERSION:
+        return Refusal(400, _error(f"Unsupported protocol version {version!r:.80}: use {_VERSION}", 409))
     match body:
         case {"method": "tools/call", "params": {**params}} if "task" not in params:
             return Refusal(200, _error("this tool runs as a task only", 405))
@@ -119,4 +126,6 @@ PROFILE = Profile(
     listed=_listed,
     refused=_refused,
     error=_error,
+    error_codes={400: 400, 409: 400},
+    omits_unread=True,
 )

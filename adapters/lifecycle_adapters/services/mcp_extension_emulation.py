@@ -169,6 +169,7 @@ PROFILE = Profile(
     refused=_refused,
     error=_error,
     error_codes={400: 400, 404: 400, 405: 404, 409: 400, 422: 400},
+    omits_unread=True,
     optional=("params._meta", "params.notifications"),
     unsupported=_unsupported,
     webhook=_notification,
