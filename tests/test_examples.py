@@ -6,8 +6,10 @@ app, and tests/test_docs.py runs the webhook receiver and the orchestrator, on t
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import yaml
 
@@ -107,6 +110,62 @@ def test_orchestrator_survives_its_death_anywhere(tmp_path: Path) -> None:
         assert f"settled stop {second.id}" in printed
         assert [task.state for task in service.tasks("v2")] == ["stopped", "finished"]
         assert [call.command for call in service.calls() if call.command] == ["stop"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "FileNotFoundError: [Errno 2] No such file or directory: 'jobs.txt'"),
+        (b"order-1 Find a flight\n\norder-2\n", "ValueError: jobs.txt, line 3: it must be KEY TEXT"),
+        (b"order-1 Find a flight\norder-1 Find a hotel\n", "ValueError: jobs.txt, line 2: it must be KEY TEXT"),
+        (b"order-1 \xff\n", "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+def test_orchestrator_says_what_is_wrong_with_its_jobs(content: bytes | None, said: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "jobs.txt").write_bytes(content)
+    done = _failed_program(EXAMPLES / "orchestrator" / "orchestrator.py", "jobs.txt", folder=tmp_path)
+    assert done.startswith(said)
+    assert done.count("\n") == 1
+
+
+def test_orchestrator_without_jobs_shows_its_usage(tmp_path: Path) -> None:
+    assert "python orchestrator.py JOBS" in _failed_program(
+        EXAMPLES / "orchestrator" / "orchestrator.py", folder=tmp_path
+    )
+
+
+def _failed_program(program: Path, *arguments: str, folder: Path) -> str:
+    """Return what a program says on standard error before it exits with 1."""
+    environment = {name: text for name, text in os.environ.items() if name != "WEBHOOK_SECRET"}
+    command = [sys.executable, str(program), *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    return done.stderr
+
+
+# --- the receiver --------------------------------------------------------------------------------
+
+RECEIVER = EXAMPLES / "webhook_receiver" / "receiver.py"
+
+
+@pytest.mark.parametrize("name", ["a" * 2000, "a%0Ab", "%00", "0b0d9b1c-6f0e-4d7e-9a51-5f0f2f6e3c1d"])
+def test_receiver_refuses_the_id_of_no_task(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", "s3cret")
+    monkeypatch.setenv("JOURNAL_URL", str(tmp_path / "journal.db"))
+    receiver = runpy.run_path(str(RECEIVER))
+
+    async def code_of(path: str) -> int:
+        transport = httpx2.ASGITransport(app=receiver["app"])
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            return (await http.get(path)).status_code
+
+    with receiver["journal"]:
+        assert asyncio.run(code_of(f"/tasks/{name}?query={'a' * 2000}")) in (404, 422)
+
+
+def test_receiver_without_a_secret_says_so(tmp_path: Path) -> None:
+    assert _failed_program(RECEIVER, folder=tmp_path) == "set WEBHOOK_SECRET to the webhook's secret\n"
 
 
 # --- the workflow of GitHub ----------------------------------------------------------------------

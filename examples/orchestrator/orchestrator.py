@@ -9,23 +9,37 @@ import os
 import sys
 from pathlib import Path
 
-from lifecycle import CreateInFlight, CreateUncertain
+from lifecycle import CreateInFlight, CreateUncertain, LifecycleError
 from lifecycle_adapters.http import AsyncClient, AsyncTask, RecoveredCreate
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.watch import Change, Event, Pace, PolicyAction, StopAfter, Watcher
 
 WORKER = "orchestrator"  # a process that starts under this name settles what the last one left open
-LIMIT_S = float(os.environ.get("LIMIT_S", "3600"))
-PACE = Pace(working_s=float(os.environ.get("POLL_S", "2")))
+
+
+def jobs(path: str) -> dict[str, str]:
+    """Return the text of each task by its key. Raises ValueError: a line has no text, or the key of another line."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        match line.split(maxsplit=1):
+            case []:
+                pass  # an empty line
+            case [key, text] if key not in found:
+                found[key] = text
+            case _:
+                raise ValueError(f"{path}, line {number}: it must be KEY TEXT, with a key of its own")
+    return found
 
 
 async def main(wanted: dict[str, str]) -> int:
     """Recover, create what is missing, and watch until all tasks are over."""
+    limit = StopAfter(float(os.environ.get("LIMIT_S", "3600")))
+    pace = Pace(working_s=float(os.environ.get("POLL_S", "2")))
     with SqlJournal("journal.db", worker=WORKER) as journal:
         async with AsyncClient("v2", base_url=os.environ.get("LIFECYCLE_BASE_URL"), journal=journal) as client:
             unsettled = await recover(client)
             tasks = {key: await create(client, key, text) for key, text in wanted.items()}
-            async with Watcher(client, policies=[StopAfter(LIMIT_S)], pace=PACE, on_event=show) as watcher:
+            async with Watcher(client, policies=[limit], pace=pace, on_event=show) as watcher:
                 watcher.add(*(task.id for task in tasks.values() if task is not None))
                 await watcher.finished()
     return 1 if unsettled or None in tasks.values() else 0
@@ -68,5 +82,9 @@ def show(event: Event) -> None:
 
 
 if __name__ == "__main__":
-    lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
-    sys.exit(asyncio.run(main(dict(line.split(maxsplit=1) for line in lines))))
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    try:
+        sys.exit(asyncio.run(main(jobs(sys.argv[1]))))
+    except (LifecycleError, OSError, ValueError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
