@@ -192,6 +192,17 @@ class Calls:
         """Return the HTTP methods of the calls of all APIs, in capitals and sorted, or those of one API."""
         return sorted(method for method, calls in self._known.items() if any(api in (None, call.api) for call in calls))
 
+    def has_call(self, *, api: str | None, method: str | None, name: str | None, command: str | None) -> bool:
+        """Return whether a call has all of these at once; None is any."""
+        return any(
+            api in (None, each.api)
+            and method in (None, each.call.method)
+            and name in (None, each.name)
+            and (command is None or (each.is_command and each.name == command))
+            for calls in self._known.values()
+            for each in calls
+        )
+
     def _is_path(self, path: str) -> bool:
         return any(each.path.fullmatch(path) for calls in self._known.values() for each in calls)
 

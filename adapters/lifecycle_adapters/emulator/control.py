@@ -246,7 +246,7 @@ class Control:
 
         Raises:
             UnknownName: there is no such kind, field, API, call, command or method.
-            ValueError: a field is invalid, or this kind of fault does not use it.
+            ValueError: a field is invalid, or this kind of fault does not use it; or no call has all that is given.
         """
         fault = _model_of(CallFault, {"kind": kind, **fields})
         self.parts.faults.arm(fault)

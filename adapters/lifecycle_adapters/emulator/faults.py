@@ -208,10 +208,18 @@ class CallFault(ControlModel):
 
 
 def require_call(calls: Calls, fault: CallFault) -> None:
-    """Raise UnknownName if a fault can match none of the calls, as an API, a call, a command or a method is unknown."""
+    """Raise an error if a fault can match none of the calls.
+
+    Raises:
+        UnknownName: an API, a call, a command or a method is unknown.
+        ValueError: they are those of different calls.
+    """
+    method = fault.method and fault.method.upper()
     require_known("call", fault.call, calls.names(fault.api), fault.api)
     require_known("command", fault.command, calls.commands(fault.api), fault.api)
-    require_known("method", fault.method and fault.method.upper(), calls.methods(fault.api), fault.api)
+    require_known("method", method, calls.methods(fault.api), fault.api)
+    if not calls.has_call(api=fault.api, method=method, name=fault.call, command=fault.command):
+        raise ValueError("the fault matches nothing: no call has this method, call and command at once")
 
 
 class Countable(Protocol):
@@ -234,7 +242,7 @@ F = TypeVar("F", bound=Countable)
 class Faults(Generic[F]):
     """The armed faults, in the order in which they were armed.
 
-    `require` is called with each fault before it is armed, and raises UnknownName if it could never match.
+    `require` is called with each fault before it is armed, and raises a ValueError if it could never match.
     """
 
     def __init__(self, require: Callable[[F], None]) -> None:
@@ -242,7 +250,7 @@ class Faults(Generic[F]):
         self._require = require
 
     def arm(self, fault: F) -> None:
-        """Arm a fault. Raises UnknownName if it could never match."""
+        """Arm a fault. Raises ValueError, also an UnknownName, if it could never match."""
         self._require(fault)
         self._armed.append(fault.model_copy())
 

@@ -240,6 +240,10 @@ def test_a_fault_is_injected_before_the_key_is_checked(emulator: Emulator, http:
         {"kind": "status", "status_code": 204, "body": "no response with this code has a body"},
         {"kind": "status", "path": ""},
         {"kind": "status", "task": ""},
+        {"kind": "status", "call": "details", "method": "POST"},
+        {"kind": "status", "call": "details", "command": "stop"},
+        {"kind": "status", "command": "stop", "method": "GET"},
+        {"kind": "status", "api": "v2", "command": "stop", "method": "PUT"},  # v1's method
     ],
 )
 def test_an_invalid_fault_is_refused(emulator: Emulator, http: httpx2.Client, fields: dict[str, Any]) -> None:
