@@ -117,7 +117,7 @@ def _webhook(url: str, secret: str | None) -> Webhook:
         return Webhook.model_validate({"url": url, "secret": secret})
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        fail(f"--webhook is not the URL of a receiver: {reason}", BAD_INPUT)
+        fail(reason.replace("url", "--webhook", 1), BAD_INPUT)
 
 
 def _followed(own: Mapping[str, Lifecycle[str, str]], given: str) -> tuple[str, Lifecycle[str, str]]:

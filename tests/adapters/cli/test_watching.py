@@ -225,7 +225,7 @@ def test_journal_that_does_not_exist_is_created_only_if_tasks_are_named(server: 
         (["--webhook", "http://127.0.0.1:1/"], "a webhook needs a secret"),
         (
             ["--webhook", "nonsense", "--webhook-secret", "s3cret"],
-            "--webhook is not the URL of a receiver: url must be a URL that begins with http:// or https://",
+            "--webhook must be a URL that begins with http:// or https://",
         ),
     ],
 )
