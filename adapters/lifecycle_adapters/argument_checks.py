@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 from uuid import UUID
 
@@ -43,6 +43,29 @@ def require(given: Any, kind: Any, wanted: str) -> None:
 def require_boolean(given: Any, name: str) -> None:
     """Raise TypeError unless `given` is True or False: as a text, even "no" would be true."""
     require(given, bool, f"{name} must be True or False")
+
+
+def header_pairs(headers: Any) -> list[tuple[str, str]]:
+    """Return the names and values of headers, which may be of any class with `items`, as frameworks have them.
+
+    A name may occur several times. Raises TypeError unless all are texts.
+    """
+    wanted = "headers must be a mapping of names to texts"
+    items = None if isinstance(headers, type) else getattr(headers, "items", None)
+    if not callable(items):
+        raise TypeError(f"{wanted}, not {described(headers)}")
+    given: Any = items()
+    require(given, Iterable, f"{wanted}: its items must be pairs")
+    pairs: list[tuple[str, str]] = []
+    for pair in given:
+        match pair:
+            case [name, value]:
+                require(name, str, "a header's name must be text")
+                require(value, str, f"the header {name:.80} must be text")
+                pairs.append((name, value))
+            case _:
+                raise TypeError(f"{wanted}: its items must be pairs, not {described(pair)}")
+    return pairs
 
 
 def is_text(text: str) -> bool:

@@ -40,7 +40,8 @@ from lifecycle import (
 from lifecycle.journal import Delivery, Report, ReportEntry, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import BROWSER_USE, HttpBinding, WebhookBinding
+from lifecycle_adapters.http import BEARER, BROWSER_USE, STANDARD_WEBHOOKS, HttpBinding, WebhookBinding
+from lifecycle_adapters.http.webhook_binding import Scheme
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.services import service as service_of
 from lifecycle_adapters.services.browser_use import RUN_WEBHOOKS, SESSION_WEBHOOKS, STATUS_UPDATE, TASK_WEBHOOKS
@@ -78,6 +79,7 @@ BODY = json.dumps(DOCUMENT).encode()
 # From `create_webhook_signature` of browser-use-sdk 2.0.15, for this document, time and secret.
 OFFICIAL = "14fe42c705b3e23a7b3d48e26e371803c35d8f2ca2cae1426c6c3c50c84b2ba7"
 HEADERS = {TIMESTAMP_HEADER: "1736937000", SIGNATURE_HEADER: OFFICIAL}
+V1_BINDING = service_of("v1")
 
 
 def verify(body: bytes, headers: Mapping[str, str], **how: Any) -> datetime | None:
@@ -186,6 +188,59 @@ def test_missing_headers_are_refused() -> None:
     for name, value in HEADERS.items():
         with pytest.raises(BadSignature):
             verify(BODY, {name: value}, secret=SECRET, now=NOW)
+
+
+class Pairs:
+    """Headers as a framework may have them: a name can occur several times."""
+
+    def __init__(self, items: Any) -> None:
+        self._items = items
+
+    def items(self) -> Any:
+        return self._items
+
+
+IN_BASE64 = "YSBzZWNyZXQ="
+REPEATED: list[tuple[Scheme, str, str | None]] = [
+    (BROWSER_USE, SIGNATURE_HEADER, None),
+    (BROWSER_USE, TIMESTAMP_HEADER, None),
+    (STANDARD_WEBHOOKS, "webhook-id", "d1"),
+    (STANDARD_WEBHOOKS, "webhook-timestamp", "d1"),
+    (STANDARD_WEBHOOKS, "webhook-signature", "d1"),
+    (BEARER, "Authorization", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "name", "delivery_id"), REPEATED, ids=lambda each: each if isinstance(each, str) else ""
+)
+@pytest.mark.parametrize("renamed", [str, str.upper])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_header_with_two_values_is_refused(
+    scheme: Scheme, name: str, delivery_id: str | None, renamed: Callable[[str], str], is_first: bool
+) -> None:
+    genuine = sign_by(BODY, scheme, secret=IN_BASE64, sent_at=NOW, delivery_id=delivery_id)
+
+    def given(second: str) -> Any:
+        pairs = [*genuine.items(), (renamed(name), second)]
+        return Pairs(pairs if is_first else pairs[::-1])
+
+    verify_by(BODY, given(genuine[name]), scheme, secret=IN_BASE64, now=NOW)
+    with pytest.raises(BadSignature, match=f"{name} is given 2 times, with different values"):
+        verify_by(BODY, given("another"), scheme, secret=IN_BASE64, now=NOW)
+
+
+def test_headers_of_an_asgi_server_may_not_repeat_a_signature_with_another_value() -> None:
+    receiver = Receiver()
+    body = body_of("started")
+    headers = signed(body)
+
+    def status_code(second: str) -> Any:
+        sent, _ = ask(receiver.webhooks, body, headers=Pairs([*headers.items(), (SIGNATURE_HEADER, second)]))
+        return sent[0]["status"]
+
+    assert (status_code("0" * 64), receiver.recorded) == (401, [])
+    assert status_code(headers[SIGNATURE_HEADER]) == 200
 
 
 @pytest.mark.parametrize("way", [-1, 1])
@@ -783,12 +838,26 @@ def test_an_invalid_secret_is_refused_and_not_shown(secret: Any, error: type[Exc
         assert (refused.value.__cause__, refused.value.__context__) == (None, None)
 
 
-@pytest.mark.parametrize("headers", [{1: "text"}, {"name": 1}, {b"name": b"text"}, ["name"], None])
+ODD_ITEMS: list[Any] = [None, 5, [None], [5], ["ab"], [("name",)], [("name", "text", "more")], [("name", None)]]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{1: "text"}, {"name": 1}, {b"name": b"text"}, ["name"], None, dict, *map(Pairs, ODD_ITEMS)],
+    ids=lambda each: repr(vars(each)) if isinstance(each, Pairs) else repr(each),
+)
 def test_headers_that_are_not_texts_are_refused(headers: Any) -> None:
-    with pytest.raises(TypeError, match="header"):
-        verify(BODY, headers, secret=SECRET, now=NOW)
-    with pytest.raises(TypeError, match="header"):
-        Receiver().webhooks.receive(BODY, headers)
+    read = V1_BINDING.status.request("", task_id="t1")
+    takes: list[Callable[[], object]] = [
+        lambda: verify(BODY, headers, secret=SECRET, now=NOW),
+        lambda: Receiver().webhooks.receive(BODY, headers),
+        lambda: V1_BINDING.parse_response(
+            V1_BINDING.status, read, status_code=200, headers=headers, content=b"{}", as_of=NOW
+        ),
+    ]
+    for take in takes:
+        with pytest.raises(TypeError, match=r"^(headers|a header's name|the header name) must be "):
+            take()
 
 
 def test_no_frame_holds_the_secret_if_another_argument_is_invalid() -> None:
@@ -841,7 +910,7 @@ Message = dict[str, Any]
 def ask(
     webhooks: Webhooks,
     *parts: bytes,
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | Pairs | None = None,
     then: Message | None = None,
     **scope: Any,
 ) -> tuple[list[Message], int]:

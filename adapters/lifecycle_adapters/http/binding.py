@@ -31,7 +31,7 @@ from lifecycle.journal import check_time
 from lifecycle.lifecycle import Lifecycle, read_file
 from lifecycle.scope import base_name, scoped
 from lifecycle.table import E, S
-from lifecycle_adapters.argument_checks import WrongType, require, require_lifecycle
+from lifecycle_adapters.argument_checks import WrongType, header_pairs, require, require_lifecycle
 from lifecycle_adapters.http.authentication import Authentication, KeyVariable
 from lifecycle_adapters.http.base_url import server
 from lifecycle_adapters.http.binding_mistakes import calls_of, mistakes_in, wrong_further_calls
@@ -554,7 +554,7 @@ class HttpBinding(Declared, Generic[S, E]):
         Args:
             call: the call.
             request: its request, for messages.
-            headers: the response's headers, looked up by lower-case names.
+            headers: the response's headers, with names in any case, in an object of any class with `items`.
             content: the response's body.
             as_of: when the request was started, in UTC.
         Raises:
@@ -564,7 +564,7 @@ class HttpBinding(Declared, Generic[S, E]):
         require(call, Call, "call must be a Call, such as binding.status")
         require(request, Request, "request must be a Request, such as binding.command_request('stop', 'id')")
         require(status_code, int, "status_code must be a number such as 200")
-        require(headers, Mapping, "headers must be a mapping of lower-case names")
+        by_name = {name.lower(): value for name, value in header_pairs(headers)}
         require(content, bytes, "content must be bytes")
         check_time("as_of", as_of)
-        return meaning_of(self, call, request, status_code=status_code, headers=headers, content=content, as_of=as_of)
+        return meaning_of(self, call, request, status_code=status_code, headers=by_name, content=content, as_of=as_of)

@@ -20,7 +20,7 @@ from typing import Any, cast
 from lifecycle.errors import AdapterError, UnknownName, UnreadableRecord, shortened
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport, checked_clock, name_fault
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import require, require_callback, require_number
+from lifecycle_adapters.argument_checks import header_pairs, require, require_callback, require_number
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.requests import quoted_id
 from lifecycle_adapters.http.webhook_binding import StatusUpdate, WebhookBinding
@@ -29,9 +29,9 @@ from lifecycle_adapters.webhooks.asgi import Receive, Scope, Send, confirm_lifes
 from lifecycle_adapters.webhooks.deliveries import WebhookEvent, parse
 from lifecycle_adapters.webhooks.signatures import (
     MAX_BODY_BYTES,
+    Headers,
     Secret,
     SignedFacts,
-    require_headers,
     required,
     signers,
     verified,
@@ -165,17 +165,17 @@ class Webhooks:
         An invalid delivery or a failing journal raises nothing: the result holds the error.
 
         Raises:
-            TypeError: `body` is not bytes as they were received, or `headers` is not a mapping of texts to texts; both
-                are errors of the calling program.
+            TypeError: `body` is not bytes as they were received, or `headers` is not a mapping of texts to texts (of
+                any class with `items`); both are errors of the calling program.
         """
         require(body, bytes | bytearray | memoryview, "body must be the bytes of the request, before any parsing")
-        require_headers(headers)
+        pairs = header_pairs(headers)
         body = bytes(body)
-        received = self._record(body, headers)
+        received = self._record(body, pairs)
         self._notify(received)
         return received
 
-    def _record(self, body: bytes, headers: Mapping[str, str]) -> Received:
+    def _record(self, body: bytes, headers: Headers) -> Received:
         now = self._clock()
         try:
             signed = self._verified(body, headers, now)
@@ -210,7 +210,7 @@ class Webhooks:
             return Received(HTTPStatus.OK, DeliveryOutcome.NOT_APPLIED, event, error=entry)
         return Received(HTTPStatus.OK, DeliveryOutcome.RECORDED, event, reports[0].task_id, entry)
 
-    def _verified(self, body: bytes, headers: Mapping[str, str], now: datetime) -> SignedFacts:
+    def _verified(self, body: bytes, headers: Headers, now: datetime) -> SignedFacts:
         scheme = self._webhooks.signature
         return verified(body, headers, scheme, signers=self._signers, now=now, max_body_bytes=self._max_body_bytes)
 
@@ -256,9 +256,9 @@ class Webhooks:
         if scope["method"] != "POST":
             await respond(send, HTTPStatus.METHOD_NOT_ALLOWED, {"allow": "POST"})
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
         try:
-            body = await read(headers, receive, self._max_body_bytes)
+            body = await read(dict(headers), receive, self._max_body_bytes)
         except BodyTooLarge as error:
             # The rest of the body is unread, so close the connection. HTTP/2 shares it and forbids the header.
             closing = {"connection": "close"} if scope.get("http_version", "1.1").startswith("1") else None

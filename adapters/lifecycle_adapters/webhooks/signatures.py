@@ -18,7 +18,7 @@ from typing import cast
 from pydantic import SecretStr
 
 from lifecycle.journal import check_time
-from lifecycle_adapters.argument_checks import described, require
+from lifecycle_adapters.argument_checks import header_pairs, require, require_number
 from lifecycle_adapters.http.authentication import is_header_value
 from lifecycle_adapters.http.webhook_binding import PLACES, Scheme, SignatureScheme, TokenScheme
 from lifecycle_adapters.webhooks.deliveries import canonical, document_in
@@ -52,27 +52,23 @@ def verify(
         BodyTooLarge: the body is larger than `max_body_bytes`.
         StaleTimestamp: the time stamp differs from `now` by more than the scheme's tolerance.
         BadBody: canonical JSON is signed, and the body is not a JSON object in UTF-8.
-        BadSignature: a header is missing or malformed, or no secret gives this signature or is this token.
+        BadSignature: a header is missing, malformed, or given several times with different values; or no secret gives
+            this signature or is this token.
         ValueError: there is no secret, or one is empty, cannot be encoded in UTF-8, is not base64 after the prefix, or
-            is a token that no header can carry.
+            is a token that no header can carry; or `max_body_bytes` is less than 1.
         TypeError: an argument has a wrong type. Headers may be of any class with `items`, as frameworks have them.
     """
     made = signers(secret, scheme)
     del secret  # a traceback shows the variables of its frames
     require(body, bytes, "body must be bytes, as it was received")
-    require_headers(headers)
+    pairs = header_pairs(headers)
     check_time("now", now)
-    require(max_body_bytes, int, "max_body_bytes must be a whole number of bytes")
-    return verified(body, headers, scheme, signers=required(made), now=now, max_body_bytes=max_body_bytes).sent_at
+    require_number(max_body_bytes, "max_body_bytes", kind=int, at_least=1)
+    return verified(body, pairs, scheme, signers=required(made), now=now, max_body_bytes=max_body_bytes).sent_at
 
 
-def require_headers(headers: Mapping[str, str]) -> None:
-    """Raise TypeError unless the headers are texts, in an object of any class with `items`."""
-    if not callable(getattr(headers, "items", None)):
-        raise TypeError(f"headers must be a mapping of names to texts, not {described(headers)}")
-    for name, value in headers.items():
-        require(name, str, "a header's name must be text")
-        require(value, str, f"the header {name} must be text")
+Headers = Sequence[tuple[str, str]]
+"""The headers of a delivery as they were received, by `header_pairs`: a name may occur several times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +81,7 @@ class SignedFacts:
 
 def verified(
     body: bytes,
-    headers: Mapping[str, str],
+    headers: Headers,
     scheme: Scheme,
     *,
     signers: Sequence[hmac.HMAC],
@@ -114,7 +110,7 @@ def verified(
     return SignedFacts(datetime.fromtimestamp(int(timestamp), UTC) if timestamp else None, delivery_id or None)
 
 
-def _verify_token(headers: Mapping[str, str], scheme: TokenScheme, signers: Sequence[hmac.HMAC]) -> None:
+def _verify_token(headers: Headers, scheme: TokenScheme, signers: Sequence[hmac.HMAC]) -> None:
     """Compare digests of the token and of the secrets, whose time reveals nothing. Raises BadSignature."""
     given, prefix = _header(headers, scheme.token_header), scheme.token_prefix
     if given[: len(prefix)].casefold() != prefix.casefold():
@@ -174,11 +170,19 @@ SECONDS = re.compile(r"[0-9]{1,12}")  # `int` also accepts signs, spaces and oth
 _ID = re.compile(r"[!-\-/-~]{1,256}")
 
 
-def _header(headers: Mapping[str, str], name: str) -> str:
-    return next((value for each, value in headers.items() if each.casefold() == name.casefold()), "")
+def _header(headers: Headers, name: str) -> str:
+    """Return a header's value, "" if it is missing. Raises BadSignature.
+
+    A sender may repeat a header only if its values are one list (RFC 9110, 5.3). Of two different values, another
+    program on the way may have read the other one.
+    """
+    values = {value for each, value in headers if each.casefold() == name.casefold()}
+    if len(values) > 1:
+        raise BadSignature(f"{name} is given {len(values)} times, with different values")
+    return values.pop() if values else ""
 
 
-def _timestamp(headers: Mapping[str, str], scheme: SignatureScheme) -> str:
+def _timestamp(headers: Headers, scheme: SignatureScheme) -> str:
     """Return the time stamp, "" if the scheme has none. Raises BadSignature."""
     if scheme.timestamp_header is None:
         return ""
@@ -190,7 +194,7 @@ def _timestamp(headers: Mapping[str, str], scheme: SignatureScheme) -> str:
     return found[0]
 
 
-def _delivery_id(headers: Mapping[str, str], scheme: SignatureScheme) -> str:
+def _delivery_id(headers: Headers, scheme: SignatureScheme) -> str:
     """Return the id, "" if the scheme has none. Raises BadSignature."""
     if scheme.id_header is None:
         return ""
@@ -200,7 +204,7 @@ def _delivery_id(headers: Mapping[str, str], scheme: SignatureScheme) -> str:
     return found
 
 
-def _signatures(headers: Mapping[str, str], scheme: SignatureScheme) -> list[str]:
+def _signatures(headers: Headers, scheme: SignatureScheme) -> list[str]:
     return _items(_header(headers, scheme.header), scheme, scheme.prefix)
 
 
