@@ -37,7 +37,7 @@ from lifecycle.effects import Response
 from lifecycle.errors import MissingExtra
 from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import TaskId, id_text, require
+from lifecycle_adapters.argument_checks import TaskId, described, id_text, require
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.configured_client import ConfiguredClient
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter
@@ -492,7 +492,12 @@ class AsyncClient(ConfiguredClient[S, E], AsyncRecoveryMethods[AsyncDriver, Asyn
                 yield data
 
     def limited_by(self, limiter: RateLimiter) -> Self:
-        """Return a client that waits for the limiter before each request. It shares the connections and closes none."""
+        """Return a client that waits for the limiter before each request. It shares the connections and closes none.
+
+        Raises TypeError if the limiter lacks the methods of a `RateLimiter`.
+        """
+        if not all(callable(getattr(limiter, name, None)) for name in ("acquire", "observe")):
+            raise TypeError(f"limiter must have the methods acquire and observe, unlike {described(limiter)}")
         return self._driven_by(self._driver.limited_by(limiter))
 
     @twin_of(Client.close)

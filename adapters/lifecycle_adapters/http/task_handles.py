@@ -24,7 +24,7 @@ from lifecycle.errors import not_made
 from lifecycle.following import Until
 from lifecycle.journal import RequestContext
 from lifecycle.process_bound import ProcessBound
-from lifecycle_adapters.argument_checks import TaskId, id_text, require
+from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_boolean
 from lifecycle_adapters.http.driver import AsyncDriver, Driver
 from lifecycle_adapters.http.further_calls import Events, SessionProcedures, further_call, named_call
 from lifecycle_adapters.http.paginator import Paginator, QueryValue
@@ -184,9 +184,17 @@ class _SessionHandle(ProcessBound):
         return f"<{type(self).__name__} {self._procedures.binding.name} {self.id!r}>"
 
     def _queueing(
-        self, text: str, labels: Mapping[str, str] | None, context: RequestContext, fields: Mapping[str, Any]
+        self,
+        text: str,
+        interrupt: bool | None,
+        labels: Mapping[str, str] | None,
+        context: RequestContext,
+        fields: Mapping[str, Any],
     ) -> Procedure[TaskProcedures[Any, Any]]:
         require(text, str, "the argument text, the message, must be text")
+        if interrupt is not None:
+            require_boolean(interrupt, "interrupt")
+            fields = {**fields, "interrupt": interrupt}
         messages = self._procedures.messages()
         body = messages.binding.create_fields(text, fields)
         return self._procedures.queue(messages.create(body, labels={} if labels is None else labels, context=context))
@@ -214,6 +222,7 @@ class Session(_SessionHandle):
         self,
         text: str,
         *,
+        interrupt: bool | None = None,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         reason: str = "",
@@ -227,11 +236,13 @@ class Session(_SessionHandle):
 
         Args:
             text: what to do.
+            interrupt: whether the message cancels the session's active task, as v4 offers; it is sent as a field, unless
+                it is None.
             idempotency_key: given again, it returns the message that was created first, with no request.
             labels: texts by their names; they are recorded in the journal, and never sent.
             reason: why it is queued; it is recorded in the journal.
             origin: who or what queues it; it is recorded in the journal.
-            fields: further fields of the request, such as `interrupt=True`, which cancels the active task of v4.
+            fields: further fields of the request.
         Raises:
             TypeError: the session has no queue, or an argument is not what it must be; nothing was sent.
             CreateUncertain: the response was lost, in this call or in an earlier one with the key; a message may exist.
@@ -245,7 +256,7 @@ class Session(_SessionHandle):
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process; nothing was recorded.
         """
         context = request_context(idempotency_key, origin, reason)
-        return Task(self._driver, self._driver.run(self._queueing(text, labels, context, fields)))
+        return Task(self._driver, self._driver.run(self._queueing(text, interrupt, labels, context, fields)))
 
     def message(self, message_id: TaskId) -> Task[V4MessageState, V4MessageEvent]:
         """Return a handle on a message of the session's queue; nothing is sent.
@@ -327,6 +338,7 @@ class AsyncSession(_SessionHandle):
         self,
         text: str,
         *,
+        interrupt: bool | None = None,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
         reason: str = "",
@@ -335,7 +347,7 @@ class AsyncSession(_SessionHandle):
     ) -> AsyncTask[V4MessageState, V4MessageEvent]:
         """Queue a message that becomes the session's next task, and return a handle on the message."""
         context = request_context(idempotency_key, origin, reason)
-        return AsyncTask(self._driver, await self._driver.run(self._queueing(text, labels, context, fields)))
+        return AsyncTask(self._driver, await self._driver.run(self._queueing(text, interrupt, labels, context, fields)))
 
     @twin_of(Session.message)
     def message(self, message_id: TaskId) -> AsyncTask[V4MessageState, V4MessageEvent]:

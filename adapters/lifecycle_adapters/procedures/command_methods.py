@@ -17,6 +17,7 @@ from lifecycle.catalog import (
     V4Event,
     V4MessageEvent,
 )
+from lifecycle_adapters.argument_checks import require
 
 C = TypeVar("C", bound=str)
 R = TypeVar("R")
@@ -27,7 +28,8 @@ class CommandMethods(ABC, Generic[C, R]):
 
     `C` is the type of the service's events: a type checker rejects a command that the service does not have. If the
     service is not known before the program runs, `C` is `str` and all methods are accepted; one whose service has no
-    such command raises UnknownName. Each method calls `send` with its name, and raises what `send` raises.
+    such command raises UnknownName. Each method calls `send` with its name, and raises what `send` raises, and
+    TypeError for an argument of another type.
     """
 
     @abstractmethod
@@ -98,7 +100,8 @@ class CommandMethods(ABC, Generic[C, R]):
         wait_for_in_flight_s: float = 0.0,
         **fields: Any,
     ) -> R:
-        """Give an idle session a task (v3); `fields` are further fields of the request."""
+        """Give an idle session a task (v3), as text; `fields` are further fields of the request."""
+        require(task, str, "task must be text")
         return self._send("dispatch", idempotency_key, reason, wait_for_in_flight_s, task=task, **fields)
 
     def stop_task(
@@ -134,7 +137,11 @@ class CommandMethods(ABC, Generic[C, R]):
         wait_for_in_flight_s: float = 0.0,
         **fields: Any,
     ) -> R:
-        """Send an agent what it asks for (a2a); `parts` and `fields` are those of a message."""
+        """Send an agent what it asks for (a2a); `parts`, a list of mappings, and `fields` are those of a message."""
+        wanted = "parts must be a list of mappings, such as [{'text': 'To Lisbon'}]"
+        require(parts, list | tuple, wanted)
+        for part in parts:
+            require(part, Mapping, wanted)
         return self._send("answer", idempotency_key, reason, wait_for_in_flight_s, parts=parts, **fields)
 
     def _send(

@@ -107,6 +107,16 @@ def test_an_interrupting_message_cancels_the_run(connect: Any, emulator: Emulato
     assert (run.status(), message.status()) == ("cancelled", "dispatching")
 
 
+def test_a_message_says_of_interrupting_only_what_the_caller_says(connect: Any, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body={"id": "m1", "status": "pending"}))
+    session = connect("v4", server.base_url).session("s")
+    session.queue("buy bread")
+    session.queue("buy bread", interrupt=False)
+    with pytest.raises(TypeError, match=r"interrupt must be True or False, not 'yes' \(str\)"):
+        session.queue("buy bread", interrupt="yes")
+    assert [seen.json for seen in server.seen] == [{"text": "buy bread"}, {"text": "buy bread", "interrupt": False}]
+
+
 def test_one_key_queues_one_message(connect: Any, emulator: Emulator) -> None:
     journal = MemoryJournal()
     run = connect("v4", emulator.base_url, journal=journal).create("buy milk")
