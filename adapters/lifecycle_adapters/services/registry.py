@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle.errors import UnknownName
+from lifecycle.errors import UnknownName, nearest
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import require, require_lifecycle
 from lifecycle_adapters.http.binding import HttpBinding
@@ -40,11 +40,24 @@ def register(binding: HttpBinding[Any, Any]) -> None:
 
 
 def service(name: str) -> HttpBinding[Any, Any]:
-    """Return the service of that name, such as "v2". Raises UnknownName if there is none."""
+    """Return the service of that name, such as "v2".
+
+    Raises UnknownName if there is none; if it is the name of a lifecycle, the message proposes a service that has it.
+    """
     try:
         return _SERVICES[name]
     except (KeyError, TypeError):  # the latter of what is unhashable
-        raise UnknownName("service", name, known=_SERVICES, where="services") from None
+        meant, advice = _with_lifecycle(name)
+        raise UnknownName("service", name, known=_SERVICES, where="services", meant=meant, advice=advice) from None
+
+
+def _with_lifecycle(name: object) -> tuple[str | None, str]:
+    """Return the service whose lifecycle has this name, or nearly this name and no service has; and a sentence."""
+    by_lifecycle = {binding.lifecycle.name: binding.name for binding in reversed(_SERVICES.values())}
+    lifecycle = nearest(name, by_lifecycle)
+    if lifecycle is None or (lifecycle != name and nearest(name, _SERVICES) is not None):
+        return None, ""
+    return by_lifecycle[lifecycle], f"{lifecycle!r} is the lifecycle of the service {by_lifecycle[lifecycle]!r}"
 
 
 def service_of(lifecycle: Lifecycle[Any, Any]) -> HttpBinding[Any, Any]:

@@ -831,6 +831,21 @@ def test_unknown_service_is_refused(connect: Connect) -> None:
         connect("v5", "http://127.0.0.1:1")
 
 
+@pytest.mark.parametrize("lifecycle", ["v1-full", "v2-full", "v3-full", "v3_full"])
+def test_lifecycle_in_place_of_a_service_is_refused_with_the_service(connect: Connect, lifecycle: str) -> None:
+    name = lifecycle[:2]
+    with pytest.raises(UnknownName, match=f"'{lifecycle}'; did you mean '{name}'.*; '{name}-full' is the .*'{name}'$"):
+        connect(lifecycle, "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("name", ["command", "V1", "x", "", []])
+def test_other_names_are_no_lifecycle_of_a_service(name: Any) -> None:
+    with pytest.raises(UnknownName) as raised:
+        service(name)
+    assert "lifecycle" not in str(raised.value)
+    assert raised.value.suggestion == ("v1" if name == "V1" else None)
+
+
 def test_client_accepts_a_binding_as_its_api(connect: Connect, emulator: Emulator) -> None:
     assert connect(V2, emulator.base_url).create("buy milk").status() == "created"
 
