@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from lifecycle.declaration import Path
-from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra
+from lifecycle.errors import DefinitionError, DefinitionFinding, MissingExtra, shortened
 
 NAMELESS = "?"
 """The name of a document, or of a declaration, that has none."""
@@ -151,7 +151,9 @@ def _path(place: list[str | int | None]) -> Path:
 
 def _require_text(language: str, text: object) -> None:
     if not isinstance(text, str | bytes):
-        raise TypeError(f"a declaration is read from a text or bytes, not from {text!r:.80}; use from_file for a file")
+        raise TypeError(
+            f"a declaration is read from a text or bytes, not from {shortened(text)}; use from_file for a file"
+        )
     if len(text) > LONGEST_TEXT:
         raise _bad_document(language, ValueError(f"it is longer than {LONGEST_TEXT:,} characters or bytes"), 1)
 

@@ -363,7 +363,7 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
         given: Any = indent
         if given is not None:
             if not isinstance(given, int) or isinstance(given, bool):
-                raise TypeError(f"indent must be an integer or None, not {given!r:.80}")
+                raise TypeError(f"indent must be an integer or None, not {shortened(given)}")
             if not 0 <= given <= _MOST_INDENT:
                 raise ValueError(f"indent must be 0 to {_MOST_INDENT}")
         return escaped(self.declaration.model_dump_json(indent=indent, exclude_defaults=True))

@@ -55,7 +55,7 @@ __all__ = [
 
 def _require_lifecycle(given: Any) -> None:
     if not isinstance(given, Lifecycle):
-        raise TypeError(f"lifecycle must be a Lifecycle, such as lifecycle.get('v1'), not {given!r:.80}")
+        raise TypeError(f"lifecycle must be a Lifecycle, such as lifecycle.get('v1'), not {shortened(given)}")
 
 
 # --- strategies about one lifecycle ------------------------------------------------------------

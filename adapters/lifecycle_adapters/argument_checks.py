@@ -10,7 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from lifecycle import Lifecycle
-from lifecycle.errors import repr_of
+from lifecycle.errors import repr_of, shortened
 
 TaskId = str | int | UUID
 
@@ -92,7 +92,7 @@ def require_json(fields: Mapping[Any, Any], check: Callable[[Any], object], pref
         try:
             check(value)
         except (TypeError, ValueError, RecursionError) as error:
-            fault = f"the field {name!r:.80} is not JSON: {error}"
+            fault = f"the field {shortened(name)} is not JSON: {error}"
             break
     raise WrongType(prefix + fault, "fields")
 
@@ -115,7 +115,7 @@ def described(given: object) -> str:
 def require_callback(given: Any, name: str, called_with: str) -> None:
     """Raise TypeError unless `given` is None or can be called."""
     if not (given is None or callable(given)):
-        raise TypeError(f"{name} must be called with {called_with}, and {given!r:.80} cannot be called")
+        raise TypeError(f"{name} must be called with {called_with}, and {shortened(given)} cannot be called")
 
 
 def require_number(
@@ -136,7 +136,7 @@ def require_number(
     """
     if isinstance(given, bool) or not isinstance(given, kind):
         number = "a whole number" if kind is int else "a number"
-        raise WrongType(f"{name} must be {number}, not {given!r:.80} ({type(given).__name__})", name)
+        raise WrongType(f"{name} must be {number}, not {shortened(given)} ({type(given).__name__})", name)
     try:
         float(given)
     except OverflowError:  # an integer of more than 308 digits, which no clock or counter reaches

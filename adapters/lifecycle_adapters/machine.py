@@ -46,7 +46,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from lifecycle.errors import IllegalTransition, MissingExtra, text_of
+from lifecycle.errors import IllegalTransition, MissingExtra, shortened, text_of
 from lifecycle.lifecycle import Lifecycle, State, Transition
 from lifecycle.table import E, S, quoted
 from lifecycle_adapters.argument_checks import described, require, require_boolean, require_lifecycle
@@ -483,7 +483,7 @@ def _require_callback(where: str, callback: Any, *, asynchronous: bool) -> None:
 def _require_free(lifecycle: Lifecycle[S, E], model: Any, attribute: str, *, attach: bool) -> None:
     require(attribute, str, "attribute must be the name of an attribute")
     if not attribute.isidentifier():
-        raise ValueError(f"attribute must be the name of an attribute, not {attribute!r:.80}")
+        raise ValueError(f"attribute must be the name of an attribute, not {shortened(attribute)}")
     require_boolean(attach, "attach")
     if model is None or isinstance(model, list | tuple | type) or _has_no_room(model, attribute):
         given = cast("object", model)
@@ -564,7 +564,7 @@ def _require_room(model: object, names: Iterable[str]) -> None:
 def _require_kept(model: object, attribute: str, state: str) -> None:
     kept = _found(model, attribute)
     if str(kept) != state:
-        raise TypeError(f"its {attribute!r} is {kept!r:.80} after {state!r} was set")
+        raise TypeError(f"its {attribute!r} is {shortened(kept)} after {state!r} was set")
 
 
 def _kind(model: Any) -> str:

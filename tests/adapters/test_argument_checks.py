@@ -25,6 +25,7 @@ from lifecycle_adapters.http import BROWSER_USE, Client, Timing
 from lifecycle_adapters.journal import NotAJournal, SqlJournal
 from lifecycle_adapters.logs import Columns, Files, check_logs
 from lifecycle_adapters.machine import bind, bind_async
+from lifecycle_adapters.services import argument_headers
 from lifecycle_adapters.watch import OverdueAfter, Pace, StopAfter, StopAtCost, StopPausedAfter, Throttle
 from lifecycle_adapters.webhooks import Webhooks, sign
 
@@ -254,3 +255,29 @@ def test_emulator_names_the_wrong_argument(ask: Callable[[Emulator], object], wr
 def test_a_policy_of_a_final_state_is_refused() -> None:
     with pytest.raises(ValueError, match="'stopped' is final"):
         StopPausedAfter(3, states=["stopped"]).require_declared(V1)
+
+
+class WithoutRepr:
+    """An object that no message can show: its repr raises, as that of a very deep dict does."""
+
+    def __repr__(self) -> str:
+        raise RecursionError
+
+
+@pytest.mark.parametrize(
+    ("take", "name"),
+    [
+        (lambda given: Timing(poll_s=given), "poll_s"),
+        (lambda given: Client("v4", api_key="any").create("x", labels=given), "labels"),
+        (lambda given: Client("v4", api_key="any").recover(dead=given), "dead"),
+        (lambda given: Webhooks("v1", secret="s", journal=MemoryJournal(), on_report=given), "on_report"),
+        (lambda given: bind(V1, SimpleNamespace(), attribute=given), "attribute"),
+        (lambda given: V1.to_json(indent=given), "indent"),
+        (Lifecycle.from_json, "from_file"),
+        (lambda given: argument_headers({"inputSchema": {"properties": {"a": {"x-mcp-header": given}}}}), "a"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_argument_without_a_repr_is_refused_with_its_name(take: Callable[[Any], object], name: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=name):
+        take(WithoutRepr())

@@ -67,6 +67,18 @@ def test_definition_that_breaks_a_rule_is_refused(case: str) -> None:
         argument_headers(tool(schema))
 
 
+def test_schema_that_contains_itself_or_is_too_deep_is_refused() -> None:
+    cyclic, deep = of(a=marked()), of(a=marked())
+    cyclic["properties"]["b"] = cyclic
+    items: list[Any] = []
+    items.append(items)
+    for _ in range(5_000):
+        deep = of(a=deep)
+    for schema in (cyclic, deep, {"anyOf": items}):
+        with pytest.raises(ValueError, match="nested too deeply to be read, or contains itself"):
+            argument_headers(tool(schema))
+
+
 @pytest.mark.parametrize("given", [None, [], {}, {"inputSchema": None}], ids=repr)
 def test_definition_must_have_a_schema(given: Any) -> None:
     with pytest.raises(TypeError, match="must"):

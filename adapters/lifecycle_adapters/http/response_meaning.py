@@ -105,7 +105,7 @@ def meaning_of(
     if call.status_field is not None and not isinstance(status, str) and not is_named:
         what = f"the response has no status at {call.status_field or 'the top level'!r}"
         if binding.state_of is not None:
-            what = f"`state_of` returns no text but {status!r:.80}"
+            what = f"`state_of` returns no text but {shortened(status)}"
         return Lost(InvalidResponse(what + _new_task(binding, call, document), **request.names))
     etag = _etag_in(binding, document, headers)
     return Accepted(status, as_of, value_at(document, binding.output_field), document, etag)

@@ -236,8 +236,8 @@ class Session(_SessionHandle):
 
         Args:
             text: what to do.
-            interrupt: whether the message cancels the session's active task, as v4 offers; it is sent as a field, unless
-                it is None.
+            interrupt: whether the message cancels the session's active task, as v4 offers; it is sent as a field of the
+                request, unless it is None.
             idempotency_key: given again, it returns the message that was created first, with no request.
             labels: texts by their names; they are recorded in the journal, and never sent.
             reason: why it is queued; it is recorded in the journal.

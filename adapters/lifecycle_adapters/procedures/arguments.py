@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 from uuid import uuid4
 
+from lifecycle.errors import shortened
 from lifecycle.journal import Journal, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters import telemetry
@@ -58,7 +59,7 @@ def worker_names(dead: Collection[str]) -> frozenset[str]:
         raise TypeError(f"dead is a collection of names, such as {{{dead!r}}}, not one name")
     given: Any = dead
     if isinstance(given, bytes | bytearray) or not isinstance(given, Iterable):
-        raise TypeError(f"dead must be a collection of names, such as {{'worker-1'}}, not {given!r:.80}")
+        raise TypeError(f"dead must be a collection of names, such as {{'worker-1'}}, not {shortened(given)}")
     names = list(dead)
     for each in names:
         require(each, str, "dead must hold names of workers, which are texts")

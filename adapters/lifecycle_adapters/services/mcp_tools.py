@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lifecycle.errors import shortened
 from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.http.authentication import HEADER_NAME
 
@@ -23,23 +24,28 @@ def argument_headers(tool: Mapping[str, Any]) -> dict[str, str]:
     Args:
         tool: the definition of the tool, as `tools/list` returns it.
     Raises:
-        ValueError: an `x-mcp-header` breaks a rule of the specification, which forbids clients such a tool; or the name
-            of a marked argument contains a dot, so that no path can name it.
+        ValueError: an `x-mcp-header` breaks a rule of the specification, which forbids clients such a tool; the name of
+            a marked argument contains a dot, so that no path can name it; or the schema is nested too deeply to be
+            read, or contains itself.
         TypeError: the definition is not a mapping, or has no `inputSchema` that is one.
     """
     require(tool, Mapping, "a definition of a tool must be a mapping")
     require(tool.get("inputSchema"), Mapping, "a tool must have an inputSchema that is a mapping")
     headers: dict[str, str] = {}
-    for path, schema in _marked(tool["inputSchema"], ()):
+    try:
+        marked = list(_marked(tool["inputSchema"], ()))
+    except RecursionError:
+        raise ValueError("the inputSchema is nested too deeply to be read, or contains itself") from None
+    for path, schema in marked:
         name, kind = schema[_MARK], schema.get("type")
-        header = f"Mcp-Param-{name}"
         if not path:
-            raise ValueError(f"{_MARK} {name!r:.80} must mark a property that `properties` alone lead to")
+            raise ValueError(f"{_MARK} {shortened(name)} must mark a property that `properties` alone lead to")
         where = ".".join(path)
         if kind not in _PRIMITIVE:
-            raise ValueError(f"{where}: only a {', '.join(_PRIMITIVE)} can be in a header, not {kind!r:.80}")
+            raise ValueError(f"{where}: only a {', '.join(_PRIMITIVE)} can be in a header, not {shortened(kind)}")
         if not isinstance(name, str) or not HEADER_NAME.fullmatch(name):
-            raise ValueError(f"{where}: {_MARK} must be a part of a header's name, not {name!r:.80}")
+            raise ValueError(f"{where}: {_MARK} must be a part of a header's name, not {shortened(name)}")
+        header = f"Mcp-Param-{name}"
         if header.casefold() in map(str.casefold, headers):
             raise ValueError(f"{where}: another argument is in the header {header}, too")
         if any(not part or "." in part for part in path):
