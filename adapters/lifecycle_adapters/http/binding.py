@@ -174,16 +174,17 @@ class HttpBinding(Declared, Generic[S, E]):
         envelope: the object around each result, as JSON-RPC has; the paths of all other fields but `error_field` begin
             in the result. None if there is none.
         handshake: the calls that come before a client's first request; None if there are none.
-        error_field: where a 2xx response has an error, such as "error" of JSON-RPC. An error is a refusal unless
-            `error_codes` says otherwise; null, false, 0, "", {} and [] are not errors. If the response to a create has
-            an error and the id of a task, nobody knows what the create did.
-        error_codes: the status codes for which the numbers in an error's field `code` stand, as in {-32001: 404,
-            -32603: 500}: the first error means that there is no such task (or refuses a request that names no task,
-            such as a create), the second that the request may have had an effect. A text or a float that equals the
-            number counts as the number. The request may also have had an effect if the number is not among them and
-            stands for a failing server: 500 to 599, or one that JSON-RPC reserves (-32768 to -32000) except the four
-            that say that nothing was done (-32700 and -32600 to -32602). So it may if the code is missing or is not an
-            integer, and the service has `error_codes`.
+        error_field: where a 2xx response has an error, such as "error" of JSON-RPC: an object, whose field `code` is
+            its code; a number, which is its code itself; or another value. But null, false, 0, "", {} and [] are no
+            errors. An error is a refusal unless its code says otherwise (`error_codes`); a list of errors is one if all
+            are. If the response to a create has an error and the id of a task, nobody knows what the create did.
+        error_codes: the status codes for which the codes of errors stand, as in {-32001: 404, -32603: 500}: the first
+            error means that there is no such task (or refuses a request that names no task, such as a create), the
+            second that the request may have had an effect. A text or a float that equals the number counts as the
+            number. The request may also have had an effect if the number is not among them and stands for a failing
+            server: 500 to 599, or one that JSON-RPC reserves (-32768 to -32000) except the four that say that nothing
+            was done (-32700 and -32600 to -32602). So it may if the service has `error_codes`, and an error has no
+            code, has one that is not an integer, or is a number that is not among them.
         etag_field, etag_header: where the response of the status call names the version of the task: a field such as
             "metadata.resourceVersion", or a header such as "ETag". The calls of commands have it as `{etag}`.
         limits_tasks: texts of which one is in the detail of a 429, in any letter case, if it limits how many tasks or

@@ -178,8 +178,11 @@ def error_of(
 
 
 def code_of(found: Any) -> int | None:
-    """Return the integer that an error's code in a body equals, also as a text or a float; None if there is none."""
-    code = value_at(found, "code")
+    """Return the integer that an error's code in a body equals, also as a text or a float; None if there is none.
+
+    The code is the error's field `code`, or the error itself if it is not an object.
+    """
+    code = value_at(found, "code") if isinstance(found, dict) else found
     if isinstance(code, str) and re.fullmatch(r"-?[0-9]{1,9}", code):
         return int(code)
     if isinstance(code, bool) or not isinstance(code, int | float):
@@ -187,18 +190,21 @@ def code_of(found: Any) -> int | None:
     return int(code) if code == code // 1 else None
 
 
-def _meant_by(code: int | None, codes: Mapping[int, int], otherwise: int) -> int:
-    """Return the status code that the code of an error in a 2xx response means; see `HttpBinding.error_codes`.
+def _meant_by(error: Any, codes: Mapping[int, int], otherwise: int) -> int:
+    """Return the status code that an error in a 2xx response means; see `HttpBinding.error_codes`.
 
     Args:
-        code: the error's code, as `code_of` returns it.
+        error: the error, one of them if there are several.
         codes: the status codes of the codes that the binding knows.
         otherwise: the status code of the response.
     """
-    if code is None:
-        return 500 if codes else otherwise
+    code = code_of(error)
     if code in codes:
         return codes[code]
+    if codes and (code is None or not isinstance(error, dict)):  # perhaps of a gateway: the service has objects
+        return 500
+    if code is None:
+        return otherwise
     is_vague = code in _RESERVED and code not in _NOTHING_DONE
     return 500 if is_vague or 500 <= code <= 599 else otherwise
 
@@ -221,10 +227,12 @@ def _as_text(value: Any) -> str:
 def error_in(request: Request, received: int, found: Any, codes: Mapping[int, int]) -> ResponseError:
     """Return the error that a 2xx response holds; `found` is its description, `received` the response's code.
 
+    Of several errors in a list, the first counts after which the request may have had an effect, otherwise the first.
     `codes` are the status codes of the codes that the binding knows.
     """
-    code = code_of(found)
-    status_code = _meant_by(code, codes, received)
+    errors: list[Any] = found if isinstance(found, list) else [found]
+    meant = [(code_of(each), _meant_by(each, codes, received)) for each in errors]
+    code, status_code = max(meant, key=lambda each: _kind_of(each[1], request) is ServerError)
     text: Any = value_at(found, "message") or value_at(found, "detail") or found
     detail = one_line(_as_text(text) + _data_of(found)) or "no details given"
     kind = _kind_of(status_code, request)

@@ -119,7 +119,9 @@ ERRORS: list[tuple[Any, str]] = [
     ({"code": -31999, "message": "no", "data": "late\n"}, r"error -31999: no \(late \)$"),
     ("no", "tasks/stop: HTTP 200 with an error: no"),
     ({"code": -32602}, r'error -32602: {"code": -32602}'),
-    ([1], r"HTTP 200 with an error: \[1\]"),
+    ([1], r"error 1: \[1\]"),
+    (404, "error 404: 404"),
+    ([{"code": -31999}, "no"], "error -31999"),
     ({"code": 0}, r'error 0: {"code": 0}'),
     (True, "HTTP 200 with an error: true"),
     (" ", "HTTP 200 with an error: no details given"),
@@ -225,6 +227,39 @@ def test_number_of_a_failing_server_leaves_a_create_uncertain(connect: Connect, 
     server = serve(lambda _: Reply(body={"error": {"code": code, "message": "internal"}}))
     with pytest.raises(CreateUncertain, match="internal"):
         connect(bound(), server.base_url).create("a letter")
+
+
+BARE: list[Any] = [*OF_THE_SERVER, [503], [{"code": 503}], [{"code": 7}, {"code": -32603}], ["no", 500]]
+
+
+@pytest.mark.parametrize("codes", [{}, CODES])
+@pytest.mark.parametrize("error", BARE, ids=repr)
+def test_error_that_is_a_number_or_a_list_leaves_a_create_uncertain_if_the_server_may_have_failed(
+    connect: Connect, serve: Serve, error: Any, codes: dict[int, int]
+) -> None:
+    server = serve(lambda _: Reply(body={"error": error}))
+    client = connect(bound(error_codes=codes), server.base_url)
+    for _ in range(2):
+        with pytest.raises(CreateUncertain, match="error"):
+            client.create("a letter", idempotency_key="order-5")
+    assert len(server.seen) == 1, "the key stays taken, so that no second task is made"
+
+
+@pytest.mark.parametrize("error", [404, 7, "7", True, "no", 0.5, [7], [{"code": 7}, "no"]], ids=repr)
+def test_error_of_another_shape_than_the_declared_codes_proves_no_refusal(
+    connect: Connect, serve: Serve, error: Any
+) -> None:
+    """A gateway in front of a service of JSON-RPC has errors of its own."""
+    server = serve(lambda _: Reply(body={"error": error}))
+    with pytest.raises(CreateUncertain, match="error"):
+        connect(bound(error_codes=CODES), server.base_url).create("a letter")
+
+
+@pytest.mark.parametrize("error", [-32001, "-32001", [-32001], [{"code": -32001}]], ids=repr)
+def test_error_that_is_a_declared_code_has_its_meaning(connect: Connect, serve: Serve, error: Any) -> None:
+    server = serve(lambda _: Reply(body={"error": error}))
+    with pytest.raises(NotFound, match="error -32001"):
+        connect(bound(error_codes=CODES), server.base_url).task("t7").status()
 
 
 @pytest.mark.parametrize("code", NOT_INTEGERS)
