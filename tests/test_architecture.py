@@ -79,8 +79,9 @@ ONE_WAY = {
         http.call <- http.handshake <- http.response_meaning
         http.handshake <- http.handshakes <- http.sending, http.driver
         http.misspelt_options, http.responses <- http.call
-        argument_checks <- logs.*
+        argument_checks <- logs.*, procedures.command_methods
         http.http_errors, http.transport_failures <- http.limits <- http.connections <- http.driver
+        http.proxies <- http.connections, http.sending
         http.limits, http.redaction <- http.sending
         http.redaction <- http.responses, http.paginator
         http.binding <- http.keys <- http.sending

@@ -13,11 +13,11 @@ import weakref
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.http.http_errors import ClientUnusable
 from lifecycle_adapters.http.limits import keep_deadlines
+from lifecycle_adapters.http.proxies import PROXY_VARIABLES, host_of_proxy
 
 try:
     import httpx2
@@ -113,7 +113,8 @@ def _made(kind: type[H], *, trust_env: bool) -> H:
 
     The foreign error is not its cause, and no value of a proxy is shown: it may hold a password.
     """
-    hostless = [name for name in _PROXIES[:3] for name in (name, name.lower()) if _has_no_host(os.environ.get(name))]
+    names = [name for each in PROXY_VARIABLES for name in (each, each.lower())]
+    hostless = [name for name in names if _has_no_host(os.environ.get(name))]
     if trust_env and hostless:
         raise ClientUnusable(f"{' or '.join(hostless)} holds a URL without a host: use http://HOST:PORT, or unset it")
     try:
@@ -123,7 +124,8 @@ def _made(kind: type[H], *, trust_env: bool) -> H:
     except OSError:  # ssl's errors are such
         what = f"no certificates can be read from {_set(*_CERTIFICATES, shown=True)}; correct the path, or unset it"
     except (ValueError, httpx2.InvalidURL):
-        what = f"{_set(*_PROXIES, shown=False)} holds no URL of a proxy: use http://HOST:PORT or socks5://HOST:PORT"
+        named = _set(*PROXY_VARIABLES, "NO_PROXY", shown=False)
+        what = f"{named} holds no URL of a proxy: use http://HOST:PORT or socks5://HOST:PORT"
     raise ClientUnusable(what)
 
 
@@ -132,12 +134,11 @@ def _has_no_host(proxy: str | None) -> bool:
     if not proxy:
         return False
     try:
-        return not urlsplit(proxy if "://" in proxy else f"http://{proxy}").hostname
+        return not host_of_proxy(proxy)
     except ValueError:
         return False
 
 
-_PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 

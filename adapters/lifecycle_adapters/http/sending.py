@@ -35,6 +35,7 @@ from lifecycle_adapters.http.http_errors import (
 )
 from lifecycle_adapters.http.keys import Key, KeySource, NoKeyReturned, is_this_machine
 from lifecycle_adapters.http.limits import Body, Until
+from lifecycle_adapters.http.proxies import proxy_text
 from lifecycle_adapters.http.redaction import Redactor
 from lifecycle_adapters.http.response_meaning import meaning_of
 from lifecycle_adapters.http.transport_failures import ResponseTooLarge
@@ -66,12 +67,16 @@ class Sending:
         self.body = Body(self.until, limit_bytes)
         self.key: SecretStr | None = None  # None until the key is known
         self.is_ready = False  # whether it was built, and is passed to httpx2
+        self.trusts_environment = False  # whether the httpx2 client follows the environment's settings
+        self.connected_to: tuple[str, int] | None = None  # the host and port, a proxy's or the service's
         self._is_traced = always_traced
         self._has_begun = False
 
     def trace(self, event: str, info: Any) -> None:
         """Record an event of the connection, as httpcore2's `trace` extension."""
         self._is_traced = True
+        if event == "connection.connect_tcp.started":
+            self.connected_to = info["host"], info["port"]
         if event.endswith(_BEGINS):
             self._has_begun = True
             info["request"].extensions.pop("trace", None)  # no later event matters
@@ -147,7 +152,7 @@ class Sender:
                 headers=_ENCODINGS | headers,
                 extensions=extensions,
             )
-        sending.is_ready = True
+        sending.is_ready, sending.trusts_environment = True, http.trust_env
         return built
 
     def span(self, call: HttpCall) -> AbstractContextManager[telemetry.OnOutcome]:
@@ -201,11 +206,21 @@ class Sender:
         kind: type[HttpError] = NotConnected
         if may_have_arrived:
             kind = InvalidResponse if isinstance(error, ResponseTooLarge) else NoResponse
-        what = f"{self._text_of(error)} ({self.base_url})"
+        what = f"{self._text_of(error)} ({self.base_url}{self._proxy_of(sending)})"
         ours = kind(what, **request.names)
         if self.strip(error, call, sys.exception()):
             ours.__cause__ = error
         return Lost(ours) if may_have_arrived else NotSent(ours)
+
+    def _proxy_of(self, sending: Sending) -> str:
+        """Return the proxy that a request was sent through, for a message; nothing if none is known."""
+        service = httpx2.URL(self.base_url)
+        port = service.port or {"http": 80, "https": 443}[service.scheme]
+        if sending.connected_to is None or sending.connected_to == (service.raw_host.decode(), port):
+            return ""
+        trusts, is_given = sending.trusts_environment, not self._has_own_http
+        proxy = proxy_text(*sending.connected_to, scheme=service.scheme, is_of_environment=trusts, is_given=is_given)
+        return f" through {proxy}"
 
     def _text_of(self, error: Exception) -> str:
         """Return the text of another library's error, without the key."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
+import httpx2
 import pytest
 
 from lifecycle_adapters.http import AsyncClient, Client, ClientUnusable, HttpError, InvalidResponse, NotConnected
 from tests.adapters.http.both import KEY, QUICK
-from tests.adapters.http.conftest import Serve
+from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
 from tests.adapters.http.scripted import Reply
 from tests.adapters.http.test_errors import everything_said_by
 
@@ -102,6 +105,52 @@ def _variables_of(error: BaseException, function: str) -> str:
     return str([frame.f_locals for frame in frames if frame.f_code.co_qualname.endswith(function)])
 
 
+PROXIES = {
+    "refuses": ("127.0.0.1:1", "refused"),
+    "is not found": ("proxy.invalid:3128", ""),
+    "IPv6": ("[::1]:1", ""),
+    "asks for a password": ("", "407"),
+    "reaches nothing": ("", "502"),
+}
+
+
+def client_through(place: str, kind: type[Client | AsyncClient], source: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return an httpx2 client with a proxy; None if a variable of the environment is to name the proxy."""
+    proxy = f"http://user:{PASSWORD}@{place}"  # in no variable of the test, which an error's frames show
+    if source.endswith("client"):
+        monkeypatch.setenv("HTTPS_PROXY", "http://another.invalid:3128")
+        return (httpx2.Client if kind is Client else httpx2.AsyncClient)(proxy=proxy, verify=NO_CERTIFICATES)
+    monkeypatch.setenv(source, proxy)
+    monkeypatch.setenv("HTTP_PROXY", proxy)  # which no request to https follows
+    return None
+
+
+@both
+@pytest.mark.parametrize("case", PROXIES)
+@pytest.mark.parametrize("source", ["HTTPS_PROXY", "https_proxy", "all_proxy", "the given httpx2 client"])
+def test_failing_proxy_is_named_without_its_password(
+    kind: type[Client | AsyncClient], serve: Serve, case: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, reason = PROXIES[case]
+    if not place:
+        status = int(reason)
+        place = serve(lambda _: Reply(status=status, hangs_up=True)).base_url.removeprefix("http://")
+    http = client_through(place, kind, source, monkeypatch)
+
+    async def status_of_a_task() -> None:
+        timing = replace(QUICK, attempts=1)
+        client = kind("v4", api_key=KEY, base_url="https://service.invalid", timing=timing, http=http)
+        read: Any = client.task("t").status()
+        if isinstance(client, AsyncClient):
+            await read
+
+    said = rf"{reason}.* \(https://service\.invalid through the proxy {re.escape(place)} of {source}\)$"
+    with pytest.raises(NotConnected, match=said) as raised:
+        asyncio.run(status_of_a_task())
+    assert PASSWORD not in everything_said_by(raised.value)
+    assert KEY not in everything_said_by(raised.value)
+
+
 @both
 def test_error_of_a_refused_connection_has_the_reason(kind: type[Client | AsyncClient]) -> None:
     async def status() -> None:
@@ -110,5 +159,5 @@ def test_error_of_a_refused_connection_has_the_reason(kind: type[Client | AsyncC
         if isinstance(client, AsyncClient):
             await read
 
-    with pytest.raises(NotConnected, match=r"refused.*\(http://127\.0\.0\.1:1\)"):
+    with pytest.raises(NotConnected, match=r"refused.*\(http://127\.0\.0\.1:1\)$"):
         asyncio.run(status())
