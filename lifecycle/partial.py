@@ -1,7 +1,8 @@
 """What could be read of a declaration: the rules examine that too, so that all findings come at once.
 
-A field that could not be read is missing: `hasattr` is false, and to read it raises NotKnown. So a rule that
-needs it is left out, and nothing false is found. Lifecycles are read by it here, bindings in the adapters.
+A field that could not be read is missing: `hasattr` is false, and to read it raises NotKnown. An element of a list
+raises it when it is looked up. So a rule that needs it is left out, and nothing false is found. Lifecycles are read by
+it here, bindings in the adapters.
 """
 
 from __future__ import annotations
@@ -28,6 +29,13 @@ def as_far_as_known(rule: Iterable[T]) -> Iterator[T]:
     """Yield what a rule finds, until it reads a field that could not be read."""
     with suppress(NotKnown):
         yield from rule
+
+
+class _Unread:
+    """Stands for an element of a list that could not be read: to look it up raises NotKnown."""
+
+    def __hash__(self) -> int:
+        raise NotKnown
 
 
 class _Partial:
@@ -62,13 +70,26 @@ def partial_declaration(given: Any, errors: Iterable[Path]) -> Declaration[Any, 
             known[name] = (partial_part(kind, None, [()]),)
         else:
             listed = cast("Sequence[Any]", parts)
-            known[name] = tuple(partial_part(kind, part, by_part.get((name, i), ())) for i, part in enumerate(listed))
+            known[name] = tuple(_part_of_lists(kind, part, by_part.get((name, i), ())) for i, part in enumerate(listed))
     return cast("Declaration[Any, Any]", _Partial(Declaration, wanted, known))
 
 
 _PARTS: Mapping[str, Any] = {
     "states": State, "events": Event, "transitions": Transitions, "aliases": Alias, "invariants": Invariant,
 }  # fmt: skip
+
+
+def _part_of_lists(kind: Any, given: Any, errors: Sequence[Path]) -> Any:
+    """Return what could be read of a part, also of its lists; the arguments are as in `partial_part`."""
+    part = partial_part(kind, given, errors)
+    for name in {path[0] for path in errors if len(path) > 1}:
+        listed = given[name] if isinstance(given, Mapping) else getattr(given, name)
+        unread = {path[1] for path in errors if path[0] == name and len(path) > 1}
+        if isinstance(listed, list | tuple):  # an iterator has been read to its end
+            kept = [each for i, each in enumerate(cast("Sequence[Any]", listed)) if i not in unread]
+            read = iter(getattr(_reader_of(kind).model_validate({name: kept}), name))
+            part._known[name] = tuple(_Unread() if i in unread else next(read) for i in range(len(listed)))
+    return part
 
 
 def partial_part(kind: Any, given: Any, errors: Sequence[Path]) -> Any:

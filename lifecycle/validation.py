@@ -35,7 +35,7 @@ at once. Their codes are stable:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -186,10 +186,11 @@ def _validate_references(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFin
         if all(hasattr(part, "name") for part in parts)
     }
     for where, path, kind, name in _references(lifecycle):
-        if kind in known and name not in known[kind]:
-            meant = nearest(name, known[kind])
-            hint = f"; did you mean {quoted(meant)}?" if meant else ""
-            yield DefinitionFinding("unknown_name", where, f"{kind} {shortened(name)} is not declared{hint}", path)
+        with suppress(NotKnown):
+            if kind in known and name not in known[kind]:
+                meant = nearest(name, known[kind])
+                hint = f"; did you mean {quoted(meant)}?" if meant else ""
+                yield DefinitionFinding("unknown_name", where, f"{kind} {shortened(name)} is not declared{hint}", path)
 
 
 def _references(lifecycle: Declaration[S, E]) -> Iterator[tuple[str, Path, str, str]]:
@@ -245,14 +246,21 @@ def _validate_rows(lifecycle: Declaration[S, E]) -> Iterator[DefinitionFinding]:
                 path: Path = ("transitions", index, "source")
                 yield DefinitionFinding("bad_value", f"transitions[{index}]", "its source contains no state", path)
             for path, row in declared:
-                where = path_text(path)
-                first = seen.setdefault((row.source, row.event), path)
-                if first is not path:
-                    message = f"({row.source}, {row.event}) has a row already, {path_text(first)}"
-                    yield DefinitionFinding("duplicate_row", where, message, path)
-                if row.source in final:
-                    message = f"{quoted(row.event)} leads out of {quoted(row.source)}"
-                    yield DefinitionFinding("final_state_with_exit", where, message, path)
+                with suppress(NotKnown):
+                    yield from _validate_row(path, row, seen, final)
+
+
+def _validate_row(
+    path: Path, row: Transition[S, E], seen: dict[tuple[S, E], Path], final: Collection[S]
+) -> Iterator[DefinitionFinding]:
+    where = path_text(path)
+    first = seen.setdefault((row.source, row.event), path)
+    if first is not path:
+        message = f"({row.source}, {row.event}) has a row already, {path_text(first)}"
+        yield DefinitionFinding("duplicate_row", where, message, path)
+    if row.source in final:
+        message = f"{quoted(row.event)} leads out of {quoted(row.source)}"
+        yield DefinitionFinding("final_state_with_exit", where, message, path)
 
 
 def _validate_initial(states: tuple[State[S], ...]) -> Iterator[DefinitionFinding]:

@@ -20,15 +20,19 @@ SOUND: Document = {
     "states": [*states("*open shut [gone]"), {"name": "ajar", "settled": True}],
     "events": [*DOOR["events"], {"name": "push", "origin": "remote"}],
     "transitions": [
-        *rows("open close shut; shut unlatch open; shut push ajar"),
+        *rows("open close shut; shut push ajar"),
         several("*", "rot"),
-        several(["ajar"], "unlatch", to="open"),
+        several(["shut", "ajar"], "unlatch", to="open"),
     ],
     "aliases": [
         {"channel": "webhook", "status": "dented", "state": "shut"},
         {"channel": "webhook", "status": "lost", "state": "gone"},
     ],
-    "invariants": [promise("leads_to", events="close", states="shut"), promise("final", states="gone")],
+    "invariants": [
+        promise("leads_to", events="close", states="shut"),
+        promise("final", states="gone"),
+        promise("accepted_in", events="unlatch", states="shut ajar"),
+    ],
 }
 STATES = ["open", "shut", "gone", "ajar", "opne"]
 EVENTS = ["close", "unlatch", "rot", "push", "closs"]
@@ -108,7 +112,7 @@ def as_it_may_be_meant(document: Document, typed: Path) -> Iterator[Document]:
 
 def are_apart(path: Path, other: Path) -> bool:
     """Return whether two paths are of different fields of parts, neither in the other."""
-    common = min(len(path), len(other), 3)
+    common = min(len(path), len(other))
     return path[:common] != other[:common]
 
 
@@ -116,6 +120,9 @@ def are_apart(path: Path, other: Path) -> bool:
 @example(("states", 2, "final"), (("transitions", 0, "target"), "opne"))
 @example(("states", 0, "name"), (("transitions", 0, "target"), "opne"))
 @example(("transitions", 0, "event"), (("transitions", 2, "event"), "closs"))
+@example(("transitions", 3, "source", 0), (("transitions", 3, "source", 1), "opne"))
+@example(("transitions", 3, "source", 1), (("transitions", 3, "source", 0), "gone"))
+@example(("invariants", 2, "states", 0), (("invariants", 2, "states", 1), "opne"))
 def test_a_wrong_type_hides_no_certain_finding_and_adds_no_false_one(typed: Path, named: tuple[Path, str]) -> None:
     misnamed = changed(SOUND, *named)
     results = [findings(document) for document in as_it_may_be_meant(misnamed, typed)]
@@ -210,6 +217,14 @@ def test_findings_about_names_come_beside_those_about_the_types_of_an_extension(
 
 def test_an_iterator_that_was_read_to_its_end_is_no_empty_list() -> None:
     final = {**promise("final"), "states": iter(["gone"])}
+    wrong_row = {**several([], "unlatch", to="open"), "source": iter(["shut", 5, "opne"])}
+    assert found(
+        lambda: Lifecycle.from_declaration({**SOUND, "transitions": [*SOUND["transitions"][:3], wrong_row]})
+    ) == ["bad_value: transitions[3].source: should be a valid string, not a list_iterator"]
+    half_read = {**promise("final"), "states": iter(["gonne", 5])}
+    assert found(lambda: Lifecycle.from_declaration({**SOUND, "invariants": [half_read]})) == [
+        "bad_value: invariants[0].states[1]: should be a valid string, not 5"
+    ]
     for parts in ({"states": iter(SOUND["states"])}, {"invariants": [final]}):
         wrong = {**SOUND, **parts, "citation": 5}
         assert found(lambda: Lifecycle.from_declaration(wrong)) == [  # noqa: B023 (called at once)
