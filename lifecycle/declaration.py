@@ -133,11 +133,15 @@ def _without_member(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     try:
         return check(value)
     except ValidationError as error:
-        errors = [
-            InitErrorDetails(type=each["type"], loc=each["loc"][1:], input=each["input"], ctx=each.get("ctx", {}))
-            for each in error.errors()
-        ]
-        raise ValidationError.from_exception_data(error.title, errors) from None
+        raise ValidationError.from_exception_data(error.title, details_of(error, skipped=1)) from None
+
+
+def details_of(error: ValidationError, *, skipped: int = 0) -> list[InitErrorDetails]:
+    """Return the errors in one of pydantic's, to raise them in another one, without the first keys of their paths."""
+    return [
+        InitErrorDetails(type=each["type"], loc=each["loc"][skipped:], input=each["input"], ctx=each.get("ctx", {}))
+        for each in error.errors()
+    ]
 
 
 EVERY: Literal["*"] = "*"

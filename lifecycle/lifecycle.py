@@ -15,10 +15,21 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeGuard, TypeVar, cast, get_args, overload
 
 from pydantic import GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, core_schema
 
 from lifecycle.conformance import Channel, Conformance
-from lifecycle.declaration import Alias, Declaration, Event, Invariant, Row, Rule, State, Transition, Transitions
+from lifecycle.declaration import (
+    Alias,
+    Declaration,
+    Event,
+    Invariant,
+    Row,
+    Rule,
+    State,
+    Transition,
+    Transitions,
+    details_of,
+)
 from lifecycle.digest import digest_of
 from lifecycle.documents import Document, escaped, read_json, read_yaml, require_yaml
 from lifecycle.errors import DefinitionError, DefinitionFinding, not_made, shortened
@@ -450,7 +461,16 @@ class Lifecycle(Conformance[S, E], Generic[S, E]):
                 if not types:
                     return value
                 value = value._parts()  # its names are converted to this field's enumerations
-            return Lifecycle.from_declaration(parse(value))
+            try:
+                return Lifecycle.from_declaration(parse(value))
+            except ValidationError as error:
+                rest = [
+                    InitErrorDetails(
+                        type="value_error", loc=each.path, input=value, ctx={"error": ValueError(str(each))}
+                    )
+                    for each in limited(_findings_in_the_rest(value, error.errors()))
+                ]
+                raise ValidationError.from_exception_data(error.title, details_of(error) + rest) from None
 
         def dumped(lifecycle: Lifecycle[Any, Any]) -> Declaration[Any, Any]:
             return lifecycle.declaration
@@ -512,10 +532,15 @@ def _parsed(data: Any, kind: type[Declaration[Any, Any]]) -> Declaration[Any, An
 
     def findings() -> Iterator[DefinitionFinding]:
         yield from (bad_value(each, kind) for each in errors)
-        yield from validate(partial_declaration(data, [each["loc"] for each in errors]))
+        yield from _findings_in_the_rest(data, errors)
 
     # Not `from error`: it adds no facts, and printing it would print the whole document.
     raise DefinitionError(name_in(data), limited(findings()))
+
+
+def _findings_in_the_rest(data: Any, errors: Iterable[ErrorDetails]) -> Iterator[DefinitionFinding]:
+    """Yield the findings in what could be read of a declaration, given pydantic's errors about the other parts."""
+    return validate(partial_declaration(data, [each["loc"] for each in errors]))
 
 
 def read_file(path: str | FilePath) -> Document:

@@ -6,8 +6,10 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from lifecycle import DefinitionError, Event, Invariant, Lifecycle, Origin, Rule, State, Transition, get
 from lifecycle.declaration import Path
@@ -137,6 +139,22 @@ def test_a_wrong_type_hides_no_certain_finding_and_adds_no_false_one(typed: Path
 
     assert ("bad_value", typed) in both
     assert names <= both - {("bad_value", typed)} <= certain
+
+
+class Worker(BaseModel):
+    lifecycle: Lifecycle[str, str]
+
+
+@given(st.sampled_from(PLACES), st.sampled_from(NAMED))
+@example(("states", 2, "final"), (("transitions", 0, "target"), "opne"))
+def test_a_field_of_a_model_has_the_findings_of_the_declaration(typed: Path, named: tuple[Path, str]) -> None:
+    wrong = changed(changed(SOUND, *named), typed, 5)
+
+    with pytest.raises(ValidationError) as raised:
+        Worker.model_validate({"lifecycle": wrong})
+
+    assert {each["loc"] for each in raised.value.errors()} == {("lifecycle", *path) for _, path in findings(wrong)}
+    assert {each["input"] for each in raised.value.errors() if each["type"] != "value_error"} == {5}
 
 
 def test_findings_about_names_have_their_lines_beside_those_about_types() -> None:
