@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, create_model
 
@@ -19,6 +19,7 @@ from lifecycle.declaration import Alias, Declaration, Event, Invariant, Path, St
 from lifecycle.errors import nearest
 
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 class NotKnown(AttributeError):
@@ -31,11 +32,39 @@ def as_far_as_known(rule: Iterable[T]) -> Iterator[T]:
         yield from rule
 
 
+def known_items(parts: Mapping[K, T]) -> Iterator[tuple[K, T]]:
+    """Yield the keys and values of a mapping, but those whose value could not be read."""
+    for key in parts:
+        with suppress(NotKnown):
+            yield key, parts[key]
+
+
 class _Unread:
     """Stands for an element of a list that could not be read: to look it up raises NotKnown."""
 
     def __hash__(self) -> int:
         raise NotKnown
+
+
+class _PartlyRead(Mapping[Any, Any]):
+    """Stands for a mapping of which some parts could not be read: to read one of these raises NotKnown."""
+
+    def __init__(self, read: Mapping[Any, Any], given: Collection[Any]) -> None:
+        self._read, self._given = read, given
+
+    def __getitem__(self, key: Any) -> Any:
+        if key not in self._read and key in self._given:
+            raise NotKnown(key)
+        return self._read[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._given
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
 
 
 class _Partial:
@@ -82,13 +111,14 @@ _PARTS: Mapping[str, Any] = {
 def _part_of_lists(kind: Any, given: Any, errors: Sequence[Path]) -> Any:
     """Return what could be read of a part, also of its lists; the arguments are as in `partial_part`."""
     part = partial_part(kind, given, errors)
-    for name in {path[0] for path in errors if len(path) > 1}:
-        listed = given[name] if isinstance(given, Mapping) else getattr(given, name)
+    for name in {str(path[0]) for path in errors if len(path) > 1}:
+        listed: Any = cast("Any", given)[name] if isinstance(given, Mapping) else getattr(given, name)
         unread = {path[1] for path in errors if path[0] == name and len(path) > 1}
         if isinstance(listed, list | tuple):  # an iterator has been read to its end
-            kept = [each for i, each in enumerate(cast("Sequence[Any]", listed)) if i not in unread]
+            elements = list(cast("Sequence[Any]", listed))
+            kept = [each for i, each in enumerate(elements) if i not in unread]
             read = iter(getattr(_reader_of(kind).model_validate({name: kept}), name))
-            part._known[name] = tuple(_Unread() if i in unread else next(read) for i in range(len(listed)))
+            part._known[name] = tuple(_Unread() if i in unread else next(read) for i in range(len(elements)))
     return part
 
 
@@ -109,14 +139,31 @@ def partial_part(kind: Any, given: Any, errors: Sequence[Path]) -> Any:
         if isinstance(given, Mapping)
         else {name: getattr(given, name) for name in wanted}
     )
-    unread = _unread(values, wanted, [path[:1] for path in errors])
+    broken = {name: keys for name in wanted if (keys := _broken_parts(reader, name, values, errors))}
+    unread = _unread(values, wanted, [path[:1] for path in errors if path[0] not in broken])
     unread |= {name for name, value in values.items() if isinstance(value, Iterator)}  # it has been read to its end
-    read = reader.model_validate({name: value for name, value in values.items() if name not in unread})
+    readable = {name: value for name, value in values.items() if name not in unread}
+    broken = {name: keys for name, keys in broken.items() if name not in unread}  # a misspelt name may stand for it
+    readable |= {name: {key: values[name][key] for key in values[name] if key not in broken[name]} for name in broken}
+    read = reader.model_validate(readable)
     known: dict[str, Any] = {name: getattr(read, name) for name in read.model_fields_set}
+    known |= {name: _PartlyRead(known[name], values[name]) for name in broken}
     for each in fields(kind):
         if each.name not in unread and each.name not in known:
             known[each.name] = each.default if each.default_factory is MISSING else each.default_factory()
     return _Partial(kind, wanted, known)
+
+
+def _broken_parts(
+    reader: type[BaseModel], name: str, values: Mapping[str, Any], errors: Sequence[Path]
+) -> set[str | int]:
+    """Return the keys of the parts that could not be read, in a field that maps texts to parts; nothing otherwise."""
+    hint, given = reader.model_fields[name].annotation, values.get(name)
+    is_of_parts = get_origin(hint) is Mapping and is_dataclass(get_args(hint)[1])
+    paths = [path[1:] for path in errors if path[0] == name]
+    if not (is_of_parts and isinstance(given, Mapping)) or any(not path or "[key]" in path for path in paths):
+        return set()
+    return {path[0] for path in paths}
 
 
 def _unread(values: Mapping[str, Any], wanted: Collection[str], errors: Iterable[Path]) -> set[Any]:

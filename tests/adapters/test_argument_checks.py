@@ -264,20 +264,19 @@ class WithoutRepr:
         raise RecursionError
 
 
-@pytest.mark.parametrize(
-    ("take", "name"),
-    [
-        (lambda given: Timing(poll_s=given), "poll_s"),
-        (lambda given: Client("v4", api_key="any").create("x", labels=given), "labels"),
-        (lambda given: Client("v4", api_key="any").recover(dead=given), "dead"),
-        (lambda given: Webhooks("v1", secret="s", journal=MemoryJournal(), on_report=given), "on_report"),
-        (lambda given: bind(V1, SimpleNamespace(), attribute=given), "attribute"),
-        (lambda given: V1.to_json(indent=given), "indent"),
-        (Lifecycle.from_json, "from_file"),
-        (lambda given: argument_headers({"inputSchema": {"properties": {"a": {"x-mcp-header": given}}}}), "a"),
-    ],
-    ids=lambda each: each if isinstance(each, str) else "",
-)
-def test_argument_without_a_repr_is_refused_with_its_name(take: Callable[[Any], object], name: str) -> None:
+SHOWN: list[tuple[str, Callable[[Any], object]]] = [
+    ("poll_s", lambda given: Timing(poll_s=given)),
+    ("labels", lambda given: Client("v4", api_key="any").create("x", labels=given)),
+    ("dead", lambda given: Client("v4", api_key="any").recover(dead=given)),
+    ("on_report", lambda given: Webhooks("v1", secret="s", journal=MemoryJournal(), on_report=given)),
+    ("attribute", lambda given: bind(V1, SimpleNamespace(), attribute=given)),
+    ("indent", lambda given: V1.to_json(indent=given)),
+    ("from_file", Lifecycle.from_json),
+    ("a", lambda given: argument_headers({"inputSchema": {"properties": {"a": {"x-mcp-header": given}}}})),
+]
+
+
+@pytest.mark.parametrize(("name", "take"), SHOWN, ids=lambda each: each if isinstance(each, str) else "")
+def test_argument_without_a_repr_is_refused_with_its_name(name: str, take: Callable[[Any], object]) -> None:
     with pytest.raises((TypeError, ValueError), match=name):
         take(WithoutRepr())

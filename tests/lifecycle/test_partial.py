@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from lifecycle import DefinitionError, Event, Invariant, Lifecycle, Origin, Rule, State, Transition, get
-from lifecycle.declaration import Path
+from lifecycle.declaration import Path, StrictText
+from lifecycle.partial import NotKnown, known_items, partial_part
 from tests.lifecycle.test_definition import DOOR, found, promise, rows, several, states
 
 Document = dict[str, Any]
@@ -256,3 +258,35 @@ def test_an_unknown_field_without_a_near_one_may_stand_for_any() -> None:
     assert found(lambda: Lifecycle.from_declaration({**SOUND, "states": [*states("*open shut ajar"), over]})) == [
         "bad_value: states[3].over: there is no such field"
     ]
+
+
+@dataclass
+class Door:
+    name: StrictText
+
+
+@dataclass
+class House:
+    """A part whose field maps texts to parts, as a binding has its commands."""
+
+    doors: Mapping[str, Door]
+
+
+def test_a_broken_part_of_a_mapping_leaves_the_others_to_be_read() -> None:
+    given = {"doors": {"front": {"name": "open"}, "back": {"name": 5}}}
+
+    doors = partial_part(House, given, [("doors", "back", "name")]).doors
+
+    assert (len(doors), [*doors], "back" in doors, "attic" in doors) == (2, ["front", "back"], True, False)
+    assert dict(known_items(doors)) == {"front": Door("open")}
+    with pytest.raises(NotKnown):
+        doors["back"]
+    with pytest.raises(KeyError):
+        doors["attic"]
+
+
+@pytest.mark.parametrize("path", [("doors",), ("doors", "back", "[key]")])
+def test_a_mapping_with_a_broken_key_or_of_a_wrong_type_is_not_read(path: Path) -> None:
+    house = partial_part(House, {"doors": {"front": {"name": "open"}}}, [path])
+    with pytest.raises(NotKnown):
+        house.doors  # noqa: B018 (reading it raises)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from lifecycle.conformance import Channel
 from lifecycle.declaration import Path
 from lifecycle.errors import UnknownName, nearest
-from lifecycle.partial import NotKnown, as_far_as_known
+from lifecycle.partial import NotKnown, as_far_as_known, known_items
 from lifecycle_adapters.http.authentication import HEADER_NAME, wrong_headers, wrong_server
 from lifecycle_adapters.http.call import Call, wrong_etag, wrong_read
 from lifecycle_adapters.http.declared import Mistake, wrong_path
@@ -33,17 +33,22 @@ if TYPE_CHECKING:
 
 def wrong_further_calls(calls: Mapping[str, Call]) -> Iterator[Mistake]:
     """Yield the mistakes in calls that have no part in a lifecycle."""
-    for name, call in calls.items():
-        where: Path = ("further_calls", name)
-        if not name.isidentifier():
-            yield where, f"{name!r} is not a name such as 'delete'"
-        if call.status_field is not None or call.statuses:
-            yield where, "must say nothing of a status: a call that changes one is a command"
-        if not call.names_a_task():
-            yield where, f"{call.name} does not say what it is about: put {ID!r} where the id stands"
-        if call.has_idempotency_key():
-            yield where, f"must be without {IDEMPOTENCY_KEY!r}: no journal records the call"
-        yield from wrong_etag(where, call)
+    for name in calls:
+        yield from as_far_as_known(_wrong_further_call(name, calls))
+
+
+def _wrong_further_call(name: str, calls: Mapping[str, Call]) -> Iterator[Mistake]:
+    where: Path = ("further_calls", name)
+    if not name.isidentifier():
+        yield where, f"{name!r} is not a name such as 'delete'"
+    call = calls[name]
+    if call.status_field is not None or call.statuses:
+        yield where, "must say nothing of a status: a call that changes one is a command"
+    if not call.names_a_task():
+        yield where, f"{call.name} does not say what it is about: put {ID!r} where the id stands"
+    if call.has_idempotency_key():
+        yield where, f"must be without {IDEMPOTENCY_KEY!r}: no journal records the call"
+    yield from wrong_etag(where, call)
 
 
 _CALLS = ("create", "listing", "events", "status", "details", "commands", "further_calls", "stream", "handshake")
@@ -70,11 +75,15 @@ def _calls_in(name: str, value: Any) -> dict[Path, Call]:
 
 
 def _known_calls(binding: HttpBinding[Any, Any]) -> dict[Path, Call]:
-    """Return the calls of a binding but those in broken fields."""
+    """Return the calls of a binding but the broken ones, and those in broken fields."""
     known: dict[Path, Call] = {}
     for name in _CALLS:
         with suppress(NotKnown):
-            known |= _calls_in(name, getattr(binding, name))
+            value: Any = getattr(binding, name)
+            if isinstance(value, Mapping):
+                known |= _calls_in(name, dict(known_items(cast("Mapping[str, Call]", value))))
+            else:
+                known |= _calls_in(name, value)
     return known
 
 
@@ -216,25 +225,25 @@ def _wrong_etags(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
 
 
 def _wrong_use_of_etags(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
-    using = [("commands", str(name)) for name, call in binding.commands.items() if call.has_etag()]
+    using = [path for path, call in _known_calls(binding).items() if path[0] == "commands" and call.has_etag()]
     if not (binding.etag_field is not None or binding.etag_header is not None):
         for path in using:
             yield (
                 path,
                 f"has {ETAG!r}, and nothing says where a response has it: give `etag_field` or `etag_header`",
             )
-    elif not using:
+    elif not any(call.has_etag() for call in binding.commands.values()):  # if all are known
         name = "etag_field" if binding.etag_header is None else "etag_header"
         yield (name,), f"must be left out: no command has {ETAG!r}"
 
 
-def _wrong_outcomes(binding: HttpBinding[Any, Any], command: str, call: Call) -> Iterator[Mistake]:
+def _wrong_outcomes(binding: HttpBinding[Any, Any], command: str) -> Iterator[Mistake]:
     where = ("commands", str(command), "may_report")
     states = [str(each.name) for each in binding.lifecycle.states]
     of_rows = {
         each for row in binding.lifecycle.transitions if row.event == command for each in (row.source, row.target)
     }
-    for state in call.may_report:
+    for state in binding.commands[command].may_report:
         if state not in states:
             hint = "" if (meant := nearest(state, states)) is None else f"; did you mean {meant!r}?"
             yield where, f"{state!r} is not a state of {binding.lifecycle.name!r}{hint}"
@@ -281,8 +290,8 @@ def _wrong_commands(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
             yield ("commands", name), f"{name!r} is not a command of {binding.lifecycle.name!r}{hint}"
     if missing := [name for name in known if name not in given]:
         yield ("commands",), f"has no call for {', '.join(map(repr, missing))}"
-    for command, call in binding.commands.items():
-        yield from _wrong_outcomes(binding, command, call)
+    for command in binding.commands:
+        yield from as_far_as_known(_wrong_outcomes(binding, command))
 
 
 def _wrong_may_report(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:

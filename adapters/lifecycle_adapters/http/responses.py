@@ -199,7 +199,7 @@ def _meant_by(error: Any, codes: Mapping[int, int], otherwise: int) -> int:
         otherwise: the status code of the response.
     """
     code = code_of(error)
-    if code in codes:
+    if code is not None and code in codes:
         return codes[code]
     if codes and (code is None or not isinstance(error, dict)):  # perhaps of a gateway: the service has objects
         return 500
@@ -230,10 +230,10 @@ def error_in(request: Request, received: int, found: Any, codes: Mapping[int, in
     Of several errors in a list, the first counts after which the request may have had an effect, otherwise the first.
     `codes` are the status codes of the codes that the binding knows.
     """
-    errors: list[Any] = found if isinstance(found, list) else [found]
+    errors = cast("list[Any]", found) if isinstance(found, list) else [found]
     meant = [(code_of(each), _meant_by(each, codes, received)) for each in errors]
     code, status_code = max(meant, key=lambda each: _kind_of(each[1], request) is ServerError)
-    text: Any = value_at(found, "message") or value_at(found, "detail") or found
+    text: Any = value_at(found, "message") or value_at(found, "detail") or cast("Any", found)
     detail = one_line(_as_text(text) + _data_of(found)) or "no details given"
     kind = _kind_of(status_code, request)
     return kind(**request.names, status_code=status_code, within=received, code=code, detail=detail)

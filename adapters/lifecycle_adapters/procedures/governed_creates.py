@@ -201,7 +201,7 @@ class GovernedCreates(ABC, Generic[T]):
 def _require_labels(labels: Any) -> None:
     given: Any = labels
     if not isinstance(labels, Mapping) or not all(isinstance(each, str) for pair in given.items() for each in pair):
-        raise TypeError(f"labels are texts by their names, such as {{'order': '5'}}, not {shortened(labels)}")
+        raise TypeError(f"labels are texts by their names, such as {{'order': '5'}}, not {shortened(given)}")
 
 
 @contextmanager

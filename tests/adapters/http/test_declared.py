@@ -289,6 +289,81 @@ def test_finding_in_a_mapping_is_located_in_the_whole() -> None:
     assert "listing.call.boddy: there is no such field; did you mean 'body'?" in str(raised.value)
 
 
+WRONG_CALLS: dict[str, Any] = {
+    "name": "door",
+    "lifecycle": {
+        "name": "door",
+        "citation": "this test",
+        "states": [{"name": "open", "initial": True}, {"name": "shut"}, {"name": "gone", "final": True}],
+        "events": [{"name": each, "origin": "caller"} for each in ("close", "unlatch", "remove")],
+        "transitions": [
+            {"source": "open", "event": "close", "target": "shut"},
+            {"source": "shut", "event": "unlatch", "target": "open"},
+            {"source": "*", "event": "remove", "target": "gone"},
+        ],
+    },
+    "base_url": "https://doors.example",
+    "base_path": "",
+    "authentication": None,
+    "create": {"method": "POST", "path": "/doors", "status_field": "status"},
+    "status": {"method": "GET", "path": "/doors/{id}", "status_field": "status"},
+    "details": {"method": "GET", "path": "/doors/{id}", "status_field": "status"},
+    "commands": {
+        "close": {"method": "POST", "path": "/doors/{id}/close", "may_report": ["gon"]},
+        "unlatch": {"method": "POST", "path": "/unlatch"},
+        "remove": {"method": "DELETE", "path": "/doors/{id}", "headers": {"If-Match": "{etag}"}},
+        "closs": {"method": "POST", "path": "/{owner}/{id}"},
+    },
+    "further_calls": {
+        "paint": {"method": "POST", "path": "/paint"},
+        "two words": {"method": "POST", "path": "/doors/{id}/words", "task_if": {"a": "b"}},
+        "knock": {"method": "POST", "path": "/doors/{id}/knock", "status_field": "status"},
+    },
+}
+"""A binding in which each command and each further call has a mistake."""
+
+
+def findings_in(document: dict[str, Any]) -> set[tuple[Any, ...]]:
+    with pytest.raises(DefinitionError) as raised:
+        HttpBinding.from_json(json.dumps(document))
+    return {(*each.path, each.message) for each in raised.value.findings}
+
+
+@pytest.mark.parametrize("broken", [{"method": "POST"}, {"path": "/doors/{id}", "method": 5}, 5, None], ids=repr)
+@pytest.mark.parametrize(
+    "place", [(name, each) for name in ("commands", "further_calls") for each in WRONG_CALLS[name]], ids=str
+)
+def test_broken_call_hides_no_finding_about_another(place: tuple[str, str], broken: Any) -> None:
+    name, call = place
+
+    found = findings_in({**WRONG_CALLS, name: {**WRONG_CALLS[name], call: broken}})
+
+    others = {each for each in findings_in(WRONG_CALLS) if each[:2] != place}
+    assert {name for _, name, *_ in others if name in WRONG_CALLS["commands"]} >= {*WRONG_CALLS["commands"]} - {call}
+    assert {each for each in found if each[:2] != place} == others
+    assert len(found) > len(others)
+
+
+def test_misspelt_name_of_a_field_with_a_broken_call_leaves_the_field_unread() -> None:
+    broken = {"commands": {**WRONG_CALLS["commands"], "close": 5}, "comands": {}}
+    found = findings_in({**WRONG_CALLS, **broken})
+    assert {each[:2] for each in found if each[0] in broken} == {
+        ("commands", "close"),
+        ("comands", "there is no such field; did you mean 'commands'?"),
+    }
+
+
+@pytest.mark.parametrize("call", WRONG_CALLS["further_calls"])
+def test_broken_call_may_have_the_only_use_of_a_parameter(call: str) -> None:
+    unused = {**WRONG_CALLS, "parameters": ["owner", "door"]}
+    (message,) = [each[1] for each in findings_in(unused) if each[0] == "parameters"]
+    assert "'door' is in no path" in message
+
+    broken = {**WRONG_CALLS["further_calls"], call: {"method": "POST"}}
+
+    assert "parameters" not in {each[0] for each in findings_in({**unused, "further_calls": broken})}
+
+
 def test_command_names_keep_their_type() -> None:
     as_text: Any = {str(command): call for command, call in V1.commands.items()}
     assert {type(each) for each in replace(V1, commands=V1.commands).commands} == {V1Event}
