@@ -230,7 +230,7 @@ def error_in(request: Request, received: int, found: Any, codes: Mapping[int, in
     Of several errors in a list, the first counts after which the request may have had an effect, otherwise the first.
     `codes` are the status codes of the codes that the binding knows.
     """
-    errors = cast("list[Any]", found) if isinstance(found, list) else [found]
+    errors: list[Any] = [*cast("Any", found)] if isinstance(found, list) else [found]
     meant = [(code_of(each), _meant_by(each, codes, received)) for each in errors]
     code, status_code = max(meant, key=lambda each: _kind_of(each[1], request) is ServerError)
     text: Any = value_at(found, "message") or value_at(found, "detail") or cast("Any", found)

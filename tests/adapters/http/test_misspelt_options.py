@@ -26,9 +26,9 @@ ASYNCHRONOUS: list[Any] = [AsyncClient.create, AsyncTask.send, AsyncSession.queu
 
 
 def options_of(method: Any) -> set[str]:
-    """The names of the options beside which a method takes fields; `task` is itself a field."""
+    """The names of the options beside which a method takes fields; `task` and `interrupt` are themselves fields."""
     parameters = inspect.signature(method).parameters.values()
-    return {each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY}
+    return {each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY} - {"interrupt"}
 
 
 def options() -> list[str]:
