@@ -68,7 +68,7 @@ def test_answer_takes_effect_once_at_most(
     client = Both(kind, agent, timing=INSTANT, meanings=meanings)
 
     for name in ["answer", *further]:
-        fields = {"parts": ["to Lisbon"], "idempotency_key": "k"} if name == "answer" else {}
+        fields = {"parts": [{"text": "to Lisbon"}], "idempotency_key": "k"} if name == "answer" else {}
         with suppress(LifecycleError, KeyboardInterrupt):
             client.task(name, **fields)
         if waits_again and agent.effects:  # the agent asks once more, as if the answer had not come

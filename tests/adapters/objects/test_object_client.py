@@ -485,9 +485,9 @@ def test_field_that_no_journal_can_record_is_refused_before_anything_is_called(o
     agent = Agent(A2AState.INPUT_REQUIRED)
 
     with pytest.raises(TypeError, match=r"^the field 'parts' is not JSON: Object of type object"):
-        over(agent).task("answer", [object()])
+        over(agent).task("answer", [{"text": object()}])
     with pytest.raises(TypeError, match=r"^the field 'parts' is not JSON: Out of range"):
-        over(agent).task("answer", [float("nan")])
+        over(agent).task("answer", [{"text": float("nan")}])
     with pytest.raises(TypeError, match=r"^the field 'when' is not JSON: Object of type date"):
         over(agent).call("create", text="now", when=date(2026, 1, 1))
     with pytest.raises(UnknownName):
