@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
@@ -126,10 +127,11 @@ ONE_WAY = {
         connection_strings <- drift.loading
         spreadsheets <- logs.*, cli.*
         drift.drift_errors <- drift.document <- drift.schemas, drift.located
-        drift.differences, drift.calls <- drift.located <- drift.requests, drift.responses <- drift.comparison <- drift
+        drift.differences, drift.declared_calls <- drift.located
+        drift.located <- drift.request_differences, drift.response_differences <- drift.comparison <- drift
         argument_checks <- drift.document
-        http.binding <- drift.calls
-        drift.schemas <- drift.requests, drift.responses <- drift.drafting <- drift
+        http.binding <- drift.declared_calls
+        drift.schemas <- drift.request_differences, drift.response_differences <- drift.drafting <- drift
         drift.document, http.responses <- drift.loading <- drift <- cli.*
         drift.drift_errors, http.limits, http.responses, http.transport_failures <- drift.fetching <- drift.loading
         services.registry, services.browser_use, http.webhook_binding <- webhooks.*
@@ -299,6 +301,13 @@ def test_type_only_imports_are_not_executed() -> None:
 def test_the_import_table_has_no_cycles() -> None:
     for top in ONE_WAY:
         assert all(entry not in allowed for entry, allowed in direction(top).items())
+
+
+@pytest.mark.parametrize("top", ONE_WAY)
+def test_a_module_name_exists_once_in_a_package(top: str) -> None:
+    inner = [module.rpartition(".")[2] for module in MODULES if belongs(module, top) and module != top]
+
+    assert [name for name, times in Counter(inner).items() if times > 1 and name != "__main__"] == []
 
 
 def test_a_class_name_exists_once() -> None:

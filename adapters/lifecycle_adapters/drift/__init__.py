@@ -3,9 +3,10 @@
     comparison = compare(lifecycle.get("v2"), service("v2"), load("openapi.json"))
     assert comparison.is_same, comparison.to_markdown()
 
-loading.py and fetching.py read a document. The rest is pure: comparison.py, with requests.py and responses.py, compares
-the calls of a binding (calls.py) with the operations (document.py) and schemas (schemas.py) of the document.
-differences.py holds the result. drafting.py makes the draft of a service file from a document.
+loading.py and fetching.py read a document. The rest is pure: comparison.py, with request_differences.py and
+response_differences.py, compares the calls of a binding (declared_calls.py) with the operations (document.py) and
+schemas (schemas.py) of the document. differences.py holds the result. drafting.py makes the draft of a service file
+from a document.
 """
 
 from lifecycle_adapters.drift.comparison import compare

@@ -15,7 +15,8 @@ What is compared, for every call of the binding that the lifecycle needs:
 Events, sessions without a lifecycle and further calls are not compared: no state follows from them.
 
 Optional parameters and fields of creates and reads, and other response codes, are not differences: callers may send
-any fields, and other codes have their general meaning. requests.py compares 2 and 3, responses.py 4 to 6.
+any fields, and other codes have their general meaning. request_differences.py compares 2 and 3,
+response_differences.py 4 to 6.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import require_iterable
 from lifecycle_adapters.argument_checks import require, require_lifecycle
-from lifecycle_adapters.drift.calls import Role, declared_calls
+from lifecycle_adapters.drift.declared_calls import Role, declared_calls
 from lifecycle_adapters.drift.differences import Comparison, DifferenceKind
 from lifecycle_adapters.drift.document import OpenApiDocument, PathItem, likeness
 from lifecycle_adapters.drift.drift_errors import OtherApi
 from lifecycle_adapters.drift.located import Differences, LocatedCall
-from lifecycle_adapters.drift.requests import Requests
-from lifecycle_adapters.drift.responses import Responses
+from lifecycle_adapters.drift.request_differences import Requests
+from lifecycle_adapters.drift.response_differences import Responses
 from lifecycle_adapters.drift.schemas import Schemas
 from lifecycle_adapters.http.binding import HttpBinding
 

@@ -24,7 +24,7 @@ from lifecycle_adapters.argument_checks import require
 from lifecycle_adapters.drift.document import DocumentedOperation, OpenApiDocument, Part, PathItem, json_object
 from lifecycle_adapters.drift.drift_errors import UnusableDocument
 from lifecycle_adapters.drift.located import json_schema
-from lifecycle_adapters.drift.responses import response_schemas
+from lifecycle_adapters.drift.response_differences import response_schemas
 from lifecycle_adapters.drift.schemas import Schemas, Values, listed
 
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lifecycle_adapters.drift.calls import DeclaredCall
+from lifecycle_adapters.drift.declared_calls import DeclaredCall
 from lifecycle_adapters.drift.differences import DifferenceKind, DocumentDifference
 from lifecycle_adapters.drift.document import DocumentedOperation, Part
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from lifecycle_adapters.drift.calls import UNKNOWN, Role, leaves
+from lifecycle_adapters.drift.declared_calls import UNKNOWN, Role, leaves
 from lifecycle_adapters.drift.differences import DifferenceKind
 from lifecycle_adapters.drift.document import DocumentedOperation, Part, shown_value
 from lifecycle_adapters.drift.located import Differences, LocatedCall, json_schema

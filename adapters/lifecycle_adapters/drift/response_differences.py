@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.drift.calls import Role
+from lifecycle_adapters.drift.declared_calls import Role
 from lifecycle_adapters.drift.differences import DifferenceKind
 from lifecycle_adapters.drift.document import DocumentedOperation, Part, shown_value
 from lifecycle_adapters.drift.located import Differences, LocatedCall, json_schema
