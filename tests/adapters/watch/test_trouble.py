@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from lifecycle import V1_FULL, AdapterError, Lifecycle, LifecycleError, UndeclaredState, UnknownName
-from lifecycle.journal import Report, ReportEntry, TaskReport
+from lifecycle.journal import Report, ReportEntry, TaskRecord, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.http import AsyncClient, ClientUnusable
 from lifecycle_adapters.journal import SqlJournal
@@ -107,30 +107,37 @@ def test_report_that_cannot_be_recorded_is_rejected_alone(error: Exception) -> N
     assert len(read_s) < 30, "with growing pauses"
 
 
+class UnloadableLog:
+    """A task journal that cannot read what it knows, while its journal `is_broken`. It forwards the rest."""
+
+    def __init__(self, log: MemoryTaskJournal[Any, Any], journal: Unloadable) -> None:
+        self._log = log
+        self._journal = journal
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def load(self) -> TaskRecord[Any, Any]:
+        if self._journal.is_broken:
+            raise self._journal.error
+        return self._log.load()
+
+
 class Unloadable(MemoryJournal):
     """A journal that cannot read what it knows of one task, while `is_broken`."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.is_broken = True
-        self._error = error
+        self.error = error
 
-    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str) -> MemoryTaskJournal[Any, Any]:
+    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str) -> Any:
         log = super().task(lifecycle, task_id)
-        if task_id == "bad":
-            load = log.load
-
-            def fail() -> Any:
-                if self.is_broken:
-                    raise self._error
-                return load()
-
-            log.load = fail  # type: ignore[method-assign]
-        return log
+        return UnloadableLog(log, self) if task_id == "bad" else log
 
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
         if self.is_broken and any(each.task_id == "bad" for each in reports):
-            raise self._error
+            raise self.error
         return super().add_reports(reports)
 
 
