@@ -10,11 +10,10 @@ import subprocess
 import sys
 import sysconfig
 from collections import Counter
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -25,6 +24,7 @@ from lifecycle import CATALOG, V1, V3_FULL, Lifecycle, MissingExtra, Origin
 from lifecycle.diagram import Colour, Diagram, Edge, Mark, Node
 from lifecycle_adapters.render import DARK, RenderError, to_png, to_svg, write_gallery
 from tests.support.contrast import contrast
+from tests.support.layout import install, without_layout
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -201,21 +201,11 @@ def test_pictures_are_the_same_every_time() -> None:
 # --- the program -------------------------------------------------------------------------------
 
 
-def not_installed(_: str) -> NoReturn:
-    raise metadata.PackageNotFoundError("graphviz-pure")
-
-
 @pytest.fixture
-def without_wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def without_wheel(tmp_path: Path) -> Iterator[Path]:
     """Hide graphviz-pure, and return a folder whose programs are on the PATH."""
-    monkeypatch.setattr(metadata, "files", not_installed)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    return tmp_path
-
-
-def install(program: Path, script: str) -> None:
-    program.write_text(script)
-    program.chmod(0o755)
+    with without_layout(tmp_path):
+        yield tmp_path
 
 
 def test_without_a_program_the_extra_is_named(without_wheel: Path) -> None:
@@ -258,11 +248,20 @@ def test_a_program_that_cannot_run_is_named(without_wheel: Path) -> None:
 
 
 def test_a_program_that_hangs_is_killed(without_wheel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(without_wheel / "dot", "#!/bin/sh\nexec /bin/sleep 60\n")
-    monkeypatch.setattr("lifecycle_adapters.render._TIMEOUT_S", 0.2)
+    run: Callable[..., Any] = subprocess.run
 
-    with pytest.raises(RenderError, match=r"dot took longer than 0\.2 s: the lifecycle is too large"):
+    def run_a_hundred_times_as_fast(*command: Any, timeout: float, **settings: Any) -> Any:
+        return run(*command, timeout=timeout / 100, **settings)
+
+    monkeypatch.setattr(subprocess, "run", run_a_hundred_times_as_fast)
+    install(without_wheel / "dot", "#!/bin/sh\necho $$ >&2\nexec /bin/sleep 60\n")
+
+    with pytest.raises(RenderError, match=r"dot took longer than 30 s: the lifecycle is too large") as error:
         to_svg(V1.diagram())
+
+    assert isinstance(error.value.__cause__, subprocess.TimeoutExpired)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(error.value.__cause__.stderr or b""), 0)
 
 
 # --- the gallery -------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 
 import pytest
 from hypothesis import given
@@ -45,13 +46,7 @@ def _errors_below(kind: type[LifecycleError]) -> Iterator[type[LifecycleError]]:
 
 @given(before=st.text(), text=STEERING)
 def test_output_contains_no_terminal_controls(before: str, text: str) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        to = io.StringIO()
-
-        def elsewhere(*, stderr: bool) -> Console:
-            return Console(file=to, stderr=stderr, markup=False)
-
-        patch.setattr("lifecycle_adapters.cli.output.console", elsewhere)
+    with redirect_stdout(io.StringIO()) as to:
         say(before + text, (text, "bold"))
     assert to.getvalue().count("\n") == 1
     assert harmless(to.getvalue())

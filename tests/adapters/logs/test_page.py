@@ -10,21 +10,20 @@ from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle import V1_FULL, FindingCode, Lifecycle, MissingExtra, Severity
+from lifecycle import V1_FULL, FindingCode, Lifecycle, Severity
 from lifecycle_adapters.logs.check import check_logs
 from lifecycle_adapters.logs.files import Files
 from lifecycle_adapters.logs.page import page, traffic
 from lifecycle_adapters.logs.report import LogReport, ObservedTransition
 from lifecycle_adapters.logs.result import LogFinding
 from lifecycle_adapters.logs.units import visible
-from lifecycle_adapters.render import RenderError
 from tests.adapters.logs.reports import DIRTY, report_of
+from tests.support.layout import install, without_layout
 from tests.support.profiles import examples
 
 if TYPE_CHECKING:
@@ -305,13 +304,19 @@ def test_equal_reports_give_equal_pages() -> None:
     assert page(DIRTY, V1_FULL, [FINDING]) == page(DIRTY, V1_FULL, [FINDING])
 
 
-@pytest.mark.parametrize("error", [MissingExtra("render", needed_by="drawing"), RenderError("it took too long")])
-def test_without_a_diagram_the_page_has_its_tables_and_the_reason(error: Exception) -> None:
-    with patch("lifecycle_adapters.logs.page.contents.traffic_svg", side_effect=error):
+@pytest.mark.parametrize(
+    ("is_installed", "why"),
+    [(False, "pip install 'task-lifecycle[render]'"), (True, "dot: there is no memory left")],
+    ids=["absent", "failing"],
+)
+def test_without_a_diagram_the_page_has_its_tables_and_the_reason(tmp_path: Path, is_installed: bool, why: str) -> None:
+    if is_installed:
+        install(tmp_path / "dot", "#!/bin/sh\necho 'there is no memory left' >&2\nexit 1\n")
+    with without_layout(tmp_path):
         document = page_of(DIRTY)
 
     assert not document.all("svg", "figure")
-    assert str(error) in document.one("main").text
+    assert why in document.one("main").text
     assert len(table_under(document, "Observed transitions")) == len(DIRTY.observed_transitions)
 
 
@@ -383,7 +388,7 @@ def tags(element: Element) -> list[str]:
 
 def hostile_page(text: str) -> str:
     report, finding = hostile_report(text)
-    with patch("lifecycle_adapters.logs.page.contents.traffic_svg", side_effect=RenderError("not here")):
+    with without_layout():
         return page(report, V1_FULL, [finding])
 
 
