@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from lifecycle import CommandEvent, UnknownName, get
 from lifecycle.journal import LONGEST_NAME_BYTES, CommandRecord, Delivery, Report, RequestContext
-from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, transactions
-from tests.adapters.journal.acting import at, knowing, opened, recorded, told
+from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal
+from tests.adapters.journal.acting import at, knowing, opened, told
 from tests.support.profiles import examples
 
 STRANGE = [
@@ -140,17 +140,6 @@ def test_long_statuses_are_kept(journal: SqlJournal) -> None:
     assert (report.status, report.times) == (word, 2)
     assert isinstance(outcome, RecordedCommand)
     assert (outcome.reason, outcome.why, outcome.fields) == (word, word, {"task": word})
-
-
-def test_a_batch_of_more_tasks_than_are_named_in_one_statement(
-    journal: SqlJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transactions, "MOST_NAMED", 3)
-    reports = [told(f"task-{number}", "running") for number in range(7)]
-
-    assert [entry.observation for entry in recorded(journal, reports)] == [None] * 7
-    assert [entry.observation is None for entry in recorded(journal, reports)] == [False] * 7
-    assert {task.task_id for task in journal.tasks().tasks} == {each.task_id for each in reports}
 
 
 @pytest.mark.heavy

@@ -289,19 +289,25 @@ def test_standard_input_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPat
     assert read(Files("a.csv", "-", "-", format=kind)) == [("a.csv", "t"), ("-", "t")]
 
 
-def test_a_file_that_vanishes_is_broken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_parquet("here.parquet", row())
-    listed: list[tuple[str, Format]] = [("gone.parquet", "parquet"), ("gone.csv", "csv"), ("here.parquet", "parquet")]
+class Vanishing(Files):
+    """A folder whose files `gone.*` are removed as soon as they are listed."""
 
-    def as_it_was(_: Files) -> list[tuple[str, Format]]:
+    def listed(self) -> list[tuple[str, Format]]:
+        for gone in ("gone.parquet", "gone.csv"):
+            write(gone)
+        listed = super().listed()
+        for gone in ("gone.parquet", "gone.csv"):
+            Path(gone).unlink()
         return listed
 
-    monkeypatch.setattr(Files, "listed", as_it_was)
-    source = Files(".")
 
-    assert read(source) == [("here.parquet", "t")]
+def test_a_file_that_vanishes_is_broken(folder: Path) -> None:
+    write_parquet("here.parquet", row())
+    source = Vanishing(".")
+
+    assert read(source) == [("./here.parquet", "t")]
     with offered(source) as (_, intake):
-        assert intake.broken.keys() == {"gone.parquet", "gone.csv"}
+        assert intake.broken.keys() == {"./gone.parquet", "./gone.csv"}
         assert all("No such file" in why for why in intake.broken.values())
 
 
