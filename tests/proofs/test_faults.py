@@ -31,7 +31,7 @@ from lifecycle import V1_FULL, CommandInFlight, CommandUncertain, LifecycleError
 from lifecycle.journal import CommandRecord, Report, TaskReport
 from lifecycle_adapters.emulator import Emulator, FaultKind
 from lifecycle_adapters.http import Client, Task, sending
-from lifecycle_adapters.journal import JournalUnavailable, RecordedCommand, database
+from lifecycle_adapters.journal import JournalUnavailable, RecordedCommand
 from lifecycle_adapters.journal.database import TransactionMode
 from tests.conftest import StartPostgres
 from tests.proofs.agreement import Recorded, all_tasks, disagreements
@@ -220,13 +220,11 @@ def test_a_lock_is_waited_for(url: str) -> None:
     assert state == V1State.RUNNING
 
 
-def test_a_lock_that_is_not_released_is_a_clear_error(
-    url: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "LOCK_TIMEOUT_S", 1)
+@pytest.mark.heavy
+def test_a_lock_that_is_not_released_is_a_clear_error(url: str, emulator: Emulator) -> None:
     with working(url, emulator.base_url) as (_, by_api):
         task = begun(by_api["v1"])
-        with locked(url, 60), pytest.raises(JournalUnavailable, match="lock"):
+        with locked(url, 300), pytest.raises(JournalUnavailable, match="lock"):
             task.pause()
         task.pause()
 
