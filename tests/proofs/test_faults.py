@@ -30,7 +30,7 @@ import pytest
 from lifecycle import V1_FULL, CommandInFlight, CommandUncertain, LifecycleError, V1State, V3State
 from lifecycle.journal import CommandRecord, Report, TaskReport
 from lifecycle_adapters.emulator import Emulator, FaultKind
-from lifecycle_adapters.http import Client, Task, sending
+from lifecycle_adapters.http import Client, Task
 from lifecycle_adapters.journal import JournalUnavailable, RecordedCommand
 from lifecycle_adapters.journal.database import TransactionMode
 from tests.conftest import StartPostgres
@@ -336,22 +336,27 @@ def an_hour_ahead() -> datetime:
     return now() + HOUR
 
 
-class Ahead:
-    """A client's clock that is an hour ahead."""
-
-    now = staticmethod(an_hour_ahead)
+def dispatch_an_hour_ahead(url: str, base_url: str, clock: Callable[[], datetime]) -> None:
+    """Dispatch work as a process does whose wall clock is an hour ahead; `clock` is that of its journal."""
+    wall_s = time.time
+    with pytest.MonkeyPatch.context() as patch, Witness(url, worker="worker", clock=clock) as journal:
+        patch.setattr(time, "time", lambda: wall_s() + HOUR.total_seconds())
+        with clients(journal, base_url) as by_api:
+            session = by_api["v3"].create(keepAlive=True)
+            session.wait()
+            session.dispatch("Work", keepAlive=True)
 
 
 @pytest.mark.parametrize("clock", [an_hour_ahead, now], ids=["of journal and client", "of the client"])
 def test_a_report_after_a_clock_was_set_back_is_applied(
-    url: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, clock: Callable[[], datetime]
+    url: str, emulator: Emulator, clock: Callable[[], datetime]
 ) -> None:
-    with monkeypatch.context() as patch, Witness(url, worker="worker", clock=clock) as journal:
-        patch.setattr(sending, "CLOCK", Ahead())
-        with clients(journal, emulator.base_url) as by_api:
-            ahead = by_api["v3"].create(keepAlive=True)
-            ahead.wait()
-            ahead.dispatch("Work", keepAlive=True)
+    # Another process: a client's clock does not run backwards as long as its process lives.
+    process = PROCESSES.Process(target=dispatch_an_hour_ahead, args=(url, emulator.base_url, clock))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    [ahead] = emulator.tasks("v3")
     emulator.advance(1)  # the task completes
 
     with working(url, emulator.base_url) as (_, by_api):

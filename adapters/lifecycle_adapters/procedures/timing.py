@@ -180,15 +180,19 @@ class SteadyClock:
     """
 
     def __init__(self) -> None:
-        self._known = datetime.now(UTC), time.monotonic()
+        self._known = _wall_at(), time.monotonic()
 
     def now(self) -> datetime:
         """Return the time, in UTC."""
-        wall_at, now_s = datetime.now(UTC), time.monotonic()
+        wall_at, now_s = _wall_at(), time.monotonic()
         known_at, known_s = self._known
         at = max(wall_at, known_at + timedelta(seconds=now_s - known_s))
         self._known = at, now_s
         return at
+
+
+def _wall_at() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)
 
 
 CLOCK = SteadyClock()

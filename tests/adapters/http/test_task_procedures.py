@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import lifecycle_adapters.procedures.timing as timing_module
 from lifecycle import V1_FULL, V2_FULL, V3_FULL, V1Event, V2Event, V3Event, V3State
 from lifecycle.command import CommandResult
 from lifecycle.effects import Accepted, ReportProgress, Response, Throttled, Wait, WaitReason, apply_journal_effect
@@ -58,7 +58,7 @@ class Watch:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     watch = Watch()
-    monkeypatch.setattr(timing_module, "time", watch)
+    monkeypatch.setattr(time, "monotonic", watch.monotonic)
     return watch
 
 
@@ -174,7 +174,7 @@ def test_pauses_are_bounded(
 ) -> None:
     watch = Watch()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(timing_module, "time", watch)
+        patched.setattr(time, "monotonic", watch.monotonic)
         pacer = Pacer(Timing(), deadline_s=deadline_s)
         attempts = dict.fromkeys(WaitReason, 0)
         begun_s = watch.now_s
@@ -191,13 +191,12 @@ def test_pauses_are_bounded(
 
 # --- the clock ----------------------------------------------------------------------------------
 
+HOUR = timedelta(hours=1)
 
-class SetBack(datetime):
-    """A wall clock that somebody has set back by an hour."""
 
-    @classmethod
-    def now(cls, tz: Any = None) -> Any:
-        return datetime.now(tz) - timedelta(hours=1)
+def set_wall_clock(patch: pytest.MonkeyPatch, *, ahead: timedelta) -> None:
+    wall_s = time.time
+    patch.setattr(time, "time", lambda: wall_s() + ahead.total_seconds())
 
 
 def test_a_clock_never_runs_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,25 +204,18 @@ def test_a_clock_never_runs_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
     before = clock.now()
     assert abs(before - datetime.now(UTC)) < timedelta(seconds=5)
     assert before.tzinfo is UTC
-    monkeypatch.setattr(timing_module, "datetime", SetBack)
+    set_wall_clock(monkeypatch, ahead=-HOUR)
     assert timedelta(0) <= clock.now() - before < timedelta(seconds=30)
 
 
-class SetForward(datetime):
-    """The wall clock of a machine that has slept for an hour, while its monotonic clock stood still."""
-
-    @classmethod
-    def now(cls, tz: Any = None) -> Any:
-        return datetime.now(tz) + timedelta(hours=1)
-
-
-def test_clock_counts_the_sleep_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_counts_the_sleep_of_the_machine() -> None:
+    """While a machine sleeps, its monotonic clock stands still."""
     clock = SteadyClock()
     before = clock.now()
-    monkeypatch.setattr(timing_module, "datetime", SetForward)
-    awake = clock.now()
+    with pytest.MonkeyPatch.context() as patch:
+        set_wall_clock(patch, ahead=HOUR)
+        awake = clock.now()
     assert timedelta(minutes=59) < awake - before < timedelta(minutes=61)
-    monkeypatch.setattr(timing_module, "datetime", datetime)
     assert timedelta(0) <= clock.now() - awake < timedelta(seconds=30)
 
 
@@ -233,7 +225,7 @@ def test_a_wall_clock_that_is_set_back_makes_no_report_late(
     server = serve(in_turn(Reply(body="created"), Reply(body="running"), Reply(body="finished")))
     task: AnyTask = connect("v1", server.base_url).task("t")
     assert task.status() == "created"
-    monkeypatch.setattr(timing_module, "datetime", SetBack)
+    set_wall_clock(monkeypatch, ahead=-HOUR)
     assert (task.status(), task.status()) == ("running", "finished")
 
 
