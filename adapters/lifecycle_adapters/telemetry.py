@@ -61,7 +61,6 @@ except ImportError:
     metrics = trace = cast("Any", None)
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Meter
     from opentelemetry.trace import Span, Tracer
 
 R = TypeVar("R")
@@ -95,12 +94,11 @@ def _is_real(part: object) -> bool:
 _PROXIES = ("opentelemetry.trace", "opentelemetry.metrics")  # the API's no-ops, until the process configures an SDK
 
 
-class Instruments:
+class _Instruments:
     """The tracer and the metric instruments; no-op proxies until the process configures an SDK."""
 
-    def __init__(self, tracer: Tracer, meter: Meter) -> None:
-        self.tracer = tracer
-        self.are_real = _is_real(tracer)
+    def __init__(self) -> None:
+        self.tracer, meter = trace.get_tracer(_NAME), metrics.get_meter(_NAME)
         self.transitions = meter.create_counter(
             "lifecycle.transitions",
             "{transition}",
@@ -134,12 +132,7 @@ class Instruments:
         )
 
 
-def _create_instruments() -> Instruments:
-    # Both are proxies for the providers that the process configures later.
-    return Instruments(trace.get_tracer(_NAME), metrics.get_meter(_NAME))
-
-
-_instruments: Instruments | None = _create_instruments() if is_present else None
+_instruments: _Instruments | None = _Instruments() if is_present else None
 
 
 def is_recording() -> bool:
@@ -148,7 +141,7 @@ def is_recording() -> bool:
 
 
 def _is_tracing() -> bool:
-    return _instruments is not None and (_instruments.are_real or _is_real(trace.get_tracer_provider()))
+    return _instruments is not None and _is_real(trace.get_tracer_provider())
 
 
 # --- reports --------------------------------------------------------------------------------------

@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from opentelemetry import trace
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanContext, SpanKind
 
 from lifecycle import V1_FULL, LifecycleError, V1Event, V1State
@@ -43,18 +42,36 @@ Figures = dict[tuple[str, ...], float]
 Connect = Callable[..., AnyClient]
 
 
-class Exported:
-    """The spans and metrics that the SDK received."""
+class Spans(SpanProcessor):
+    """Keeps the ended spans while a test wants them."""
 
     def __init__(self) -> None:
-        self._exporter, self._reader = InMemorySpanExporter(), InMemoryMetricReader()
-        self.tracers, self.meters = TracerProvider(shutdown_on_exit=False), MeterProvider([self._reader])
-        self.tracers.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.ended: list[ReadableSpan] | None = None
 
-    @property
-    def spans(self) -> list[ReadableSpan]:
-        """All ended spans, in the order in which they ended."""
-        return list(self._exporter.get_finished_spans())
+    def on_end(self, span: ReadableSpan) -> None:
+        if self.ended is not None:
+            self.ended.append(span)
+
+
+@cache
+def sdk() -> tuple[Spans, InMemoryMetricReader]:
+    """Configure the process's SDK, which can be done once; return where it puts the spans and the metrics."""
+    spans, reader = Spans(), InMemoryMetricReader(dict.fromkeys((Counter, Histogram), AggregationTemporality.DELTA))
+    tracers = TracerProvider(shutdown_on_exit=False)
+    tracers.add_span_processor(spans)
+    trace.set_tracer_provider(tracers)
+    metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
+    return spans, reader
+
+
+class Exported:
+    """The spans and metrics that the SDK has received since this was made."""
+
+    def __init__(self) -> None:
+        spans, self._reader = sdk()
+        spans.ended = self.spans = list[ReadableSpan]()  # in the order in which they ended
+        self._points: dict[str, list[Any]] = {}
+        self._reader.get_metrics_data()  # those before
 
     def span(self, name: str) -> ReadableSpan:
         (found,) = [each for each in self.spans if each.name == name]
@@ -66,9 +83,11 @@ class Exported:
 
     def metrics(self) -> dict[str, list[Any]]:
         """Return the data points of each metric."""
-        data = self._reader.get_metrics_data()
+        data = self._reader.get_metrics_data()  # those since the last call
         scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
-        return {metric.name: list(metric.data.data_points) for scope in scopes for metric in scope.metrics}
+        for metric in (metric for scope in scopes for metric in scope.metrics):
+            self._points.setdefault(metric.name, []).extend(metric.data.data_points)
+        return self._points
 
     def counts(self, name: str) -> Figures:
         """Return a metric's counts (a histogram's number of values) by the values of its attributes."""
@@ -82,13 +101,10 @@ def _count(point: Any) -> float:
 
 
 @pytest.fixture
-def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[Exported]:
-    exported = Exported()
-    receiver = telemetry.Instruments(exported.tracers.get_tracer("test"), exported.meters.get_meter("test"))
-    monkeypatch.setattr(telemetry, "_instruments", receiver)
-    yield exported
-    exported.tracers.shutdown()
-    exported.meters.shutdown()
+def exported() -> Iterator[Exported]:
+    yield Exported()
+    spans, _ = sdk()
+    spans.ended = None
 
 
 @pytest.fixture(params=["memory", "sql"])
@@ -336,7 +352,7 @@ def test_the_journals_calls_are_inside_the_commands_span_in_other_threads_too(
 def test_a_span_ends_with_its_procedure(exported: Exported, connect: Connect) -> None:
     task = connect(statuses("running", "paused", "running", pause=OK, resume=OK)).task(TASK)
 
-    with exported.tracers.get_tracer("user").start_as_current_span("theirs") as theirs:
+    with trace.get_tracer("user").start_as_current_span("theirs") as theirs:
         task.pause()
         assert trace.get_current_span() is theirs
         task.resume()
@@ -348,7 +364,7 @@ def test_a_span_ends_with_its_procedure(exported: Exported, connect: Connect) ->
 def test_a_cancelled_command_restores_the_outer_span(exported: Exported) -> None:
     async def cancel(base_url: str) -> bool:
         async with AsyncClient("v1", api_key=KEY, base_url=base_url) as client:
-            with exported.tracers.get_tracer("user").start_as_current_span("theirs") as theirs:
+            with trace.get_tracer("user").start_as_current_span("theirs") as theirs:
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.2):
                         await client.task(TASK).pause()
