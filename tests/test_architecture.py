@@ -1,13 +1,14 @@
-"""Imports go one way: every import of both packages is read and compared with the tables below."""
+"""Imports go one way: every import of both packages is read and compared with the tables below; and rules for tests."""
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache
 
@@ -414,3 +415,72 @@ def test_a_dataclass_with_slots_names_the_class_that_it_calls(module: str) -> No
     calls = [ast.unparse(each) for one in made for each in ast.walk(one) if isinstance(each, ast.Call)]
 
     assert "super()" not in calls
+
+
+# --- the tests ---------------------------------------------------------------------------------
+
+OUR_ROOTS = {*ONE_WAY, "tests"}
+TEST_FILES = sorted({*(ROOT / "tests").rglob("*.py")} - {ROOT / "tests" / "typing" / "rejected.py"})  # it never runs
+REPLACING = {"setattr", "delattr", "setitem", "delitem"}  # of Python and of pytest's MonkeyPatch
+MOCKING = {"patch", "mock", "unittest"}  # names through which unittest.mock replaces parts
+
+
+def imported_roots(nodes: Iterable[ast.AST]) -> dict[str, str]:
+    """The package from which each imported name comes."""
+    found: dict[str, str] = {}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {each.asname or each.name.partition(".")[0]: each.name.partition(".")[0] for each in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {each.asname or each.name: str(node.module).partition(".")[0] for each in node.names}
+    return found
+
+
+def root_of(target: ast.expr) -> str | None:
+    """The name with which an expression such as `name.part[0].part` begins; None for any other one."""
+    while isinstance(target, ast.Attribute | ast.Subscript):
+        target = target.value
+    return target.id if isinstance(target, ast.Name) else None
+
+
+def must_fail(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """What stands in a block of `pytest.raises`: an attempt that is refused replaces nothing."""
+    for node in nodes:
+        if isinstance(node, ast.With) and any("pytest.raises(" in ast.unparse(each) for each in node.items):
+            yield from ast.walk(node)
+
+
+def replaced(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
+    """What `setattr` and the like change."""
+    for node in nodes:
+        if isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Attribute | ast.Name):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
+            if name in REPLACING and not ast.unparse(node.func).startswith("operator."):
+                yield node.args[0]
+
+
+def is_foreign(target: ast.expr, roots: Mapping[str, str]) -> bool:
+    if isinstance(target, ast.Constant):
+        return str(target.value).partition(".")[0] not in OUR_ROOTS
+    return roots.get(root_of(target) or "", "tests") not in OUR_ROOTS
+
+
+def parts_of_ours(text: str) -> Iterator[str]:
+    """The parts of our modules, and of what cannot be seen to be another's, that the program `text` replaces."""
+    nodes = [*ast.walk(ast.parse(text))]
+    roots, refused = imported_roots(nodes), {id(node) for node in must_fail(nodes)}
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute | ast.Subscript)]
+    stored = [node for node in attributes if not isinstance(node.ctx, ast.Load) and root_of(node) in roots]
+    for node in (*replaced(nodes), *stored):
+        if id(node) not in refused and not is_foreign(node, roots):
+            yield f"line {node.lineno}: {ast.unparse(node)}"
+    yield from (name for name in MOCKING if roots.get(name) == "unittest")
+    if re.search(r"ignore\[[^]]*method-assign", text):
+        yield "a method of an instance"
+
+
+def test_no_test_replaces_a_part_of_ours() -> None:
+    """It could pass although the program, which has the real part, fails. A part of another package may be replaced."""
+    found = {str(path.relative_to(ROOT)): [*parts_of_ours(path.read_text(encoding="utf-8"))] for path in TEST_FILES}
+
+    assert {path: parts for path, parts in found.items() if parts} == {}
