@@ -192,7 +192,7 @@ def create(
     unknown = "it is not known whether a task was created"
     recovery = "" if journal is None else "; run `lifecycle recover` to settle that"
     opened = client_of(api, base_url, parameter, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
-    with _interruption_reported(unknown + recovery), opened as client:
+    with opened as client, _interruption_reported(unknown + recovery):
         made = client.create(task, idempotency_key=idempotency_key, labels=labels, reason=reason, **fields)
         state = made.known_state()
     try:
@@ -291,7 +291,7 @@ def send(
     unknown = "it is not known whether the command took effect"
     hint = "`lifecycle status` reads the state" if journal is None else "`lifecycle recover` settles the command"
     opened = client_of(api, base_url, parameter, lifecycle=lifecycle, journal=journal, worker=worker, key_from=key_from)
-    with _interruption_reported(f"{unknown}; {hint}"), opened as client:
+    with opened as client, _interruption_reported(f"{unknown}; {hint}"):
         task = client.task(task_id)
         result = task.send(
             command, idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight, **fields
@@ -363,7 +363,7 @@ def wait(
     """
     settings: dict[str, Any] = {"lifecycle": lifecycle, "journal": journal, "worker": worker, "key_from": key_from}
     opened = client_of(api, base_url, parameter, timing=_polling(poll), **settings)
-    with _interruption_reported("the task continues"), opened as client, _progress_printer(task_id) as see:
+    with opened as client, _interruption_reported("the task continues"), _progress_printer(task_id) as see:
         task = client.task(task_id)
         result = task.wait(until, timeout_s=timeout, on_progress=see, on_unknown="continue" if go_on else "raise")
     if as_json:
