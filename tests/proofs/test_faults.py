@@ -201,10 +201,12 @@ def locked(url: str, seconds: float) -> Generator[None]:
     is_locked = PROCESSES.Event()
     process = PROCESSES.Process(target=lock, args=(url, seconds, is_locked))
     process.start()
-    assert is_locked.wait(60)
-    yield
-    process.kill()
-    process.join()
+    try:
+        assert is_locked.wait(60)
+        yield
+    finally:
+        process.kill()
+        process.join()
 
 
 def test_a_lock_is_waited_for(url: str) -> None:
