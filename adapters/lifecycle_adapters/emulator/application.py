@@ -11,6 +11,7 @@ from math import inf
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
@@ -242,7 +243,7 @@ class _ServiceApp(FastAPI):
         routes.clear()
         self.mount(PREFIX, control_app(control))
         # before the emulator's own pages: a service may have the same paths
-        routes.extend(narrow_first(route for each in services for route in each.routes.made()))
+        routes.extend(self._service_routes(for_document=False))
         if not any(isinstance(route, APIRoute) and route.path == "/" for route in routes):
             self.add_api_route("/", self._index, include_in_schema=False)
         routes.extend(own_pages)
@@ -251,7 +252,12 @@ class _ServiceApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document with the security schemes and the states of the chosen lifecycles."""
         if self.openapi_schema is None:
-            document = super().openapi()
+            document = get_openapi(
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                routes=self._service_routes(for_document=True),
+            )
             parts = document["components"]
             schemes = {name: scheme for each in self._services for name, scheme in each.routes.security_schemes.items()}
             if schemes:
@@ -261,8 +267,11 @@ class _ServiceApp(FastAPI):
                 if states is not None:
                     states["enum"] = [str(state.name) for state in each.lifecycle.states]
                 each.routes.add_links(document)
-        assert self.openapi_schema is not None
+            self.openapi_schema = document
         return self.openapi_schema
+
+    def _service_routes(self, *, for_document: bool) -> list[APIRoute]:
+        return narrow_first(route for each in self._services for route in each.routes.made(for_document=for_document))
 
     async def _index(self) -> Response:
         """Return a short description for a person who opens the URL in a browser."""

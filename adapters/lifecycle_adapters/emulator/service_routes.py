@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from inspect import Parameter, Signature
 from typing import Any, Protocol
 
@@ -80,10 +81,16 @@ class ServiceRoutes:
         routes = {(call.method, call.path) for call in self._calls.values()}
         self.without_route = [own for own in profile.own_calls if (own.call.method, own.call.path) in routes]
 
-    def made(self) -> list[APIRoute]:
-        """Return the routes, one for each method and path of the binding's calls and the profile's own calls."""
+    def made(self, *, for_document: bool) -> list[APIRoute]:
+        """Return the routes, one for each method and path of the binding's calls and the profile's own calls.
+
+        Args:
+            for_document: whether they describe their responses, as the OpenAPI document does. FastAPI makes a validator
+                of each description, which takes longer than all else in the start of an emulator.
+        """
+        route = partial(self._route, for_document=for_document)
         routes = [
-            self._route(each.call, each.operation, self._respond_own(each), is_open=each.is_open, parameter="")
+            route(each.call, each.operation, self._respond_own(each), is_open=each.is_open, parameter="")
             for each in self._profile.own_calls
             if each not in self.without_route
         ]
@@ -96,11 +103,11 @@ class ServiceRoutes:
             is_about_session = name.partition(" ")[0] == SESSION
             parameter = "session_id" if is_about_session else self._profile.parameter
             call, operation = self._calls[name], self.operations[name]
-            routes.append(self._route(call, operation, self._respond, is_open=is_open, parameter=parameter))
+            routes.append(route(call, operation, self._respond, is_open=is_open, parameter=parameter))
             for path in [path for path, sent in self._profile.streaming.items() if sent == call.path]:
                 named = replace(operation, name=f"{operation.name}_in_stream")
                 routes.append(
-                    self._route(replace(call, path=path), named, self._respond, is_open=is_open, parameter=parameter)
+                    route(replace(call, path=path), named, self._respond, is_open=is_open, parameter=parameter)
                 )
         return routes
 
@@ -169,6 +176,7 @@ class ServiceRoutes:
         *,
         is_open: bool,
         parameter: str,
+        for_document: bool,
     ) -> APIRoute:
         guard = self._guard
         needs_json = operation.body is None and call.body is not None  # FastAPI itself then reads no body
@@ -189,9 +197,9 @@ class ServiceRoutes:
             self._path(call, parameter),
             self._endpoint(call, operation, respond, parameter),
             methods=[call.method],
-            response_model=operation.response,
+            response_model=operation.response if for_document else None,
             status_code=operation.status_code,
-            responses=documented,
+            responses=documented if for_document else None,
             tags=[self._binding.name],
             name=operation.name,
             description=operation.about,
