@@ -53,10 +53,9 @@ def _buffered(stream: TextIO) -> TextIO:
 
     With PYTHONUNBUFFERED there is none, and the rest of a write that is cut short would be lost without a word.
     """
-    raw = getattr(stream, "buffer", None)
-    if not isinstance(raw, io.RawIOBase):
+    if not isinstance(getattr(stream, "buffer", None), io.RawIOBase):
         return stream
-    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, line_buffering=True)
+    return open(stream.fileno(), "w", buffering=1, encoding=stream.encoding, closefd=False)
 
 
 def _discard_unwritten() -> None:

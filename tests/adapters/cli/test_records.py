@@ -805,6 +805,7 @@ def test_an_export_has_the_same_bytes_whatever_the_terminal(
     export = ("journal", "export", "v1-full", "--journal", journal, "--format", name)
     stream = Pipe()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream, encoding=encoding, newline="\r\n"))  # as on Windows
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
     monkeypatch.setattr(sys, "argv", ["lifecycle", *export])
 
     with pytest.raises(SystemExit) as end:
