@@ -199,7 +199,8 @@ class HttpBinding(Declared, Generic[S, E]):
         state_of: a function that returns the status if no field holds it, such as for Google's `done` and `error`. It
             is given what stands at the status field, which is the whole document for "". In a file it is
             `module:function`, imported from where `PYTHONPATH` says. If it raises, or returns no text, the response is
-            invalid. It is called for each read, also in an event loop, so it must be quick and wait for nothing.
+            invalid; a client removes the API key from what it raises or returns. It is called for each read, also in an
+            event loop, so it must be quick and wait for nothing.
         headers: headers that are sent with every request, such as the version of the API.
         parameters: the names of the placeholders in paths that are the same for all requests of a client, such as
             "owner" for "/repos/{owner}". `with_parameters` fills them in.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused, Response, Throttled
-from lifecycle.errors import shortened, text_of
+from lifecycle.errors import repr_of, shortened, text_of
 from lifecycle_adapters.foreign_text import one_line
 from lifecycle_adapters.http.authentication import is_header_value, is_visible
 from lifecycle_adapters.http.call import Call
@@ -65,8 +65,12 @@ def meaning_of(
     headers: Mapping[str, str],
     content: bytes,
     as_of: datetime,
+    hide: Callable[[str], str] = str,
 ) -> Response:
-    """Return the meaning of an HTTP response; see `HttpBinding.parse_response`."""
+    """Return the meaning of an HTTP response; see `HttpBinding.parse_response`.
+
+    `hide` removes the API key from a text that a function of the binding made; the rest has come without it.
+    """
     is_last = is_last_event(binding, request, headers)
     if is_last is not None:
         content = next(filter(is_last, data_of_events(content)), b"")
@@ -96,19 +100,33 @@ def meaning_of(
         what = f"the response is about another task, {other!r:.80}"
         return Lost(InvalidResponse(what, **request.names))
     try:
+        status = _status_in(binding, call, document, hide)
+    except _NoStatus as error:
+        return Lost(InvalidResponse(f"{error}{_new_task(binding, call, document)}", **request.names))
+    etag = _etag_in(binding, document, headers)
+    return Accepted(status, as_of, value_at(document, binding.output_field), document, etag)
+
+
+class _NoStatus(ValueError):
+    """A response lacks the status that it must have. The message is without the key."""
+
+
+def _status_in(binding: HttpBinding[Any, Any], call: Call, document: Any, hide: Callable[[str], str]) -> str | None:
+    """Return the status in a response; None if it need not have one. Raises _NoStatus."""
+    try:
         status = binding.status_at(document, call.status_field)
     except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
         what = f"`state_of` finds no status in the response: {type(error).__name__}: {text_of(error)}"
-        what = what[:LONGEST_REASON] + _new_task(binding, call, document)
-        return Lost(InvalidResponse(what, **request.names))
+        raise _NoStatus(hide(what)[:LONGEST_REASON]) from None
+    if isinstance(status, str):
+        return status if binding.state_of is None else hide(status)
     is_named = status is None and call.id_header is not None and binding.id_in(document) is not None
-    if call.status_field is not None and not isinstance(status, str) and not is_named:
-        what = f"the response has no status at {call.status_field or 'the top level'!r}"
-        if binding.state_of is not None:
-            what = f"`state_of` returns no text but {shortened(status)}"
-        return Lost(InvalidResponse(what + _new_task(binding, call, document), **request.names))
-    etag = _etag_in(binding, document, headers)
-    return Accepted(status, as_of, value_at(document, binding.output_field), document, etag)
+    if call.status_field is None or is_named:
+        return None
+    what = f"the response has no status at {call.status_field or 'the top level'!r}"
+    if binding.state_of is not None:
+        what = hide(f"`state_of` returns no text but {repr_of(status)}")[:LONGEST_REASON]
+    raise _NoStatus(what)
 
 
 def _new_task(binding: HttpBinding[Any, Any], call: Call, document: Any) -> str:

@@ -178,6 +178,7 @@ class Sender:
                 headers=_RedactedHeaders(outcome.head.headers, self._redactor),
                 content=self._redactor.content(outcome.content),
                 as_of=sending.as_of,
+                hide=self._redactor.text,
             )
         if isinstance(response, Denied) and isinstance(response.error, Unauthorized):
             response = replace(response, is_renewable=self._asks_for_keys)

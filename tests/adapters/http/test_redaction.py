@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from html.entities import codepoint2name
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -21,6 +22,7 @@ from lifecycle import CreateUncertain, LifecycleError
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import Call, InvalidResponse, ListCall
 from lifecycle_adapters.http.redaction import HIDDEN, Redactor
+from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.services.v2 import V2
 from tests.adapters.http.both import QUICK
 from tests.adapters.http.conftest import Connect, Serve
@@ -111,6 +113,53 @@ def tells_the_key(said: str) -> bool:
     read = said.replace("\\x00", "").replace("\\u0026", "&").replace("\\", "")
     read = html.unescape(unquote(read))
     return KEY in read or " ".join(KEY) in read
+
+
+def raises(_: Any) -> str:
+    raise LookupError(f"a second read failed with the headers {{'X-Key': '{KEY}'}}")
+
+
+def raises_where_a_message_is_cut(_: Any) -> str:
+    raise LookupError(f"{'.' * (300 - len('`state_of` finds no status in the response: LookupError: ') - 9)}{KEY}")
+
+
+def returns_no_text(_: Any) -> Any:
+    return [KEY]
+
+
+def returns_no_text_where_a_message_is_cut(_: Any) -> Any:
+    return ["." * 60, KEY]
+
+
+def returns_a_status(_: Any) -> str:
+    return f"unreadable: {KEY}"
+
+
+STATUS_FUNCTIONS: list[Callable[[Any], Any]] = [
+    raises,
+    raises_where_a_message_is_cut,
+    returns_no_text,
+    returns_no_text_where_a_message_is_cut,
+    returns_a_status,
+]
+
+
+@pytest.mark.parametrize("state_of", STATUS_FUNCTIONS)
+def test_key_in_what_a_function_of_the_binding_raises_or_returns_is_hidden(
+    serve: Serve, connect: Connect, log: io.StringIO, tmp_path: Path, state_of: Callable[[Any], Any]
+) -> None:
+    read = Call(method="GET", path="/tasks/{id}", status_field="")
+    create = Call(method="POST", path="/tasks", body={}, status_field="")
+    binding = replace(V2, status=read, details=read, create=create, listing=None, state_of=state_of)
+    server = serve(lambda _: Reply(body={"id": "t", "status": "started"}))
+    with SqlJournal(tmp_path / "journal.db") as journal:
+        client = connect(binding, server.base_url, api_key=KEY, journal=journal, timing=replace(QUICK, attempts=1))
+        task = client.task("t")
+        for ask in (task.status, task.details, task.stop, lambda: client.create("milk"), client.recover):
+            assert KEY[:8] not in all_that_comes_of(ask)
+    assert KEY[:8] not in log.getvalue()
+    assert all(KEY[:8].encode() not in each.read_bytes() for each in tmp_path.iterdir())
+    assert server.seen
 
 
 HEADERS = {
