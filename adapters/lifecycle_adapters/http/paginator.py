@@ -19,7 +19,7 @@ from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.redaction import HIDDEN
 from lifecycle_adapters.http.requests import Request
-from lifecycle_adapters.http.responses import id_in, value_at
+from lifecycle_adapters.http.responses import id_in, is_same_id, value_at
 from lifecycle_adapters.procedures.interpreter import Actions, Procedure, interpret, read
 from lifecycle_adapters.procedures.task_summary import TaskSummary
 from lifecycle_adapters.procedures.timing import Pacer, Timing
@@ -70,7 +70,7 @@ class Paginator:
         self._listing = listing
         self._task_id = task_id
         self._parameters = _sendable(query, in_body=listing.call.body is not None)
-        self._request()  # it raises ValueError if no request can carry the parameters
+        self._first = self._request()  # it raises ValueError if no request can carry the parameters
         if self._listing.pages in ("numbers", "offsets"):
             first = 1 if self._listing.pages == "numbers" else 0
             self._number = _page_number(self._parameters, str(self._listing.page_parameter), first)
@@ -156,7 +156,7 @@ class Paginator:
             return ""
         cursor = id_in(document, next_field)
         if cursor is None:
-            raise self._invalid(f"no request can carry what {next_field!r} holds as the cursor of the next page")
+            raise self._unsendable(next_field, "cursor")
         return cursor
 
     def _query_of_next(self, document: Any, next_field: str) -> Parameters:
@@ -165,7 +165,7 @@ class Paginator:
         Its server is not asked, because it would get the key, and may be called otherwise behind a proxy. So the paths
         are compared alone, as they are or below the path of `base_url`.
         """
-        url, path = value_at(document, next_field), self._binding.base_path + self._listing.call.path
+        url, path = value_at(document, next_field), self._first.path
         if not url:
             return {}
         wrong = self._invalid(f"{next_field!r} holds no URL of {path} with a query: {url!r:.80}")
@@ -175,14 +175,18 @@ class Paginator:
             here, parts = urlsplit(self._base_url + path), urlsplit(urljoin(self._base_url + path, url))
         except ValueError:
             raise wrong from None
-        query = parse_qs(parts.query, keep_blank_values=True)
-        if parts.scheme not in ("http", "https") or _segments(parts.path) not in map(_segments, (here.path, path)):
+        if parts.scheme not in ("http", "https") or not any(_is_path(parts.path, each) for each in (here.path, path)):
             raise wrong
-        return _sendable(query, in_body=False)
+        try:
+            return _sendable(parse_qs(parts.query, keep_blank_values=True), in_body=False)
+        except ValueError:
+            raise self._unsendable(next_field, "URL") from None
+
+    def _unsendable(self, next_field: str, what: str) -> InvalidResponse:
+        return self._invalid(f"no request can carry what {next_field!r} holds as the {what} of the next page")
 
     def _invalid(self, what: str) -> InvalidResponse:
-        call, path = self._listing.call, self._binding.base_path + self._listing.call.path
-        return InvalidResponse(what, method=call.method, path=path, rpc_method=call.rpc_method)
+        return InvalidResponse(what, **self._first.names)
 
     def _listed(self, document: Any) -> list[TaskSummary]:
         items_field = self._listing.items_field
@@ -208,8 +212,10 @@ class Paginator:
 _MOST_EMPTY_PAGES = 100  # in a row: a filter may leave some pages empty; if cursors never end, all are empty
 
 
-def _segments(path: str) -> list[str]:
-    return [unquote(each) for each in path.split("/")]  # "/%74asks" is "/tasks", and "a%2Fb" is not "a/b"
+def _is_path(one: str, other: str) -> bool:
+    """Return whether two paths are equal: "/%74asks" is "/tasks", and "a%2Fb" is not "a/b"."""
+    first, second = ([unquote(each) for each in path.split("/")] for path in (one, other))
+    return len(first) == len(second) and all(map(is_same_id, first, second))  # one of them may be the task's id
 
 
 def _page_number(parameters: Parameters, name: str, first: int) -> int:

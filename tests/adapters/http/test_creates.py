@@ -18,6 +18,7 @@ import pytest
 from lifecycle import (
     V1_FULL,
     CommandEvent,
+    CommandUncertain,
     CreateContradicted,
     CreateInFlight,
     CreateKeyReused,
@@ -29,7 +30,15 @@ from lifecycle.errors import shortened
 from lifecycle.journal import CreatedTask, CreateRecord, Journal, Report, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.emulator import Emulator
-from lifecycle_adapters.http import AsyncClient, Client, NotFound, RecoveredCreate, RequestRejected
+from lifecycle_adapters.http import (
+    AsyncClient,
+    Call,
+    Client,
+    ListCall,
+    NotFound,
+    RecoveredCreate,
+    RequestRejected,
+)
 from lifecycle_adapters.journal import RecordedCreate, SqlJournal
 from lifecycle_adapters.services.v1 import V1
 from tests.adapters.http.both import KEY, QUICK
@@ -406,16 +415,43 @@ def test_a_create_that_was_never_sent_is_settled(connect: Connect, serve: Serve,
     assert server.calls == []
 
 
-def test_a_list_that_cannot_be_read_is_reported(connect: Connect, serve: Serve, journal: Journal) -> None:
-    server = serve(by_path({"POST /api/v1/run-task": LOST, "GET /api/v1/tasks": Reply(status=403)}))
-    client = connect("v1", server.base_url, journal=journal)
+BY_URLS = ListCall(call=Call(method="GET", path="/tasks"), items_field="tasks", pages="urls", next_field="next")
+UNREADABLE = [
+    Reply(status=403),
+    Reply(body=b"<"),
+    Reply(body={"tasks": 5}),
+    *(Reply(body={"tasks": [], "next": f"?{query}"}) for query in ("x" * 40_000, "\ud800", "a=\udfff")),
+]
+
+
+@pytest.mark.parametrize("listed", UNREADABLE)
+def test_a_list_that_cannot_be_read_is_reported(
+    connect: Connect, serve: Serve, journal: Journal, listed: Reply
+) -> None:
+    lost = dict.fromkeys(("POST /api/v1/run-task", "PUT /api/v1/stop-task", "GET /api/v1/task/t/status"), LOST)
+    server = serve(by_path({**lost, "GET /api/v1/tasks": listed}))
+    client = connect(replace(V1, listing=BY_URLS), server.base_url, journal=journal)
     with pytest.raises(CreateUncertain):
         client.create("buy milk")
+    with pytest.raises(CommandUncertain):
+        client.task("t").stop()
 
-    reported = only(client.recover())
+    command, reported = client.recover()
 
+    assert command.command == "stop"
+    assert isinstance(reported, RecoveredCreate)
     assert reported.candidates == ()
     assert "the service's list cannot be read" in str(reported.error)
+
+
+def test_a_listed_task_of_any_id_is_a_candidate(connect: Connect, serve: Serve, journal: Journal) -> None:
+    ids = ["a\0b", "\n", "é" * 5_000, "{id}", "\uffff", "'"]
+    listed = Reply(body={"tasks": [{"id": each} for each in ids]})
+    server = serve(by_path({"POST /api/v1/run-task": LOST, "GET /api/v1/tasks": listed}))
+    client = connect(replace(V1, listing=BY_URLS), server.base_url, journal=journal)
+    with pytest.raises(CreateUncertain):
+        client.create("buy milk")
+    assert [each.id for each in only(client.recover()).candidates] == ids
 
 
 @pytest.mark.parametrize(

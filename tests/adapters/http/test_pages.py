@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlsplit
 from uuid import UUID
 
 import pytest
 
 from lifecycle import DefinitionError, V1State
-from lifecycle_adapters.http import Call, InvalidResponse, ListCall
+from lifecycle_adapters.http import Call, HttpError, InvalidResponse, ListCall
 from lifecycle_adapters.services.v1 import V1
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen
@@ -171,6 +172,9 @@ def test_page_that_points_back_ends_the_list(connect: Connect, serve: Serve, nam
         ("URLs", {"next": 7}, "holds no URL of /api/v1/tasks with a query: 7"),
         ("URLs", {"next": ["/api/v1/tasks?from=3"]}, "holds no URL of /api/v1/tasks with a query"),
         ("URLs", {"next": "http://[/api/v1/tasks?from=3"}, "holds no URL of /api/v1/tasks with a query"),
+        ("URLs", {"next": f"/api/v1/tasks?from={'x' * 40_000}"}, "no request can carry what 'next' holds as the URL"),
+        ("URLs", {"next": "/api/v1/tasks?from=\ud800"}, "no request can carry what 'next' holds as the URL"),
+        ("URLs", {"next": "/api/v1/tasks?\udfff=3"}, "no request can carry what 'next' holds as the URL"),
         ("cursors", {"meta": {"next": {"id": 3}}}, "no request can carry what 'meta.next' holds"),
         ("cursors", {"data": {"tasks": {"a": 1}}}, "no tasks at 'data.tasks'"),
         (
@@ -190,6 +194,60 @@ def test_invalid_next_page_is_an_invalid_response(
     with pytest.raises(InvalidResponse, match=message):
         list(client.list())
     assert len(server.seen) == 1
+
+
+STRANGE: list[Any] = [
+    *(
+        "",
+        "\ud800",
+        "x" * 70_000,
+        "\0",
+        "é",
+        "\r\n",
+        "%",
+        "?",
+        "?x",
+        "?a=\udc80",
+        f"?a={'%' * 70_000}",
+        "#",
+        "//",
+        "http://[",
+    ),
+    *(
+        "/api/v1/tasks?a=\ud800",
+        f"/api/v1/tasks?{'é' * 20_000}=1",
+        "/api/v1/tasks?=",
+        "/api/v1/tasks?a=1&a=2",
+        "http://:x/",
+    ),
+    *(0, -1, 10**4_000, 1.5, True, False, None, [], [[]], {}, {"id": "\ud800"}),
+]
+
+
+@pytest.mark.parametrize("name", WAYS)
+@pytest.mark.parametrize("place", ["id", "status", "items", "next", "last", "has_more"])
+def test_whatever_a_page_holds_the_list_ends_or_raises_an_http_error(
+    connect: Connect, serve: Serve, name: str, place: str
+) -> None:
+    strange: Any = None
+
+    def script(_: Seen) -> Reply:
+        task = {"id": "task-0", "status": "running"}
+        page: dict[str, Any] = {"data": {"tasks": [task]}, "meta": {"next": "c9"}, "next": "", "last": "task-0"}
+        if place in task:
+            task[place] = strange
+        elif place == "items":
+            page["data"] = {"tasks": strange}
+        elif place == "next":
+            page |= {"next": strange, "meta": {"next": strange, "more": strange}}
+        else:
+            page[place] = strange
+        return Reply(body=page)
+
+    client = connect(replace(V1, listing=WAYS[name].listing), serve(script).base_url)
+    for strange in STRANGE:
+        with suppress(HttpError):
+            assert len(list(client.list())) <= 1, strange
 
 
 @pytest.mark.parametrize(
@@ -275,3 +333,36 @@ def test_list_begins_at_the_given_page(connect: Connect, serve: Serve, name: str
 def test_invalid_list_call_is_a_finding(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(DefinitionError, match=said):
         listed(**settings)
+
+
+# --- the events of a task --------------------------------------------------------------------------
+
+
+EVENTS = Call(method="GET", path="/tasks/{id}/events")
+OF_EVENTS = replace(V1, events=ListCall(call=EVENTS, items_field="events", pages="urls", next_field="next"))
+UUID_IN_CAPITALS = "8D5C0E6A-0F0B-4B0E-9D0B-6B1D3C1F4A55"
+
+
+@pytest.mark.parametrize(
+    ("task_id", "spelled"),
+    [("7", "7"), ("a b", "a%20b"), ("a/b", "a%2fb"), ("ü:+", "%C3%BC:+"), (UUID_IN_CAPITALS, UUID_IN_CAPITALS.lower())],
+)
+def test_url_of_the_next_page_of_events_names_the_task(
+    connect: Connect, serve: Serve, task_id: str, spelled: str
+) -> None:
+    first = {"events": [{"id": "1"}], "next": f"/api/v1/tasks/{spelled}/events?page=2"}
+    server = serve(lambda seen: Reply(body={"events": [{"id": "2"}]} if seen.query else first))
+    events = connect(OF_EVENTS, server.base_url).task(task_id).events()
+    assert [each["id"] for each in events] == ["1", "2"]
+    path = f"GET /api/v1/tasks/{quote(task_id, safe='')}/events"
+    assert server.calls == [path, f"{path}?page=2"]
+
+
+@pytest.mark.parametrize("page", [{"next": "/api/v1/tasks/8/events?page=2"}, {"next": "?\ud800"}, {"events": 5}])
+def test_error_about_the_events_of_a_task_has_the_path_of_the_request(
+    connect: Connect, serve: Serve, page: dict[str, Any]
+) -> None:
+    client = connect(OF_EVENTS, serve(lambda _: Reply(body={"events": [{"id": "1"}], **page})).base_url)
+    with pytest.raises(InvalidResponse) as raised:
+        list(client.task("7").events())
+    assert (raised.value.path, "{" in str(raised.value)) == ("/api/v1/tasks/7/events", False)
