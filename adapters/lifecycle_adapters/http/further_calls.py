@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakValueDictionary
 
 from lifecycle.effects import (
     Accepted,
@@ -136,6 +137,9 @@ class SessionProcedures:
     open_messages: Callable[[HttpBinding[Any, Any]], CreateProcedures]
     _queued: dict[str, TaskProcedures[Any, Any]] = field(default_factory=dict[str, Any], init=False)
     _listed: dict[str, TaskProcedures[Any, Any]] = field(default_factory=dict[str, Any], init=False)  # by others
+    _open: WeakValueDictionary[str, TaskProcedures[Any, Any]] = field(
+        default_factory=WeakValueDictionary[str, Any], init=False
+    )
     _messages: CreateProcedures | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -165,15 +169,18 @@ class SessionProcedures:
 
     def message(self, message_id: str) -> TaskProcedures[Any, Any]:
         """Return the procedures about a message."""
-        return self._queued.get(message_id) or self.messages().open_task(message_id)
+        return self._shared(self.messages().open_task(message_id))
+
+    def _shared(self, message: TaskProcedures[Any, Any]) -> TaskProcedures[Any, Any]:
+        """Return the procedures of all handles on a message, which know what was sent by any of them."""
+        return self._open.setdefault(message.task_id, message)
 
     def queue(self, creating: Procedure[TaskProcedures[Any, Any]]) -> Procedure[TaskProcedures[Any, Any]]:
         """Create a message, and remember it for `wait`."""
 
         def remembered() -> Actions[TaskProcedures[Any, Any]]:
             message = yield from creating.actions
-            self._queued[message.task_id] = message
-            return message
+            return self._queued.setdefault(message.task_id, self._shared(message))
 
         return Procedure(remembered(), creating.context)
 

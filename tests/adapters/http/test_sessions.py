@@ -205,6 +205,22 @@ def test_wait_does_not_report_a_message_that_its_caller_cancelled(connect: Any, 
     assert session.wait(timeout_s=60).details["task"] == "buy milk"
 
 
+@pytest.mark.parametrize("which", [0, 1, 2, 3])
+def test_wait_does_not_report_a_message_that_any_of_its_handles_cancelled(
+    connect: Any, emulator: Emulator, which: int
+) -> None:
+    run = connect("v4", emulator.base_url).create("buy milk")
+    session = run.session()
+    known = run.session().queue("buy bread", idempotency_key="order-5").id
+    handles = [session.message(known), *(session.queue("buy bread", idempotency_key="order-5") for _ in range(2))]
+    handles.append(session.message(known))
+    handles[which].cancel()
+    finish(emulator, run.id)
+
+    assert len({each.id for each in handles}) == 1
+    assert session.wait(timeout_s=60).details["task"] == "buy milk"
+
+
 def test_wait_does_not_report_messages_of_others(connect: Any, emulator: Emulator) -> None:
     client = connect("v4", emulator.base_url)
     session = client.create("buy milk").session()
