@@ -95,6 +95,7 @@ from lifecycle.errors import (
     LifecycleError,
     TaskEndedFirst,
     UnknownName,
+    UnknownStatus,
 )
 from lifecycle.journal import (
     NO_CONTEXT,
@@ -439,9 +440,18 @@ class _Execution(Generic[S, E]):
 
     def _require_state(self, response: Response) -> None:
         """Raise the error of the response to a read, or UnknownStatus, if it contains no declared state."""
+        if (unread := self._unread(response)) is not None:
+            raise unread
+
+    def _unread(self, response: Response) -> LifecycleError | None:
+        """Return the error of a response, or an UnknownStatus, if it contains no declared state; None if it does."""
         if isinstance(response, Failure):
-            raise response.error
-        self.lifecycle.require_state_of(str(response.status))
+            return response.error
+        try:
+            self.lifecycle.require_state_of(str(response.status))
+        except UnknownStatus as error:
+            return error.with_traceback(None)
+        return None
 
     # --- 4 ---
 
@@ -534,8 +544,9 @@ class _Execution(Generic[S, E]):
         while True:
             attempt += 1
             if not (yield Wait(WaitReason.SETTLE, attempt, retry_after_s(response))):
-                why = missing if isinstance(response, Accepted) else "its effect could not be read"
-                yield from self._uncertain(f"{why} in time", error_of(response))
+                unread = self._unread(response)
+                why = f"{missing} in time" if unread is None else f"its effect could not be read in time: {unread}"
+                yield from self._uncertain(why, unread)
             response = yield from self._read()
             result = yield from self._conclude((yield from self._report(response)))
             if result is not None:
@@ -576,6 +587,9 @@ class _Execution(Generic[S, E]):
         is_single = self.proof.needs_no_state
         response = (yield from self._read()) if is_single else (yield from read_with_retries())
         state = yield from self._report(response)
+        unread = None if state is not None else self._unread(response)
+        if unread is not None:
+            why = f"{why}, and the status cannot be read: {unread}"
         if state is None and self.proof.needs_no_state:
             state = self.record.current
         result = yield from self._conclude(state)
@@ -585,9 +599,7 @@ class _Execution(Generic[S, E]):
             return (yield from self._settle(response, "its proof did not come"))  # the task is at the target
         if state is None and not self.proof.needs_no_state:
             if self.opened.may_have_arrived:
-                yield from self._uncertain(
-                    f"{why}, and the status cannot be read", error_of(response) or error_of(lost)
-                )
+                yield from self._uncertain(why, unread)
             yield Release(self.opened.id, self.opened.claim)  # never sent; it can be sent later
             self._require_state(response)
         yield from self._prepare_retry(state, why, lost)

@@ -505,7 +505,7 @@ def test_an_unknown_status_after_a_command_proves_nothing(connect: Connect, serv
 
     server = serve(script)
     task = connect("v1", server.base_url).task("t")
-    with pytest.raises(CommandUncertain, match="did not act in time"):
+    with pytest.raises(CommandUncertain, match="could not be read in time: v1-full: 'hibernating' is not a status"):
         task.pause()
     assert server.commands == [PAUSE]
     assert lives(task.journal) == [("pause", 1, "uncertain")]
