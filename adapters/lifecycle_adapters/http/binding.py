@@ -189,7 +189,9 @@ class HttpBinding(Declared, Generic[S, E]):
             "metadata.resourceVersion", or a header such as "ETag". The calls of commands have it as `{etag}`.
         limits_tasks: texts of which one is in the detail of a 429, in any letter case, if it limits how many tasks or
             sessions there are at a time and not how many requests.
-        created_field: where a listed task says when it was created (ISO 8601; UTC if it names no zone).
+        created_field: where a listed task says when it was created (ISO 8601; UTC if it names no zone). A task that is
+            more than a minute older than an uncertain create is not its own; the minute is for clocks that differ. A
+            text without a time, such as "2026-11-30", stands for the whole day, one without minutes for the whole hour.
         changed_field: a field of the reads that changes whenever the status is set, such as "status.timestamp". A wait
             after a command ignores the state before the command until work is seen or this field changes; if it is
             None, until work is seen or the output changes. A time in whole seconds may stay equal if the work is

@@ -6,6 +6,7 @@ uncertain create may have made.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,8 +121,9 @@ class CreateProcedures(GovernedCreates[TaskProcedures[Any, Any]]):
         return tuple(each for each in alike if each.id not in excluded)
 
     def _may_have_made(self, record: CreateRecord, listed: TaskSummary) -> bool:
-        created_at = _moment(value_at(listed.document, self.binding.created_field))
-        if created_at is not None and created_at < record.recorded_at - CLOCKS_DIFFER:
+        created = value_at(listed.document, self.binding.created_field)
+        created_at = _moment(created)
+        if created_at is not None and created_at < record.recorded_at - CLOCKS_DIFFER - _span(created):
             return False
         sent, listed_as = (value_at(each, self.binding.task_field) for each in (dict(record.fields), listed.document))
         return not (isinstance(sent, str) and isinstance(listed_as, str)) or sent.strip() == listed_as.strip()
@@ -134,3 +136,15 @@ def _moment(text: Any) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     except (TypeError, ValueError):
         return None
+
+
+def _span(text: str) -> timedelta:
+    """Return how long after its first second a time may be that is written like this, such as a day for a date."""
+    time = _TIME.search(text)
+    if time is None:
+        return timedelta(weeks=1) if _WEEK.fullmatch(text) else timedelta(days=1)
+    return timedelta() if time["second"] else timedelta(minutes=1) if time["minute"] else timedelta(hours=1)
+
+
+_TIME = re.compile(r"[^\dW-]\d\d(?::?(?P<minute>\d\d)(?::?(?P<second>\d\d))?)?")
+_WEEK = re.compile(r"\d{4}-?W\d\d")

@@ -49,8 +49,9 @@ class RecoveredCreate(Recovered):
     """A create that was found without an outcome. `command` is "create", `task_id` is empty.
 
     `create` is its present record. `candidates` are the listed tasks that it may have made: neither
-    another create of the journal made them, nor do they differ from it in time or text. None of them is
-    chosen: `adopt_create` or `abandon_create` settles it. `error` is None if it is known to have made none.
+    another create of the journal made them, nor is their text another one, nor are they more than a minute older than
+    it. None of them is chosen: `adopt_create` or `abandon_create` settles it. `error` is None if it is known to have
+    made none.
     """
 
     create: CreateRecord

@@ -488,6 +488,27 @@ def test_listed_task_older_than_the_create_is_no_candidate(
     assert candidates(connect, serve, {"created_at": written}) == is_candidate
 
 
+# fmt: off
+WRITTEN = [
+    ("%Y-%m-%d", timedelta(days=1)), ("%Y%m%d", timedelta(days=1)), ("%G-W%V-%u", timedelta(days=1)),
+    ("%G-W%V", timedelta(days=7)), ("%GW%V", timedelta(days=7)),
+    ("%Y-%m-%dT%HZ", timedelta(hours=1)), ("%Y-%m-%d %H", timedelta(hours=1)), ("%Y%m%dT%H+0000", timedelta(hours=1)),
+    ("%Y-%m-%dT%H-00:00", timedelta(hours=1)), ("%G-W%V-%uT%HZ", timedelta(hours=1)),
+    ("%Y-%m-%dT%H:%MZ", timedelta(minutes=1)), ("%Y%m%dT%H%M", timedelta(minutes=1)),
+    ("%Y-%m-%dT%H:%M:%SZ", timedelta(seconds=1)), ("%Y%m%dT%H%M%S.%f", timedelta(seconds=1)),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("form", "span"), WRITTEN)
+def test_coarse_time_of_a_listed_task_means_a_span(connect: Connect, serve: Serve, form: str, span: timedelta) -> None:
+    """A task is a candidate unless all times that the text may mean are more than a minute before the create."""
+    now = datetime.now(UTC)
+    older = now - span - timedelta(minutes=2)
+    assert candidates(connect, serve, {"created_at": now.strftime(form)})
+    assert not candidates(connect, serve, {"created_at": older.strftime(form)})
+
+
 def candidates(connect: Connect, serve: Serve, document: dict[str, Any]) -> int:
     """Return the number of candidates for a lost create if the service lists one task with such a document."""
     journal = MemoryJournal()
