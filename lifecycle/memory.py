@@ -74,8 +74,8 @@ class MemoryJournal(ProcessBound):
 
     A task is kept as long as its task journal is referenced (a client's handle does that), it has an open command, or
     it is among the last 10,000 tasks of which `add_reports` or `receive` recorded a report; and permanently once a
-    command had an idempotency key. So following many tasks does not fill the memory with the histories of tasks that
-    are over.
+    command had an idempotency key. Of every other task it knows only whether one of its creates made it, and when. So
+    following many tasks does not fill the memory with the histories of tasks that are over.
 
     A command stays claimed until its procedure ends, even with an error: no other thread can claim it before that.
 
@@ -225,7 +225,10 @@ class _Store:
         with self._lock:
             kept = self._tasks.get((lifecycle.name, task_id))
             if kept is None:
-                kept = self._tasks[lifecycle.name, task_id] = _Kept(self, lifecycle, task_id)
+                maker = self.creates.makers.get((lifecycle.name, task_id))
+                # Not TaskRecord[S, E]: Python 3.11 cannot call the alias of a frozen dataclass with slots.
+                record: TaskRecord[S, E] = TaskRecord(created_at=None if maker is None else maker.at)
+                kept = self._tasks[lifecycle.name, task_id] = _Kept(self, lifecycle, task_id, record)
             return kept
 
     def known(self) -> list[_Kept[Any, Any]]:
@@ -274,8 +277,7 @@ class _Kept(Generic[S, E]):
     store: _Store
     lifecycle: Lifecycle[S, E]
     task_id: str
-    # Not TaskRecord[S, E]: Python 3.11 cannot call the alias of a frozen dataclass with slots.
-    record: TaskRecord[S, E] = field(default_factory=lambda: TaskRecord())  # noqa: PLW0108
+    record: TaskRecord[S, E]
     commands: dict[str, CommandRecord[S, E]] = field(default_factory=dict[str, "CommandRecord[S, E]"])
     keys: dict[str, str] = field(default_factory=dict[str, str])  # of commands, by their idempotency keys
     entries: list[Entry[S, E]] = field(default_factory=list["Entry[S, E]"])

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from lifecycle.catalog import CommandEvent, CommandState
 from lifecycle.journal import (
@@ -27,11 +27,18 @@ from lifecycle.lifecycle import Lifecycle
 from lifecycle.reducers import apply_attempt_of_create, apply_claim, apply_event_of_create
 
 
+class Maker(NamedTuple):
+    """The id of the create that made a task, and when it did."""
+
+    create_id: str
+    at: datetime
+
+
 class CreateStore:
     """The creates that all workers of one journal share.
 
     It keeps the creates without an outcome, those whose key is taken, and those that were claimed more than
-    once (an earlier worker may still read them). Of all others it keeps the ids of the tasks that they made.
+    once (an earlier worker may still read them). Of all others it keeps the ids of the tasks that they made, and when.
     """
 
     def __init__(self, lease: timedelta | None, clock: Callable[[], datetime]) -> None:
@@ -42,7 +49,7 @@ class CreateStore:
         self.records: dict[str, tuple[str, CreateRecord]] = {}  # by id, with the lifecycle's name
         self.keys: dict[tuple[str, str], str] = {}
         self.claimants: dict[str, object] = {}  # the marks of the claimants of `records`, by id
-        self.makers: dict[tuple[str, str], str] = {}  # ids of creates, by lifecycle and task
+        self.makers: dict[tuple[str, str], Maker] = {}  # by lifecycle and task
 
 
 @dataclass(eq=False)
@@ -99,7 +106,8 @@ class MemoryCreates(Claimant):
     def find_maker(self, task_id: str) -> str | None:
         """Return the id of the create that made the task; None if no create of this journal did."""
         with self._store.lock:
-            return self._store.makers.get((self._lifecycle.name, task_id))
+            maker = self._store.makers.get((self._lifecycle.name, task_id))
+            return None if maker is None else maker.create_id
 
     def unfinished(self) -> list[CreateRecord]:
         """Return the creates without an outcome, oldest first."""
@@ -183,7 +191,8 @@ class MemoryCreates(Claimant):
         """Return the error for a create of which there is no record, or one of another lifecycle."""
         store, name = self._store, self._lifecycle.name
         known = [(of, each.state, each.task_id) for number, (of, each) in store.records.items() if number == create_id]
-        known += [(of, CommandState.DONE, task) for (of, task), maker in store.makers.items() if maker == create_id]
+        made = [(of, task) for (of, task), maker in store.makers.items() if maker.create_id == create_id]
+        known += [(of, CommandState.DONE, task) for of, task in made]
         if known:
             of, state, task_id = known[0]
             if of == name:
@@ -201,7 +210,7 @@ class MemoryCreates(Claimant):
     def _keep(self, record: CreateRecord) -> CreateRecord:
         store, name = self._store, self._lifecycle.name
         if record.task_id is not None:
-            store.makers.setdefault((name, record.task_id), record.id)
+            store.makers.setdefault((name, record.task_id), Maker(record.id, store.clock()))
         key = record.context.idempotency_key
         takes_key = key is not None and record.may_have_made
         if key is not None and not takes_key:

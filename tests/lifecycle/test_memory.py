@@ -34,6 +34,7 @@ from lifecycle.journal import (
     CommandEntry,
     CommandOutcome,
     CommandRecord,
+    CreatedTask,
     Delivery,
     Lease,
     Report,
@@ -901,6 +902,22 @@ def test_a_record_is_kept_as_long_as_its_task_journal_is_referenced() -> None:
     assert reference() is None
     assert journal.task(get("v1"), "held").load().state == "running"
     assert journal.task(get("v1"), "dropped").load().state is None
+
+
+@pytest.mark.parametrize("key", [None, "order-5"])
+def test_a_task_that_a_create_made_is_known_without_a_reference(key: str | None) -> None:
+    journal = MemoryJournal(clock=lambda: at(7))
+    creates = journal.creates(get("v1"))
+    create = creates.add({}, labels={}, context=RequestContext(idempotency_key=key))
+    assert create is not None
+    task = CreatedTask("made", Report("running", at(0)))
+    creates.add_outcome(create.id, CommandEvent.CONFIRM, why="", claim=1, task=task)
+
+    gc.collect()
+
+    assert journal.task(get("v1"), "made").load() == TaskRecord(created_at=at(7))
+    assert journal.task(get("v2"), "made").load() == TaskRecord()
+    assert journal.task(get("v1"), "other").load() == TaskRecord()
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,9 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
             service, but may have no others. The journal records the tasks under its name: clients that share a journal
             must use one lifecycle, because commands and idempotency keys belong to it.
         timing: the limits of requests, retries and waits.
-        journal: the journal that records the tasks; if omitted, one in memory.
+        journal: the journal that records the tasks; if omitted, one in memory, which forgets what was reported of a
+            task once it has neither a handle nor an open command. It keeps which tasks its creates made, and all that
+            had an idempotency key.
         http: an httpx2 client to send with; the caller closes it. If its transport or its hooks raise a built-in
             exception, or one of the libraries below httpx2, the request has failed; any other exception, such as the
             time limit of a job queue, ends the method and reaches the caller.

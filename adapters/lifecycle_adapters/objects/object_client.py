@@ -185,7 +185,9 @@ class ObjectClient(_ObjectClient[S, E], RecoveryMethods[_ObjectDriver, TaskHandl
             other exception means that the call may have arrived. An exception that the function raises, such as one
             that is not a failure of the call but the time limit of a job queue, ends the method and reaches the caller.
         timing: the limits of retries and waits. A function cannot be interrupted: it must have a time limit of its own.
-        journal: the journal that records the tasks; if omitted, one in memory.
+        journal: the journal that records the tasks; if omitted, one in memory, which forgets what was reported of a
+            task once it has neither a handle nor an open command. It keeps which tasks its creates made, and all that
+            had an idempotency key.
     Raises:
         TypeError: an argument has a wrong type, a function is a coroutine function, or a key of `meanings` is not a
             class of exceptions.

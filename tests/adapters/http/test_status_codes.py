@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from lifecycle import (
 )
 from lifecycle.journal import TaskRecord
 from lifecycle_adapters.http import Call, HttpBinding, ListCall, NotFound
+from lifecycle_adapters.journal import SqlJournal
 from tests.adapters.http.conftest import Connect, Serve
 from tests.adapters.http.scripted import Reply, Seen
 
@@ -116,6 +119,22 @@ def test_new_task_that_does_not_appear_is_gone(connect: Connect, serve: Serve, c
     task = connect(binding, server.base_url, api_key=None).create()
     assert task.status() == "deleted"
     assert len(server.seen) > 2, "it may appear a while after its create"
+
+
+@pytest.mark.parametrize("made", [Reply(body={"id": "7"}), Reply(body={"id": "7", "status": "running"})])
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_task_of_a_create_is_known_without_a_handle(
+    connect: Connect, serve: Serve, tmp_path: Path, made: Reply, is_durable: bool
+) -> None:
+    server = serve(lambda seen: made if seen.method == "POST" else Reply(status=404))
+    with SqlJournal(tmp_path / "j.db") as journal:
+        given = {"journal": journal} if is_durable else {}
+        client = connect(bound(), server.base_url, api_key=None, **given)
+        task_id = client.create().id
+        gc.collect()
+        assert client.task(task_id).status() == "deleted"
+        with pytest.raises(NotFound):
+            client.task("8").status()
 
 
 def test_status_code_of_a_command_may_mean_the_end(connect: Connect, serve: Serve) -> None:
