@@ -338,16 +338,23 @@ class _Bound(transitions.Machine, Generic[S, E]):
 
     @property
     def state(self) -> S:
-        """Return the object's state. Raises UnknownName if other code has set an undeclared one."""
-        state: S = self.get_state(getattr(self._bound, self.model_attribute)).value
+        """Return the object's state. Raises UnknownName if other code has set an undeclared one, or deleted it."""
+        state: S = self.get_model_state(self._bound).value
         return state
 
     def allowed(self) -> tuple[E, ...]:
         """Return the events that the object accepts now, in declared order.
 
-        Raises UnknownName if other code has set an undeclared state.
+        Raises UnknownName if other code has set an undeclared state, or deleted it.
         """
         return self.lifecycle.allowed(self.state)
+
+    def get_model_state(self, model: object) -> Any:
+        """Return the library's state of the object. Raises UnknownName if the object's state is not declared, or None.
+
+        None counts for an attribute that is missing.
+        """
+        return self.get_state(_found(model, self.model_attribute))
 
     def get_state(self, state: Any) -> Any:
         """Return the library's state with this name, which is a member or plain text.

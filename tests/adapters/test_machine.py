@@ -167,6 +167,23 @@ def test_an_undeclared_state_set_later_is_refused_when_it_is_met() -> None:
             ask()
 
 
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("attribute", ["state", "phase"])
+def test_a_state_deleted_later_is_refused_when_it_is_met(is_async: bool, attribute: str) -> None:
+    task = type("Thing", (), {})()
+    setattr(task, attribute, "running")
+    machine: Any = (bind_async if is_async else bind)(V1, task, attribute=attribute)
+    delattr(task, attribute)
+
+    async def fire() -> None:
+        await machine.fire("pause")
+
+    asks = (machine.allowed, lambda: machine.state, lambda: asyncio.run(fire()) if is_async else machine.fire("pause"))
+    for ask in asks:
+        with pytest.raises(UnknownName, match="unknown state None"):
+            ask()
+
+
 def test_states_without_an_enumeration_are_texts() -> None:
     plain = Lifecycle.from_json(V1.to_json())
     task = Task()
