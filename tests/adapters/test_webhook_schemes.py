@@ -441,6 +441,7 @@ def findings(make: Callable[[], object]) -> list[str]:
         ),
         ({"timestamp_prefix": "t="}, ["timestamp_prefix: must be left out: the time stamp has a header of its own"]),
         ({"tolerance_s": 0}, ["tolerance_s: must be at least 1, not 0"]),
+        ({"tolerance_s": 604_801}, ["tolerance_s: must be at most 604800, a week, not 604801"]),
     ],
 )
 def test_invalid_scheme_is_refused(changes: dict[str, Any], expected: list[str]) -> None:

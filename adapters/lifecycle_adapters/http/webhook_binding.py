@@ -65,6 +65,8 @@ Form = Literal["bytes", "canonical_json"]
 PLACES = re.compile(r"(\{timestamp\}|\{id\}|\{body\})")
 """The placeholders in the signed text."""
 
+_LONGEST_TOLERANCE_S = 604_800  # who can wait for longer sends no signature that is about the present
+
 _SEPARATOR = re.compile(r"[!-*,\-.:-<>-@\[-`{-~ ]+")  # nothing of hex or base64
 
 _Header = Annotated[StrictText, Field(description="the name of a header, as text such as 'X-Signature'")]
@@ -92,7 +94,7 @@ class SignatureScheme(Declared):
     Raises:
         DefinitionError: a field is of another type; a header has no valid name; `signed` has no `{body}` or another
             placeholder; the time stamp or the id is in a header but not in the signed text, or the reverse; the items
-            of the signature's header cannot be distinguished; or the tolerance is not positive.
+            of the signature's header cannot be distinguished; or the tolerance is not positive, or longer than a week.
     """
 
     header: _Header
@@ -144,6 +146,8 @@ class SignatureScheme(Declared):
             yield ("timestamp_prefix",), "must be left out: the time stamp has a header of its own"
         if self.tolerance_s < 1:
             yield ("tolerance_s",), f"must be at least 1, not {self.tolerance_s}"
+        if self.tolerance_s > _LONGEST_TOLERANCE_S:
+            yield ("tolerance_s",), f"must be at most {_LONGEST_TOLERANCE_S}, a week, not {self.tolerance_s}"
 
     def _wrong_items(self) -> Iterator[Mistake]:
         for name in ("prefix", "timestamp_prefix", "signed"):
