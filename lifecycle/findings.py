@@ -28,13 +28,13 @@ def made_from(document: Document, make: Callable[[Any], T], *, kind: str) -> T:
 
     Raises:
         DefinitionError: `make` raises it, or a key is written twice; its findings have their lines in the document.
-            If it is an OpenAPI document, that is the one finding.
+            If it is an OpenAPI document, or declares a service instead of a lifecycle or a lifecycle instead of a
+            service, that is the one finding.
     """
     value: Any = document.value
     if isinstance(value, dict):
-        if "openapi" in value or "swagger" in value:
-            what = "is an OpenAPI document, not a declaration; `lifecycle import` drafts a service file from one"
-            raise DefinitionError(document.source, [DefinitionFinding(OPENAPI, "document", what)], kind=kind)
+        if (finding := _of_another_kind(cast("dict[str, Any]", value), kind)) is not None:
+            raise DefinitionError(name_in(value, document.source), [finding], kind=kind)
         value = {key: item for key, item in cast("dict[str, Any]", value).items() if key != _SCHEMA_KEY}
     findings = [
         DefinitionFinding(
@@ -50,6 +50,21 @@ def made_from(document: Document, make: Callable[[Any], T], *, kind: str) -> T:
         if not findings:
             return made
     raise DefinitionError(name_in(value, document.source), limited(findings), kind=kind)
+
+
+def _of_another_kind(value: Mapping[str, Any], kind: str) -> DefinitionFinding | None:
+    """Return the finding that a document is of another kind than it should be; None if it is not."""
+    if "openapi" in value or "swagger" in value:
+        what = "is an OpenAPI document, not a declaration; `lifecycle import` drafts a service file from one"
+        return DefinitionFinding(OPENAPI, "document", what)
+    has_service, has_states = "lifecycle" in value, "states" in value
+    if kind == "lifecycle" and has_service and not has_states:
+        what = "declares a service; `HttpBinding.from_file` reads it, and its `lifecycle` is the lifecycle in it"
+    elif kind == "binding" and has_states and not has_service:
+        what = "declares a lifecycle; a service has one in its field `lifecycle`, beside its calls"
+    else:
+        return None
+    return DefinitionFinding("bad_value", "document", what)
 
 
 def _located(finding: DefinitionFinding, document: Document) -> DefinitionFinding:

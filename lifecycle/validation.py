@@ -165,7 +165,8 @@ def _validate_names(kind: str, named: Mapping[Path, Any]) -> Iterator[Definition
         elif text != text.strip():
             yield DefinitionFinding("bad_name", where, "a name neither begins nor ends with a blank", path)
         if kind == "state" and text == EVERY:
-            message = "as a source it means every state that is not final, so that no state can have this name"
+            meaning = "as a source it means every state that is neither final nor the target"
+            message = f"{meaning}, so that no state can have this name"
             yield DefinitionFinding("bad_name", where, message, path)
         shown = {str(name), f"{name}"} - {text}
         if shown:

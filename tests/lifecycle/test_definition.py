@@ -39,6 +39,8 @@ from lifecycle import (
     get,
     validation,
 )
+from lifecycle.documents import read_json
+from lifecycle.findings import made_from
 
 Declared = Lifecycle[str, str]
 Document = dict[str, Any]
@@ -296,8 +298,8 @@ FINDINGS: list[tuple[Document, list[str]]] = [
         {"states": [*states("*open shut [gone]"), {"name": "*"}]},
         [
             (
-                "bad_name: state '*': as a source it means every state that is not final, so that no state can have "
-                "this name"
+                "bad_name: state '*': as a source it means every state that is neither final nor the target, so that no"
+                " state can have this name"
             ),
         ],
     ),
@@ -623,6 +625,15 @@ DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
             )
         ],
     ),
+    (
+        '{"name": "a", "base_url": "https://a.example",\n "lifecycle": {"name": "a"}, "create": {}}',
+        [
+            (
+                "bad_value: document: declares a service; `HttpBinding.from_file` reads it, and its"
+                " `lifecycle` is the lifecycle in it"
+            )
+        ],
+    ),
     (DEEP, ["bad_document: text (line 1): not JSON: it is nested too deeply"]),
     (DEEP + "]" * 100_000, ["bad_document: text (line 1): not JSON: it is nested too deeply"]),
     (
@@ -649,6 +660,12 @@ DOCUMENTS: list[tuple[str | bytes, list[str]]] = [
 @pytest.mark.parametrize(("text", "expected"), [pytest.param(*each, id=str(i)) for i, each in enumerate(DOCUMENTS)])
 def test_a_text_that_is_not_a_declaration_is_refused(text: str | bytes, expected: list[str]) -> None:
     assert found(lambda: Lifecycle.from_json(text)) == expected
+
+
+def test_a_lifecycle_in_place_of_a_service_is_the_one_finding() -> None:
+    said = "bad_value: document: declares a lifecycle; a service has one in its field `lifecycle`, beside its calls"
+    assert found(lambda: made_from(read_json('{"name": "a", "states": []}'), dict, kind="binding")) == [said]
+    assert made_from(read_json('{"states": [], "lifecycle": {}}'), len, kind="binding") == 2
 
 
 # --- invariants --------------------------------------------------------------------------------

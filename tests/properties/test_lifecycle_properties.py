@@ -55,7 +55,7 @@ Declared = Lifecycle[str, str]
 # --- random lifecycles -------------------------------------------------------------------------
 
 LETTERS = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
-# "*" as a source means every state that is not final; and no name begins or ends with a blank.
+# "*" as a source means every state that is neither final nor the target; and no name begins or ends with a blank.
 NAMES = st.text(LETTERS, min_size=1, max_size=8).map(str.strip).filter(lambda name: name not in ("", "*"))
 TEXTS = st.text(max_size=20) | st.text(st.sampled_from("\x00\r\n\x85\u2028\ufeff '\"#:-"))
 CHANNELS = st.sampled_from(["api", "webhook", "mail"])

@@ -50,6 +50,14 @@ def test_binding_in_a_file_equals_the_one_in_python(tmp_path: Path) -> None:
         assert HttpBinding.from_file(tmp_path / name) == IN_PYTHON
 
 
+@pytest.mark.parametrize("given", ["", "base_path: ''\n"])
+def test_lifecycle_in_place_of_a_binding_is_the_one_finding(given: str) -> None:
+    with pytest.raises(DefinitionError) as raised:
+        HttpBinding.from_yaml(given + yaml.safe_dump(DECLARATION))
+    [finding] = raised.value.findings
+    assert finding.message == "declares a lifecycle; a service has one in its field `lifecycle`, beside its calls"
+
+
 @pytest.mark.parametrize("name", ["v1", "v2", "v2-session", "v3", "v4", "v4-message"])
 def test_every_binding_survives_json(name: str) -> None:
     binding = service(name)
