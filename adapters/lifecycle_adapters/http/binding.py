@@ -568,7 +568,9 @@ class HttpBinding(Declared, Generic[S, E]):
         require(call, Call, "call must be a Call, such as binding.status")
         require(request, Request, "request must be a Request, such as binding.command_request('stop', 'id')")
         require(status_code, int, "status_code must be a number such as 200")
-        by_name = {name.lower(): value for name, value in header_pairs(headers)}
+        by_name: dict[str, str] = {}
+        for name, value in header_pairs(headers):
+            by_name[name.lower()] = f"{by_name[name.lower()]}, {value}" if name.lower() in by_name else value
         require(content, bytes, "content must be bytes")
         check_time("as_of", as_of)
         return meaning_of(self, call, request, status_code=status_code, headers=by_name, content=content, as_of=as_of)

@@ -153,7 +153,7 @@ class Call(Declared):
             The create then made no task, which is a `NoTaskMade`; after a command the task is read.
         id_field: where this call's response has the task's id, if not at the binding's `id_field`.
         id_header: the header of a create's response whose URL ends with the new task's id, if the body lacks it. The
-            response may then also lack the status, and the body.
+            response may then also lack the status, and the body. If there are several such headers, none counts.
 
     Raises:
         DefinitionError: the call is not sound. It has all findings: a field has a wrong type; the method is another

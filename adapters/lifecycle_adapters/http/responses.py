@@ -166,7 +166,7 @@ def error_of(
     except (ValueError, RecursionError):
         document = None
     found = value_at(document, error_field)
-    detail, fields = _detail(document, content, headers)
+    detail, fields = _detail(document, content, headers, is_redirect=300 <= status_code < 400)
     detail, code = one_line(detail + _data_of(found)), code_of(found)
     error = kind(**request.names, status_code=status_code, code=code, detail=detail, fields=fields)
     error.retry_after_s = retry_after_s(headers, as_of=as_of)
@@ -254,7 +254,9 @@ def failure_of(error: ResponseError, *, limits_rate: bool) -> Response:
             return Refused(error, error.retry_after_s)
 
 
-def _detail(document: Any, content: bytes, headers: Mapping[str, str]) -> tuple[str, tuple[FieldError, ...]]:
+def _detail(
+    document: Any, content: bytes, headers: Mapping[str, str], *, is_redirect: bool
+) -> tuple[str, tuple[FieldError, ...]]:
     """Return an error response's text, as one line, and the fields it names (v1's and the later shape alike)."""
     found: Any = value_at(document, "detail") or value_at(document, "message") or value_at(document, "error")
     found = value_at(found, "message") or found  # of a 402 of Browser Use Cloud, beside a `code`
@@ -264,7 +266,7 @@ def _detail(document: Any, content: bytes, headers: Mapping[str, str]) -> tuple[
             return one_line("; ".join(map(str, fields))), fields
         case None:
             location = headers.get("location")
-            text = f"redirected to {location}" if location else content.decode("utf-8", "replace")
+            text = f"redirected to {location}" if location and is_redirect else content.decode("utf-8", "replace")
         case _:
             text = str(found)
     return one_line(text) or "no details given", ()

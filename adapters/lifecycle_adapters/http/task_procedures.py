@@ -50,7 +50,9 @@ class TaskProcedures(GovernedTask[S, E]):
 
     binding: HttpBinding[S, E]
     open_session: Callable[[str], Any] | None = None
-    _status_request: Request = field(init=False)  # to be repeated, unless each request has an id of its own
+    # To be repeated, unless each request has an id of its own. It is not in the repr, which an error report shows if no
+    # request can carry the id, and this is not set.
+    _status_request: Request = field(init=False, repr=False)
     _companions: dict[str, str] = field(default_factory=dict[str, str], init=False)
     _session_id: str | None = field(default=None, init=False)
     _last_sent: E | None = field(default=None, init=False)

@@ -144,6 +144,17 @@ def everything_said_by(error: BaseException) -> str:
     return "\n".join(said)
 
 
+@pytest.mark.parametrize("task_id", ["", ".", "..", "\ud800", "x" * 40_000])
+def test_variables_of_an_error_about_an_id_can_be_shown(connect: Connect, task_id: str) -> None:
+    v2, v4 = connect("v2", "http://127.0.0.1:1"), connect("v4", "http://127.0.0.1:1")
+    session: Any = v4.session("s")
+    asks: list[Callable[[str], object]] = [v2.task, v4.task, v2.session, v4.session, session.message]
+    for ask in asks:
+        with pytest.raises(ValueError, match="task id") as raised:
+            ask(task_id)
+        assert everything_said_by(raised.value)
+
+
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
     """All that any logger writes."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from lifecycle import (
     State,
     Transition,
 )
+from lifecycle.effects import Accepted
 from lifecycle.journal import TaskRecord
 from lifecycle_adapters.http import Call, HttpBinding, ListCall, NotFound
 from lifecycle_adapters.journal import SqlJournal
@@ -218,12 +221,25 @@ def test_new_task_is_named_by_a_header(connect: Connect, serve: Serve, location:
     assert len(server.seen) == 1, "nobody follows the header"
 
 
-@pytest.mark.parametrize("headers", [{}, {"Location": ""}, {"Location": "/"}, {"Location": "https://host/machines/.."}])
-def test_create_without_an_id_is_uncertain(connect: Connect, serve: Serve, headers: dict[str, str]) -> None:
+NO_IDS = [[], [""], ["/"], ["https://host/machines/.."], ["/machines/%ff"], ["/machines/7", "/machines/8"]]
+
+
+@pytest.mark.parametrize("locations", NO_IDS)
+def test_create_without_an_id_is_uncertain(connect: Connect, serve: Serve, locations: list[str]) -> None:
     create = Call(method="POST", path="/machines", body={}, id_header="Location")
-    server = serve(lambda _: Reply(status=202, body={}, headers=headers))
+    headers = "".join(f"Location: {each}\r\n" for each in locations)
+    server = serve(lambda _: Reply(raw=f"HTTP/1.1 202 Accepted\r\n{headers}Content-Length: 0\r\n\r\n".encode()))
     with pytest.raises(CreateUncertain):
         connect(bound(create=create), server.base_url, api_key=None).create("x")
+
+    received = Message()
+    for each in locations:
+        received["Location"] = each
+    facts: dict[str, Any] = {"status_code": 202, "headers": received, "content": b"", "as_of": datetime.now(UTC)}
+    binding = bound(create=create)
+    response = binding.parse_response(binding.create, binding.create_request({}), **facts)
+    assert isinstance(response, Accepted)
+    assert binding.id_in(response.document) is None
 
 
 def test_id_in_the_body_comes_first(connect: Connect, serve: Serve) -> None:

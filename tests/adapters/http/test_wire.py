@@ -472,6 +472,12 @@ def test_a_long_error_response_is_cut() -> None:
     assert len(many.fields) == 1_000
 
 
+@pytest.mark.parametrize("status_code", [400, 404, 409, 429, 500, 503])
+@pytest.mark.parametrize(("body", "detail"), [(b"", "no details given"), (b"busy", "busy"), ({"a": 1}, '{"a": 1}')])
+def test_an_error_with_a_location_is_no_redirect(status_code: int, body: Any, detail: str) -> None:
+    assert failed(status_code, body, {"location": "/jobs/9"}).detail == detail
+
+
 def test_a_redirect_names_its_target() -> None:
     assert failed(302, b"", {"location": "https://elsewhere.example/login"}).detail == (
         "redirected to https://elsewhere.example/login"
