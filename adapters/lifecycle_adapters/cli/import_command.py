@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lifecycle_adapters.cli.names import AllowPrivate, OpenApiDocument
-from lifecycle_adapters.cli.output import say, shown
+from lifecycle_adapters.cli.output import say, shown, write_whole
 from lifecycle_adapters.cli.show import require_suffix
 
 
@@ -49,6 +49,5 @@ def import_(
     if output is None:
         typer.echo(draft, nl=False)
         return
-    with output.open("x", encoding="utf-8") as file:
-        file.write(draft)
+    write_whole(output, draft.encode(), mode="xb")
     say(f"wrote {shown(output)}: replace or remove each TODO in it", stderr=True)

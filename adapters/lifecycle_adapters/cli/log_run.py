@@ -72,7 +72,9 @@ def judge(
                 keep_rejects=keep,
             )
     except UnusableLog as error:
-        fail("\n".join([str(error), *kept, *_hints(error, log)]), BAD_INPUT)
+        for note in (*kept, *_hints(error, log)):
+            error.add_note(note)
+        raise
     with checked:
         show(checked)
         _say_other_cases(checked.report, lifecycle.statuses(channel=log.channel))

@@ -10,7 +10,8 @@ import json
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, Literal, NoReturn
 
 import typer
 from rich import box
@@ -172,6 +173,21 @@ def os_error_text(error: OSError) -> str:
     is_shown = error.filename is not None and not may_contain_password(str(error.filename))
     where = f": {error.filename}" if is_shown else ""
     return shown(f"{error.strerror or error}{where}", longest=1_000)
+
+
+def write_whole(path: Path, content: bytes, *, mode: Literal["wb", "xb"]) -> None:
+    """Write a file, which must be new in the mode "xb".
+
+    Raises OSError, which names the file, if not all can be written; then no file is left.
+    """
+    file = path.open(mode)
+    try:
+        with file:
+            file.write(content)
+    except OSError as error:
+        if path.is_file():  # no device or pipe
+            path.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 OPTIONS = {

@@ -16,7 +16,7 @@ from rich.text import Text
 from lifecycle import Event, Lifecycle, Origin, UnknownName
 from lifecycle.diagram import RENDERERS, Diagram, Mark
 from lifecycle_adapters.cli.names import AsJson, LifecycleName, declared, state_proposals
-from lifecycle_adapters.cli.output import BAD_INPUT, console, fail, say, shown, table
+from lifecycle_adapters.cli.output import BAD_INPUT, console, fail, say, shown, table, write_whole
 from lifecycle_adapters.cli.overwriting import require_unread
 
 Shown = Lifecycle[str, str]
@@ -94,7 +94,7 @@ def require_suffix(output: Path, format_: str, *, has_option: bool) -> None:
 def _deliver(content: str | bytes, output: Path | None) -> None:
     data = content if isinstance(content, bytes) else content.rstrip("\n").encode() + b"\n"
     if output is not None:
-        output.write_bytes(data)
+        write_whole(output, data, mode="wb")
         say(f"wrote {shown(output)}", stderr=True)
     elif isinstance(content, bytes) and sys.stdout.isatty():
         fail("this format is binary; write it to a file with --output", BAD_INPUT)

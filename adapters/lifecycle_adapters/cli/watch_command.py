@@ -127,6 +127,7 @@ def watch(
     """Follow many tasks and print their events, until all are over or you press Ctrl-C.
 
     With a journal, a later call continues with what an interrupted one has recorded.
+    After Ctrl-C it waits up to ten seconds for the requests that are under way.
     Without a limit such as --stop-after, it also ends when the service refuses to read every task that is left. It goes
     on after 401 and 403, because a key can be replaced, and says that nothing can be read.
 
@@ -197,9 +198,14 @@ async def _watch(
     lost = set[str]()
     watching = asyncio.current_task()
     assert watching is not None
+
+    def end() -> None:
+        say("ending; requests under way are waited for", stderr=True)
+        watching.cancel()
+
     for each in ending_signals():
         with suppress(NotImplementedError):  # on Windows, where Ctrl-C raises KeyboardInterrupt instead
-            asyncio.get_running_loop().add_signal_handler(each, watching.cancel)
+            asyncio.get_running_loop().add_signal_handler(each, end)
     try:
         async with Watcher(client, policies=policies, throttle=throttle, streams=streams) as watcher:
             watcher.add(*ids)

@@ -344,6 +344,26 @@ def test_strict_reads_all_or_nothing(folder: Path) -> None:
     assert len((folder / "lifecycle-rejects.csv").read_text().splitlines()) == 2
 
 
+@pytest.mark.parametrize("command", ["check", "report"])
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("task_id,status\na,created\n,created\n", "unreadable_rows"),
+        ("task_id,status\n", "no_readable_rows"),
+        ("id,status\na,created\n", "missing_column"),
+    ],
+)
+def test_log_that_cannot_be_used_is_an_object_in_json(folder: Path, command: str, content: str, error: str) -> None:
+    (folder / "log.csv").write_text(content)
+
+    result = call(command, "v1-full", "log.csv", *ORDERED, "--strict", "--json")
+    as_text = call(command, "v1-full", "log.csv", *ORDERED, "--strict")
+
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["error"], result.stderr) == (2, error, as_text.stderr)
+    assert "\n".join([found["message"], *found.get("notes", [])]) == as_text.stderr.removeprefix("lifecycle: ").rstrip()
+
+
 def test_list_of_an_earlier_check_is_kept_and_named(folder: Path) -> None:
     (folder / "log.csv").write_text("task_id,status\na,created\n,created\n")
     call("check", "v1-full", "log.csv", *ORDERED)

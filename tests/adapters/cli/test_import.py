@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from lifecycle_adapters.drift import OpenApiDocument, service_draft
-from tests.adapters.cli.commands import call
+from tests.adapters.cli.commands import SCRIPT, call, environment
 from tests.adapters.drift.made import printer
 
 
@@ -39,6 +40,25 @@ def test_existing_file_is_not_overwritten(document: str, tmp_path: Path) -> None
     result = call("import", document, "--status", "Status", "--output", str(file))
     assert (result.exit_code, file.read_text()) == (2, "finished")
     assert result.stderr == f"lifecycle: File exists: {file}\n"
+
+
+@pytest.mark.parametrize(("command", "name"), [("import", "printer.yaml"), ("show", "v1.png")])
+def test_file_that_does_not_fit_is_named_and_not_left(command: str, name: str, document: str, tmp_path: Path) -> None:
+    given = f"import {document} --status Status" if command == "import" else "show v1 --format png"
+    limited = f'ulimit -f 1; exec "$0" {given} --output {name}'  # of 512 or 1,024 bytes: a file may not grow beyond
+    environ = environment({"PYTHONDONTWRITEBYTECODE": "1"})  # it would be cut, too
+    done = subprocess.run(
+        ["sh", "-c", limited, SCRIPT],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=tmp_path,
+        env=environ,
+    )
+
+    assert (done.returncode, done.stderr) == (2, f"lifecycle: File too large: {name}\n")
+    assert not (tmp_path / name).exists()
 
 
 def test_a_draft_is_not_written_into_a_file_of_another_format(document: str, tmp_path: Path) -> None:

@@ -102,7 +102,9 @@ def test_signal_ends_watch_and_keeps_the_records(
         _, errors = run.communicate(timeout=30)
 
     assert run.returncode == 0
-    assert errors == "watching 1 task\ninterrupted; all that was seen is recorded\n"
+    assert errors == (
+        "watching 1 task\nending; requests under way are waited for\ninterrupted; all that was seen is recorded\n"
+    )
     with SqlJournal(server["LIFECYCLE_JOURNAL"], read_only=True) as journal:
         assert journal.task(V1_FULL, task).load().state == "running"
 
