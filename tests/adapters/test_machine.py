@@ -171,9 +171,9 @@ def test_an_undeclared_state_set_later_is_refused_when_it_is_met() -> None:
 @pytest.mark.parametrize("attribute", ["state", "phase"])
 def test_a_state_deleted_later_is_refused_when_it_is_met(is_async: bool, attribute: str) -> None:
     task = type("Thing", (), {})()
-    setattr(task, attribute, "running")
+    vars(task)[attribute] = "running"
     machine: Any = (bind_async if is_async else bind)(V1, task, attribute=attribute)
-    delattr(task, attribute)
+    del vars(task)[attribute]
 
     async def fire() -> None:
         await machine.fire("pause")
