@@ -223,13 +223,14 @@ class _OpenCommand(Generic[S]):
     `source` is the state in which it was judged last, None if that is not known. `state` is its state in the journal:
     recorded, and uncertain once a response was lost. `attempts` counts its requests. `may_have_arrived` is true
     once one of them may have: its response was lost or usable, or a crash left its fate unknown.
-    `was_accepted` is true once a usable response to it arrived here.
+    `was_accepted` is true once a usable response to it arrived here. `why` is the reason recorded last.
     """
 
     id: str
     claim: int
     source: S | None
     state: CommandState
+    why: str
     attempts: int
     may_have_arrived: bool
     was_accepted: bool = False
@@ -396,6 +397,7 @@ class _Execution(Generic[S, E]):
             claim=opened.claim,
             source=opened.source,
             state=opened.state,
+            why=opened.why,
             attempts=opened.attempts,
             may_have_arrived=opened.attempts > 0,
         )
@@ -580,7 +582,7 @@ class _Execution(Generic[S, E]):
 
     def _after_lost_response(self, lost: Lost | None) -> Steps[CommandResult[S, E] | None]:
         """Read the state, and return the result if that proves one; None if the command is to be sent (again)."""
-        why = "no usable response arrived" if lost is None else str(lost.error)
+        why = self._why_uncertain() if lost is None else str(lost.error)
         if self.opened.may_have_arrived:
             yield from self._lose(why)
         # An emergency stop is sent again soon, whatever the state: read once, and use the recorded state if that fails.
@@ -604,6 +606,10 @@ class _Execution(Generic[S, E]):
             self._require_state(response)
         yield from self._prepare_retry(state, why, lost)
         return None
+
+    def _why_uncertain(self) -> str:
+        """Return why the command became uncertain; if it is not recorded so, its worker died before it knew."""
+        return self.opened.why if self.opened.state is CommandState.UNCERTAIN else "no usable response arrived"
 
     def _prepare_retry(self, state: S | None, why: str, lost: Lost | None) -> Steps[None]:
         is_legal = state is None or self.lifecycle.target(state, self.command) is not None
@@ -727,7 +733,7 @@ class _Execution(Generic[S, E]):
         self.record = outcome.task
         if outcome.command.claim != self.opened.claim:
             raise _Superseded
-        self.opened.state = outcome.command.state
+        self.opened.state, self.opened.why = outcome.command.state, outcome.command.why
 
     def _state(self) -> S:
         assert self.record.current is not None

@@ -1687,6 +1687,34 @@ def test_a_dispatch_that_may_have_arrived_stays_open() -> None:
     assert not seen.driver.sends()
 
 
+@pytest.mark.parametrize("again", ["under its key", "by recovery"])
+@pytest.mark.parametrize(
+    ("answer", "reads", "why"),
+    [
+        (None, ["running"] * 2, "the service accepted it and did not act in time"),
+        ("running", ["running"], "the service accepted it and did not act in time"),
+        (None, [DENIED] * 2, "its effect could not be read in time: 403 not your task"),
+        (LOST, ["running"], "500 Internal Server Error"),
+    ],
+)
+def test_an_uncertain_command_keeps_the_reason_of_its_uncertainty(
+    answer: Any, reads: list[Any], why: str, again: str
+) -> None:
+    """A person decides by it whether to abandon the command."""
+    seen = case("v3-full", "running", sends=[answer], reads=[*reads, "running", "running"], patience=1)
+    context = RequestContext(idempotency_key="k")
+    with pytest.raises(CommandUncertain) as first:
+        seen.execute("stop_task", context=context)
+    assert first.value.why.startswith(why)
+
+    for _ in range(2):
+        with pytest.raises(CommandUncertain) as info:
+            seen.recover() if again == "by recovery" else seen.execute("stop_task", context=context)
+        assert info.value.why == f"{why}, and sending it twice is not the same as once"
+
+    assert seen.service.is_spent()
+
+
 def test_a_dispatch_that_was_never_sent_is_sent_with_its_fields() -> None:
     seen = left_open("v3", "idle", "dispatch", attempts=0, reads=["idle"], sends=["running"])
 
