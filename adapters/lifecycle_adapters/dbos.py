@@ -53,7 +53,8 @@ from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.argument_checks import require, require_number
 from lifecycle_adapters.http import AsyncClient, AsyncTask
 from lifecycle_adapters.http.http_errors import NotFound
-from lifecycle_adapters.http.task_procedures import cost_usd
+from lifecycle_adapters.http.responses import NotANumber
+from lifecycle_adapters.http.task_procedures import reported_cost_usd
 from lifecycle_adapters.procedures.arguments import request_context, with_a_key
 from lifecycle_adapters.watch.policies import Facts, Policy, checked_policies, ending_command, ends_task
 
@@ -426,7 +427,14 @@ class Supervision(DBOSConfiguredInstance):
     async def _with_cost(self, task: AsyncTask, known: _FollowedState) -> _FollowedState:
         if not self._needs_cost:
             return known
-        return self._decided(task, known, cost_usd(await task.details(), self._client.binding.cost_field))
+        cost, details = None, await task.details()
+        try:
+            cost = reported_cost_usd(details, self._client.binding.cost_field)
+        except NotANumber as error:
+            for policy in self._policies:
+                if policy.needs_cost:
+                    self._warn_of_policy(task, policy, error)
+        return self._decided(task, known, cost)
 
     async def _report(self, task: AsyncTask, known: _FollowedState, message: Mapping[str, Any]) -> _FollowedState:
         report = Report(message["status"], datetime.fromisoformat(message["as_of"]), message["channel"])

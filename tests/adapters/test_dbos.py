@@ -18,6 +18,7 @@ from lifecycle_adapters.dbos import Limits, NotFollowed, Supervision, serving
 from lifecycle_adapters.emulator import Emulator, RecordedCall
 from lifecycle_adapters.http import AsyncClient, Client, NotFound, Timing
 from lifecycle_adapters.journal import RecordedCommand, SqlJournal
+from lifecycle_adapters.services.v3 import V3 as BUILT_IN_V3
 from lifecycle_adapters.watch import OverdueAfter, StopAfter, StopAtCost, StopPausedAfter
 
 KEY = "bu_a-key-that-nobody-may-see"
@@ -55,7 +56,7 @@ def config_of(url: str, *, worker: str = "worker-1", version: str = "1") -> DBOS
 
 
 def supervision_of(
-    emulator: Emulator, *, api: str = "v1", timing: Timing = QUICK, journal: Journal | None = None, **settings: Any
+    emulator: Emulator, *, api: Any = "v1", timing: Timing = QUICK, journal: Journal | None = None, **settings: Any
 ) -> Supervision:
     client = AsyncClient(api, api_key=KEY, base_url=emulator.base_url, timing=timing, journal=journal)
     all_settings: dict[str, Any] = {"name": next(NAMES), "limits": OFTEN, **settings}
@@ -121,6 +122,11 @@ def served(
         "at once": {"policies": [StopAfter(0.001)], "step_s": 0.1},
         "hasty": {"step_s": 0.01},
         "cheap": {"api": "v3", "policies": [StopAtCost(0.000001)], "step_s": 0.1},
+        "blind": {
+            "api": replace(BUILT_IN_V3, cost_field="status"),
+            "policies": [StopAtCost(1), StopPausedAfter(0.2)],
+            "step_s": 0.1,
+        },
         "not paused for long": {"policies": [StopPausedAfter(0.2)]},
         "careless": {"timing": RARELY, "policies": [Careless(), StopAfter(0.3)]},
         "quick and recorded": {"journal": journal},
@@ -442,6 +448,21 @@ def test_a_task_that_is_too_expensive_is_ended(emulator: Emulator, served: dict[
 
     assert result_of(handle) == "stopped"
     assert stops_before == []
+
+
+def test_a_cost_that_is_not_a_number_is_logged_and_other_limits_are_enforced(
+    emulator: Emulator, served: dict[str, Supervision], caplog: pytest.LogCaptureFixture
+) -> None:
+    with Client("v3", api_key=KEY, base_url=emulator.base_url) as client:
+        session_id = client.create("read the news", keepAlive=True).id
+    for event in ("start", "complete"):
+        emulator.fire(session_id, event)
+
+    assert result_of(served["blind"].follow(session_id)) == "stopped"
+    failed = {
+        (vars(each)["policy"], vars(each)["error"]) for each in caplog.records if each.getMessage() == "a policy failed"
+    }
+    assert failed == {("stop-at-cost", "the cost at 'status' is not a number")}
 
 
 def test_a_cost_policy_needs_a_service_that_reports_costs(emulator: Emulator) -> None:

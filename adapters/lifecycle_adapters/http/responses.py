@@ -99,6 +99,10 @@ class NotATime(ValueError):
     """A value is not a date and time. The message names its field, and holds no part of a document."""
 
 
+class NotANumber(ValueError):
+    """A value is not a number. The message names its field, and holds no part of a document."""
+
+
 def time_at(document: Any, path: str) -> datetime:
     """Return the date and time at a path, ISO 8601. Raises NotATime: there is another value, or none."""
     try:

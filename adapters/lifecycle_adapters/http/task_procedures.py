@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cached_property, partial
@@ -34,7 +35,7 @@ from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import InvalidResponse
 from lifecycle_adapters.http.misspelt_options import OF_COMMANDS
 from lifecycle_adapters.http.requests import Request, idempotency_key
-from lifecycle_adapters.http.responses import value_at
+from lifecycle_adapters.http.responses import NotANumber, value_at
 from lifecycle_adapters.procedures.arguments import with_a_key
 from lifecycle_adapters.procedures.governed_task import GovernedTask, TaskResult
 from lifecycle_adapters.procedures.interpreter import Actions, Procedure, in_journal, read
@@ -228,12 +229,24 @@ class TaskProcedures(GovernedTask[S, E]):
 
 def cost_usd(document: Any, cost_field: str | None) -> Decimal | None:
     """Return the cost in a response's field of that name; None if there is no number in it."""
+    with suppress(NotANumber):
+        return reported_cost_usd(document, cost_field)
+    return None
+
+
+def reported_cost_usd(document: Any, cost_field: str | None) -> Decimal | None:
+    """Return the cost in a response's field of that name; None if it is missing or null.
+
+    Raises NotANumber if there is another value: then a limit of the cost cannot be enforced.
+    """
     cost = value_at(document, cost_field)
+    if cost is None:
+        return None
     text = "" if isinstance(cost, bool) else str(cost)
-    if not text.isascii() or "_" in text:  # Decimal reads "1_0" as 10, and the digits of other scripts
-        return None
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+    number = Decimal("nan")
+    if text.isascii() and "_" not in text:  # Decimal reads "1_0" as 10, and the digits of other scripts
+        with suppress(InvalidOperation):
+            number = Decimal(text)
+    if not number.is_finite():
+        raise NotANumber(f"the cost at {cost_field!r} is not a number")
+    return number

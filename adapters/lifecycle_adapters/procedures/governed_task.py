@@ -45,6 +45,7 @@ R = TypeVar("R")
 class TaskResult(Generic[S]):
     """The end of a wait. `output` and `cost_usd` are None if the details of the task, `details`, have neither.
 
+    `cost_usd` is also None if the cost there is not a number.
     So `output` is None for `mcp`: its result is read by a further call, `task.call("result")`.
     """
 

@@ -86,6 +86,10 @@ class PolicyEnforcer:
                 events.append(self._overdue(policy, facts, reason))
         return chosen, events
 
+    def report_cost_fault(self, watched: WatchedTask, error: Exception) -> list[Event]:
+        """Return an event for each policy that needs the cost of a task, which cannot be read because of this error."""
+        return [self._failure_of(watched, each, error) for each in self._policies if each.needs_cost]
+
     def next_s(self, watched: WatchedTask) -> float:
         """Return the seconds until time alone will change a decision; infinity if it will not."""
         facts = self._facts(watched, watched.record)
@@ -194,11 +198,12 @@ class PolicyEnforcer:
         return Overdue(**attributes, state=state, since=facts.since, reason=reason)
 
     def _failed(self, watched: WatchedTask, policy: Policy, error: Exception) -> list[Event]:
-        if not self._note_failure(watched, policy, error):
-            return []
+        return [self._failure_of(watched, policy, error)] if self._note_failure(watched, policy, error) else []
+
+    def _failure_of(self, watched: WatchedTask, policy: Policy, error: Exception) -> PolicyFailed:
         attributes = {"lifecycle": self._lifecycle.name, "task_id": watched.task_id, "policy": policy.name}
-        _log.error("a policy raised an error", extra=attributes, exc_info=error)
-        return [PolicyFailed(**attributes, error=error)]
+        _log.error("a policy failed", extra=attributes, exc_info=error)
+        return PolicyFailed(**attributes, error=error)
 
     def _note_failure(self, watched: WatchedTask, policy: Policy, error: Exception) -> bool:
         """Record a failure, and when to retry; return whether to emit it."""

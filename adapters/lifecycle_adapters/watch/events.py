@@ -101,7 +101,9 @@ class Overdue:
 class PolicyFailed:
     """A policy raised an error about a task. It is evaluated again, with growing pauses; the others continue.
 
-    Emitted for the first error, for one of another kind, and for the 8th, 64th, 512th ... error in a row.
+    Emitted for the first error, for one of another kind, and for the 8th, 64th, 512th ... error in a row. Also emitted
+    for each policy that needs the cost of a task if the service reports a cost that is not a number: once until it
+    reports a number. Meanwhile the policy is evaluated with the last known cost.
     """
 
     task_id: str

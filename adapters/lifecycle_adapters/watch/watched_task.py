@@ -45,7 +45,7 @@ class WatchedTask:
     to be read next, infinite while a read is under way; `again` requests another read directly after this one. After
     `failures` failed reads in a row it is not read before `read_after_s`; `responded_s` is when a read last
     succeeded. `is_missing` is True if the service did not find it at the last read. All times are those of the loop's
-    clock.
+    clock. `has_unreadable_cost` is True if the last cost that the service reported was not a number.
     """
 
     task_id: str
@@ -66,6 +66,7 @@ class WatchedTask:
     last_not_applied: Deviation | None = None  # a journal's change feed may repeat it after the read that it led to
     unknown_statuses: tuple[int, ...] = ()
     cost_usd: Decimal | None = None
+    has_unreadable_cost: bool = False
     cost_due_s: float = float("-inf")
     # The policies in this state: the one whose command is to be sent now, those not evaluated again, those that fail.
     pending_policy: Policy | None = None

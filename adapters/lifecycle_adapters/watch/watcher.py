@@ -33,7 +33,8 @@ from lifecycle_adapters.argument_checks import (
     require_number,
 )
 from lifecycle_adapters.http import AsyncClient, ClientUnusable, ResponseError, Unauthorized
-from lifecycle_adapters.http.task_procedures import cost_usd
+from lifecycle_adapters.http.responses import NotANumber
+from lifecycle_adapters.http.task_procedures import reported_cost_usd
 from lifecycle_adapters.procedures.timing import CLOCK
 from lifecycle_adapters.watch.callback import EventCallback, OnEvent
 from lifecycle_adapters.watch.enforcer import PolicyEnforcer
@@ -449,12 +450,21 @@ class Watcher:
 
     async def _on_status(self, watched: WatchedTask, response: Accepted) -> None:
         watched.is_missing = False
-        cost = cost_usd(response.document, self._client.binding.cost_field)
-        if cost is not None and cost.is_finite():
-            watched.cost_usd = cost
-        if cost is not None:
-            watched.cost_due_s = _now_s() + self._pace.cost_s
+        await self._note_cost(watched, response)
         await self._recorder.put(PendingReport(watched, Report(str(response.status), response.as_of)))
+
+    async def _note_cost(self, watched: WatchedTask, response: Accepted) -> None:
+        """Keep the cost in a response. If it is not a number, emit that once: a limit of the cost is then blind."""
+        try:
+            cost = reported_cost_usd(response.document, self._client.binding.cost_field)
+        except NotANumber as error:
+            is_new, watched.has_unreadable_cost = not watched.has_unreadable_cost, True
+            for each in self._enforcer.report_cost_fault(watched, error) if is_new else ():
+                await self._emit(each)
+            return
+        if cost is not None:
+            watched.cost_usd, watched.has_unreadable_cost = cost, False
+            watched.cost_due_s = _now_s() + self._pace.cost_s
 
     async def _on_failed_read(
         self, watched: WatchedTask, error: Exception, failure: Failure | None = None, *, is_probe: bool

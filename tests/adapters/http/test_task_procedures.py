@@ -19,7 +19,7 @@ from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import RateLimited, Timing
 from lifecycle_adapters.http.creates import CreateProcedures
 from lifecycle_adapters.http.http_call import HttpCall
-from lifecycle_adapters.http.task_procedures import TaskProcedures, cost_usd
+from lifecycle_adapters.http.task_procedures import TaskProcedures, cost_usd, reported_cost_usd
 from lifecycle_adapters.procedures.interpreter import JournalCall, Procedure, ServiceCall, Sleep
 from lifecycle_adapters.procedures.timing import Pacer, SteadyClock
 from lifecycle_adapters.services.v1 import V1
@@ -389,4 +389,7 @@ def test_misuse_is_refused_before_the_first_action() -> None:
     ],
 )
 def test_a_cost_is_a_number_or_not_known(told: Any, cost: str | None) -> None:
+    if told is not None and cost is None:
+        with pytest.raises(ValueError, match=r"^the cost at 'cost' is not a number$"):
+            reported_cost_usd({"cost": told}, "cost")
     assert cost_usd({"cost": told}, "cost") == (None if cost is None else Decimal(cost))

@@ -256,8 +256,16 @@ def test_feed_that_cannot_be_read_is_resumed_and_tasks_are_read(caplog: pytest.L
 # --- unusable responses of a service ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cost", ["NaN", '"NaN"', '"sNaN"', "Infinity", '"abc"', "[]", "-Infinity", "1e400"])
-def test_invalid_cost_is_read_as_none(cost: str) -> None:
+@pytest.mark.parametrize(
+    ("cost", "is_reported"),
+    [
+        *((each, False) for each in ("NaN", "Infinity", "-Infinity")),  # no JSON: the task cannot be read
+        *((each, False) for each in ("null", "0.99", '" 0.99 "')),
+        *((each, True) for each in ('"NaN"', '"sNaN"', '"abc"', "[]", "1e400", "true", '""')),
+        *((each, True) for each in ('"5 USD"', '"$5.00"', '"5,00"', '{"usd": 5}', "[5]")),
+    ],
+)
+def test_a_cost_that_is_not_a_number_is_reported_once_for_each_limit_of_it(cost: str, is_reported: bool) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         task_id = request.url.path.split("/")[4]
         if request.method == "PATCH":
@@ -270,7 +278,8 @@ def test_invalid_cost_is_read_as_none(cost: str) -> None:
     async def everything() -> list[Event]:
         emitted: list[Event] = []
         client = Service(plan=answer).client(api="v2")
-        async with watching(client, policies=[StopAtCost(1)], clock=clock(), on_event=emitted.append) as watched:
+        limits = [StopAtCost(1), StopAtCost(2, name="stop-late"), StopAfter(1e6)]
+        async with watching(client, policies=limits, clock=clock(), on_event=emitted.append) as watched:
             watched.add("bad", "good")
             await asyncio.sleep(100)
         return emitted
@@ -278,7 +287,36 @@ def test_invalid_cost_is_read_as_none(cost: str) -> None:
     emitted = run(everything())
     assert [each.task_id for each in kinds(emitted, PolicyAction)] == ["good"]
     assert words == {"bad": "started", "good": "stopped"}
-    assert kinds(emitted, PolicyFailed) == []
+    failed = kinds(emitted, PolicyFailed)
+    assert [(each.task_id, each.policy) for each in failed] == (
+        [("bad", "stop-at-cost"), ("bad", "stop-late")] if is_reported else []
+    )
+    assert all(str(each.error) == "the cost at 'cost' is not a number" for each in failed)
+
+
+def test_a_cost_is_reported_again_if_it_was_a_number_between(caplog: pytest.LogCaptureFixture) -> None:
+    costs = iter(['"1 USD"', '"2 USD"', "null", "3", "3", '"4 USD"', '"5 USD"', "10"])
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        words["a"] = "stopped" if request.method == "PATCH" else words["a"]
+        return httpx2.Response(200, content=f'{{"id": "a", "status": "{words["a"]}", "cost": {next(costs, "10")}}}')
+
+    words = {"a": "started"}
+
+    async def everything() -> list[Event]:
+        emitted: list[Event] = []
+        client = Service(plan=answer).client(api="v2")
+        pace = Pace(working_s=1, growth=1, jitter=0, cost_s=1)
+        settings: dict[str, Any] = {"policies": [StopAtCost(9)], "pace": pace, "clock": clock()}
+        async with watching(client, **settings, on_event=emitted.append) as watched:
+            watched.add("a")
+            await watched.finished()
+        return emitted
+
+    emitted = run(everything())
+    assert len(kinds(emitted, PolicyFailed)) == 2
+    assert [each.sent for each in kinds(emitted, PolicyAction)] == [True], "the limit still works"
+    assert caplog.text.count("the cost at 'cost' is not a number") == 2
 
 
 def test_details_that_cannot_be_read_do_not_hide_the_status() -> None:
