@@ -116,7 +116,9 @@ class PolicyFailed:
 class Outage:
     """No task can be read: the service does not respond, fails, or refuses the key (401).
 
-    Emitted when that is certain, and again with `ended_at` at the first other response.
+    Emitted when that is certain, and again with `ended_at` at the first other response. It is certain once the reads of
+    five tasks (of all, at least two, if fewer are watched) and five further reads have failed. Each of those begins at
+    most a second, or `Pace.longest_s` if that is shorter, after the one before has failed.
     `began_at` (UTC) is the time of the first read that failed, `error` is the last error.
     """
 

@@ -1,8 +1,9 @@
 """Detection of outages: a service that is down or refuses the key, unlike tasks whose own reads fail. No I/O.
 
 If the reads of five distinct tasks fail without one that succeeds, an outage is suspected: reads stop, and one task
-after the other is read as a probe. If five probes fail too, it is an outage, which the first response ends. So tasks
-that fail by themselves, however many, stop the reads of others for no longer than a probe takes.
+after the other is read as a probe, at most a second after the last. If five probes fail too, it is an outage, which the
+first response ends; its probes become rarer, but not rarer than a task may be read. So tasks that fail by themselves,
+however many, stop the reads of others for no longer than a probe takes.
 """
 
 from __future__ import annotations
@@ -24,11 +25,12 @@ _LONGEST_PAUSE_S = 20.0  # also the longest time for which tasks that could be r
 
 
 class OutageDetector:
-    """Detects outages of a service from the reads of one watcher."""
+    """Detects outages of a service from the reads of one watcher; `longest_s` is the longest interval of its pace."""
 
-    def __init__(self, lifecycle: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, lifecycle: str, clock: Callable[[], datetime], *, longest_s: float) -> None:
         self._lifecycle = lifecycle
         self._clock = clock
+        self._first_s, self._longest_s = min(_FIRST_PAUSE_S, longest_s), min(_LONGEST_PAUSE_S, longest_s)
         self._failing: set[str] = set()
         self._began_at: datetime | None = None
         self._probes = 0
@@ -59,9 +61,10 @@ class OutageDetector:
         return ended
 
     def pause_s(self) -> float:
-        """Return the pause before the next probe."""
+        """Return the pause before the next probe; it grows once the outage is certain."""
+        certain = max(self._probes - _CERTAIN + 1, 0)
         return retry_pause_s(
-            self._probes + 1, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S, shortest_s=_FIRST_PAUSE_S / 2
+            certain + 1, first_s=self._first_s, longest_s=self._longest_s, shortest_s=self._first_s / 2
         )
 
 

@@ -29,8 +29,9 @@ class Pace:
 
     A failed read, and a failed command of a policy, is retried after random exponential pauses up to
     `longest_s`, a read that the service refuses every `longest_s`; if the service asks for a longer pause
-    (Retry-After), that is obeyed up to five minutes. A cost
-    that is not in the status response is read every `cost_s`.
+    (Retry-After), that is obeyed up to five minutes. In an outage of the service one task after the other is read,
+    after pauses up to `longest_s`, or 20 s if that is shorter. A cost that is not in the status response is read
+    every `cost_s`.
     """
 
     working_s: float = 2.0

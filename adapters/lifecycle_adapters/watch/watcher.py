@@ -147,7 +147,7 @@ class Watcher:
         self._throttle = throttle or Throttle()
         self._clock = checked_clock(clock)
         self._enforcer = PolicyEnforcer(client, policies, pace=self._pace, throttle=self._throttle, clock=clock)
-        self._outage = OutageDetector(client.lifecycle.name, clock)
+        self._outage = OutageDetector(client.lifecycle.name, clock, longest_s=self._pace.longest_s)
         self._callback = None if on_event is None else EventCallback(on_event)
         self._keep_open = keep_open
         self._closing_s = closing_s

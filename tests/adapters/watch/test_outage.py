@@ -184,6 +184,33 @@ def test_an_outage_is_reported_with_its_begin_and_its_end(silence: str) -> None:
     assert len(kinds(emitted, ReadFailed)) <= 16, "not one for each task"
 
 
+@pytest.mark.parametrize("number", [2, 3, 300])
+@pytest.mark.parametrize(("longest_s", "certain_s"), [(60.0, 6), (20.0, 6), (1.0, 6), (0.1, 1)])
+@pytest.mark.parametrize("silence", ["500", "401", "no connection"])
+def test_an_outage_is_certain_soon_and_probed_at_the_pace_of_the_tasks(
+    silence: str, longest_s: float, certain_s: float, number: int
+) -> None:
+    """Between two probes no longer pause than a task has, and none of more than 20 s."""
+    service = Service(tasks(number))
+    failing(service, silence, lambda _: True)
+    begun_s: list[float] = []
+
+    def note(event: Event) -> None:
+        if isinstance(event, Outage):
+            begun_s.append(asyncio.get_running_loop().time())
+
+    pace = Pace(working_s=min(0.02, longest_s), resting_s=min(0.02, longest_s), longest_s=longest_s)
+    watch_for(120, service, pace=pace, on_event=note)
+
+    read_s = service.times_s()
+    suspected_s = read_s[min(number, 5) - 1]
+    [certain_at_s] = begun_s
+    assert certain_at_s - suspected_s < certain_s
+    pauses_s = [later - earlier for earlier, later in pairwise(each for each in read_s if each > certain_at_s)]
+    assert max(pauses_s) < min(longest_s, 20) + 0.01
+    assert longest_s < 20 or max(pauses_s) > 5, "probes become rare"
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("number", [2, 3, 300])
 def test_while_the_service_is_down_one_task_is_read_now_and_then(number: int) -> None:
@@ -295,7 +322,7 @@ def task(number: int, **known: Any) -> WatchedTask:
 
 def test_reads_under_way_when_an_outage_is_suspected_are_not_probes() -> None:
     async def everything() -> None:
-        detector = OutageDetector("v1", lambda: datetime.now(UTC))
+        detector = OutageDetector("v1", lambda: datetime.now(UTC), longest_s=60)
         for number in range(50):
             assert detector.fail(task(number), ERROR, of=50, is_probe=False) is None
         assert detector.suspected.is_set()
@@ -307,7 +334,7 @@ def test_reads_under_way_when_an_outage_is_suspected_are_not_probes() -> None:
 
 def test_outage_begins_after_five_tasks_and_five_probes_fail_and_ends_with_a_response() -> None:
     async def everything() -> None:
-        detector = OutageDetector("v1", lambda: datetime.now(UTC))
+        detector = OutageDetector("v1", lambda: datetime.now(UTC), longest_s=60)
         for _ in range(10):
             for number in range(4):
                 detector.fail(task(number), ERROR, of=50, is_probe=False)
