@@ -1410,6 +1410,30 @@ def test_a_denial_raises_the_adapters_error_without_a_read() -> None:
     assert seen.driver.story() == "Load RecordIntent RecordAttempt Send refuse"
 
 
+@pytest.mark.parametrize(
+    ("failure", "reads", "again"),
+    [
+        (DENIED, [], CommandRefused),
+        (THROTTLED, [], CommandRefused),
+        (MISSING, [MISSING], CommandRefused),
+        (NOT_SENT, [], CommandAbandoned),
+    ],
+)
+def test_a_key_keeps_the_text_of_a_failed_request_and_not_its_class(
+    failure: Any, reads: list[Any], again: type[CommandRefused | CommandAbandoned]
+) -> None:
+    seen = case("v1", "running", sends=[failure], reads=reads, patience=0)
+    context = RequestContext(idempotency_key="k")
+    with pytest.raises(Mishap) as first:
+        seen.execute("pause", context=context)
+
+    for _ in range(2):
+        with pytest.raises(again, match=str(first.value)):
+            seen.execute("pause", context=context)
+
+    assert len(seen.driver.sends()) == 1
+
+
 def test_a_command_that_other_credentials_may_save_is_attempted_again_once() -> None:
     seen = case("v3", "idle", sends=[RENEWABLE, "running"])
 

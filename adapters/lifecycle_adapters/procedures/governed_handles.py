@@ -99,7 +99,8 @@ class TaskHandle(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         Args:
             command: the command: a member of the service's events, or its name.
             idempotency_key: a command of this task with this key is sent at most once, also across processes and
-                restarts if the journal is durable. Given again, the key returns the first outcome.
+                restarts if the journal is durable. Given again, the key returns the first outcome; after a CallError
+                that says that the command had no effect, it raises CommandRefused or CommandAbandoned with its text.
             reason: why it is sent; it is recorded in the journal.
             origin: who or what sends it; it is recorded in the journal.
             wait_for_in_flight_s: seconds to wait for a command of this task that another worker has not settled yet.
