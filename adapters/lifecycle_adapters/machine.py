@@ -11,10 +11,11 @@ An event is executed in five steps, the callbacks of each in the order given:
 The caller of the event gets any error that a callback raises. If `before` or `on_leave` raises, the
 object keeps its state; if `on_enter` or `after` does, its state has changed. A callback may fire
 further events of its own object. If the state changes while `before` and `on_leave` callbacks still
-run (one of them fired an event, or another task did), the event was overtaken and is refused, so the
-states of an object are always a path of the lifecycle. An event that the state refuses calls no
-callback and changes nothing. Callbacks are arguments only: an object with a method on_enter_STATE or on_exit_STATE,
-which `transitions` would call by its name, is refused unless that state has a callback (or none, as `()`) of that kind.
+run (one of them fired an event, or another task did), the event was overtaken and is refused, also if the new state
+would accept it: it was judged, and its callbacks were called, for the old one. So the states of an object are always a
+path of the lifecycle. An event that the state refuses calls no callback and changes nothing. Callbacks are arguments
+only: an object with a method on_enter_STATE or on_exit_STATE, which `transitions` would call by its name, is refused
+unless that state has a callback (or none, as `()`) of that kind.
 
 The object gets its state (a member of the lifecycle's enumeration if that has one) and, unless
 `attach=False`, the methods that `transitions` makes, and no others:
@@ -126,6 +127,10 @@ def bind_async(
     attach: bool = True,
 ) -> AsyncBoundMachine[S, E]:
     """Return a machine that changes the state of `model` by the events of `lifecycle`, which are awaited.
+
+    While one event awaits its `before` and `on_leave` callbacks, another task may fire a second event. The first that
+    sets the state wins; the other was overtaken and raises IllegalTransition, also if the new state accepts it, and can
+    be fired again then.
 
     If `model.<attribute>` is a state, it is kept, and no callback is called for it; if the attribute
     is missing or None, the object starts in the initial state.
@@ -377,7 +382,8 @@ class BoundMachine(_Bound[S, E]):
         """Execute `event`, and return the object's state after it and after all its callbacks.
 
         Raises:
-            IllegalTransition: the state refuses it (a redundant command included), or it was overtaken.
+            IllegalTransition: the state refuses it (a redundant command included), or it was overtaken: the state
+                changed while its `before` or `on_leave` callbacks ran, perhaps to one that accepts it.
             UnknownName: an event that the lifecycle does not declare.
             Any error that a callback raises.
         """
@@ -396,7 +402,8 @@ class AsyncBoundMachine(_Bound[S, E], AsyncMachine):
         """Execute `event`, and return the object's state after it and after all its callbacks.
 
         Raises:
-            IllegalTransition: the state refuses it (a redundant command included), or it was overtaken.
+            IllegalTransition: the state refuses it (a redundant command included), or it was overtaken: the state
+                changed while its `before` or `on_leave` callbacks ran, perhaps to one that accepts it.
             UnknownName: an event that the lifecycle does not declare.
             Any error that a callback raises.
         """
