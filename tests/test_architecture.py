@@ -49,7 +49,7 @@ ONE_WAY = {
         services.a2a, services.v1, services.v2, services.v3, services.v4 <- services.registry <- services
         services.registry, http.further_calls, http.keys <- http.configured_client <- http.client
         argument_checks <- procedures.arguments, procedures.timing
-        telemetry, procedures.call_errors <- procedures.governed_task
+        telemetry, procedures.call_errors, procedures.signal_errors <- procedures.governed_task
         telemetry <- procedures.arguments <- http.task_procedures, http.creates
         procedures.timing <- procedures.interpreter <- procedures.running, procedures.governed_task
         procedures.governed_task, procedures.task_summary <- procedures.governed_creates

@@ -36,6 +36,7 @@ from lifecycle.table import E, Origin, S
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.procedures.call_errors import CallError, DetailsTimedOut
 from lifecycle_adapters.procedures.interpreter import Actions, Procedure, interpret
+from lifecycle_adapters.procedures.signal_errors import is_of_a_signal
 from lifecycle_adapters.procedures.timing import Pacer, Timing
 
 R = TypeVar("R")
@@ -177,7 +178,10 @@ class GovernedTask(ABC, Generic[S, E]):
                 raise  # the journal's, without which no task can be recovered
             left = (yield Load()).open_command
             return found(None, error, is_settled=left is None or left.id != opened.id)
-        except Exception as error:  # noqa: BLE001 (a callback of the journal in memory raised it)
+        except Exception as error:
+            if is_of_a_signal(error):
+                raise  # the time limit of a job queue, which ends the recovery of all tasks
+            # A callback of the journal in memory raised it.
             return self.broken_off(error)
         return None if result is None else found(result)
 

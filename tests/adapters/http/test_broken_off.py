@@ -17,14 +17,16 @@ import time
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
 import pytest
 
-from lifecycle import V1_FULL, CreateUncertain, Lifecycle, V1Event
-from lifecycle.journal import CommandRecord, CreateRecord, TaskJournal
+from lifecycle import V1_FULL, CreateUncertain, Lifecycle, V1Event, V1State
+from lifecycle.journal import CommandRecord, CreateRecord, Journal, Report, TaskJournal
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import AsyncClient, Client, Recovered
 from lifecycle_adapters.journal import SqlJournal
@@ -592,6 +594,69 @@ def test_soft_time_limit_in_a_read_or_recovery_reaches_the_caller(
     second_worker_stops(path, server)
 
 
+class Handler:
+    """Handlers of a signal, of every kind that a job queue may have; each raises."""
+
+    def __call__(self, *_: object) -> None:
+        raise SoftTimeLimit
+
+    def method(self, *_: object) -> None:
+        _raise()
+
+
+def handle(*_: object) -> None:
+    raise SoftTimeLimit
+
+
+def _raise() -> None:
+    raise SoftTimeLimit
+
+
+HANDLERS: dict[str, Callable[..., None]] = {
+    "a function": handle,
+    "an object": Handler(),
+    "a method, through a function": Handler().method,
+    "a partial": partial(handle, "further"),
+}
+
+
+def leave_open_in(journal: MemoryJournal, task: str) -> Any:
+    log = journal.task(V1_FULL, task)
+    log.add_report(Report("running", datetime.now(UTC)))
+    opened = log.add_intent(V1Event.PAUSE, source=V1State.RUNNING, version=log.load().version, fields={})
+    assert isinstance(opened, CommandRecord)
+    assert log.add_attempt(opened.id, number=1, claim=1)
+    log.release(opened.id, claim=1)
+    return log
+
+
+@needs_timers
+@pytest.mark.parametrize("kind", HANDLERS)
+def test_a_soft_time_limit_in_a_callback_of_a_recovery_reaches_the_caller(serve: Serve, kind: str) -> None:
+    """Also there, where an error of the callback itself would be reported as that of one task."""
+    is_armed = False
+
+    def interrupt(*_: object) -> None:
+        if is_armed:
+            signal.raise_signal(signal.SIGALRM)
+
+    journal = MemoryJournal(on_report=interrupt)
+    held = [leave_open_in(journal, task) for task in ("a", "b")]
+    server = serve(lambda _: Reply(body="paused"))
+    before = signal.signal(signal.SIGALRM, HANDLERS[kind])
+    try:
+        with connected(server, journal) as client:
+            is_armed = True
+            with pytest.raises(SoftTimeLimit):
+                client.recover()
+            is_armed = False
+            assert len(server.seen) == 1, "no other task is recovered after the limit"
+            assert [each.is_settled for each in client.recover()] == [True, True]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    del held
+
+
 @needs_timers
 def test_a_soft_time_limit_in_a_create_leaves_it_uncertain(
     serve: Serve, path: Path, journal: SqlJournal, limited: Limited
@@ -606,7 +671,7 @@ def test_a_soft_time_limit_in_a_create_leaves_it_uncertain(
 
 
 @contextmanager
-def connected(server: ScriptedServer, journal: SqlJournal) -> Generator[Client]:
+def connected(server: ScriptedServer, journal: Journal) -> Generator[Client]:
     with httpx2.Client(verify=NO_CERTIFICATES) as http:
         yield Client("v1", api_key=KEY, base_url=server.base_url, timing=QUICK, journal=journal, http=http)
 
