@@ -283,7 +283,9 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
             TypeError: a value of the query has another type.
             ValueError: the service has no list, no request can carry the query, or the first page is not a number.
         Raises while pages are read:
-            HttpError: a page cannot be read, or a hundred pages in a row are empty and none is the last.
+            HttpError: a page cannot be read; or the list is incomplete: a page says that there is more and names no
+                new page, or names another page after a hundred in a row without a new task, or after one page was
+                repeated five times.
         """
         return self._listed(Paginator(self.binding, self.lifecycle, query, base_url=self.base_url))
 

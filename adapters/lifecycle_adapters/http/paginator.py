@@ -61,7 +61,10 @@ class Paginator:
         self._lifecycle = lifecycle
         self._turned: set[frozenset[tuple[str, Value]]] = set()
         self._seen: set[str] = set()
-        self._empty_pages = 0
+        self._idle_pages = 0
+        self._same_pages = 0
+        self._last_page: list[str] = []
+        self._longest_page = 1
         self._number = 0
         self._last_id = ""
         listing = listing or binding.listing
@@ -115,31 +118,43 @@ class Paginator:
         new = [each for each in listed if each.id not in self._seen]
         self._seen.update(each.id for each in new)
         self._last_id = new[-1].id if new else self._last_id
-        self._empty_pages = 0 if listed else self._empty_pages + 1
-        following = self._following(document, listed, is_past_the_end=not new)
-        # A service that repeats its last page for ever must not be listed for ever.
-        if not following or frozenset(following.items()) in self._turned or (listed and not new):
+        page = [each.id for each in listed]
+        self._idle_pages = 0 if new else self._idle_pages + 1
+        self._same_pages = self._same_pages + 1 if page and page == self._last_page else 0
+        self._last_page = page
+        self._longest_page = max(self._longest_page, len(page))
+        has_more = value_at(document, self._listing.more_field)
+        following: Parameters = {} if has_more is False else self._following(document, listed, new, has_more)
+        if not following or frozenset(following.items()) in self._turned:
+            # That nothing comes after an id is the end, whatever else the page says.
+            if has_more is True and (listed or self._listing.pages != "last_ids"):
+                raise self._incomplete(
+                    f"{self._listing.more_field!r} says that there is more, and no new page is named"
+                )
             self.is_done = True
-        elif self._empty_pages >= _MOST_EMPTY_PAGES:
-            raise self._invalid(f"{self._empty_pages} pages in a row were empty, and the last one names another one")
+        elif self._same_pages >= _MOST_SAME_PAGES or self._idle_pages >= _MOST_IDLE_PAGES:
+            # A service that repeats a page for ever must not be listed for ever.
+            if has_more is not None or self._listing.next_field is not None:
+                what = "pages in a row had nothing new, and the last one names another one"
+                raise self._incomplete(f"{self._idle_pages} {what}")
+            self.is_done = True
         else:
             self._turned.add(frozenset(following.items()))
             self._parameters.update(following)
         return new
 
-    def _following(self, document: Any, listed: list[TaskSummary], *, is_past_the_end: bool) -> Parameters:
+    def _following(self, document: Any, listed: list[TaskSummary], new: list[TaskSummary], has_more: Any) -> Parameters:
         """Return the parameters that name the next page, none if there is none.
 
-        A page before the last one may be empty if the response shows that it is not the last.
+        A page before the last one may be empty if the response shows that it is not the last. A page without anything
+        new that is not full is the last one, which some services repeat.
         """
         listing = self._listing
-        has_more = value_at(document, listing.more_field)
-        if has_more is False:
-            return {}
         page: str | int = ""
         match listing.pages:
             case "numbers" | "offsets":
                 self._number += 1 if listing.pages == "numbers" else len(listed)
+                is_past_the_end = not new and len(listed) < self._longest_page
                 page = "" if is_past_the_end and has_more is None else self._number
             case "last_ids":
                 page = listed[-1].id if listed else ""
@@ -185,6 +200,9 @@ class Paginator:
     def _unsendable(self, next_field: str, what: str) -> InvalidResponse:
         return self._invalid(f"no request can carry what {next_field!r} holds as the {what} of the next page")
 
+    def _incomplete(self, what: str) -> InvalidResponse:
+        return self._invalid(f"the list is incomplete: {what}")
+
     def _invalid(self, what: str) -> InvalidResponse:
         return InvalidResponse(what, **self._first.names)
 
@@ -209,7 +227,10 @@ class Paginator:
         return TaskSummary(task_id, known, state, item)
 
 
-_MOST_EMPTY_PAGES = 100  # in a row: a filter may leave some pages empty; if cursors never end, all are empty
+# Both in a row. A filter may leave pages empty. What is added at the beginning of a list moves what was read to later
+# pages, but makes a page equal to the one before only if it is exactly as long as a page.
+_MOST_IDLE_PAGES = 100
+_MOST_SAME_PAGES = 5
 
 
 def _is_path(one: str, other: str) -> bool:

@@ -570,7 +570,7 @@ def _run_page(cursor: object, *ids: str) -> Reply:
         ([_run_page("x"), _run_page("y", "b"), _run_page(None)], "b", ["", "x", "y"]),
         ([_run_page("x", "a"), _run_page("x", "b")], "ab", ["", "x"]),
         ([_run_page("x", "a"), _run_page("y", "b"), _run_page("x", "c")], "abc", ["", "x", "y"]),
-        ([_run_page("x", "a"), _run_page("y", "a"), _run_page("z", "a")], "a", ["", "x"]),
+        ([_run_page("x", "a"), _run_page("y", "a"), _run_page("z", "a")], "a", ["", "x", "y", "z"]),
         ([_run_page(7, "a"), _run_page(None, "b")], "ab", ["", "7"]),
     ],
 )
@@ -611,7 +611,10 @@ def test_invalid_first_page_is_refused_at_once(connect: Connect, number: str) ->
 
 def test_listing_ends_after_many_empty_pages(connect: Connect, serve: Serve) -> None:
     server = serve(lambda seen: _run_page(f"{len(server.seen)}", *(["a"] if seen.query == "cursor=50" else [])))
-    with pytest.raises(InvalidResponse, match=r"/runs: 100 pages in a row were empty, and the last one names another"):
+    with pytest.raises(
+        InvalidResponse,
+        match=r"/runs: the list is incomplete: 100 pages in a row had nothing new, and the last one names another",
+    ):
         list(connect("v4", server.base_url).list())
     assert len(server.seen) == 151
 

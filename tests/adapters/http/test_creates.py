@@ -540,6 +540,37 @@ def test_endless_list_is_read_up_to_a_limit(connect: Connect, serve: Serve, limi
     assert (len(found.candidates) == 1000) == (limit == "pages")
 
 
+def test_task_that_is_moved_to_a_later_page_meanwhile_is_a_candidate(connect: Connect, serve: Serve) -> None:
+    """One page of other tasks is created between the reads of the first page and the second."""
+
+    def script(seen: Seen) -> Reply:
+        others = ["n2", "n1"] if len(server.seen) > 2 else []
+        listed = [*others, "o2", "o1", "mine", "z1"]
+        begin = 2 * int(seen.query.removeprefix("page=") or 1) - 2 if seen.method == "GET" else 0
+        tasks = [{"id": each, "task": "buy milk" if each == "mine" else "other"} for each in listed[begin : begin + 2]]
+        return LOST if seen.method == "POST" else Reply(body={"tasks": tasks})
+
+    server = serve(script)
+    client = connect("v1", server.base_url)
+    with pytest.raises(CreateUncertain):
+        client.create("buy milk")
+    assert [each.id for each in only(client.recover()).candidates] == ["mine"]
+
+
+def test_recovery_says_that_the_list_is_incomplete(connect: Connect, serve: Serve) -> None:
+    listed = Reply(body={"tasks": [{"id": "o1", "task": "other"}], "more": True})
+    listing = ListCall(
+        call=Call(method="GET", path="/tasks"), items_field="tasks", page_parameter="page", more_field="more"
+    )
+    server = serve(by_path({"POST /api/v1/run-task": LOST, "GET /api/v1/tasks": listed}))
+    client = connect(replace(V1, listing=listing), server.base_url)
+    with pytest.raises(CreateUncertain):
+        client.create("buy milk")
+    found = only(client.recover())
+    assert (found.candidates, found.is_settled) == ((), False)
+    assert "the service's list cannot be read: GET /api/v1/tasks: the list is incomplete" in str(found.error)
+
+
 # --- creates that are broken off ----------------------------------------------------------------
 
 
