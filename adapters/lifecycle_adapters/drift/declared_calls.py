@@ -67,8 +67,13 @@ def declared_calls(lifecycle: Lifecycle[Any, Any], binding: HttpBinding[Any, Any
             query=_query(binding, role, call),
             body=_body(binding, role, call),
             fields=tuple(dict.fromkeys(_placed_fields(lifecycle, binding, role, call))),
-            item_fields=tuple(filter(None, (binding.id_field, binding.created_field))) if role is Role.LIST else (),
+            item_fields=_item_fields(binding) if role is Role.LIST else (),
         )
+
+
+def _item_fields(binding: HttpBinding[Any, Any]) -> tuple[str, ...]:
+    id_field = None if binding.listing is None else binding.listing.id_field
+    return tuple(filter(None, (id_field or binding.id_field, binding.created_field)))
 
 
 def leaves(value: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

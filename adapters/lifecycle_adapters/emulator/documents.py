@@ -117,6 +117,8 @@ class Documents:
                 rest = [*dropwhile(lambda task: task.id != after, tasks)][1:] if after else tasks
         shown, has_more = rest[:size], len(rest) > size
         items = [self.task(task, clock, binding.details) for task in shown]
+        if listing.id_field is not None:
+            items = [placed(item, listing.id_field, task.id) for item, task in zip(items, shown, strict=True)]
         if not listing.items_field:
             return items
         document = placed({}, listing.items_field, items)

@@ -166,7 +166,8 @@ class HttpBinding(Declared, Generic[S, E]):
         session: the binding of the sessions that tasks run in, if sessions have a lifecycle of their own.
         session_field: where the details of a task, and perhaps other responses, have its session's id.
         session_calls: the calls about sessions that have no lifecycle of their own.
-        events: the list of what a task has done; its call names the task.
+        events: the list of what a task has done, oldest first; its call names the task. Its `id_field` is where an
+            event has its id; if it is None, events have none.
         further_calls: calls about a task that have no part in its lifecycle, by their names, such as one that deletes
             a task that is over.
         id_field: where a task has its id.

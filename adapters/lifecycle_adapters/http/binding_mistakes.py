@@ -102,6 +102,11 @@ def _wrong_field(binding: HttpBinding[Any, Any], name: str) -> Iterator[Mistake]
     yield from wrong_path((name,), getattr(binding, name))
 
 
+def _wrong_events(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
+    if binding.events is not None and binding.events.pages == "last_ids" and binding.events.id_field is None:
+        yield ("events", "id_field"), "must be given if `pages` is 'last_ids': say where an event has its id"
+
+
 def _wrong_session(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     if binding.session is not None and binding.session.base_url != binding.base_url:
         servers = f"is at {binding.session.base_url}, and this binding at {binding.base_url}"
@@ -389,6 +394,7 @@ _RULES: tuple[Callable[[HttpBinding[Any, Any]], Iterator[Mistake]], ...] = (
     _wrong_statuses,
     _wrong_calls,
     _wrong_marks_of_tasks,
+    _wrong_events,
     _wrong_session,
     _wrong_sessions,
     _wrong_session_calls,

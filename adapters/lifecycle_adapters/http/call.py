@@ -494,19 +494,22 @@ the id of the last task; or there is one page."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListCall(Declared):
-    """The call that lists tasks, and how its next pages are requested.
+    """The call that lists tasks, or the events of a task, and how its next pages are requested.
 
-    `items_field` is the field of the response that holds the tasks, "" if the whole response is their list.
+    `items_field` is the field of the response that holds the tasks, "" if the whole response is their list. `id_field`
+    is the field of each that holds its id: if it is None, that of a task is at the binding's `id_field`, and an event
+    has none. "last_ids" needs the ids of events; with other `pages` they serve to leave out what an earlier page had.
     If the call has a body, the parameters of the list are the caller's fields in it, otherwise those of the query.
     `page_parameter` is the parameter that names a page: its number, counted from 1, or with other `pages` the
     number of tasks before it ("offsets"), the value of `next_field` on the page before ("cursors"), or the id of the
-    last task there ("last_ids"). With "urls", `next_field` holds the URL of the next page, whose query is
+    last task or event there ("last_ids"). With "urls", `next_field` holds the URL of the next page, whose query is
     used; the URL must be one of the same call. With "one" there is one page. `more_field` is the field that holds
     `false` on the last page, if there is such a field. All fields can be paths, as "page.next".
 
     Raises:
         DefinitionError: a field is of another type, is missing, or has no meaning with these `pages`; the call has a
-            `status_field` or is not a read; a field is not a path, or `page_parameter` is empty or not printable.
+            `status_field` or an `id_field`, or is not a read; a field is not a path, or `page_parameter` is empty or
+            not printable.
     """
 
     call: Annotated[Call, Field(description=CALL)]
@@ -517,6 +520,7 @@ class ListCall(Declared):
     ] = None
     next_field: OptionalPath = None
     more_field: OptionalPath = None
+    id_field: OptionalPath = None
 
     def __post_init__(self) -> None:
         self._examine("list call", str(getattr(self.call, "path", self.call)))
@@ -537,7 +541,10 @@ class ListCall(Declared):
             yield ("pages",), "must be others than 'urls': a URL has no body, and this call has one"
         if self.call.status_field is not None:
             yield ("call", "status_field"), "a list has no status of its own: leave it out"
+        if self.call.id_field is not None:
+            yield ("call", "id_field"), "a list has no id of its own: give the list's `id_field`, beside the call"
         yield from wrong_read(("call",), self.call)
         yield from wrong_path(("items_field",), self.items_field, may_be_whole=True)
         yield from wrong_path(("next_field",), self.next_field)
         yield from wrong_path(("more_field",), self.more_field)
+        yield from wrong_path(("id_field",), self.id_field)

@@ -284,8 +284,8 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
             ValueError: the service has no list, no request can carry the query, or the first page is not a number.
         Raises while pages are read:
             HttpError: a page cannot be read; or the list is incomplete: a page says that there is more and names no
-                new page, or names another page after a hundred in a row without a new task, or after one page was
-                repeated five times.
+                new page, or a hundred pages in a row have no new task, or one page is repeated five times, and the
+                service says that there is another one.
         """
         return self._listed(Paginator(self.binding, self.lifecycle, query, base_url=self.base_url))
 

@@ -97,7 +97,7 @@ class Events:
         if follow and listing.pages != "last_ids":
             raise ValueError(f"{task.binding.name}: events can be followed only if their pages begin after an id")
         self._pages = Paginator(
-            task.binding, task.lifecycle, query, base_url=base_url, listing=listing, task_id=task.task_id
+            task.binding, task.lifecycle, query, base_url=base_url, events=listing, task_id=task.task_id
         )
         self._task = task
         self._follow = follow
@@ -106,7 +106,7 @@ class Events:
         self.is_done = False
 
     def read(self) -> Procedure[list[Mapping[str, Any]]]:
-        """Read the next page, and return those of its events that no page before had."""
+        """Read the next page, and return its events, without those whose ids were on an earlier page."""
         return Procedure(self._read())
 
     def _read(self) -> Actions[list[Mapping[str, Any]]]:
@@ -117,9 +117,9 @@ class Events:
         if self._begins:  # before the pages are read: what it does until it is settled is on them
             state = yield from self._task.status().actions
             self._was_settled, self._begins = self._task.lifecycle.is_settled(state), False
-        listed = yield from self._pages.read(self._task.timing).actions
+        listed = yield from self._pages.read_events(self._task.timing).actions
         self.is_done = self._pages.is_done and self._was_settled
-        return [each.document for each in listed]
+        return listed
 
 
 @dataclass(eq=False, kw_only=True)

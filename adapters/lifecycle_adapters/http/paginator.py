@@ -1,11 +1,12 @@
-"""The procedure that reads a service's list of tasks, page by page. A driver carries it out."""
+"""The procedure that reads a service's list of tasks, or of a task's events, page by page. A driver carries it out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit
 from uuid import UUID
 
@@ -30,15 +31,20 @@ Value = str | int | tuple[str | int, ...]
 Parameters = dict[str, Value]
 
 
+Item = tuple[str | None, Any]
+"""A task or an event on a page: its id, None if events have none, and its JSON."""
+R = TypeVar("R")
+
+
 class Paginator:
-    """The pages of one listing at the server `base_url`, to be turned until `is_done`.
+    """The pages of one list at the server `base_url`, to be turned until `is_done`.
 
     Args:
         binding: the service.
         lifecycle: what says which states the listed statuses are.
         query: the parameters of the list, in its query or its body.
-        listing: the list; the binding's list of tasks if omitted.
-        task_id: the task that the list is about, if it is about one.
+        events: the list, if it is one of a task's events; the binding's list of tasks if omitted.
+        task_id: the task whose events they are.
     Raises:
         TypeError: a parameter is not a `QueryValue`.
         ValueError: the service has no list; or no request can carry the query: it is too long, or not UTF-8; or the
@@ -52,7 +58,7 @@ class Paginator:
         query: Mapping[str, QueryValue],
         *,
         base_url: str,
-        listing: ListCall | None = None,
+        events: ListCall | None = None,
         task_id: str = "",
     ) -> None:
         self.is_done = False
@@ -63,14 +69,17 @@ class Paginator:
         self._seen: set[str] = set()
         self._idle_pages = 0
         self._same_pages = 0
-        self._last_page: list[str] = []
+        self._last_page: list[Any] = []
         self._longest_page = 1
         self._number = 0
         self._last_id = ""
-        listing = listing or binding.listing
+        listing = events or binding.listing
         if listing is None:
             raise ValueError(f"{binding.name} has no list of tasks: its binding declares no `listing`")
         self._listing = listing
+        self._what = "tasks" if events is None else "events"
+        self._id_field = listing.id_field or (binding.id_field if events is None else None)
+        self._keeps_slashes = events is None and binding.ids_have_slashes
         self._task_id = task_id
         self._parameters = _sendable(query, in_body=listing.call.body is not None)
         self._first = self._request()  # it raises ValueError if no request can carry the parameters
@@ -90,6 +99,13 @@ class Paginator:
 
     def read(self, timing: Timing) -> Procedure[list[TaskSummary]]:
         """Read the next page, and return its tasks that were on no earlier page."""
+        return self._reading(timing, self._summary)
+
+    def read_events(self, timing: Timing) -> Procedure[list[Mapping[str, Any]]]:
+        """Read the next page, and return its events, without those whose ids were on an earlier page."""
+        return self._reading(timing, lambda item: cast("Mapping[str, Any]", item[1]))
+
+    def _reading(self, timing: Timing, made_of: Callable[[Item], R]) -> Procedure[list[R]]:
         listing = self._listing
 
         def perform(effect: Effect, pacer: Pacer) -> Actions[Any]:
@@ -99,26 +115,27 @@ class Paginator:
             call = HttpCall(self._binding, listing.call, self._request(), timeout_s=pacer.request_s())
             return (yield from read(call, pacer))
 
-        return Procedure(interpret(ProcedureRun(self._read(), None), perform, Pacer(timing)))
+        return Procedure(interpret(ProcedureRun(self._read(made_of), None), perform, Pacer(timing)))
 
     def go_on(self) -> None:
         """Continue with what was added after the last page, in a list whose pages begin after an id."""
         self.is_done = False
         self._turned.clear()
+        self._idle_pages = self._same_pages = 0
         if self._last_id:
             self._parameters[str(self._listing.page_parameter)] = self._last_id
 
-    def _read(self) -> Steps[list[TaskSummary]]:
+    def _read(self, made_of: Callable[[Item], R]) -> Steps[list[R]]:
         response = yield from read_with_retries()
         if isinstance(response, Failure):
             raise response.error
-        return self._take(response.document, self._listed(response.document))
+        return [*map(made_of, self._take(response.document, self._listed(response.document)))]
 
-    def _take(self, document: Any, listed: list[TaskSummary]) -> list[TaskSummary]:
-        new = [each for each in listed if each.id not in self._seen]
-        self._seen.update(each.id for each in new)
-        self._last_id = new[-1].id if new else self._last_id
-        page = [each.id for each in listed]
+    def _take(self, document: Any, listed: list[Item]) -> list[Item]:
+        new = [item for item in listed if item[0] is None or item[0] not in self._seen]
+        self._seen.update(item_id for item_id, _ in new if item_id is not None)
+        self._last_id = (new[-1][0] or "") if new else self._last_id
+        page: list[Any] = [item if item_id is None else item_id for item_id, item in listed]
         self._idle_pages = 0 if new else self._idle_pages + 1
         self._same_pages = self._same_pages + 1 if page and page == self._last_page else 0
         self._last_page = page
@@ -134,16 +151,17 @@ class Paginator:
             self.is_done = True
         elif self._same_pages >= _MOST_SAME_PAGES or self._idle_pages >= _MOST_IDLE_PAGES:
             # A service that repeats a page for ever must not be listed for ever.
-            if has_more is not None or self._listing.next_field is not None:
-                what = "pages in a row had nothing new, and the last one names another one"
-                raise self._incomplete(f"{self._idle_pages} {what}")
+            # Without ids it cannot be known that a page was repeated: equal events may have happened.
+            if has_more is not None or self._listing.next_field is not None or self._id_field is None:
+                number = max(self._same_pages, self._idle_pages)
+                raise self._incomplete(f"{number} pages in a row had nothing new, and none of them is the last")
             self.is_done = True
         else:
             self._turned.add(frozenset(following.items()))
             self._parameters.update(following)
         return new
 
-    def _following(self, document: Any, listed: list[TaskSummary], new: list[TaskSummary], has_more: Any) -> Parameters:
+    def _following(self, document: Any, listed: list[Item], new: list[Item], has_more: Any) -> Parameters:
         """Return the parameters that name the next page, none if there is none.
 
         A page before the last one may be empty if the response shows that it is not the last. A page without anything
@@ -157,7 +175,7 @@ class Paginator:
                 is_past_the_end = not new and len(listed) < self._longest_page
                 page = "" if is_past_the_end and has_more is None else self._number
             case "last_ids":
-                page = listed[-1].id if listed else ""
+                page = (listed[-1][0] or "") if listed else ""
             case "cursors":
                 page = self._cursor(document, str(listing.next_field))
             case "urls":
@@ -206,25 +224,38 @@ class Paginator:
     def _invalid(self, what: str) -> InvalidResponse:
         return InvalidResponse(what, **self._first.names)
 
-    def _listed(self, document: Any) -> list[TaskSummary]:
+    def _listed(self, document: Any) -> list[Item]:
         items_field = self._listing.items_field
         match value_at(document, items_field):
             case [*items]:
-                return [self._one(item, number) for number, item in enumerate(items)]
+                listed = [self._one(item, number) for number, item in enumerate(items)]
             case _:
-                raise self._invalid(f"no tasks at {items_field!r}")
+                raise self._invalid(f"no {self._what} at {items_field!r}")
+        frequent = Counter(item_id for item_id, _ in listed if item_id is not None).most_common(1)
+        if self._what == "events" and frequent and frequent[0][1] > 1:  # the next page would seem to have nothing new
+            what = f"two items of {items_field!r} have the same id at {self._id_field!r}: {shortened(frequent[0][0])}"
+            raise self._invalid(f"{what}; `id_field` must be where an event has its own id")
+        return listed
 
-    def _one(self, item: Any, number: int) -> TaskSummary:
-        task_id = self._binding.id_in(item)
-        if task_id is None:
-            where = f"item {number} of {self._listing.items_field!r}"
-            raise self._invalid(f"{where} has no id at {self._binding.id_field!r}: {shortened(item)}")
+    def _one(self, item: Any, number: int) -> Item:
+        where = f"item {number} of {self._listing.items_field!r}"
+        if self._id_field is None:
+            if not isinstance(item, dict):
+                raise self._invalid(f"{where} is no object: {shortened(item)}")
+            return None, cast("Any", item)
+        item_id = id_in(item, self._id_field, keeps_slashes=self._keeps_slashes)
+        if item_id is None:
+            raise self._invalid(f"{where} has no id at {self._id_field!r}: {shortened(item)}")
+        return item_id, item
+
+    def _summary(self, item: Item) -> TaskSummary:
+        item_id, document = item
         status = None
         with suppress(Exception):  # if the binding's own function finds no status in a task, its state is unknown
-            status = self._binding.status_at(item, self._binding.details.status_field)
+            status = self._binding.status_at(document, self._binding.details.status_field)
         known = status if isinstance(status, str) else None
         state = None if known is None else self._lifecycle.state_of(known)
-        return TaskSummary(task_id, known, state, item)
+        return TaskSummary(str(item_id), known, state, document)
 
 
 # Both in a row. A filter may leave pages empty. What is added at the beginning of a list moves what was read to later

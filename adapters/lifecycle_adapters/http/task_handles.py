@@ -76,7 +76,8 @@ class Task(TaskHandle[S, E]):
     def events(self, *, follow: bool = False, **query: QueryValue) -> Iterator[Mapping[str, Any]]:
         """Yield what the task has done, as the service reports it, oldest first: v4's run events, v3's messages.
 
-        They are not the events of its lifecycle.
+        They are not the events of its lifecycle. If the binding says where they have their ids (`id_field` of its
+        `events`), an event that is on two pages is left out the second time.
 
         Args:
             follow: continue until the task is settled, and yield what is reported until then.
@@ -85,7 +86,8 @@ class Task(TaskHandle[S, E]):
             TypeError: at once: a parameter is not a text, integer, boolean or UUID.
             ValueError: at once: the service has no list of events, or none that can be followed, or no request can
                 carry the query.
-            HttpError: a page, or with `follow` the status, cannot be read.
+            HttpError: a page, or with `follow` the status, cannot be read, or the list is incomplete, as for
+                `Client.list`.
             UnknownStatus: with `follow`, the service reports a status that the lifecycle does not know.
         """
         require(follow, bool, "follow must be True or False")

@@ -40,6 +40,7 @@ V3: HttpBinding[V3State, V3Event] = HttpBinding(
         pages="last_ids",
         page_parameter="after",
         more_field="hasMore",
+        id_field="id",
     ),
     # "Soft-delete a session. Stops the sandbox first if still running."
     further_calls={"delete": Call(method="DELETE", path="/sessions/{id}")},

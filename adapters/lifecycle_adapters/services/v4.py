@@ -94,6 +94,7 @@ V4: HttpBinding[V4State, V4Event] = HttpBinding(
         pages="last_ids",
         page_parameter="after",
         more_field="hasMore",
+        id_field="id",
     ),
     output_field="result",
     cost_field="totalCostUsd",

@@ -212,6 +212,7 @@ def bindings(draw: st.DrawFn) -> tuple[HttpBinding[Any, Any], Profile]:
             page_parameter=None if pages in ("urls", "one") else "from",
             next_field=paths["next"] if pages in ("cursors", "urls") else None,
             more_field=paths["more"] if draw(st.booleans()) else None,
+            id_field=draw(st.sampled_from([None, "new.key"])),
         ),
         commands={
             str(command): call(

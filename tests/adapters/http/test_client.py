@@ -613,7 +613,7 @@ def test_listing_ends_after_many_empty_pages(connect: Connect, serve: Serve) -> 
     server = serve(lambda seen: _run_page(f"{len(server.seen)}", *(["a"] if seen.query == "cursor=50" else [])))
     with pytest.raises(
         InvalidResponse,
-        match=r"/runs: the list is incomplete: 100 pages in a row had nothing new, and the last one names another",
+        match=r"/runs: the list is incomplete: 100 pages in a row had nothing new, and none of them is the last",
     ):
         list(connect("v4", server.base_url).list())
     assert len(server.seen) == 151

@@ -61,7 +61,7 @@ FUNCTIONS = ("state_of", "update_of")
 MAY_BE_NONE: dict[Any, set[str]] = {
     Call: {"body", "status_field", "fields_path", "id_field", "id_header", "no_task_field"},
     Handshake: {"confirm"},
-    ListCall: {"page_parameter", "next_field", "more_field"},
+    ListCall: {"page_parameter", "next_field", "more_field", "id_field"},
     HttpBinding: {"authentication", "listing", "session", "session_field", "session_calls", "events", "state_of",
                   "envelope", "handshake", "error_field", "output_field", "cost_field", "created_field",
                   "changed_field", "task_field", "etag_field", "etag_header", "key_variable", "webhooks", "stream",

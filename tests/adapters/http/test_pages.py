@@ -23,7 +23,7 @@ GET = Call(method="GET", path="/tasks", query={"all": "yes"})
 
 
 def listed(items_field: str = "data.tasks", **settings: Any) -> ListCall:
-    return ListCall(call=GET, items_field=items_field, **settings)
+    return ListCall(**{"call": GET, "items_field": items_field, **settings})
 
 
 @dataclass(frozen=True)
@@ -371,6 +371,8 @@ def test_list_begins_at_the_given_page(connect: Connect, serve: Serve, name: str
         ({"pages": "pages", "page_parameter": "page"}, "pages: must be one of 'numbers', 'offsets', 'cursors', "),
         ({"page_parameter": "page", "more_field": "a", "items_field": ""}, "more_field: must be left out: the whole"),
         ({"page_parameter": "page", "more_field": "a..b"}, "more_field: must be a field or a path"),
+        ({"page_parameter": "page", "id_field": "a..b"}, "id_field: must be a field or a path"),
+        ({"page_parameter": "page", "call": replace(GET, id_field="a")}, "call.id_field: a list has no id of its own"),
     ],
 )
 def test_invalid_list_call_is_a_finding(settings: dict[str, Any], said: str) -> None:
@@ -409,3 +411,95 @@ def test_error_about_the_events_of_a_task_has_the_path_of_the_request(
     with pytest.raises(InvalidResponse) as raised:
         list(client.task("7").events())
     assert (raised.value.path, "{" in str(raised.value)) == ("/api/v1/tasks/7/events", False)
+
+
+def of_events(listing: ListCall, **changes: Any) -> Any:
+    """Return a binding whose tasks have their ids at `jobId`, with this list of events."""
+    call = replace(EVENTS, query=listing.call.query)
+    return replace(V1, id_field="jobId", events=replace(listing, call=call, **changes))
+
+
+WAYS_OF_EVENTS = [
+    (name, id_field)
+    for name in WAYS
+    for id_field in ("id", "meta.key", None)
+    if (name == "URLs without a host" or not name.startswith("URLs")) and (id_field or "last ids" not in name)
+]
+
+
+@pytest.mark.parametrize(("name", "id_field"), WAYS_OF_EVENTS)
+@pytest.mark.parametrize("size", [0, 1, SIZE, SIZE + 1, 4 * SIZE])
+def test_each_event_of_a_task_is_yielded_once(
+    connect: Connect, serve: Serve, name: str, size: int, id_field: str | None
+) -> None:
+    way = WAYS[name]
+
+    def script(seen: Seen) -> Reply:
+        begin = way.begin({key: values[0] for key, values in parse_qs(seen.query).items()})
+        end = min(begin + SIZE, size)
+        ids = [f"task-{place}" for place in range(begin, end)]
+        events = [{"jobId": "7", "id": each, "meta": {"key": each}} for each in ids]
+        return Reply(body={"data": {"tasks": events}, **way.next(max(end, 0), size, server.base_url)})
+
+    server = serve(script)
+    task = connect(of_events(way.listing, id_field=id_field), server.base_url).task("7")
+    assert [each["id"] for each in task.events()] == [f"task-{place}" for place in range(size)]
+
+
+@pytest.mark.parametrize("pages", ["numbers", "one"])
+def test_equal_events_without_ids_are_all_yielded(connect: Connect, serve: Serve, pages: Any) -> None:
+    parameter = None if pages == "one" else "page"
+    listing = ListCall(call=EVENTS, items_field="", pages=pages, page_parameter=parameter)
+    ticks = [{"type": "tick"}, {"type": "tick"}]
+
+    def script(seen: Seen) -> Reply:
+        return Reply(body=ticks if seen.query in ("", "page=1", "page=2") else [])
+
+    events = [*connect(replace(V1, events=listing), serve(script).base_url).task("7").events()]
+    assert events == (ticks if pages == "one" else ticks * 2)
+
+
+def test_page_of_events_without_ids_that_is_repeated_for_ever_is_an_error(connect: Connect, serve: Serve) -> None:
+    listing = ListCall(call=EVENTS, items_field="", page_parameter="page")
+    server = serve(lambda _: Reply(body=[{"type": "tick"}]))
+    with pytest.raises(InvalidResponse, match="the list is incomplete: 5 pages in a row had nothing new"):
+        list(connect(replace(V1, events=listing), server.base_url).task("7").events())
+    assert len(server.seen) == 6
+
+
+def test_event_on_two_pages_is_yielded_once_if_events_have_ids(connect: Connect, serve: Serve) -> None:
+    listing = ListCall(call=EVENTS, items_field="", page_parameter="page", id_field="seq")
+    pages = {"page=1": [{"seq": 1}, {"seq": 2}], "page=2": [{"seq": 2}, {"seq": 3}]}
+    server = serve(lambda seen: Reply(body=pages.get(seen.query, [])))
+    events = connect(replace(V1, events=listing), server.base_url).task("7").events()
+    assert [each["seq"] for each in events] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("id_field", "events", "message"),
+    [
+        ("jobId", [{"jobId": "7"}, {"jobId": "7"}], "two items of 'events' have the same id at 'jobId': '7'"),
+        ("seq", [{"id": "1"}], "item 0 of 'events' has no id at 'seq'"),
+        (None, [{"id": "1"}, "x"], "item 1 of 'events' is no object: 'x'"),
+        (None, None, "no events at 'events'"),
+    ],
+)
+def test_invalid_events_are_an_invalid_response(
+    connect: Connect, serve: Serve, id_field: str | None, events: Any, message: str
+) -> None:
+    listing = ListCall(call=EVENTS, items_field="events", page_parameter="page", id_field=id_field)
+    server = serve(lambda _: Reply(body={"events": events}))
+    with pytest.raises(InvalidResponse, match=message):
+        list(connect(replace(V1, events=listing), server.base_url).task("7").events())
+
+
+def test_events_whose_pages_begin_after_an_id_must_have_ids() -> None:
+    listing = ListCall(call=EVENTS, items_field="events", pages="last_ids", page_parameter="after")
+    with pytest.raises(DefinitionError, match="id_field: must be given if `pages` is 'last_ids'"):
+        replace(V1, events=listing)
+
+
+def test_list_says_where_a_task_has_its_id_in_it(connect: Connect, serve: Serve) -> None:
+    server = serve(lambda _: Reply(body={"data": {"tasks": [{"id": "row", "run": {"key": "a"}}]}}))
+    client = connect(replace(V1, listing=listed(pages="one", id_field="run.key")), server.base_url)
+    assert [each.id for each in client.list()] == ["a"]
