@@ -97,7 +97,8 @@ class CreateProcedures(GovernedCreates[TaskProcedures[Any, Any]]):
         if task_id is not None:
             fault = name_fault("task id", task_id)
             return None if fault is None else f"{fault}: it is {shortened(task_id)}"
-        where = f"no id at {self.binding.id_field!r}"
+        header = self.binding.create.id_header
+        where = f"no id at {self.binding.id_field!r}" + ("" if header is None else f", and none in its header {header}")
         return where if found is None else f"{where} that a request can carry, but {shortened(found)}"
 
     # --- what a create may have made ---

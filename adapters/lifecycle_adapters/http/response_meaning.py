@@ -102,7 +102,7 @@ def meaning_of(
     try:
         status = _status_in(binding, call, document, hide)
     except _NoStatus as error:
-        return Lost(InvalidResponse(f"{error}{_new_task(binding, call, document)}", **request.names))
+        return Lost(InvalidResponse(f"{error}{_new_task(binding, call, document, headers)}", **request.names))
     etag = _etag_in(binding, document, headers)
     return Accepted(status, as_of, value_at(document, binding.output_field), document, etag)
 
@@ -129,10 +129,22 @@ def _status_in(binding: HttpBinding[Any, Any], call: Call, document: Any, hide: 
     raise _NoStatus(what)
 
 
-def _new_task(binding: HttpBinding[Any, Any], call: Call, document: Any) -> str:
-    """Return the rest of a message: the id in the response to a create, with which the task can be adopted."""
+def _new_task(binding: HttpBinding[Any, Any], call: Call, document: Any, headers: Mapping[str, str]) -> str:
+    """Return the rest of a message about the response to a create.
+
+    It says the id with which the task can be adopted, or that the header has none; with one no status would be needed.
+    """
     new_id = binding.id_in(document) if call is binding.create else None
-    return "" if new_id is None else f"; it names a task, {new_id!r:.200}"
+    return _lack_of_id(call, headers) if new_id is None else f"; it names a task, {new_id!r:.200}"
+
+
+def _lack_of_id(call: Call, headers: Mapping[str, str]) -> str:
+    """Return the rest of a message about a response without an id: what is in the header that may have it."""
+    if call.id_header is None:
+        return ""
+    url = headers.get(call.id_header.lower())
+    found = "is missing" if url is None else f"ends with none that a request can carry: {shortened(url)}"
+    return f", nor an id: its header {call.id_header} {found}"
 
 
 def _failure(
@@ -224,6 +236,7 @@ def _document(
             what = "the response is not JSON" + (
                 f" but {one_line(kind)}; is a proxy in between?" if "html" in kind else ""
             )
+            what += _lack_of_id(call, headers) if needs_body else ""
             return Lost(InvalidResponse(what, **request.names))
         document = {}  # no field of it is read, and a text such as "OK" means no more than its 2xx
     if content and not _responds(binding, request, document):

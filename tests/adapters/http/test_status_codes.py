@@ -288,5 +288,19 @@ def test_new_task_that_a_header_names_needs_no_status(connect: Connect, serve: S
 def test_without_that_header_a_body_without_a_status_is_uncertain(connect: Connect, serve: Serve) -> None:
     create = Call(method="POST", path="/machines", body={}, id_header="Location", status_field="status")
     server = serve(lambda _: Reply(status=201, body=b""))
-    with pytest.raises(CreateUncertain, match="not JSON"):
+    with pytest.raises(CreateUncertain, match="not JSON, nor an id: its header Location is missing"):
         connect(bound(create=create), server.base_url, api_key=None).create("x")
+
+
+@pytest.mark.parametrize(
+    ("locations", "status_field"), [(each, None) for each in NO_IDS] + [(each, "status") for each in NO_IDS]
+)
+def test_error_about_a_create_without_an_id_names_the_header(
+    connect: Connect, serve: Serve, locations: list[str], status_field: str | None
+) -> None:
+    create = Call(method="POST", path="/machines", body={}, id_header="Location", status_field=status_field)
+    headers = "".join(f"Location: {each}\r\n" for each in locations)
+    server = serve(lambda _: Reply(raw=f"HTTP/1.1 202 Accepted\r\n{headers}Content-Length: 2\r\n\r\n{{}}".encode()))
+    with pytest.raises(CreateUncertain, match="its header Location") as raised:
+        connect(bound(create=create), server.base_url, api_key=None).create("x")
+    assert all(each in str(raised.value) for each in locations) or status_field is None
