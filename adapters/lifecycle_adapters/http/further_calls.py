@@ -30,6 +30,7 @@ from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.http.creates import CreateProcedures
 from lifecycle_adapters.http.http_call import HttpCall
 from lifecycle_adapters.http.http_errors import InvalidResponse, MessageNotRun
+from lifecycle_adapters.http.misspelt_options import require_no_misspelt
 from lifecycle_adapters.http.paginator import Paginator, QueryValue
 from lifecycle_adapters.http.task_procedures import TaskProcedures
 from lifecycle_adapters.procedures.governed_task import TaskResult
@@ -83,7 +84,7 @@ class Events:
     """What a task has done, to be read page by page until `is_done`; with `follow`, until the task is settled, too.
 
     Raises:
-        TypeError: a value of the query is not a `QueryValue`.
+        TypeError: a value of the query is not a `QueryValue`, or a parameter is probably a misspelt `follow`.
         ValueError: the service has no list of events, or no request can carry the query; or `follow` is given for a
             list whose pages do not begin after an id.
     """
@@ -96,6 +97,7 @@ class Events:
             raise ValueError(f"{task.binding.name} has no list of events: its binding declares no `events`")
         if follow and listing.pages != "last_ids":
             raise ValueError(f"{task.binding.name}: events can be followed only if their pages begin after an id")
+        require_no_misspelt(query, "follow", "events", declared=listing.call.optional_fields)
         self._pages = Paginator(
             task.binding, task.lifecycle, query, base_url=base_url, events=listing, task_id=task.task_id
         )

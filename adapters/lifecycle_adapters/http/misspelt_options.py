@@ -1,26 +1,36 @@
-"""Recognition of fields that are misspelt options of a client: if they were sent, the option would have no effect.
+"""Recognition of names that are misspelt options of a client: if they were sent, the option would have no effect.
 
 Pure. The options themselves belong to client.py and task_handles.py; the calls that check their fields, to binding.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 OF_CREATES = ("idempotency_key", "labels", "reason", "origin")
 OF_COMMANDS = ("idempotency_key", "reason", "origin", "wait_for_in_flight_s")
-_OPTIONS = dict.fromkeys(OF_CREATES + OF_COMMANDS)
+_OPTIONS = tuple(dict.fromkeys(OF_CREATES + OF_COMMANDS))
 _SHORTENED = {"key": "idempotency_key", "idempotency": "idempotency_key"}
 _LONG = 10  # letters; in a name of this length two errors leave no doubt which option is meant
 
 
-def option_meant(field_name: str) -> str | None:
-    """Return the option of the client that a field's name is probably meant to be, None if it resembles none.
+def require_no_misspelt(names: Iterable[str], option: str, method: str, *, declared: Collection[str]) -> None:
+    """Raise TypeError if a name that would be sent resembles a method's own option, unless the call declares it."""
+    for name in names:
+        if name not in declared and option_meant(name, (option,)) is not None:
+            what = f"{name!r} is not an option and would be sent; did you mean {option!r}?"
+            raise TypeError(f"{method}: {what} (If it is a field, name it in the call's `optional_fields`.)")
+
+
+def option_meant(field_name: str, options: Collection[str] = _OPTIONS) -> str | None:
+    """Return the option of the client that a name is probably meant to be, None if it resembles none.
 
     Case, underscores and hyphens do not count: a field `IdempotencyKey` also means the option.
     """
     name = _letters(field_name)
-    if name in _SHORTENED:
+    if _SHORTENED.get(name) in options:
         return _SHORTENED[name]
-    return next((option for option in _OPTIONS if _is_misspelt(name, _letters(option))), None)
+    return next((option for option in options if _is_misspelt(name, _letters(option))), None)
 
 
 def _letters(name: str) -> str:

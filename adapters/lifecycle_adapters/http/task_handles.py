@@ -27,6 +27,7 @@ from lifecycle.process_bound import ProcessBound
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_boolean
 from lifecycle_adapters.http.driver import AsyncDriver, Driver
 from lifecycle_adapters.http.further_calls import Events, SessionProcedures, further_call, named_call
+from lifecycle_adapters.http.misspelt_options import require_no_misspelt
 from lifecycle_adapters.http.paginator import Paginator, QueryValue
 from lifecycle_adapters.http.task_procedures import TaskProcedures
 from lifecycle_adapters.procedures.arguments import (
@@ -83,7 +84,7 @@ class Task(TaskHandle[S, E]):
             follow: continue until the task is settled, and yield what is reported until then.
             query: parameters of the list, such as the id after which to begin.
         Raises:
-            TypeError: at once: a parameter is not a text, integer, boolean or UUID.
+            TypeError: at once: a parameter is not a text, integer, boolean or UUID, or is probably a misspelt `follow`.
             ValueError: at once: the service has no list of events, or none that can be followed, or no request can
                 carry the query.
             HttpError: a page, or with `follow` the status, cannot be read, or the list is incomplete, as for
@@ -194,10 +195,12 @@ class _SessionHandle(ProcessBound):
         fields: Mapping[str, Any],
     ) -> Procedure[TaskProcedures[Any, Any]]:
         require(text, str, "the argument text, the message, must be text")
+        messages = self._procedures.messages()
+        create = messages.binding.create
+        require_no_misspelt(fields, "interrupt", "queue", declared=(*create.required_fields, *create.optional_fields))
         if interrupt is not None:
             require_boolean(interrupt, "interrupt")
             fields = {**fields, "interrupt": interrupt}
-        messages = self._procedures.messages()
         body = messages.binding.create_fields(text, fields)
         return self._procedures.queue(messages.create(body, labels={} if labels is None else labels, context=context))
 

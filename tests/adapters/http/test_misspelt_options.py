@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Iterator
 from dataclasses import replace
@@ -84,6 +85,31 @@ def test_an_option_that_is_proposed_is_one_of_the_method(misspelt: bool) -> None
                     call(**{option.upper() if misspelt else option: "x"})
                 _, proposes, proposed = str(raised.value).partition("did you mean ")
                 assert proposed.startswith(repr(option)) if proposes else option not in options_of(method)
+
+
+def test_misspelt_option_that_only_one_method_has_is_refused() -> None:
+    """Nothing is sent: nobody listens at that address."""
+    with Client(V4, base_url="http://127.0.0.1:9", api_key="any") as client:
+        task, session = client.task("a"), client.session("s")
+        methods: dict[str, Any] = {"follow": task.events, "interrupt": partial(session.queue, "buy milk")}
+        for option, method in methods.items():
+            for name in {*slips(option), *spellings(option)} - {option}:
+                with pytest.raises(TypeError, match=f"'{name}' is not an option .*; did you mean '{option}'"):
+                    method(**{name: True})
+        assert list(client.recover()) == []
+        task.events(limit=3, after="e1", key="x")
+
+
+def test_asynchronous_methods_refuse_their_misspelt_options() -> None:
+    async def misspell() -> None:
+        async with AsyncClient(V4, base_url="http://127.0.0.1:9", api_key="any") as client:
+            methods: Any = client.task("a"), client.session("s")
+            with pytest.raises(TypeError, match="did you mean 'follow'"):
+                methods[0].events(folow=True)
+            with pytest.raises(TypeError, match="did you mean 'interrupt'"):
+                await methods[1].queue("buy milk", interupt=True)
+
+    asyncio.run(misspell())
 
 
 @pytest.mark.parametrize(
