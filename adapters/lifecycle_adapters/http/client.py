@@ -247,10 +247,10 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
         """Return a handle on an existing task; nothing is sent.
 
         Raises:
-            ValueError: no request can carry this id.
+            ValueError: no request can carry this id, or it contains the client's API key.
             TypeError: it is not text, an integer or a UUID.
         """
-        return self._handle(self._procedures(self.binding, task_id))
+        return self._handle(self._open(self.binding, task_id))
 
     @overload
     def session(self: Client[V2State, V2Event], session_id: TaskId) -> Task[V2SessionState, V2SessionEvent]: ...
@@ -268,7 +268,7 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
 
         Raises:
             TypeError: there are no sessions, or the id is not text, an integer or a UUID.
-            ValueError: no request can carry this id.
+            ValueError: no request can carry this id, or it contains the client's API key.
         """
         return session_handle(self._driver, self._session(session_id))
 
@@ -300,7 +300,7 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
         `api_key` is a function, and a failed request is a value (such as `Lost`), not an exception.
 
         Raises:
-            ValueError: no request can carry this id.
+            ValueError: no request can carry this id, or it contains the client's API key.
             TypeError: the id is not text, an integer or a UUID.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process.
         """
@@ -437,7 +437,7 @@ class AsyncClient(ConfiguredClient[S, E], AsyncRecoveryMethods[AsyncDriver, Asyn
     @twin_of(Client.task)
     def task(self, task_id: TaskId) -> AsyncTask[S, E]:
         """Return a handle on an existing task; nothing is sent."""
-        return self._handle(self._procedures(self.binding, task_id))
+        return self._handle(self._open(self.binding, task_id))
 
     @overload
     def session(

@@ -21,7 +21,8 @@ from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.creates import CreateProcedures
 from lifecycle_adapters.http.further_calls import SessionProcedures
 from lifecycle_adapters.http.http_call import HttpCall
-from lifecycle_adapters.http.keys import Key, usable_key
+from lifecycle_adapters.http.keys import Key, KeySource, usable_key
+from lifecycle_adapters.http.redaction import Redactor
 from lifecycle_adapters.http.retired import RetiredServiceWarning
 from lifecycle_adapters.http.task_procedures import TaskProcedures
 from lifecycle_adapters.procedures.arguments import usable_journal
@@ -57,6 +58,7 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
         self._timing = Timing() if timing is None else timing
         require(self._timing, Timing, "timing must be a Timing(...)")
         self._journal = usable_journal(journal)
+        self._redactor = Redactor()
         require(base_url, str | None, "base_url must be text such as 'https://host'")
         url = self.binding.base_url if base_url is None else self.binding.servers.get(base_url, base_url)
         self._base_url = server(url, self.binding.base_path)
@@ -102,11 +104,22 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
 
     def _connection(self, api_key: Key | None) -> dict[str, Any]:
         key = usable_key(self.binding, self.base_url, api_key)
+        if not isinstance(key, KeySource):
+            self._redactor.add(key)
         return {"base_url": self.base_url, "api_key": key, "timing": self.timing}
 
-    def _procedures(self, binding: HttpBinding[Any, Any], task_id: TaskId) -> TaskProcedures[Any, Any]:
+    def _id(self, task_id: TaskId) -> str:
+        """Return an id of the caller's as text. Raises TypeError; ValueError if it contains the API key."""
+        text = id_text(task_id)
+        if self._redactor.text(text) != text:  # messages and the journal would show it
+            raise ValueError("a task's id must not contain the client's API key")
+        return text
+
+    def _open(self, binding: HttpBinding[Any, Any], task_id: TaskId) -> TaskProcedures[Any, Any]:
+        return self._procedures(binding, self._id(task_id))
+
+    def _procedures(self, binding: HttpBinding[Any, Any], task_id: str) -> TaskProcedures[Any, Any]:
         lifecycle = self.lifecycle if binding is self.binding else binding.lifecycle
-        task_id = id_text(task_id)
         return TaskProcedures(
             binding=binding,
             lifecycle=lifecycle,
@@ -121,21 +134,21 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
         return self.binding.session is not None or self.binding.session_calls is not None
 
     def _reading(self, task_id: TaskId, *, details: bool) -> Procedure[Response]:
-        task_id = id_text(task_id)
+        task_id = self._id(task_id)
         require_boolean(details, "details")
         call = self.binding.details if details else self.binding.status
         return Procedure(read(HttpCall(self.binding, call, call.request(self.binding.base_path, task_id=task_id))))
 
     def _session(self, session_id: TaskId) -> TaskProcedures[Any, Any] | SessionProcedures:
         if self.binding.session is not None:
-            return self._procedures(self.binding.session, session_id)
+            return self._open(self.binding.session, session_id)
         if self.binding.session_calls is None:
             raise TypeError(f"{self.binding.name} has no sessions beside its tasks")
         return SessionProcedures(
             binding=self.binding,
             session_calls=self.binding.session_calls,
             timing=self.timing,
-            session_id=id_text(session_id),
+            session_id=self._id(session_id),
             open_task=partial(self._procedures, self.binding),
             open_messages=lambda binding: self._creates_of(binding, binding.lifecycle),
         )
@@ -151,7 +164,7 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
             timing=self.timing,
             base_url=self.base_url,
             creates=self.journal.creates(lifecycle),
-            open_task=partial(self._procedures, binding),
+            open_task=partial(self._open, binding),
         )
 
     def _open_commands(self) -> list[TaskProcedures[Any, Any]]:

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from lifecycle import CreateUncertain, LifecycleError
 from lifecycle.memory import MemoryJournal
-from lifecycle_adapters.http import Call, InvalidResponse, ListCall
+from lifecycle_adapters.http import Call, Client, InvalidResponse, ListCall
 from lifecycle_adapters.http.redaction import HIDDEN, Redactor
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.services.v2 import V2
@@ -301,3 +301,35 @@ def test_key_of_fewer_than_eight_characters_is_shown(key: str, is_hidden: bool) 
     redactor = Redactor()
     redactor.add(SecretStr(key))
     assert (HIDDEN in redactor.text(f"order {key}")) is is_hidden
+
+
+@pytest.mark.parametrize(
+    "task_id", [KEY, f"Bearer {KEY}", quote(KEY, safe=""), base64.b64encode(KEY.encode()).decode()]
+)
+def test_api_key_that_is_passed_as_an_id_is_refused_and_not_shown(connect: Connect, serve: Serve, task_id: str) -> None:
+    server = serve(lambda _: Reply(drops=True))
+    client: Any = connect("v4", server.base_url, api_key=KEY)
+    with pytest.raises(CreateUncertain) as uncertain:
+        client.create("buy milk")
+    uses: list[Callable[[], Any]] = [
+        lambda: client.task(task_id),
+        lambda: client.session(task_id),
+        lambda: client.session("s").message(task_id),
+        lambda: client.adopt_create(uncertain.value.create_id, task_id),
+    ]
+    for use in uses:
+        with pytest.raises(ValueError, match=r"^a task's id must not contain the client's API key$") as raised:
+            use()
+        assert raised.value.__cause__ is None
+    assert len(server.seen) == 1
+
+
+def test_read_refuses_the_api_key_as_an_id() -> None:
+    with Client("v4", base_url="http://127.0.0.1:9", api_key=KEY) as client:
+        with pytest.raises(ValueError, match=r"^a task's id must not contain the client's API key$"):
+            client.read(KEY)
+
+
+def test_short_key_may_be_in_an_id(connect: Connect) -> None:
+    client: Any = connect("v4", "http://127.0.0.1:9", api_key="task")
+    assert client.task("task-1").id == "task-1"
