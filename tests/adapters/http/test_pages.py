@@ -23,7 +23,8 @@ GET = Call(method="GET", path="/tasks", query={"all": "yes"})
 
 
 def listed(items_field: str = "data.tasks", **settings: Any) -> ListCall:
-    return ListCall(**{"call": GET, "items_field": items_field, **settings})
+    fields: dict[str, Any] = {"call": GET, "items_field": items_field, **settings}
+    return ListCall(**fields)
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def test_service_that_never_ends_its_list_is_not_listed_for_ever(
     assert len(server.seen) <= 100
 
 
-POINTS_BACK = [
+POINTS_BACK: list[tuple[str, dict[str, Any]]] = [
     ("cursors", {"meta": {"next": "c0"}}),
     ("URLs", {"next": "/api/v1/tasks?all=yes"}),
     ("URLs", {"next": "https://any.example/api/v1/tasks"}),
