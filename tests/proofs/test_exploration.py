@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from tests.proofs.exploration.scenarios import EXTENDED, FULL, LARGE, explore
 from tests.proofs.exploration.search import Exploration, Explored
 from tests.proofs.exploration.stories import describe
 from tests.proofs.exploration.subject import RECOVER, Bounds, Program, Subject
+from tests.support.packages import ROOT
 
 
 def commands(lifecycles: list[Declared]) -> list[Any]:
@@ -75,3 +79,18 @@ def test_every_mutant_breaks_its_rule(mutant: Mutant) -> None:
 def test_every_unknowable_has_a_description() -> None:
     assert exploration.__doc__
     assert all(f"* {each.name}: " in exploration.__doc__ for each in Unknowable)
+
+
+@pytest.mark.heavy
+def test_what_the_page_shows_is_what_the_command_prints() -> None:
+    page = (ROOT / "docs" / "explanation" / "how-we-know.md").read_text(encoding="utf-8")
+    [(arguments, shown)] = re.findall(
+        r"^    \$ python -m tests\.proofs\.exploration (.*)\n((?:    .*\n)+)", page, re.MULTILINE
+    )
+    command = [sys.executable, "-m", "tests.proofs.exploration", *arguments.split()]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    def timeless(text: str) -> list[str]:
+        return [re.sub(r"in [0-9.]+ s$", "in ... s", line.strip()) for line in text.splitlines()]
+
+    assert timeless(shown) == timeless(printed)

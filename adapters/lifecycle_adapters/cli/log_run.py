@@ -16,6 +16,7 @@ from lifecycle_adapters.cli.log_options import AT_COLUMN, TASK_COLUMN, LogOption
 from lifecycle_adapters.cli.output import BAD_INPUT, LEGAL, NOT_LEGAL, fail, misuse_is_bad_input, say, shown
 from lifecycle_adapters.cli.overwriting import require_unread
 from lifecycle_adapters.cli.progress import Bar
+from lifecycle_adapters.connection_strings import is_postgres
 from lifecycle_adapters.logs.check import RejectWriter, check_logs
 from lifecycle_adapters.logs.columns import Columns, RejectReason, TimeForm
 from lifecycle_adapters.logs.files import KEPT_REJECTS
@@ -140,6 +141,8 @@ def _hints(error: UnusableLog, log: LogOptions) -> Iterator[str]:
     match error:
         case MissingColumn():
             yield from _hints_about_column(error.name, log)
+        case NoReadableRows() | UnreadableRows() if log.files and is_postgres(log.files[0]):
+            pass  # PostgreSQL reads times of no other form
         case NoReadableRows() | UnreadableRows():
             if RejectReason.TIME_OUT_OF_RANGE in error.reasons and log.time is None:
                 yield "if numbers count them, add --time microseconds or --time nanoseconds"

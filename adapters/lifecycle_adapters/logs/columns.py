@@ -69,8 +69,8 @@ class Columns:
     `time`: the form of numbers and texts in `at`; recognised row by row if it is None. ISO and ISO_NAIVE each
     accept times with a zone and without. `pattern`: the pattern of texts in `at`, in the directives of Python's
     strptime ("%d.%m.%Y %H:%M", UTC if there is no %z or %Z), without %c, %x, %X and those that count weeks (%G, %V,
-    %U, %W); `time` is then PATTERN or omitted. Only DuckDB reads microseconds, nanoseconds and patterns: not
-    PostgreSQL, and not Spark.
+    %U, %W); `time` is then PATTERN or omitted. Microseconds, nanoseconds and patterns are
+    not read in a table of PostgreSQL, nor in a frame of Spark.
 
     Raises:
         ValueError: `time` is PATTERN without a pattern, or there is a pattern and `time` is another form; or two of
@@ -107,7 +107,8 @@ class Columns:
     def require_usual_times(self, reader: str) -> None:
         """Raise UnusableLog if only DuckDB reads such times."""
         if self.time in (TimeForm.MICROSECONDS, TimeForm.NANOSECONDS, TimeForm.PATTERN):
-            raise UnusableLog(f"{reader} does not read times in {self.time}: give the log as files or frames")
+            form = "by a pattern" if self.time is TimeForm.PATTERN else f"in {self.time}"
+            raise UnusableLog(f"{reader} does not read times {form}: give the log as files or frames")
 
     def named(self) -> tuple[str, ...]:
         """Return the names of all columns that a log must have."""

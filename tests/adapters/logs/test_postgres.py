@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -33,6 +34,7 @@ from lifecycle_adapters.logs.duckdb_session import DuckDbSession, literal
 from lifecycle_adapters.logs.log_errors import EngineFailed, UnusableLog
 from lifecycle_adapters.logs.postgres import PostgresTable
 from lifecycle_adapters.logs.result import CheckedLog
+from tests.adapters.cli.commands import call
 from tests.adapters.journal.pooler import Pooler
 from tests.adapters.logs.logs import AT, AT_US, RULES, Record, read
 from tests.conftest import StartPostgres
@@ -191,6 +193,23 @@ def test_a_time_is_read_to_the_microsecond(url: str, run: Run, kind: str) -> Non
     found = of_times(url, run, kind, [text for text, _, _ in READ[kind]])
     assert [(each.at_us, each.form) for each in found] == [(us, form) for _, us, form in READ[kind]]
     assert {(each.fault, each.detail) for each in found} == {(None, None)}
+
+
+def test_no_form_of_times_is_proposed_that_a_table_cannot_have(
+    url: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the unreadable row is kept
+    run("CREATE TABLE odd (task_id text, at text, status text); INSERT INTO odd VALUES ('a', '1.2.2026', 'created')")
+    log = ("check", "v1", url.replace("+psycopg", ""), "--table", "odd")
+
+    refused, by_pattern = call(*log), call(*log, "--time-format", "%d.%m.%Y")
+
+    run("DROP TABLE odd")
+    assert "(1 row: bad time)" in refused.stderr
+    assert "--time" not in refused.stderr
+    assert (
+        by_pattern.stderr == "lifecycle: PostgreSQL does not read times by a pattern: give the log as files or frames\n"
+    )
 
 
 @pytest.mark.parametrize("kind", UNREAD)
