@@ -88,3 +88,5 @@ if __name__ == "__main__":
         sys.exit(asyncio.run(main(jobs(sys.argv[1]))))
     except (LifecycleError, OSError, ValueError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
