@@ -143,8 +143,7 @@ class Paginator:
         has_more = value_at(document, self._listing.more_field)
         following: Parameters = {} if has_more is False else self._following(document, listed, new, has_more)
         if not following or frozenset(following.items()) in self._turned:
-            # That nothing comes after an id is the end, whatever else the page says.
-            if has_more is True and (listed or self._listing.pages != "last_ids"):
+            if has_more is True:
                 raise self._incomplete(
                     f"{self._listing.more_field!r} says that there is more, and no new page is named"
                 )
