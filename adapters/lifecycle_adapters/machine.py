@@ -197,13 +197,18 @@ def _require_row(event: transitions.Event, model: object) -> None:
     machine.lifecycle.step(machine.get_model_state(model).value, event.name)
 
 
+def _note_changes(event_data: Any) -> None:
+    event_data.changes = event_data.machine.changes
+
+
 def _require_unchanged(event_data: Any) -> None:
     """Refuse an event if its callbacks have changed the state in which it was judged."""
     machine, event, source = event_data.machine, event_data.event.name, event_data.transition.source
     state = machine.state
-    if state != source:
+    if state != source or machine.changes != event_data.changes:
+        what = f"has become {quoted(state)}" if state != source else "was entered again"
         raise IllegalTransition(
-            f"{quoted(event)} was overtaken, {quoted(source)} has become {quoted(state)} meanwhile",
+            f"{quoted(event)} was overtaken, {quoted(source)} {what} meanwhile",
             lifecycle=machine.lifecycle.name,
             state=state,
             event=event,
@@ -278,9 +283,16 @@ class _Bound(transitions.Machine, Generic[S, E]):
             auto_transitions=False,
             model_attribute=attribute,
             name=lifecycle.name,
+            prepare_event=_note_changes,
         )
+        self.changes = 0  # how many events have set the state: it may have changed and come back
         self._is_declared = True
         self._take(str(start), attach=attach)
+
+    def set_state(self, *args: Any, **kwargs: Any) -> None:
+        """Set the state, as the library does after the callbacks of an event, and count it."""
+        super().set_state(*args, **kwargs)
+        self.changes += 1
 
     def add_states(self, *args: Any, **kwargs: Any) -> None:
         """Refuse: states are declared. Raises TypeError."""

@@ -473,6 +473,44 @@ def test_event_fired_by_a_before_callback_overtakes_the_first(kind: str, key: st
     assert received == []
 
 
+def test_event_is_overtaken_also_if_its_state_was_left_and_entered_again() -> None:
+    received: list[V1Change] = []
+    task = Task()
+
+    def pause_and_resume(change: V1Change) -> None:
+        if change.source is S.RUNNING:
+            task.pause()
+            task.resume()
+
+    bind(V1, task, before={E.STOP: pause_and_resume}, on_enter={S.STOPPED: received.append})
+    with pytest.raises(IllegalTransition, match="v1: 'stop' was overtaken, 'running' was entered again meanwhile"):
+        task.stop()
+
+    assert (task.state, received) == (S.RUNNING, [])
+    task.pause()
+    task.stop()
+    assert [(each.source, each.target) for each in received] == [(S.PAUSED, S.STOPPED)]
+
+
+def test_awaited_event_is_overtaken_also_if_its_state_was_left_and_entered_again() -> None:
+    async def save(_: V1Change) -> None:
+        await asyncio.sleep(0)
+
+    async def program() -> None:
+        task = Task()
+        machine = bind_async(V1, task, before={E.STOP: save})
+        stopping = asyncio.create_task(machine.fire(E.STOP))
+        await asyncio.sleep(0)
+        await machine.fire(E.PAUSE)
+        await machine.fire(E.RESUME)
+        with pytest.raises(IllegalTransition, match="'running' was entered again"):
+            await stopping
+        assert machine.state is S.RUNNING
+        assert await machine.fire(E.STOP) is S.STOPPED
+
+    asyncio.run(program())
+
+
 # --- what is refused when bound ------------------------------------------------------------------
 
 
