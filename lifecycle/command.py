@@ -85,6 +85,7 @@ from lifecycle.effects import (
     retry_after_s,
 )
 from lifecycle.errors import (
+    AdapterError,
     CommandAbandoned,
     CommandFacts,
     CommandInFlight,
@@ -357,6 +358,10 @@ class _Execution(Generic[S, E]):
             return (yield from steps)
         except _Superseded:
             pass
+        except AdapterError as error:
+            if self.opened.may_have_arrived and not COMMAND.is_final(self.opened.state):  # the journal has failed
+                error.add_note(f"The command {quoted(self.command)} was sent, and may have taken effect.")
+            raise
         while True:
             command: CommandRecord[S, E] = yield LoadCommand(self.opened.id)
             if COMMAND.is_final(command.state):

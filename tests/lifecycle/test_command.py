@@ -201,6 +201,37 @@ def test_command_is_not_sent_if_the_task_cannot_be_read(failure: Any) -> None:
     assert not seen.log.entries
 
 
+@pytest.mark.parametrize(
+    ("broken", "notes"),
+    [
+        (RecordIntent, None),
+        (RecordAttempt, None),
+        (RecordOutcome, ["The command 'pause' was sent, and may have taken effect."]),
+    ],
+)
+def test_error_of_the_journal_says_if_the_command_was_sent(broken: type[Any], notes: list[str] | None) -> None:
+    seen = case("v1", "running", sends=["paused"])
+    steps = seen.commanding.execute("pause", None, NO_CONTEXT)
+    effect = next(steps)
+    while not isinstance(effect, broken):
+        effect = steps.send(seen.driver.perform(effect))
+
+    with pytest.raises(Mishap) as info:
+        steps.throw(Mishap("the disk is full"))
+
+    assert getattr(info.value, "__notes__", None) == notes
+
+
+def test_error_of_a_command_that_was_refused_does_not_say_that_it_was_sent() -> None:
+    seen = case("v1", "running", sends=[DENIED], reads=["running"])
+
+    found = seen.driver.ending(seen.commanding.execute("pause", None, NO_CONTEXT))
+
+    assert found is DENIED.error
+    assert seen.record().state == "refused"
+    assert not hasattr(found, "__notes__")
+
+
 @pytest.mark.parametrize("failure", [LOST, NOT_SENT, THROTTLED])
 def test_a_read_that_may_succeed_later_is_repeated(failure: Any) -> None:
     seen = case("v1", None, reads=[failure, failure, "paused"])

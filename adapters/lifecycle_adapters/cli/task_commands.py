@@ -296,14 +296,17 @@ def send(
         result = task.send(
             command, idempotency_key=idempotency_key, reason=reason, wait_for_in_flight_s=wait_for_in_flight, **fields
         )
-    if as_json:
-        how = {"sent": result.sent, "is_last_known": result.is_last_known}
-        print_json({"task": task.id, "command": result.command, "state": result.state, **how})
-    else:
-        outcome = "took effect" if result.sent else "was redundant; it was not sent"
-        known = "; its state was not read after that: this is the last known one" if result.is_last_known else ""
-        say(f"{task.lifecycle.name}: {shown(result.command)!r} {outcome}{known}", stderr=True)
-        say(shown(result.state))
+    outcome = "took effect" if result.sent else "was redundant; it was not sent"
+    try:
+        if as_json:
+            how = {"sent": result.sent, "is_last_known": result.is_last_known}
+            print_json({"task": task.id, "command": result.command, "state": result.state, **how})
+        else:
+            known = "; its state was not read after that: this is the last known one" if result.is_last_known else ""
+            say(f"{task.lifecycle.name}: {shown(result.command)!r} {outcome}{known}", stderr=True)
+            say(shown(result.state))
+    except OSError as error:
+        fail(f"{result.command!r} {outcome}; its result could not be printed: {os_error_text(error)}", BAD_INPUT)
 
 
 def _polling(poll_s: float) -> Timing:

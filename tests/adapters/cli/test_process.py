@@ -167,6 +167,19 @@ def test_new_id_is_in_the_error_if_it_cannot_be_printed() -> None:
     assert f"the task {task.id!r} was created; its id could not be printed" in done.stderr
 
 
+def test_outcome_of_a_command_is_in_the_error_if_it_cannot_be_printed(emulator: Emulator) -> None:
+    with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
+        task = client.create("Buy milk").id
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = script(
+            *("send", task, "stop", "--api", "v1", "--base-url", emulator.base_url, "--json"),
+            env={"BROWSER_USE_API_KEY": KEY}, stdout=full, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    assert done.returncode == 2
+    assert "'stop' took effect; its result could not be printed: No space left on device" in done.stderr
+
+
 def test_create_without_a_standard_output_makes_no_task() -> None:
     closing = 'exec "$0" create --api v1 x --base-url "$1" >&-'
     with Emulator("v1") as emulator:
