@@ -276,7 +276,13 @@ class Watcher:
             await closing  # a first cancellation still closes in order; a second one interrupts this
             raise
         finally:
-            _cancel([closing, *self._services, *self._reads, *self._streams.close(), self._recording])
+            left = [closing, *self._services, *self._reads, *self._streams.close(), self._recording]
+            if not closing.done() or closing.cancelled():
+                # A second Ctrl-C has interrupted it, and has perhaps cancelled all tasks at once. Each command still
+                # releases its claim; a second cancellation would interrupt that.
+                _cancel(each for each in left if not each.cancelling())
+                await _until(_now_s() + (1 - _CANCELLED) * self._closing_s, left)
+            _cancel(left)
         if kind is None and self._failure is not None:
             raise self._failure
         if kind is None and self._callback is not None:

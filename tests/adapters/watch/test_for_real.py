@@ -285,6 +285,34 @@ def test_a_command_that_cannot_end_in_time_is_left_to_recover(emulator: Emulator
     asyncio.run(everything())
 
 
+def test_a_second_interruption_leaves_no_command_claimed(emulator: Emulator, tmp_path: Path) -> None:
+    """At a second Ctrl-C `asyncio.run` cancels all tasks at once, those that work for the watcher too."""
+    path = tmp_path / "journal.db"
+
+    async def watched() -> None:
+        with SqlJournal(path, worker="a") as journal:
+            async with opened(emulator, journal) as client:
+                ids = await created(client, 6)
+                emulator.fault("delay_after", command="stop", seconds=30, times=6)
+                async with Watcher(client, pace=QUICK, throttle=unlimited(), policies=[StopAfter(0.01)]) as watcher:
+                    watcher.add(*ids)
+                    await asyncio.Event().wait()
+
+    async def everything() -> None:
+        watching = asyncio.create_task(watched())
+        await until(lambda: sum(call.command == "stop" for call in emulator.calls()) == 6)
+        watching.cancel()
+        await asyncio.sleep(0.2)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await watching
+        with SqlJournal(path, read_only=True) as journal:
+            assert [(each.command, each.claimed_by) for each in journal.tasks().tasks] == [("stop", None)] * 6
+
+    asyncio.run(everything())
+
+
 def test_webhooks_are_emitted_before_any_poll_and_a_cycle_is_read(emulator: Emulator, tmp_path: Path) -> None:
     """The service's own messages, signed, over real HTTP, into the journal that the watcher has."""
     emitted: list[tuple[Any, str, bool]] = []
