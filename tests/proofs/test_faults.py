@@ -31,8 +31,9 @@ from lifecycle import V1_FULL, CommandInFlight, CommandUncertain, LifecycleError
 from lifecycle.journal import CommandRecord, Report, TaskReport
 from lifecycle_adapters.emulator import Emulator, FaultKind
 from lifecycle_adapters.http import Client, Task
-from lifecycle_adapters.journal import JournalUnavailable, RecordedCommand
+from lifecycle_adapters.journal import JournalUnavailable, RecordedCommand, SqlJournal
 from lifecycle_adapters.journal.database import TransactionMode
+from tests.adapters.journal.acting import knowing
 from tests.conftest import StartPostgres
 from tests.proofs.agreement import Recorded, all_tasks, disagreements
 from tests.proofs.witness import IMPATIENT, PROCESSES, Witness, clients
@@ -163,6 +164,21 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
         pytest.skip(f"no file system can be mounted here: {error}")
     yield disk
     subprocess.run(["umount", disk], check=True)
+
+
+def test_a_journal_on_a_full_disk_can_be_read(small_disk: Path) -> None:
+    path, other = small_disk / "journal.db", small_disk / "of somebody else"
+    with SqlJournal(path) as journal:
+        knowing(journal, "created")
+    with suppress(OSError), other.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    assert os.statvfs(small_disk).f_bavail == 0
+
+    with SqlJournal(path, read_only=True) as journal:
+        assert [each.state for each in journal.tasks().tasks] == ["created"]
+        assert list(journal.check()) == []
+    assert {each.name for each in small_disk.iterdir()} == {path.name, other.name}
 
 
 def test_a_full_disk_is_unavailable_until_it_has_room(small_disk: Path, emulator: Emulator) -> None:

@@ -1,8 +1,9 @@
 """The file of a journal in SQLite: permissions, network file systems, and reading without leaving files behind.
 
 SQLite needs two files beside a database in WAL mode, `-wal` and `-shm`, even to read it. The last connection to close
-removes them, which needs write permission. Without that permission, and if there is no `-wal`, the file is complete,
-and `immutable=1` reads it alone. SQLite then takes no locks, so the file must be unchanged afterwards (`stamp`).
+removes them, which needs write permission. Without that permission, or on a full disk, and if there is no `-wal`, the
+file is complete, and `immutable=1` reads it alone. SQLite then takes no locks, so the file must be unchanged afterwards
+(`stamp`).
 
 Source: SQLite's "Write-Ahead Logging", section 5 (Read-Only Databases), and "Uniform Resource Identifiers".
 """
@@ -10,6 +11,7 @@ Source: SQLite's "Write-Ahead Logging", section 5 (Read-Only Databases), and "Un
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,10 +50,14 @@ class SqliteFile:
             raise ValueError("it names no file")
         self._wal, self._shm = (self._path.with_name(f"{self._path.name}-{suffix}") for suffix in ("wal", "shm"))
         self._network = network_file_system(self._path.parent, mounts)
+        self._has_room = _has_room(self._path.parent)
 
     @property
     def is_cleared_up(self) -> bool:
-        """Return whether reading may create files beside it, because this process can remove them again."""
+        """Return whether reading may create files beside it, because there is room, and they can be removed again."""
+        return self._has_room and self._may_be_written()
+
+    def _may_be_written(self) -> bool:
         return self._network is None and _may_write(self._path) and _may_write(self._path.parent)
 
     def prepare_to_write(self) -> None:
@@ -69,7 +75,7 @@ class SqliteFile:
         if self._path.is_file() and self._path.stat().st_nlink > 1:
             what = "the file has a second name (a hard link), and SQLite keeps the newest part beside one of them"
             raise JournalError(f"{what}; remove the other name, or copy the file", where=self._where)
-        if self._path.is_file() and not self.is_cleared_up:
+        if self._path.is_file() and not self._may_be_written():
             what = "the file, or its directory, cannot be written to"
             raise JournalReadOnly(f"{what}; it can only be read (read_only=True)", where=self._where)
         with suppress(OSError):  # SQLite fails too, with a better message
@@ -121,6 +127,15 @@ class SqliteFile:
         """Return the inode, the size and the modification time, which differ after every change of the file."""
         found = self._path.stat()
         return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _has_room(directory: Path) -> bool:
+    with suppress(OSError):
+        return shutil.disk_usage(directory).free >= _FILES_BESIDE
+    return True  # not known: SQLite finds out
+
+
+_FILES_BESIDE = 65_536  # bytes; `-shm` alone has 32,768
 
 
 def network_file_system(directory: Path, mounts: Path = MOUNTS) -> str | None:
