@@ -268,7 +268,10 @@ STRANGE: list[Any] = [
 
 
 @pytest.mark.parametrize("name", WAYS)
-@pytest.mark.parametrize("place", ["id", "status", "items", "next", "last", "has_more"])
+@pytest.mark.parametrize(
+    "place",
+    ["next", *(pytest.param(each, marks=pytest.mark.heavy) for each in ("id", "status", "items", "last", "has_more"))],
+)
 def test_whatever_a_page_holds_the_list_ends_or_raises_an_http_error(
     connect: Connect, serve: Serve, name: str, place: str
 ) -> None:

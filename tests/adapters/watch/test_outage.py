@@ -184,7 +184,7 @@ def test_an_outage_is_reported_with_its_begin_and_its_end(silence: str) -> None:
     assert len(kinds(emitted, ReadFailed)) <= 16, "not one for each task"
 
 
-@pytest.mark.parametrize("number", [2, 3, 300])
+@pytest.mark.parametrize("number", [2, 3, pytest.param(300, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize(("longest_s", "certain_s"), [(60.0, 6), (20.0, 6), (1.0, 6), (0.1, 1)])
 @pytest.mark.parametrize("silence", ["500", "401", "no connection"])
 def test_an_outage_is_certain_soon_and_probed_at_the_pace_of_the_tasks(
