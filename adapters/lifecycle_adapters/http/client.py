@@ -116,7 +116,8 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
             tasks of the same id in two repositories.
         lifecycle: the lifecycle that governs the tasks; the service's own if omitted. It may lack commands of the
             service, but may have no others. The journal records the tasks under its name: clients that share a journal
-            must use one lifecycle, because commands and idempotency keys belong to it.
+            must use one lifecycle, because commands and idempotency keys belong to it; and one server, which is not
+            recorded, because another may give its tasks the same ids.
         timing: the limits of requests, retries and waits.
         journal: the journal that records the tasks; if omitted, one in memory, which forgets what was reported of a
             task once it has neither a handle nor an open command. It keeps which tasks its creates made, and all that
