@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -147,7 +148,9 @@ def test_an_interrupt_in_a_pipe_is_quiet_and_leaves_nothing(
         process.send_signal(number)
         printed = process.communicate(timeout=60)
 
-    assert (process.returncode, *printed) == (128 + number, "", "")
+    interrupted = {"task": None, "command": None, "error": "interrupted", "message": "interrupted"}
+    expected = f"{json.dumps(interrupted)}\n" if "--json" in more else ""
+    assert (process.returncode, *printed) == (128 + number, expected, "")
     assert list(spill.iterdir()) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["endless.duckdb", "spill"]
 
