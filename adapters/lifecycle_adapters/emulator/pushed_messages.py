@@ -61,15 +61,17 @@ def _in_utf_8(secret: SecretStr) -> SecretStr:
     return secret
 
 
+_Url = Annotated[
+    AnyHttpUrl, AfterValidator(_without_user), Field(description="a URL that begins with http:// or https://")
+]
+_Delays = Annotated[tuple[Seconds, ...], Field(description=f"a list of which each is {SECONDS}")]
+
+
 class WebhookTarget(ControlModel):
     """The URL that messages are sent to, and the retry delays: the part of a webhook that is not secret."""
 
-    url: Annotated[
-        AnyHttpUrl, AfterValidator(_without_user), Field(description="a URL that begins with http:// or https://")
-    ]
-    retry_after_s: Annotated[tuple[Seconds, ...], Field(description=f"a list of which each is {SECONDS}")] = (
-        RETRY_AFTER_S
-    )
+    url: _Url
+    retry_after_s: _Delays = RETRY_AFTER_S
 
 
 class Webhook(WebhookTarget):
@@ -78,6 +80,8 @@ class Webhook(WebhookTarget):
     A message whose response is not 2xx is sent again after each delay of `retry_after_s` (seconds) in turn.
     """
 
+    url: _Url  # again, because the reference shows only a class's own fields
+    retry_after_s: _Delays = RETRY_AFTER_S
     secret: Annotated[
         SecretStr, Field(min_length=1), AfterValidator(_in_utf_8), Field(description="text, at least one character")
     ]
