@@ -116,8 +116,9 @@ def _webhook(url: str, secret: str | None) -> Webhook:
     try:
         return Webhook.model_validate({"url": url, "secret": secret})
     except ValidationError as error:
-        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
-        fail(reason.replace("url", "--webhook", 1), BAD_INPUT)
+        wrong = error.errors()[0]
+        option = {"url": "--webhook", "secret": "--webhook-secret"}[str(wrong["loc"][0])]
+        fail(f"{wrong['msg'].removeprefix('Value error, ')}; on the command line: {option}", BAD_INPUT)
 
 
 def _followed(own: Mapping[str, Lifecycle[str, str]], given: str) -> tuple[str, Lifecycle[str, str]]:

@@ -200,7 +200,7 @@ async def _watch(
     assert watching is not None
 
     def end() -> None:
-        say("ending; requests under way are waited for", stderr=True)
+        say("ending; waiting for the requests under way", stderr=True)
         watching.cancel()
 
     for each in ending_signals():
@@ -239,12 +239,8 @@ def _print(event: Event) -> None:
 
     match event:
         case Change():
-            states = (
-                [event.before or "new"] if event.before == event.state else [event.before or "new", str(event.state)]
-            )
-            say(
-                (shown(event.task_id), "bold"), f"  {shown(' → '.join(states))}", (f"  {shown(_comment(event))}", "dim")
-            )
+            states = " → ".join(dict.fromkeys((event.before or "new", event.state or "new")))  # one, if it stays
+            say((shown(event.task_id), "bold"), f"  {shown(states)}", (f"  {shown(_comment(event))}", "dim"))
         case PolicyAction():
             outcome = event.state if event.error is None else event.error
             say((shown(event.task_id), "bold"), f"  {event.command}: {shown(event.reason)}: {shown(outcome)}")

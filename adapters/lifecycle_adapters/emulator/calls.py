@@ -155,8 +155,8 @@ class Calls:
                 parameters = dict(parse_qsl(query, keep_blank_values=True)) if query else {}
             named = {name: segment(text) for name, text in at.groupdict().items()}
             ids = {named.pop("id")} if "id" in named else set[str]()
-            is_it = _fits(known.query, parameters, ids) and _fits(known.headers, _texts(headers, known), ids)
-            if is_it and (not known.body or _fits(known.body, body, ids)) and len(ids) < 2:
+            is_match = _fits(known.query, parameters, ids) and _fits(known.headers, _texts(headers, known), ids)
+            if is_match and (not known.body or _fits(known.body, body, ids)) and len(ids) < 2:
                 command = known.name if known.is_command else None
                 return Identity(known.api, known.name, command, next(iter(ids), None), named, is_streamed)
         return Identity(api)

@@ -80,7 +80,7 @@ class Webhook(WebhookTarget):
     A message whose response is not 2xx is sent again after each delay of `retry_after_s` (seconds) in turn.
     """
 
-    url: _Url  # again, because the reference shows only a class's own fields
+    url: _Url  # again, with its neighbour: Sphinx cannot import the fields that a model inherits
     retry_after_s: _Delays = RETRY_AFTER_S
     secret: Annotated[
         SecretStr, Field(min_length=1), AfterValidator(_in_utf_8), Field(description="text, at least one character")

@@ -103,7 +103,7 @@ def test_signal_ends_watch_and_keeps_the_records(
 
     assert run.returncode == 0
     assert errors == (
-        "watching 1 task\nending; requests under way are waited for\ninterrupted; all that was seen is recorded\n"
+        "watching 1 task\nending; waiting for the requests under way\ninterrupted; all that was seen is recorded\n"
     )
     with SqlJournal(server["LIFECYCLE_JOURNAL"], read_only=True) as journal:
         assert journal.task(V1_FULL, task).load().state == "running"
@@ -227,7 +227,11 @@ def test_journal_that_does_not_exist_is_created_only_if_tasks_are_named(server: 
         (["--webhook", "http://127.0.0.1:1/"], "a webhook needs a secret"),
         (
             ["--webhook", "nonsense", "--webhook-secret", "s3cret"],
-            "--webhook must be a URL that begins with http:// or https://",
+            "url must be a URL that begins with http:// or https://; on the command line: --webhook\n",
+        ),
+        (
+            ["--webhook", "http://127.0.0.1:1/", "--webhook-secret", "s3cret\udcff"],
+            "half of a surrogate pair, which UTF-8 cannot encode; on the command line: --webhook-secret\n",
         ),
     ],
 )
