@@ -24,6 +24,7 @@ allowed alternatives; the attributes carry the same facts, typed.
     ├── UnreadableRecord        a journal's record of one task cannot be read
     │   ├── UndeclaredState     its lifecycle does not declare the recorded state
     │   └── UnreadableCreate    the record of a create cannot be read
+    ├── OtherServer             the journal has these tasks at another server than the client's (a ValueError)
     ├── MissingExtra            an optional dependency is not installed (an ImportError)
     └── AdapterError            the outside world; its other subclasses live beside their adapters
         └── RecordMissing       the journal does not have, or no longer has, a task's command
@@ -478,6 +479,24 @@ class MissingExtra(LifecycleError, ImportError):
 
 def _install(*extras: str) -> str:
     return f"pip install 'task-lifecycle[{','.join(extras)}]'"
+
+
+class OtherServer(LifecycleError, ValueError):
+    """A journal has the tasks of a lifecycle at another server than the client's, which may give them the same ids.
+
+    `.lifecycle` is the lifecycle's name without a scope, `.server` the URL of the client's server, `.recorded` are the
+    URLs of the journal's.
+    """
+
+    def __init__(self, lifecycle: str, server: str, recorded: Sequence[str]) -> None:
+        self.lifecycle = lifecycle
+        self.server = server
+        self.recorded = tuple(recorded)
+        super().__init__(
+            f"the journal has the tasks of {lifecycle} at {' and '.join(map(plain_id, self.recorded))}, not at"
+            f" {plain_id(server)}: give this client another journal; if both are one server, say so with"
+            " `client.add_server()` or `lifecycle journal add-server`"
+        )
 
 
 class AdapterError(LifecycleError):

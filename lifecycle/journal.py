@@ -485,11 +485,12 @@ class Creates(Protocol):
 
 
 class TaskReport(NamedTuple):
-    """A report with the task that it is about."""
+    """A report with the task that it is about; `server` is the URL of the server that was asked, None for a webhook."""
 
     lifecycle: Lifecycle[Any, Any]
     task_id: str
     report: Report
+    server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,21 +509,34 @@ ReportOutcome = ReportEntry[Any, Any] | UnreadableRecord
 
 @runtime_checkable
 class Journal(Protocol):
-    """The journal of all tasks."""
+    """The journal of all tasks.
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> TaskJournal[S, E]:
+    The tasks of a lifecycle, in whatever scope, are at one server: another one may give its tasks the same ids, and
+    does not know the commands. A `server` is the URL of the server of a client. The first one is recorded with the
+    first record of the lifecycle; for any other, the first method that needs a record raises `OtherServer`. Without a
+    `server` nothing is compared.
+    """
+
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: str | None = None) -> TaskJournal[S, E]:
         """Return the journal of one task; an equal lifecycle and id lead to the same record.
 
         Raises ValueError for an id that no journal accepts (`name_fault`).
         """
         ...
 
-    def creates(self, lifecycle: Lifecycle[Any, Any]) -> Creates:
+    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> Creates:
         """Return the creates of tasks of this lifecycle."""
         ...
 
-    def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> Iterable[str]:
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> Iterable[str]:
         """Return the ids of the tasks that have an open command."""
+        ...
+
+    def add_server(self, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
+        """Record that this is a further URL of the server that has the tasks of these lifecycles.
+
+        Afterwards each of them has the URLs that any of them had, and this one.
+        """
         ...
 
     def open_lifecycles(self) -> Iterable[str]:

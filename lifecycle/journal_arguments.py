@@ -39,6 +39,15 @@ def require_task(lifecycle: Any, task_id: Any) -> None:
     check_name("task id", task_id)
 
 
+def checked_server(server: Any, lifecycles: Iterable[Any]) -> list[Lifecycle[Any, Any]]:
+    """Return the lifecycles. Raises TypeError if one of them is not one, or the server is not a text."""
+    _require(server, str, "server must be a URL in text")
+    given = list(lifecycles)
+    for each in given:
+        require_lifecycle(each)
+    return given
+
+
 def checked_reports(reports: Any) -> list[TaskReport]:
     """Return the reports.
 
@@ -54,6 +63,8 @@ def checked_reports(reports: Any) -> list[TaskReport]:
         require_lifecycle(each.lifecycle, "the lifecycle of a TaskReport")
         _require(each.task_id, str, "the task_id of a TaskReport must be a text")
         _require(each.report, Report, "the report of a TaskReport must be a Report")
+        if each.server is not None:
+            _require(each.server, str, "the server of a TaskReport must be a URL in text")
         check_name("task id", each.task_id)
         each.lifecycle.state_of(each.report.status, channel=each.report.channel)
     return given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, Self
 from weakref import WeakValueDictionary
 
 from lifecycle.catalog import COMMAND, CommandEvent
-from lifecycle.errors import RecordMissing, shortened
+from lifecycle.errors import OtherServer, RecordMissing, shortened
 from lifecycle.journal import (
     NO_CONTEXT,
     Claimant,
@@ -32,6 +32,7 @@ from lifecycle.journal import (
 from lifecycle.journal_arguments import (
     LONGEST_LEASE_S,
     checked_reports,
+    checked_server,
     require_delivery,
     require_lifecycle,
     require_task,
@@ -49,6 +50,7 @@ from lifecycle.reducers import (
     is_repeat,
     may_attempt,
 )
+from lifecycle.scope import base_name
 from lifecycle.table import E, S
 
 OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any, Any], TaskRecord[Any, Any]], object]
@@ -117,29 +119,52 @@ class MemoryJournal(ProcessBound):
         joined._store, joined._worker = self._store, worker
         return joined
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> MemoryTaskJournal[S, E]:
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: str | None = None) -> MemoryTaskJournal[S, E]:
         """Return the journal of one task.
 
         Raises:
+            OtherServer: the journal has the tasks of this lifecycle at another server.
             ValueError: the id has more than 1,000 bytes.
             TypeError: `lifecycle` is not a lifecycle, or the id is not a text.
         """
         require_task(lifecycle, task_id)
+        self._store.require_server(lifecycle, server)
         return MemoryTaskJournal(self._store.kept(lifecycle, task_id), self._worker)
 
-    def creates(self, lifecycle: Lifecycle[Any, Any]) -> MemoryCreates:
-        """Return the creates of tasks of this lifecycle. Raises TypeError if it is not a lifecycle."""
+    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> MemoryCreates:
+        """Return the creates of tasks of this lifecycle.
+
+        Raises:
+            OtherServer: the journal has the tasks of this lifecycle at another server.
+            TypeError: `lifecycle` is not a lifecycle.
+        """
         require_lifecycle(lifecycle)
+        self._store.require_server(lifecycle, server)
         return MemoryCreates(self._store.creates, lifecycle, self, self._worker)
 
-    def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
-        """Return the ids of the tasks that have an open command. Raises TypeError if it is not a lifecycle."""
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> list[str]:
+        """Return the ids of the tasks that have an open command.
+
+        Raises:
+            OtherServer: the journal has the tasks of this lifecycle at another server.
+            TypeError: `lifecycle` is not a lifecycle.
+        """
         require_lifecycle(lifecycle)
+        self._store.require_server(lifecycle, server)
         return [
             kept.task_id
             for kept in self._store.needed()
             if kept.lifecycle.name == lifecycle.name and kept.record.open_command
         ]
+
+    def add_server(self, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
+        """Record that this is a further URL of the server that has the tasks of these lifecycles.
+
+        Afterwards each of them has the URLs that any of them had, and this one.
+
+        Raises TypeError if one of them is not a lifecycle, or the server is not a text.
+        """
+        self._store.add_server(server, checked_server(server, lifecycles))
 
     def open_lifecycles(self) -> list[str]:
         """Return the names of the lifecycles that have an open command or create, in order."""
@@ -172,13 +197,16 @@ class MemoryJournal(ProcessBound):
             TypeError: one of them is not a TaskReport, or a part of it is of another type.
             ValueError: an id has more than 1,000 bytes.
             UnknownName: a lifecycle does not declare the channel of its report.
+            OtherServer: the journal has the tasks of a lifecycle at another server.
         """
         return self._add(checked_reports(reports))
 
     def _add(self, reports: list[TaskReport]) -> list[ReportEntry[Any, Any]]:
         entries: list[ReportEntry[Any, Any]] = []
         raised: list[Exception] = []
-        for lifecycle, task_id, report in reports:
+        for each in reports:
+            self._store.require_server(each.lifecycle, each.server)
+        for lifecycle, task_id, report, _ in reports:
             journal = self.task(lifecycle, task_id)
             self._store.keep_recent(lifecycle, task_id)
             recorded = journal.record(report)
@@ -218,6 +246,7 @@ class _Store:
         self._needed: dict[tuple[str, str], _Kept[Any, Any]] = {}
         self._recent: dict[tuple[str, str], _Kept[Any, Any]] = {}  # in the order of their latest reports
         self._deliveries: dict[str, Delivery] = {}  # oldest first
+        self._servers: dict[str, tuple[str, ...]] = {}  # by the lifecycle's name without a scope
         self.creates = CreateStore(lease=lease, clock=clock)
 
     def kept(self, lifecycle: Lifecycle[S, E], task_id: str) -> _Kept[S, E]:
@@ -230,6 +259,22 @@ class _Store:
                 record: TaskRecord[S, E] = TaskRecord(created_at=None if maker is None else maker.at)
                 kept = self._tasks[lifecycle.name, task_id] = _Kept(self, lifecycle, task_id, record)
             return kept
+
+    def require_server(self, lifecycle: Lifecycle[Any, Any], server: str | None) -> None:
+        """Record the server if none is recorded. Raises OtherServer unless it is one of those that are."""
+        if server is None:
+            return
+        name = base_name(lifecycle.name)
+        recorded = self._servers.setdefault(name, (server,))
+        if server not in recorded:
+            raise OtherServer(name, server, recorded)
+
+    def add_server(self, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
+        """Record a further URL of the server of these lifecycles."""
+        names = [base_name(each.name) for each in lifecycles]
+        with self._lock:
+            urls = [url for each in names for url in self._servers.get(each, ())]
+            self._servers.update(dict.fromkeys(names, tuple(dict.fromkeys([*urls, server]))))
 
     def known(self) -> list[_Kept[Any, Any]]:
         """Return the tasks that are kept."""

@@ -24,7 +24,7 @@ ONE_WAY = {
         validation <- documents <- findings <- lifecycle
         lifecycle <- catalog.*
         catalog.* <- journal <- reducers, journal_arguments <- memory_creates <- memory
-        process_bound <- memory
+        process_bound, scope <- memory
         journal <- effects, proof <- command
         effects <- create, following
         lifecycle <- proof, scope

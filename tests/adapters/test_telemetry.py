@@ -282,7 +282,9 @@ def test_a_recoverys_span_names_the_resumed_command(exported: Exported, connect:
     with pytest.raises(LifecycleError):
         task.pause()
 
-    connect(statuses("running", "paused", pause=OK), journal=journal).recover()
+    moved = connect(statuses("running", "paused", pause=OK), journal=journal)
+    moved.add_server()
+    moved.recover()
 
     assert exported.facts("lifecycle.recover") == {
         "name": "v1-full", "task_id": TASK, "command": "pause", "outcome": "done", "attempts": 1, "state": "paused",
@@ -297,7 +299,9 @@ def test_a_recovery_that_returns_its_error_still_failed(exported: Exported, conn
     with pytest.raises(LifecycleError):
         task.pause()
 
-    (recovered,) = connect(by_path({STATUS: BROKEN}), journal=journal).recover()
+    moved = connect(by_path({STATUS: BROKEN}), journal=journal)
+    moved.add_server()
+    (recovered,) = moved.recover()
 
     assert recovered.error is not None
     facts = exported.facts("lifecycle.recover")
@@ -476,6 +480,7 @@ def test_a_client_without_a_journal_also_counts(exported: Exported, connect: Con
 def test_no_secret_is_exported(exported: Exported, connect: Connect, journal: Journal) -> None:
     for outcome in OUTCOMES:
         client = connect(OUTCOMES[outcome][0](), journal=journal)
+        client.add_server()
         for act in (client.task(TASK).pause, client.recover, client.task(TASK).stop):
             with suppress(LifecycleError):
                 act()

@@ -32,6 +32,7 @@ from lifecycle.errors import (
     KeyReused,
     LifecycleError,
     MissingExtra,
+    OtherServer,
     RecordMissing,
     TaskEndedFirst,
     UndeclaredState,
@@ -120,6 +121,11 @@ MESSAGES: dict[LifecycleError, str] = {
     ),
     UnreadableCreate("'zzz' is not a state", lifecycle="v1", create_id="7"): (
         "v1 create 7: its record cannot be read: 'zzz' is not a state"
+    ),
+    OtherServer("v1", "http://127.0.0.1:8000", ["https://host", "http://two\nlines"]): (
+        "the journal has the tasks of v1 at https://host and 'http://two\\nlines', not at http://127.0.0.1:8000: give "
+        "this client another journal; if both are one server, say so with `client.add_server()` or "
+        "`lifecycle journal add-server`"
     ),
     RecordMissing("2", lifecycle="v1", task="task_12"): (
         "v1 task task_12: the journal has no command '2'; if its record was deleted while the command was under way, "

@@ -25,6 +25,7 @@ from lifecycle import (
     CommandEvent,
     CommandState,
     Lifecycle,
+    OtherServer,
     RecordMissing,
     UnknownName,
     V1State,
@@ -44,6 +45,7 @@ from lifecycle.journal import (
     TaskReport,
 )
 from lifecycle.memory import MemoryJournal
+from lifecycle.scope import scoped
 from tests.lifecycle.drivers import TASK, Log, clock, last_command, lives, reports
 
 START = next(clock())
@@ -1067,3 +1069,69 @@ def test_tasks_recorded_under_another_declaration_are_listed() -> None:
     assert (journal.recorded_otherwise(V1), journal.recorded_otherwise(other)) == ([], ["7"])
     assert journal.recorded_otherwise(V1_FULL) == []
     assert journal.task(other, "7").lifecycle.digest == log.lifecycle.digest == V1.digest
+
+
+SERVERS = ("http://one", "http://other")
+USES: dict[str, Callable[[MemoryJournal, str], object]] = {
+    "task": lambda journal, server: journal.task(V1, TASK, server=server),
+    "creates": lambda journal, server: journal.creates(V1, server=server),
+    "open tasks": lambda journal, server: journal.open_tasks(V1, server=server),
+    "reports": lambda journal, server: journal.add_reports([TaskReport(V1, TASK, Report("running", at(0)), server)]),
+}
+
+
+@pytest.mark.parametrize(("first", "then"), [*product(USES.values(), USES.values())])
+def test_tasks_are_at_one_server(
+    first: Callable[[MemoryJournal, str], object], then: Callable[[MemoryJournal, str], object]
+) -> None:
+    journal = MemoryJournal()
+    for _ in range(2):
+        first(journal, SERVERS[0])
+
+    with pytest.raises(OtherServer) as info:
+        then(journal, SERVERS[1])
+
+    assert (info.value.lifecycle, info.value.server, info.value.recorded) == ("v1", SERVERS[1], SERVERS[:1])
+
+
+def test_no_report_is_recorded_if_one_is_of_another_server() -> None:
+    journal = MemoryJournal()
+    log = journal.task(V1, TASK, server=SERVERS[0])
+    reports = [TaskReport(V1, TASK, Report("running", at(0)), server) for server in SERVERS]
+
+    with pytest.raises(OtherServer):
+        journal.add_reports(reports)
+
+    assert log.load().state is None
+
+
+def test_all_scopes_of_a_lifecycle_are_at_one_server() -> None:
+    journal = MemoryJournal()
+    journal.task(scoped(V1, ["acme"]), TASK, server=SERVERS[0])
+
+    with pytest.raises(OtherServer, match="the tasks of v1 at http://one"):
+        journal.task(scoped(V1, ["other"]), TASK, server=SERVERS[1])
+    journal.task(V1_FULL, TASK, server=SERVERS[1])
+
+
+def test_added_server_is_one_of_all_lifecycles_that_are_named() -> None:
+    journal = MemoryJournal()
+    journal.task(V1, TASK, server="http://one")
+    journal.add_server("http://two", [V1, V1_FULL])
+    journal.add_server("http://two", [V1])
+
+    for lifecycle, server in product((V1, V1_FULL), ("http://one", "http://two")):
+        journal.task(lifecycle, TASK, server=server)
+    with pytest.raises(OtherServer) as info:
+        journal.task(V1_FULL, TASK, server="http://three")
+    assert info.value.recorded == ("http://one", "http://two")
+
+
+def test_arguments_of_a_server_are_checked() -> None:
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="server must be a URL in text"):
+        MemoryJournal().add_server(wrong, [V1])
+    with pytest.raises(TypeError, match="must be a Lifecycle"):
+        MemoryJournal().add_server("http://one", ["v1"])  # type: ignore[list-item]
+    with pytest.raises(TypeError, match="the server of a TaskReport must be a URL"):
+        MemoryJournal().add_reports([TaskReport(V1, TASK, Report("running", at(0)), wrong)])

@@ -37,7 +37,7 @@ class MortalCreates(SqlCreates):
     _is_there: Event
 
     def __init__(self, creates: SqlCreates, at: str, is_there: Event) -> None:
-        super().__init__(creates._database, creates._writer, creates._lease, creates._lifecycle)
+        super().__init__(creates._servers, creates._writer, creates._lease, creates._lifecycle, creates._server)
         object.__setattr__(self, "_at", at)
         object.__setattr__(self, "_is_there", is_there)
 
@@ -73,8 +73,8 @@ class MortalJournal(SqlJournal):
         self._at = at
         self._is_there = is_there
 
-    def creates(self, lifecycle: Any) -> SqlCreates:
-        return MortalCreates(super().creates(lifecycle), self._at, self._is_there)
+    def creates(self, lifecycle: Any, *, server: str | None = None) -> SqlCreates:
+        return MortalCreates(super().creates(lifecycle, server=server), self._at, self._is_there)
 
 
 def live(url: str, base_url: str, api: str, at: str, is_there: Event) -> None:

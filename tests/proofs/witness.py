@@ -66,8 +66,8 @@ class Witness(SqlJournal):
         self.operations: list[Operation] = []
         self.attempt: str | None = None
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> WitnessTaskJournal[S, E]:
-        return WitnessTaskJournal(self, lifecycle, task_id)
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: str | None = None) -> WitnessTaskJournal[S, E]:
+        return WitnessTaskJournal(self, lifecycle, task_id, server)
 
     def take_attempt(self) -> str:
         """Return the attempt of the next request; a request without a recorded attempt names none."""
@@ -80,8 +80,8 @@ class WitnessTaskJournal(SqlTaskJournal[S, E]):
 
     __slots__ = ("_task_id", "_witness")
 
-    def __init__(self, witness: Witness, lifecycle: Lifecycle[S, E], task_id: str) -> None:
-        super().__init__(witness, lifecycle, task_id)
+    def __init__(self, witness: Witness, lifecycle: Lifecycle[S, E], task_id: str, server: str | None) -> None:
+        super().__init__(witness, lifecycle, task_id, server)
         self._witness = witness
         self._task_id = task_id
 

@@ -224,7 +224,7 @@ class Deaf(Driver):
 class Overlooking(MemoryJournal):
     """A journal that reports no command as open."""
 
-    def open_tasks(self, lifecycle: Declared) -> list[str]:  # noqa: ARG002
+    def open_tasks(self, lifecycle: Declared, *, server: str | None = None) -> list[str]:  # noqa: ARG002
         return []
 
 
@@ -232,8 +232,8 @@ def kept_in(log_type: type[Log]) -> Parts:
     """Return the parts of a simulation whose workers use such task journals."""
 
     class Journal(MemoryJournal):
-        def task(self, lifecycle: Any, task_id: str) -> Any:
-            return log_type(**vars(super().task(lifecycle, task_id)))
+        def task(self, lifecycle: Any, task_id: str, *, server: str | None = None) -> Any:
+            return log_type(**vars(super().task(lifecycle, task_id, server=server)))
 
     return Parts(keep=partial(Memory, journal_type=Journal))
 

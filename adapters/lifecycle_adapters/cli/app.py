@@ -55,6 +55,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 _JOURNAL: dict[str, Callable[..., None]] = {
     "check": journal_commands.check,
     "export": journal_commands.export,
+    "add-server": journal_commands.add_server,
     "forget": journal_commands.forget,
     "prune": journal_commands.prune,
 }

@@ -21,7 +21,7 @@ from lifecycle.journal import CreateRecord, create_has_ended, made_by_another
 from lifecycle.scope import base_name
 from lifecycle_adapters.cli.assignments import adoption, assignments
 from lifecycle_adapters.cli.json_documents import plain
-from lifecycle_adapters.cli.names import AsJson, declared, lifecycle_proposals, recorded_lifecycle
+from lifecycle_adapters.cli.names import AsJson, declared, declared_service, lifecycle_proposals, recorded_lifecycle
 from lifecycle_adapters.cli.output import (
     BAD_INPUT,
     NOT_LEGAL,
@@ -41,7 +41,10 @@ from lifecycle_adapters.cli.task_commands import (
     KeyFrom,
     Parameters,
     Worker,
+    assigned_parameters,
     client_of,
+    governing,
+    with_key,
 )
 from lifecycle_adapters.cli.times import iso, parse_time
 from lifecycle_adapters.connection_strings import without_passwords
@@ -410,6 +413,41 @@ def _with_own(files: list[str] | None) -> dict[str, Lifecycle[Any, Any]]:
 def _declaration(file: str) -> tuple[str, Lifecycle[Any, Any]]:
     lifecycle = declared(file)
     return lifecycle.name, lifecycle
+
+
+def add_server(
+    *,
+    api: Api,
+    journal: JournalAt,
+    base_url: Annotated[
+        str,
+        typer.Option(metavar="URL", help="Add this URL, or the server that the service calls so.", callback=not_empty),
+    ],
+    parameter: Parameters = None,
+    lifecycle: GoverningLifecycle = None,
+) -> None:
+    """Record that a URL leads to the server that has the journal's tasks of a service. Nothing is sent.
+
+    A journal has the tasks of a service at one server, the one of its first record.
+    The commands for a service accept no other URL with this journal.
+    Add a URL if the server has moved, or has several.
+    Never add a server with tasks of its own: it may give them the same ids.
+
+    Example: lifecycle journal add-server --api v4 --base-url https://gateway.example --journal journal.db
+    """
+    from lifecycle_adapters.http import Client
+
+    key = None if declared_service(api).authentication is None else "not-sent"
+    parameters = assigned_parameters(parameter)
+    with _opened(journal, read_only=False) as opened:
+        its = governing(lifecycle, api, opened)
+        client = with_key(
+            Client, api, None, api_key=key, base_url=base_url, parameters=parameters, lifecycle=its, journal=opened
+        )
+        with client:
+            client.add_server()
+        for name, urls in opened.servers().items():
+            say(f"{shown(name)}: {shown(' and '.join(urls))}")
 
 
 def export(

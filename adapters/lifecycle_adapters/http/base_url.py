@@ -37,5 +37,10 @@ def server(base_url: str, base_path: str, *, name: str = "base_url") -> str:
         raise WrongValue(what, name)
     if is_changed_when_sent(parts.path.rstrip("/")):
         raise WrongValue(f"{name} must have no '//', '/./' or '/../' in its path", name)
-    # Other clients want the path in the base URL; both forms must lead to the same calls.
-    return base_url.rstrip("/").removesuffix(base_path)
+    # The same for each way to write it: a journal and a retirement compare it. Other clients want the path in the base
+    # URL; both forms must lead to the same calls.
+    host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS[parts.scheme]).removesuffix(":")
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}".removesuffix(base_path)
+
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}

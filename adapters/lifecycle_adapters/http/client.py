@@ -6,6 +6,7 @@ driver.py carries it out.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
@@ -56,6 +57,7 @@ from lifecycle_adapters.procedures.arguments import (
     request_context,
 )
 from lifecycle_adapters.procedures.recovery_methods import AsyncRecoveryMethods, RecoveryMethods
+from lifecycle_adapters.procedures.running import uninterrupted
 from lifecycle_adapters.procedures.task_summary import TaskSummary
 from lifecycle_adapters.procedures.timing import Timing
 from lifecycle_adapters.procedures.twins import twin_of
@@ -116,8 +118,9 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
             tasks of the same id in two repositories.
         lifecycle: the lifecycle that governs the tasks; the service's own if omitted. It may lack commands of the
             service, but may have no others. The journal records the tasks under its name: clients that share a journal
-            must use one lifecycle, because commands and idempotency keys belong to it; and one server, which is not
-            recorded, because another may give its tasks the same ids.
+            must use one lifecycle, because commands and idempotency keys belong to it. They must also be of one server,
+            because another may give its tasks the same ids: the methods of a client of another one raise OtherServer
+            (`add_server`).
         timing: the limits of requests, retries and waits.
         journal: the journal that records the tasks; if omitted, one in memory, which forgets what was reported of a
             task once it has neither a handle nor an open command. It keeps which tasks its creates made, and all that
@@ -231,6 +234,7 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
             CreateContradicted: the service made `.task_id`, but before the response arrived the create was abandoned,
                 or another task was recorded for it.
             TypeError, ValueError: an argument has a wrong type or value; nothing was sent.
+            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
             AdapterError: the journal cannot be read or written.
             HttpError: the service refused, or was never reached; no task was created.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process; nothing was recorded.
@@ -306,6 +310,17 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process.
         """
         return self._driver.run(self._reading(task_id, details=details))
+
+    def add_server(self) -> None:
+        """Record that this client's `base_url` is a further URL of the server that has the journal's tasks.
+
+        A journal has the tasks of a lifecycle at one server, the one of its first record. Call this once if that server
+        has moved, or has several URLs, and never for a server with tasks of its own: it may give them the same ids, and
+        commands would be settled at the wrong one.
+
+        Raises AdapterError if the journal cannot be read or written.
+        """
+        uninterrupted(self._add_server)
 
     def close(self) -> None:
         """Close the connections, unless the httpx2 client is the caller's."""
@@ -504,6 +519,11 @@ class AsyncClient(ConfiguredClient[S, E], AsyncRecoveryMethods[AsyncDriver, Asyn
         if not all(callable(getattr(limiter, name, None)) for name in ("acquire", "observe")):
             raise TypeError(f"limiter must have the methods acquire and observe, unlike {described(limiter)}")
         return self._driven_by(self._driver.limited_by(limiter))
+
+    @twin_of(Client.add_server)
+    async def add_server(self) -> None:
+        """Record that this client's `base_url` is a further URL of the server that has the journal's tasks."""
+        await asyncio.to_thread(self._add_server)
 
     @twin_of(Client.close)
     async def close(self) -> None:

@@ -125,7 +125,7 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
             lifecycle=lifecycle,
             timing=self.timing,
             task_id=task_id,
-            journal=self.journal.task(lifecycle, task_id),
+            journal=self.journal.task(lifecycle, task_id, server=self.base_url),
             open_session=self._session if self._has_sessions else None,
         )
 
@@ -163,7 +163,7 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
             lifecycle=lifecycle,
             timing=self.timing,
             base_url=self.base_url,
-            creates=self.journal.creates(lifecycle),
+            creates=self.journal.creates(lifecycle, server=self.base_url),
             open_task=partial(self._open, binding),
         )
 
@@ -172,8 +172,14 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
         return [
             self._procedures(binding, task_id)
             for binding, lifecycle in self._lifecycles()
-            for task_id in self.journal.open_tasks(lifecycle)
+            for task_id in self.journal.open_tasks(lifecycle, server=self.base_url)
         ]
+
+    def _add_server(self) -> None:
+        """Record in the journal that the client's server has the tasks, the sessions and the messages. It may block."""
+        messages = None if self.binding.session_calls is None else self.binding.session_calls.messages
+        more = [each.lifecycle for each in (self.binding.session, messages) if each is not None]
+        self.journal.add_server(self.base_url, [self.lifecycle, *more])
 
     def _lifecycles(self) -> list[tuple[HttpBinding[Any, Any], Lifecycle[Any, Any]]]:
         session = self.binding.session

@@ -256,6 +256,7 @@ class Session(_SessionHandle):
             CreateContradicted: the service made `.task_id`, but before the response arrived the create was abandoned,
                 or another message was recorded for it.
             ValueError: a field has a value that no request can carry; nothing was sent.
+            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
             AdapterError: the journal cannot be read or written.
             HttpError: the service refused, or was never reached; no message was queued.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process; nothing was recorded.

@@ -2,6 +2,7 @@
 
     lifecycle_version     one row: the version of this file that created the tables
     lifecycle_declarations  one row per digest: the declarations by which entries were judged
+    lifecycle_servers     one row per URL of the server that has a lifecycle's tasks
     lifecycle_tasks       one row per task: its current record
     lifecycle_commands    one row per command: its current record, and the worker that has claimed it
     lifecycle_entries     append-only: every report, every event of a command
@@ -41,7 +42,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.types import UserDefinedType
 
-VERSION = "2"  # of these tables; a database that another version created is refused
+VERSION = "3"  # of these tables; a database that another version created is refused
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -214,6 +215,24 @@ declarations = Table(
     Column("digest", Text, nullable=False),
     Column("text", Text, nullable=False),  # JSON
     UniqueConstraint("digest", name="lifecycle_declarations_by_digest"),
+    sqlite_autoincrement=True,
+)
+
+servers = Table(
+    "lifecycle_servers",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("lifecycle", AnyText, nullable=False),  # its name without a scope
+    Column("url", AnyText, nullable=False),
+    Column("is_further", Boolean, nullable=False),  # whether it was added to the first one
+    UniqueConstraint("lifecycle", "url", name="lifecycle_servers_by_url"),
+    Index(
+        "lifecycle_servers_first",
+        "lifecycle",
+        unique=True,
+        sqlite_where=text("NOT is_further"),
+        postgresql_where=text("NOT is_further"),
+    ),
     sqlite_autoincrement=True,
 )
 

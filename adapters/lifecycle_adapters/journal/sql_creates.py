@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +27,8 @@ from lifecycle.journal import (
     no_such_create,
 )
 from lifecycle.reducers import apply_attempt_of_create, apply_claim, apply_event_of_create
-from lifecycle_adapters.journal.database import Database, TransactionMode
+from lifecycle_adapters.journal.database import TransactionMode
+from lifecycle_adapters.journal.recorded_servers import KnownServers
 from lifecycle_adapters.journal.schema import creates, tasks
 from lifecycle_adapters.journal.transactions import (
     MOST_NAMED,
@@ -68,10 +70,11 @@ _STATES = {
 class SqlCreates:
     """The creates of one lifecycle, by the protocol `lifecycle.journal.Creates`; made by `SqlJournal.creates`."""
 
-    _database: Database
+    _servers: KnownServers
     _writer: Callable[[], Writer]
     _lease: timedelta
     _lifecycle: AnyLifecycle
+    _server: str | None
 
     @property
     def blocking(self) -> bool:
@@ -88,7 +91,7 @@ class SqlCreates:
             TypeError: the fields or labels are not JSON.
         """
         # Grouped: nothing is sent before the first attempt is durable, which makes this durable too.
-        with self._database.transaction(TransactionMode.WRITE_GROUPED) as connection:
+        with self._transaction(TransactionMode.WRITE_GROUPED) as connection:
             writer = self._writer()
             record = CreateRecord(
                 "", dict(fields), dict(labels), writer.now, context=context, lease=self._new_lease(writer)
@@ -111,7 +114,7 @@ class SqlCreates:
 
     def load(self, create_id: str) -> CreateRecord:
         """Return a create as it is now. Raises ValueError if there is no create with that id."""
-        with self._database.transaction(TransactionMode.READ) as connection:
+        with self._transaction(TransactionMode.READ) as connection:
             return self._record(self._row(connection, create_id))
 
     def find(self, idempotency_key: str) -> CreateRecord | None:
@@ -125,7 +128,7 @@ class SqlCreates:
 
     def unfinished(self) -> list[CreateRecord | UnreadableCreate]:
         """Return the creates without an outcome, oldest first; for one whose record cannot be read, its error."""
-        with self._database.transaction(TransactionMode.READ) as connection:
+        with self._transaction(TransactionMode.READ) as connection:
             return [self._outcome(row) for row in connection.execute(_UNFINISHED, self._named()).mappings()]
 
     def claim(self, create_id: str, *, dead: Collection[str] = ()) -> CreateRecord | None:
@@ -133,7 +136,7 @@ class SqlCreates:
 
         Returns None if it has ended, or a worker that may be alive has claimed it; the workers in `dead` are not alive.
         """
-        with self._database.transaction() as connection:
+        with self._transaction() as connection:
             writer, row = self._writer(), self._found(connection, create_id, locked=True)
             if row is None:
                 return None
@@ -148,12 +151,12 @@ class SqlCreates:
     def release(self, create_id: str, *, claim: int) -> None:
         """End this claim of an open create, so that any worker can claim it."""
         ours = sa.update(creates).where(creates.c.id == _number(create_id), creates.c.claim == claim)
-        with self._database.transaction() as connection:
+        with self._transaction() as connection:
             connection.execute(ours.values(claimed_at=None))
 
     def add_attempt(self, create_id: str, *, number: int, claim: int) -> bool:
         """Record that the create is about to be sent; return False if it has ended or another worker has claimed it."""
-        with self._database.transaction() as connection:
+        with self._transaction() as connection:
             writer, row = self._writer(), self._row(connection, create_id, locked=True)
             writer.refresh_clock()
             sent = apply_attempt_of_create(self._record(row), number=number, claim=claim)
@@ -167,7 +170,7 @@ class SqlCreates:
         """Apply an event of the lifecycle `command` to the create, if this claim is still valid; record its task."""
         if task is not None:
             self._writer().declarations.ensure([self._lifecycle])
-        with self._database.transaction() as connection:
+        with self._transaction() as connection:
             writer, row = self._writer(), self._row(connection, create_id, locked=True)
             writer.refresh_clock()
             before = self._record(row)
@@ -182,7 +185,7 @@ class SqlCreates:
     def excluded(self, create_id: str, task_ids: Collection[str]) -> set[str]:
         """Return the tasks among `task_ids` that this create cannot have made."""
         ids, found = list(task_ids), set[str]()
-        with self._database.transaction(TransactionMode.READ) as connection:
+        with self._transaction(TransactionMode.READ) as connection:
             record = self._record(self._row(connection, create_id))
             for begin in range(0, len(ids), MOST_NAMED):
                 named = self._named(task_ids=ids[begin : begin + MOST_NAMED])
@@ -199,11 +202,14 @@ class SqlCreates:
             if isinstance(entered, UnreadableRecord):
                 raise entered
 
+    def _transaction(self, mode: TransactionMode = TransactionMode.WRITE) -> AbstractContextManager[Connection]:
+        return self._servers.transaction(self._lifecycle, self._server, mode)
+
     def _named(self, **more: Any) -> dict[str, Any]:
         return {"of": self._lifecycle.name, **more}
 
     def _first(self, query: sa.Select[Any], **named: Any) -> CreateRecord | None:
-        with self._database.transaction(TransactionMode.READ) as connection:
+        with self._transaction(TransactionMode.READ) as connection:
             row = connection.execute(query.limit(1), self._named(**named)).mappings().one_or_none()
             return None if row is None else self._record(row)
 

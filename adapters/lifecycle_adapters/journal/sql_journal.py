@@ -6,10 +6,13 @@ import os
 import secrets
 import socket
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Self, TypeVar
+
+from sqlalchemy import Connection
 
 from lifecycle.catalog import CommandEvent
 from lifecycle.errors import UnreadableRecord, not_made
@@ -29,6 +32,7 @@ from lifecycle.journal import (
 from lifecycle.journal_arguments import (
     LONGEST_LEASE_S,
     checked_reports,
+    checked_server,
     require_delivery,
     require_lifecycle,
     require_task,
@@ -39,12 +43,20 @@ from lifecycle.process_bound import ProcessBound
 from lifecycle.table import E, S
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_number
-from lifecycle_adapters.journal import forgetting, journal_reader, recorded_declarations, sql_commands, transactions
+from lifecycle_adapters.journal import (
+    forgetting,
+    journal_reader,
+    recorded_declarations,
+    recorded_servers,
+    sql_commands,
+    transactions,
+)
 from lifecycle_adapters.journal.database import Database, TransactionMode
 from lifecycle_adapters.journal.integrity import Damage, verify
 from lifecycle_adapters.journal.journal_errors import UnreadableReports
 from lifecycle_adapters.journal.journal_reader import Changes, Named, Page, Recorded, name_of
 from lifecycle_adapters.journal.recorded_declarations import KnownDeclarations, RecordedDeclaration
+from lifecycle_adapters.journal.recorded_servers import KnownServers
 from lifecycle_adapters.journal.sql_creates import SqlCreates
 from lifecycle_adapters.journal.transactions import (
     AppliedReport,
@@ -112,6 +124,7 @@ class SqlJournal(ProcessBound):
         self._clock = checked_clock(clock)
         self.database = Database(url, read_only=read_only)
         self.declared = KnownDeclarations(self.database)
+        self.known_servers = KnownServers(self.database)
         _journals.add(self)
 
     def __repr__(self) -> str:
@@ -133,26 +146,47 @@ class SqlJournal(ProcessBound):
 
     # --- the journal's interface ---
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str) -> SqlTaskJournal[S, E]:
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: str | None = None) -> SqlTaskJournal[S, E]:
         """Return the journal of one task.
+
+        Its methods raise OtherServer if the journal has the tasks of this lifecycle at another server than `server`.
 
         Raises:
             ValueError: the id has more than 1,000 bytes.
             TypeError: `lifecycle` is not a lifecycle, or the id is not a text.
         """
         require_task(lifecycle, task_id)
-        return SqlTaskJournal(self, lifecycle, task_id)
+        return SqlTaskJournal(self, lifecycle, task_id, server)
 
-    def creates(self, lifecycle: Lifecycle[Any, Any]) -> SqlCreates:
-        """Return the creates of tasks of this lifecycle. Raises TypeError if it is not a lifecycle."""
-        require_lifecycle(lifecycle)
-        return SqlCreates(self.database, self.writer, self.lease, lifecycle)
+    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> SqlCreates:
+        """Return the creates of tasks of this lifecycle. Raises TypeError if it is not a lifecycle.
 
-    def open_tasks(self, lifecycle: Lifecycle[Any, Any]) -> list[str]:
-        """Return the ids of the tasks that have an open command. Raises TypeError if it is not a lifecycle."""
+        Its methods raise OtherServer if the journal has the tasks of this lifecycle at another server than `server`.
+        """
         require_lifecycle(lifecycle)
-        with self.database.transaction(TransactionMode.READ) as connection:
+        return SqlCreates(self.known_servers, self.writer, self.lease, lifecycle, server)
+
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> list[str]:
+        """Return the ids of the tasks that have an open command.
+
+        Raises:
+            OtherServer: the journal has the tasks of this lifecycle at another server.
+            TypeError: `lifecycle` is not a lifecycle.
+        """
+        require_lifecycle(lifecycle)
+        with self.known_servers.transaction(lifecycle, server, TransactionMode.READ) as connection:
             return journal_reader.open_tasks(connection, lifecycle.name)
+
+    def add_server(self, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
+        """Record that this is a further URL of the server that has the tasks of these lifecycles.
+
+        Afterwards each of them has the URLs that any of them had, and this one.
+
+        Raises TypeError if one of them is not a lifecycle, or the server is not a text.
+        """
+        checked = checked_server(server, lifecycles)
+        with self.database.transaction() as connection:
+            recorded_servers.add(connection, server, checked)
 
     def open_lifecycles(self) -> list[str]:
         """Return the names of the lifecycles that have an open command or create, in order."""
@@ -168,11 +202,12 @@ class SqlJournal(ProcessBound):
             TypeError: one of them is not a TaskReport, or a part of it is of another type.
             ValueError: an id has more than 1,000 bytes.
             UnknownName: a lifecycle does not declare the channel of its report.
+            OtherServer: the journal has the tasks of a lifecycle at another server.
         """
         reports = checked_reports(reports)
         if not reports:
             return []
-        self.declared.ensure(each.lifecycle for each in reports)
+        self._prepare(reports)
         with self.database.transaction() as connection:
             entered = transactions.enter_reports(connection, self.writer(), reports)
         return _outcomes_of(entered)
@@ -187,7 +222,7 @@ class SqlJournal(ProcessBound):
         """
         require_delivery(delivery)
         reports = checked_reports(reports)
-        self.declared.ensure(each.lifecycle for each in reports)
+        self._prepare(reports)
         with self.database.transaction() as connection:
             writer = self.writer()
             about = TaskName(*reports[0][:2]) if reports else None
@@ -196,12 +231,22 @@ class SqlJournal(ProcessBound):
             entered = transactions.enter_reports(connection, writer, reports) if reports else []
         return _outcomes_of(entered)
 
+    def _prepare(self, reports: Sequence[TaskReport]) -> None:
+        for each in reports:
+            self.known_servers.require(each.lifecycle, each.server)
+        self.declared.ensure(each.lifecycle for each in reports)
+
     # --- reading ---
 
     def lifecycles(self) -> tuple[str, ...]:
         """Return the names of the lifecycles of the recorded tasks and creates, such as "v1-full", in order."""
         with self.database.transaction(TransactionMode.READ) as connection:
             return journal_reader.lifecycles(connection)
+
+    def servers(self) -> dict[str, tuple[str, ...]]:
+        """Return the URLs of the servers that have the tasks, by the lifecycles' names without a scope."""
+        with self.database.transaction(TransactionMode.READ) as connection:
+            return recorded_servers.recorded(connection)
 
     def declarations(self) -> list[RecordedDeclaration]:
         """Return the declarations under which the last entries of tasks were recorded, lifecycle by lifecycle."""
@@ -393,10 +438,11 @@ def _outcomes_of(entered: Sequence[AppliedReport | UnreadableRecord]) -> list[Re
 class SqlTaskJournal(Generic[S, E]):
     """One task's journal, by the protocol `lifecycle.journal.TaskJournal`; made by `SqlJournal.task`."""
 
-    __slots__ = ("_has_opened", "_journal", "_key", "_known")
+    __slots__ = ("_has_opened", "_journal", "_key", "_known", "_server")
 
-    def __init__(self, journal: SqlJournal, lifecycle: Lifecycle[S, E], task_id: str) -> None:
+    def __init__(self, journal: SqlJournal, lifecycle: Lifecycle[S, E], task_id: str, server: str | None) -> None:
         self._journal = journal
+        self._server = server
         self._key = TaskName(lifecycle, task_id)
         self._known: TaskSnapshot | None = None  # the last snapshot, which may be stale
         self._has_opened = False  # whether it has opened a command whose outcome is not written yet
@@ -408,14 +454,14 @@ class SqlTaskJournal(Generic[S, E]):
 
     def load(self) -> TaskRecord[S, E]:
         """Return the task's current record."""
-        with self._journal.database.transaction(TransactionMode.READ) as connection:
+        with self._transaction(TransactionMode.READ) as connection:
             known = self._known = transactions.load(connection, self._key, self._journal.writer())
         return TaskRecord() if known is None else known.record
 
     def track(self, *, created: bool = False) -> None:
         """Record that the task exists, if it is not known yet; with `created`, that it was created now."""
         self._journal.declared.ensure([self._key.lifecycle])
-        with self._journal.database.transaction() as connection:
+        with self._transaction(TransactionMode.WRITE) as connection:
             transactions.ensure_tasks(connection, self._journal.writer(), [self._key], created=created)
 
     def add_report(self, report: Report) -> TaskRecord[S, E]:
@@ -452,12 +498,12 @@ class SqlTaskJournal(Generic[S, E]):
 
     def find_command(self, idempotency_key: str) -> CommandRecord[S, E] | None:
         """Return the command that was opened under this key, open or ended; None if there is none."""
-        with self._journal.database.transaction(TransactionMode.READ) as connection:
+        with self._transaction(TransactionMode.READ) as connection:
             return sql_commands.find_command(connection, self._key, self._journal.writer(), idempotency_key)
 
     def load_command(self, command_id: str) -> CommandRecord[S, E]:
         """Return a command as it is now, open or ended. Raises ValueError if the task has no such command."""
-        with self._journal.database.transaction(TransactionMode.READ) as connection:
+        with self._transaction(TransactionMode.READ) as connection:
             return sql_commands.load_command(connection, self._key, self._journal.writer(), command_id)
 
     def claim(self, command_id: str, *, dead: Collection[str] = ()) -> CommandRecord[S, E] | None:
@@ -493,7 +539,7 @@ class SqlTaskJournal(Generic[S, E]):
         while True:
             seen, self._known = self._known, None
             try:
-                with self._journal.database.transaction(durability) as connection:
+                with self._transaction(durability) as connection:
                     writer = self._journal.writer()
                     known = transactions.lock(connection, self._key, writer) if seen is None else replace(seen)
                     result = act(TaskTransaction(connection, writer, self._key, known))
@@ -501,3 +547,6 @@ class SqlTaskJournal(Generic[S, E]):
                 continue
             self._known = replace(known, is_locked=False)
             return result
+
+    def _transaction(self, mode: TransactionMode) -> AbstractContextManager[Connection]:
+        return self._journal.known_servers.transaction(self._key.lifecycle, self._server, mode)

@@ -244,7 +244,7 @@ def _enter_reports(
 ) -> list[AppliedReport | UnreadableRecord]:
     entered: list[AppliedReport | UnreadableRecord] = []
     rows: list[dict[str, Any]] = []
-    for lifecycle, task_id, report in reports:
+    for lifecycle, task_id, report, _ in reports:
         known = found[lifecycle.name, task_id]
         if known.error is not None:
             entered.append(known.error)

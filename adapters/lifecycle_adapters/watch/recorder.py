@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from lifecycle.conformance import Channel
-from lifecycle.errors import AdapterError
+from lifecycle.errors import AdapterError, OtherServer
 from lifecycle.journal import Journal, Report, ReportEntry, TaskReport
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.procedures.timing import retry_pause_s
@@ -60,6 +60,7 @@ class Recorder:
     Args:
         journal: the journal in which they are recorded.
         lifecycle: the lifecycle of the tasks.
+        server: the URL of the server that has the tasks.
         learn: called with each report once it is recorded.
         reject: called with each report that cannot be recorded, and the error.
         emit: called when the journal cannot be written, and when it can be written again.
@@ -71,6 +72,7 @@ class Recorder:
         journal: Journal,
         lifecycle: Lifecycle[Any, Any],
         *,
+        server: str,
         learn: Learn,
         reject: Reject,
         emit: Emit,
@@ -78,6 +80,7 @@ class Recorder:
     ) -> None:
         self._journal = journal
         self._lifecycle = lifecycle
+        self._server = server
         self._learn = learn
         self._reject = reject
         self._emit = emit
@@ -170,7 +173,11 @@ class Recorder:
 
     async def _record(self, batch: Sequence[PendingReport]) -> list[Outcome]:
         """Record the reports that are not recorded yet; return each report's entry, or the error of its recording."""
-        new = [TaskReport(self._lifecycle, each.watched.task_id, each.report) for each in batch if each.entry is None]
+        new = [
+            TaskReport(self._lifecycle, each.watched.task_id, each.report, self._server)
+            for each in batch
+            if each.entry is None
+        ]
         blocking = any(each.watched.journal.blocking for each in batch)
         made = iter(await self._add(new, blocking=blocking) if new else [])
         return [each.entry or next(made) for each in batch]
@@ -178,6 +185,8 @@ class Recorder:
     async def _add(self, new: Sequence[TaskReport], *, blocking: bool) -> list[Outcome]:
         try:
             return list(await self.retry_until_available(lambda: self._journal.add_reports(new), blocking=blocking))
+        except OtherServer:
+            raise
         except Exception as error:  # noqa: BLE001 (any other error is caused by one of the reports)
             if len(new) == 1:
                 return [error]

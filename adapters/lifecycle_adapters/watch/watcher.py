@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from lifecycle.conformance import Channel
 from lifecycle.effects import Accepted, Denied, Failure, Lost, Missing, NotSent, Refused, Response
-from lifecycle.errors import text_of
+from lifecycle.errors import OtherServer, text_of
 from lifecycle.journal import Report, ReportEntry, TaskRecord, checked_clock
 from lifecycle_adapters.argument_checks import (
     TaskId,
@@ -155,7 +155,13 @@ class Watcher:
         self._refused: set[str] = set()
         self._schedule = Schedule()
         self._recorder = Recorder(
-            client.journal, client.lifecycle, learn=self._apply, reject=self._reject, emit=self._emit, clock=clock
+            client.journal,
+            client.lifecycle,
+            server=client.base_url,
+            learn=self._apply,
+            reject=self._reject,
+            emit=self._emit,
+            clock=clock,
         )
         self._streams = Streams(
             client,
@@ -197,7 +203,8 @@ class Watcher:
         for each in new:
             binding.status.request(binding.base_path, task_id=each)
         added_at, now_s = self._clock(), _now_s()
-        added = [WatchedTask(each, self._client.journal.task(self._lifecycle, each), added_at=added_at) for each in new]
+        recorded = [self._client.journal.task(self._lifecycle, each, server=self._client.base_url) for each in new]
+        added = [WatchedTask(each, part, added_at=added_at) for each, part in zip(new, recorded, strict=True)]
         for number, watched in enumerate(added):
             self._tasks[watched.task_id] = watched
             self._schedule.put(watched, now_s + self._pace.working_s * number / len(new))
@@ -363,10 +370,10 @@ class Watcher:
         return task
 
     async def _safely(self, work: Coroutine[Any, Any, None], watched: WatchedTask) -> None:
-        """Await `work` on a task; emit any error as that task's failure, unless the client can never be used again."""
+        """Await `work` on a task; emit any error as that task's failure, unless it ends the watching of all tasks."""
         try:
             await work
-        except ClientUnusable:
+        except (ClientUnusable, OtherServer):
             raise
         except Exception as error:  # noqa: BLE001
             await self._on_failure(watched, error, is_certain=True)

@@ -27,7 +27,7 @@ from tests.support.packages import ROOT
 COMMANDS: dict[tuple[str, ...], str] = {
     (): "list show judge diff drift import diagrams check report create status send wait watch tasks history recover"
     " journal serve demo",
-    ("journal",): "check export forget prune",
+    ("journal",): "check export add-server forget prune",
 }
 
 
@@ -72,7 +72,7 @@ sys.argv = ["lifecycle", "list"]
 
 @pytest.mark.parametrize("group", COMMANDS, ids=str)
 def test_help_lists_every_command_and_explains_every_option(group: tuple[str, ...]) -> None:
-    listed = re.findall(r"^│ (\w+) +\w", call(*group, "--help").stdout, re.MULTILINE)
+    listed = re.findall(r"^│ ([\w-]+) +\w", call(*group, "--help").stdout, re.MULTILINE)
 
     assert listed == COMMANDS[group].split()
     for command in listed:

@@ -885,6 +885,36 @@ def test_forget_deletes_the_records_of_a_task(record: SqlJournal, journal: str) 
     assert record.history("t2") == []
 
 
+def test_command_at_another_server_is_refused_until_that_server_is_added(
+    emulator: Emulator, server: dict[str, str]
+) -> None:
+    task = call("create", "--api", "v1", "x", env=server).stdout.strip()
+    moved = {**server, "LIFECYCLE_BASE_URL": emulator.base_url.replace("127.0.0.1", "localhost")}
+    add = ("journal", "add-server", "--api", "v1", "--base-url", moved["LIFECYCLE_BASE_URL"])
+
+    refused = call("send", "--api", "v1", task, "stop", env=moved)
+    added = call(*add, env=server)
+    sent = call("send", "--api", "v1", task, "stop", env=moved)
+
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert f"the journal has the tasks of v1-full at {emulator.base_url}, not at" in refused.stderr
+    assert "`lifecycle journal add-server`" in refused.stderr
+    assert lines(added) == [f"v1-full: {emulator.base_url} and {moved['LIFECYCLE_BASE_URL']}"]
+    assert sent.exit_code == 0
+
+
+def test_server_is_added_without_a_key(record: SqlJournal, journal: str) -> None:
+    add = ("journal", "add-server", "--api", "v2", "--base-url", "http://gateway.example/", "--journal")
+
+    assert lines(call(*add, journal)) == [
+        "v2-full: http://gateway.example", "v2-session: http://gateway.example"
+    ]  # fmt: skip
+    assert record.servers() == {"v2-full": ("http://gateway.example",), "v2-session": ("http://gateway.example",)}
+    missing = call(*add, f"{journal}-mistyped")
+    assert missing.exit_code == 2
+    assert not Path(f"{journal}-mistyped").exists()
+
+
 def test_prune_deletes_old_finished_tasks(record: SqlJournal, journal: str) -> None:
     live(record, "over", "running", "finished")
     live(record, "alive", "running")

@@ -168,6 +168,9 @@ class BlockingClient(AbstractContextManager["BlockingClient"]):
     def abandon_create(self, create_id: str, *, reason: str = "") -> None:
         self._runner.run(self.asynchronous.abandon_create(create_id, reason=reason))
 
+    def add_server(self) -> None:
+        self._runner.run(self.asynchronous.add_server())
+
     def task(self, task_id: TaskId) -> BlockingTask:
         return self._handle(self.asynchronous.task(task_id))
 

@@ -185,7 +185,7 @@ def test_a_loop_that_is_closed_in_the_middle_leaves_nothing_claimed(
 
     server = serve(V1Service())
     http = httpx2.AsyncClient(transport=httpx2.MockTransport(hang), verify=NO_CERTIFICATES)
-    client = AsyncClient("v1", api_key=KEY, timing=QUICK, journal=journal, http=http)
+    client = AsyncClient("v1", api_key=KEY, base_url=server.base_url, timing=QUICK, journal=journal, http=http)
     loop = asyncio.new_event_loop()
     command: asyncio.Task[Any] | None = loop.create_task(client.task("t").pause())
     while claimed_by(journal) != ["first"]:
@@ -269,8 +269,8 @@ class InterruptingJournal:
         self._journal = journal
         self._settings: dict[str, Any] = {"asked": asked, "before": before}
 
-    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str) -> Any:
-        return InterruptingLog(self._journal.task(lifecycle, task_id), **self._settings)
+    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str, *, server: str | None = None) -> Any:
+        return InterruptingLog(self._journal.task(lifecycle, task_id, server=server), **self._settings)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
@@ -558,8 +558,8 @@ class SlowToCreate:
     def __init__(self, journal: SqlJournal) -> None:
         self._journal = journal
 
-    def creates(self, lifecycle: Lifecycle[Any, Any]) -> Any:
-        return SlowCreates(self._journal.creates(lifecycle))
+    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> Any:
+        return SlowCreates(self._journal.creates(lifecycle, server=server))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._journal, name)
@@ -587,6 +587,7 @@ def test_soft_time_limit_in_a_read_or_recovery_reaches_the_caller(
     server = serve(V1Service(plan=[(Reply(status=500), False)]))
     leave_open(server, journal)
     with connected(slow, journal) as client:
+        client.add_server()
         for work in (client.task("t").status, client.recover):
             slow.seen.clear()
             limited(work)

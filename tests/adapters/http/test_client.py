@@ -681,7 +681,6 @@ def test_a_base_url_that_leads_nowhere_is_refused_at_once(connect: Connect, base
     "base_url",
     [
         "https://service.example",
-        "HTTPS://Service.Example/",
         "http://[::1]:8000",
         "http://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example:8080/shelf",
         "http://under_score.example",

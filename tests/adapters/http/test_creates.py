@@ -168,7 +168,7 @@ def test_recorded_id_that_no_request_can_carry_is_an_unreadable_record(connect: 
 
 def test_id_of_a_task_that_another_journal_refuses_is_in_the_error(connect: Connect, serve: Serve) -> None:
     class Narrow(MemoryJournal):
-        def task(self, lifecycle: Any, task_id: str) -> Any:
+        def task(self, lifecycle: Any, task_id: str, **_: Any) -> Any:
             raise ValueError(f"{lifecycle.name} has no task of {len(task_id)} characters here")
 
     server = serve(by_path({"POST /api/v1/run-task": Reply(body={"id": "task_1"})}))

@@ -66,6 +66,7 @@ def test_every_numbered_table_uses_autoincrement(tmp_path: Path) -> None:
         "lifecycle_creates",
         "lifecycle_declarations",
         "lifecycle_entries",
+        "lifecycle_servers",
     }
 
 

@@ -131,8 +131,8 @@ class Unloadable(MemoryJournal):
         self.is_broken = True
         self.error = error
 
-    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str) -> Any:
-        log = super().task(lifecycle, task_id)
+    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str, *, server: str | None = None) -> Any:
+        log = super().task(lifecycle, task_id, server=server)
         return UnloadableLog(log, self) if task_id == "bad" else log
 
     def add_reports(self, reports: Sequence[TaskReport]) -> list[ReportEntry[Any, Any]]:
