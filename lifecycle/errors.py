@@ -463,24 +463,6 @@ class UnreadableCreate(UnreadableRecord):
         self.args = (f"{lifecycle} create {create_id}: its record cannot be read: {why}",)
 
 
-class MissingExtra(LifecycleError, ImportError):
-    """Optional dependencies are not installed; the message contains the command that installs them.
-
-    `.extras` are the names of all missing extras that the import or the command needs. `or_else` maps a
-    further extra, which includes these, to what it adds: `{"spark": "Spark"}`.
-    """
-
-    def __init__(self, *extras: str, needed_by: str, or_else: Mapping[str, str] | None = None) -> None:
-        self.extras = extras
-        extra = "an extra" if len(extras) == 1 else "extras"
-        others = "".join(f", for {what} {_install(other)}" for other, what in (or_else or {}).items())
-        super().__init__(f"{needed_by} needs {extra}: {_install(*extras)}{others}")
-
-
-def _install(*extras: str) -> str:
-    return f"pip install 'task-lifecycle[{','.join(extras)}]'"
-
-
 class OtherServer(LifecycleError, ValueError):
     """A journal has the tasks of a lifecycle at another server than the client's, which may give them the same ids.
 
@@ -497,6 +479,24 @@ class OtherServer(LifecycleError, ValueError):
             f" {plain_id(server)}: give this client another journal; if both are one server, say so with"
             " `client.add_server()` or `lifecycle journal add-server`"
         )
+
+
+class MissingExtra(LifecycleError, ImportError):
+    """Optional dependencies are not installed; the message contains the command that installs them.
+
+    `.extras` are the names of all missing extras that the import or the command needs. `or_else` maps a
+    further extra, which includes these, to what it adds: `{"spark": "Spark"}`.
+    """
+
+    def __init__(self, *extras: str, needed_by: str, or_else: Mapping[str, str] | None = None) -> None:
+        self.extras = extras
+        extra = "an extra" if len(extras) == 1 else "extras"
+        others = "".join(f", for {what} {_install(other)}" for other, what in (or_else or {}).items())
+        super().__init__(f"{needed_by} needs {extra}: {_install(*extras)}{others}")
+
+
+def _install(*extras: str) -> str:
+    return f"pip install 'task-lifecycle[{','.join(extras)}]'"
 
 
 class AdapterError(LifecycleError):
