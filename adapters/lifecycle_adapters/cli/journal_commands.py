@@ -542,7 +542,8 @@ def prune(
 ) -> None:
     """Delete the tasks that are over and have no record since --before, and print their number.
 
-    The declaration under which a task was recorded says whether it is over.
+    A task is over if its state is final or reopenable in the declaration under which it was recorded.
+    Any other task is kept, such as an idle session or one with an open command; `journal forget` deletes it.
     The idempotency keys of what is deleted are free again: the next use of one is sent as new.
 
     Example: lifecycle journal prune --journal journal.db --before 2026-01-31

@@ -30,7 +30,7 @@ def _named(table: sa.Table, task_id: str, lifecycle: str | None) -> sa.ColumnEle
 def prune(connection: Connection, before: datetime, ends: Mapping[int, Sequence[str]]) -> int:
     """Delete up to 500 tasks that are over, and old deliveries; return the number of deleted tasks.
 
-    `ends` are the final states of each declaration, by its number.
+    `ends` are the states of each declaration in which a task is over, by its number.
     """
     is_over = sa.or_(
         sa.false(),

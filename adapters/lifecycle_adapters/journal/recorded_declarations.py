@@ -109,9 +109,13 @@ def stored(connection: Connection) -> dict[int, StoredDeclaration]:
     }
 
 
-def final_states(connection: Connection) -> dict[int, tuple[str, ...]]:
-    """Return the final states of each stored declaration that can be read, by its number."""
-    return {number: each.lifecycle.final_states for number, each in stored(connection).items() if each.lifecycle}
+def ended_states(connection: Connection) -> dict[int, tuple[str, ...]]:
+    """Return the states in which a task is over, of each stored declaration that can be read, by its number."""
+    return {
+        number: tuple(filter(each.lifecycle.is_over, each.states))
+        for number, each in stored(connection).items()
+        if each.lifecycle
+    }
 
 
 def recorded(connection: Connection) -> Iterator[RecordedDeclaration]:

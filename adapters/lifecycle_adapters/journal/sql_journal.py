@@ -369,7 +369,8 @@ class SqlJournal(ProcessBound):
     def prune(self, before: datetime) -> int:
         """Delete the tasks that are over, have no open command and no entry since `before`; return their number.
 
-        The declaration under which a task's last entry was recorded says whether it is over.
+        The declaration under which a task's last entry was recorded says whether it is over: its state is final or
+        reopenable. A settled task, such as an idle session, is not over; `forget` deletes it.
 
         Deliveries that were received before `before` are deleted too. This takes several transactions, so that
         other workers do not wait long. The idempotency keys of what is deleted are free again: the next use of one
@@ -381,7 +382,7 @@ class SqlJournal(ProcessBound):
         """
         check_time("before", before)
         with self.database.transaction(TransactionMode.READ) as connection:
-            ends = recorded_declarations.final_states(connection)
+            ends = recorded_declarations.ended_states(connection)
         deleted = 0
         while True:
             with self.database.transaction() as connection:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from lifecycle import CommandEvent, get
-from lifecycle.journal import Delivery
+from lifecycle import CommandEvent, Lifecycle, get
+from lifecycle.journal import Delivery, Report, TaskReport
 from lifecycle_adapters.journal import SqlJournal
 from lifecycle_adapters.journal.database import TransactionMode
 from lifecycle_adapters.journal.schema import declarations, deliveries, metadata
@@ -103,6 +103,52 @@ def test_old_tasks_that_are_over_are_pruned(journal: SqlJournal, time: Time) -> 
     assert left() == ["quiet", "open", "later"]
     assert journal.prune(at(100_011)) == 1
     assert left() == ["quiet", "open"]
+    assert list(journal.check()) == []
+
+
+MARKS: dict[str, dict[str, bool]] = {
+    "queued": {"initial": True},
+    "running": {},
+    "idle": {"settled": True},
+    "waiting": {"interrupted": True},
+    "done": {"reopenable": True},
+    "deleted": {"final": True},
+}
+EVENTS: dict[str, tuple[str, list[str], str]] = {
+    "begin": ("remote", ["queued", "waiting", "idle"], "running"),
+    "rest": ("remote", ["running"], "idle"),
+    "ask": ("remote", ["running"], "waiting"),
+    "end": ("remote", ["running"], "done"),
+    "rerun": ("caller", ["done"], "queued"),
+    "delete": ("caller", ["done"], "deleted"),
+}
+RERUN = Lifecycle.from_declaration(
+    {
+        "name": "build",
+        "citation": "the build server's manual",
+        "states": [{"name": name, **marks} for name, marks in MARKS.items()],
+        "events": [
+            {
+                "name": name,
+                "origin": origin,
+                **({"idempotent": False, "proved_by_state": False} if name == "rerun" else {}),
+            }
+            for name, (origin, _, _) in EVENTS.items()
+        ],
+        "transitions": [
+            {"source": sources, "event": name, "target": target} for name, (_, sources, target) in EVENTS.items()
+        ],
+    }
+)
+
+
+def test_a_task_is_pruned_if_its_state_is_final_or_reopenable(journal: SqlJournal, time: Time) -> None:
+    journal.add_reports([TaskReport(RERUN, state, Report(state, at(0))) for state in MARKS])
+    time.go(1)
+
+    journal.prune(time.now)
+
+    assert {task.task_id for task in journal.tasks().tasks} == {"queued", "running", "idle", "waiting"}
     assert list(journal.check()) == []
 
 
