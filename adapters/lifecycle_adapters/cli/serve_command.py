@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -157,11 +158,13 @@ def _introduce(apis: list[str], base_url: str) -> None:
     say()
     say("In another terminal, with any key:")
     say(f"  export LIFECYCLE_BASE_URL={base_url}{key}")
-    say(f"  lifecycle create --api {first}{_example(binding)}")
+    say(f"  lifecycle create --api {quote(first)}{_example(binding)}")
     say()
     python = repr(first) if first == binding.name else f"HttpBinding.from_file({first!r})"
     api_key = "" if binding.authentication is None else ", api_key='any'"
-    say(f"In Python: Client({python}, base_url={base_url!r}{api_key})")
+    parameters = _example_parameters(binding)
+    filled = f", parameters={parameters!r}" if parameters else ""
+    say(f"In Python: Client({python}, base_url={base_url!r}{api_key}{filled})")
     say(f"Control calls (remote events, faults): {base_url}{PREFIX}/docs")
     say("Ctrl-C ends it.")
 
@@ -169,5 +172,13 @@ def _introduce(apis: list[str], base_url: str) -> None:
 def _example(binding: HttpBinding[Any, Any]) -> str:
     """Return the arguments of a create as one would type them."""
     task = "" if binding.task_field is None else ' "Find the cheapest flight"'
+    parameters = [f" --parameter {quote(f'{name}={text}')}" for name, text in _example_parameters(binding).items()]
     fields = [name for name in binding.create.required_fields if name != binding.task_field]
-    return task + "".join(f" --field {name}=..." for name in fields)
+    return task + "".join([*parameters, *(f" --field {quote(f'{name}=...')}" for name in fields)])
+
+
+def _example_parameters(binding: HttpBinding[Any, Any]) -> dict[str, str]:
+    """Return a value for each parameter: its name, because an emulator knows no owner and no repository by another."""
+    from lifecycle_adapters.http.parameters import all_parameters
+
+    return {name: name for name in all_parameters(binding)}

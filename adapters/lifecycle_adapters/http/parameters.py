@@ -21,7 +21,7 @@ def with_parameters(binding: HttpBinding[S, E], given: Mapping[str, str]) -> Htt
     require(given, Mapping, "parameters must be a mapping, such as {'owner': 'acme'}")
     for name, value in given.items():
         require(value, str, f"the parameter {name!r} must be text")
-    names = _all_parameters(binding)
+    names = all_parameters(binding)
     wrong = [f"{name!r} is missing" for name in names if name not in given]
     wrong += [f"{name!r} is unknown" for name in given if name not in names]
     wrong += [f"no path can carry {given[name]!r:.80} as {name!r}" for name in names if _unfit(given.get(name))]
@@ -35,15 +35,16 @@ def _unfit(value: str | None) -> bool:
     return value is not None and quoted_id(value) is None
 
 
-def _all_parameters(binding: HttpBinding[Any, Any]) -> tuple[str, ...]:
+def all_parameters(binding: HttpBinding[Any, Any]) -> tuple[str, ...]:
+    """Return the names of the parameters of a binding, of its session and of its proofs."""
     inner = [proof.binding for proof in binding.proofs.values()]
     bindings: list[HttpBinding[Any, Any]] = [*inner, *([] if binding.session is None else [binding.session])]
-    more = [name for each in bindings for name in _all_parameters(each)]
+    more = [name for each in bindings for name in all_parameters(each)]
     return tuple(dict.fromkeys([*binding.parameters, *more]))
 
 
 def _filled(binding: HttpBinding[S, E], given: Mapping[str, str]) -> HttpBinding[S, E]:
-    if not _all_parameters(binding):
+    if not all_parameters(binding):
         return binding
     values = {f"{{{name}}}": str(quoted_id(given[name])) for name in binding.parameters}
     scope = (*binding.scope, *(given[name] for name in binding.parameters))

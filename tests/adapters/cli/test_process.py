@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -599,6 +600,28 @@ def test_serve_serves_services_that_files_declare() -> None:
         assert screen.end() == 0
 
     assert f"export LIFECYCLE_BASE_URL={url} PRINTER_KEY=any" in screen.shown
+
+
+def test_lines_that_serve_prints_work_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "the desk's printer.yaml"
+    text = (ROOT / "examples" / "services" / "print-job.yaml").read_text()
+    declared = text.replace('base_path: ""', 'base_path: "/{floor}/{desk}"\nparameters: [floor, desk]')
+    file.write_text(declared.replace("[text]", "[text, colour]"))
+    with terminal("serve", "--port", "0", "--manual", "--api", str(file), env={"COLUMNS": "500"}) as screen:
+        screen.wait_for("Ctrl-C ends it.")
+        lines = [shlex.split(line) for line in screen.shown.splitlines() if line.startswith("  ")]
+        [env] = [dict(each.split("=", 1) for each in words) for first, *words in lines if first == "export"]
+        [arguments] = [words for first, *words in lines if first == "lifecycle"]
+        client = screen.shown.partition("In Python: ")[2].splitlines()[0]
+
+        made = call(*arguments, env=env)
+        assert made.exit_code == 0, made.stderr
+        read = python(
+            "from lifecycle_adapters.http import Client, HttpBinding\n"
+            f"with {client} as client: print(client.task({made.stdout.strip()!r}).status())"
+        )
+        assert (read.returncode, read.stdout) == (0, "waiting\n"), read.stderr
+        screen.interrupt()
 
 
 @pytest.mark.parametrize(
