@@ -68,7 +68,13 @@ JournalAt = Annotated[
 TaskId = Annotated[str, typer.Argument(metavar="ID", help="Select the task with this id.")]
 OfLifecycle = Annotated[
     str | None,
-    typer.Option("--lifecycle", help="Select the tasks of this lifecycle only.", autocompletion=lifecycle_proposals),
+    typer.Option(
+        "--lifecycle",
+        metavar="NAME",
+        help="Select the tasks of this lifecycle only, as `tasks` names it; without the [...] of its scope, of all"
+        " scopes.",
+        autocompletion=lifecycle_proposals,
+    ),
 ]
 Declarations = Annotated[
     list[str] | None,
@@ -455,8 +461,8 @@ def export(
         str,
         typer.Argument(
             metavar="NAME",
-            help="Print the reports of this lifecycle: one of the catalog, one that the journal has, or the JSON or"
-            " YAML file that declares it.",
+            help="Print the reports of this lifecycle: one of the catalog, one that the journal has, such as job or"
+            " its scope job[acme/web], or the JSON or YAML file that declares it.",
             autocompletion=lifecycle_proposals,
         ),
     ],
@@ -514,7 +520,7 @@ def _json_lines(rows: Iterable[dict[str, str]]) -> Iterator[str]:
 
 
 def forget(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None) -> None:
-    """Delete everything recorded about a task.
+    """Delete everything recorded about a task, and print the number of deleted tasks, one for each lifecycle.
 
     The idempotency keys of its create and its commands are free again: the next use of one is sent as new.
 
@@ -524,6 +530,7 @@ def forget(task_id: TaskId, *, journal: JournalAt, lifecycle: OfLifecycle = None
         count = opened.forget(task_id, lifecycle)
     if not count:
         fail(f"no task {shown(task_id)!r} is recorded in this journal", BAD_INPUT)
+    say(str(count))
 
 
 def prune(

@@ -16,6 +16,7 @@ import typer
 
 from lifecycle import CATALOG, Lifecycle, LifecycleError, MissingExtra, UnknownName
 from lifecycle.lifecycle import lifecycle_in, read_file
+from lifecycle.scope import base_name
 from lifecycle_adapters.connection_strings import without_passwords
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def declared(name: str, own: Lifecycle[str, str] | None = None) -> Lifecycle[str
 
 
 def recorded_lifecycle(name: str, journal: SqlJournal) -> Lifecycle[str, str] | None:
-    """Return the lifecycle of this name as the journal has recorded it last, None if it has not."""
-    texts = [each.text for each in journal.declarations() if each.lifecycle == name]
+    """Return the lifecycle of this name as the journal has recorded it last, also in a scope; None if it has not."""
+    texts = [each.text for each in journal.declarations() if name in (each.lifecycle, base_name(each.lifecycle))]
     return Lifecycle.from_json(texts[-1]).replace(name=name) if texts else None  # the text may have another name
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from lifecycle_adapters.journal.journal_reader import Condition, is_of
 from lifecycle_adapters.journal.schema import commands, creates, deliveries, entries, tasks
 
 _PRUNED_AT_A_TIME = 500
@@ -15,16 +16,17 @@ _PRUNED_AT_A_TIME = 500
 
 def forget(connection: Connection, task_id: str, lifecycle: str | None) -> int:
     """Delete everything about a task, and return the number of deleted tasks (one for each lifecycle)."""
-    received = sa.update(deliveries).where(_named(deliveries, task_id, lifecycle))
+    of = None if lifecycle is None else is_of(connection, lifecycle)
+    received = sa.update(deliveries).where(_named(deliveries, task_id, of))
     # The rows stay: a delivery that is not recognised could be replayed, and record the task again.
     connection.execute(received.values(body="", lifecycle=None, task_id=None))
-    connection.execute(sa.delete(creates).where(_named(creates, task_id, lifecycle)))
-    return _delete(connection, _named(tasks, task_id, lifecycle))
+    connection.execute(sa.delete(creates).where(_named(creates, task_id, of)))
+    return _delete(connection, _named(tasks, task_id, of))
 
 
-def _named(table: sa.Table, task_id: str, lifecycle: str | None) -> sa.ColumnElement[bool]:
+def _named(table: sa.Table, task_id: str, of: Condition | None) -> sa.ColumnElement[bool]:
     named = table.c.task_id == task_id
-    return named if lifecycle is None else sa.and_(named, table.c.lifecycle == lifecycle)
+    return named if of is None else sa.and_(named, of(table.c.lifecycle))
 
 
 def prune(connection: Connection, before: datetime, ends: Mapping[int, Sequence[str]]) -> int:

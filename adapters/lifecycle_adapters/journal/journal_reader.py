@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,16 @@ from lifecycle.errors import UnknownName
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.scope import base_name
 from lifecycle_adapters.journal.recorded_declarations import stored
-from lifecycle_adapters.journal.schema import EPOCH, UnreadableValue, commands, creates, declarations, entries, tasks
+from lifecycle_adapters.journal.schema import (
+    EPOCH,
+    AnyText,
+    UnreadableValue,
+    commands,
+    creates,
+    declarations,
+    entries,
+    tasks,
+)
 from lifecycle_adapters.journal.sql_creates import require_readable_create
 from lifecycle_adapters.journal.transactions import require_object, require_readable
 
@@ -155,7 +164,9 @@ def lifecycles(connection: Connection) -> tuple[str, ...]:
 
 
 Named = str | Lifecycle[Any, Any]
-"""A lifecycle, or its name."""
+"""A lifecycle, or its name; that of a lifecycle with scopes, such as `workflow-run`, means all of its scopes."""
+
+Condition = Callable[[sa.Column[str]], sa.ColumnElement[bool]]
 
 
 def name_of(lifecycle: Any) -> str | None:
@@ -165,6 +176,24 @@ def name_of(lifecycle: Any) -> str | None:
     if isinstance(lifecycle, str | None):
         return lifecycle
     raise TypeError(f"lifecycle must be a lifecycle or its name, not {lifecycle!r}")
+
+
+def is_of(connection: Connection, name: str) -> Condition:
+    """Return the condition that a column names this lifecycle; or one of its scopes, if it is not itself recorded."""
+    if _is_recorded(connection, name):
+        return lambda column: column == name
+    prefix = sa.literal(f"{name}[", AnyText)
+    return lambda column: sa.func.substr(column, 1, sa.func.length(prefix)) == prefix
+
+
+def _is_recorded(connection: Connection, name: str) -> bool:
+    found = (sa.exists().where(table.c.lifecycle == name) for table in (tasks, creates))
+    return any(connection.scalar(sa.select(each)) for each in found)
+
+
+def _meant(name: str, recorded: Collection[str]) -> list[str]:
+    """Return the recorded names that a name means, which are those that `is_of` selects."""
+    return [name] if name in recorded else [each for each in recorded if each.startswith(f"{name}[")]
 
 
 def require_recorded(connection: Connection, lifecycle: Named | None, state: str | None = None) -> None:
@@ -177,7 +206,7 @@ def require_recorded(connection: Connection, lifecycle: Named | None, state: str
             state without a lifecycle.
     """
     name, recorded = name_of(lifecycle), lifecycles(connection)
-    if recorded and name is not None and name not in recorded:
+    if recorded and name is not None and not _meant(name, recorded):
         extension = CATALOG[name].extended_by if name in CATALOG else None
         raise UnknownName("lifecycle", name, known=recorded, where="the journal", meant=extension)
     empty = "the journal, which is empty"
@@ -186,7 +215,7 @@ def require_recorded(connection: Connection, lifecycle: Named | None, state: str
     if not recorded and isinstance(lifecycle, str) and lifecycle not in own and base_name(lifecycle) not in CATALOG:
         raise UnknownName("lifecycle", lifecycle, known=declared, where=empty)
     if state is not None:
-        names = (name,) if name is not None else recorded or declared
+        names = (_meant(name, recorded) or [name]) if name is not None else recorded or declared
         known = _states(connection, names, lifecycle)
         if state not in known:
             raise UnknownName("state", state, known=known, where=name or ("the journal" if recorded else empty))
@@ -240,7 +269,7 @@ def page(connection: Connection, lifecycle: Named | None, state: str | None, *, 
         .where(tasks.c.id > after)
     )
     if name is not None:
-        query = query.where(tasks.c.lifecycle == name)
+        query = query.where(is_of(connection, name)(tasks.c.lifecycle))
     if state is not None:
         query = query.where(tasks.c.state == state)
     rows = connection.execute(query.order_by(tasks.c.id).limit(limit + 1)).mappings().all()
@@ -286,7 +315,8 @@ def history(connection: Connection, task_id: str, lifecycle: Named | None) -> li
     query = _ENTRIES.where(tasks.c.task_id == task_id)
     made = sa.select(creates).where(creates.c.task_id == task_id)
     if name is not None:
-        query, made = query.where(tasks.c.lifecycle == name), made.where(creates.c.lifecycle == name)
+        of = is_of(connection, name)
+        query, made = query.where(of(tasks.c.lifecycle)), made.where(of(creates.c.lifecycle))
     first = [_create(row) for row in connection.execute(made.order_by(creates.c.id)).mappings()]
     rows = connection.execute(query.order_by(entries.c.task, entries.c.id)).mappings().all()
     rest = [_entry(row, _times(row, after)) for row, after in zip(rows, [*rows, None][1:], strict=True)]
@@ -416,13 +446,15 @@ _CURSOR = re.compile("([0-9]{1,18}):([0-9]{1,18})")
 def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Generator[dict[str, Any], None, Counter[str]]:
     """Yield the reports of all tasks of a lifecycle, and return the number of those that cannot be read, by task.
 
-    Raises UnknownName if the lifecycle is not recorded.
+    Raises UnknownName if the lifecycle is not recorded, ValueError if a task's id is in several of its scopes.
     """
     require_recorded(connection, lifecycle)
+    is_meant = is_of(connection, lifecycle.name)(tasks.c.lifecycle)
+    _require_different_ids(connection, lifecycle.name, is_meant)
     query = (
         sa.select(tasks.c.task_id, entries.c.as_of, entries.c.status, entries.c.channel)
         .join_from(entries, tasks, entries.c.task == tasks.c.id)
-        .where(tasks.c.lifecycle == lifecycle.name, entries.c.command.is_(None))
+        .where(is_meant, entries.c.command.is_(None))
         .order_by(entries.c.task, entries.c.as_of, entries.c.id)
     )
     unreadable = Counter[str]()
@@ -437,3 +469,15 @@ def reports(connection: Connection, lifecycle: Lifecycle[Any, Any]) -> Generator
             state = lifecycle.state_of(status, channel=channel)
         yield {"task_id": task_id, "at": at, "status": status if state is None else str(state)}
     return unreadable
+
+
+def _require_different_ids(connection: Connection, name: str, is_meant: sa.ColumnElement[bool]) -> None:
+    """Raise ValueError if a task's id is in several scopes: the rows of a log do not name the scope."""
+    if _is_recorded(connection, name):
+        return
+    shared = sa.select(tasks.c.task_id).where(is_meant).group_by(tasks.c.task_id).having(sa.func.count() > 1).limit(1)
+    task_id = connection.scalar(shared)
+    if task_id is not None:
+        of_task = sa.select(tasks.c.lifecycle).where(is_meant, tasks.c.task_id == task_id).order_by(tasks.c.lifecycle)
+        scopes = " and ".join(connection.scalars(of_task.limit(2)))
+        raise ValueError(f"{name} has a task {task_id!r} in several scopes, such as {scopes}; name one of them")

@@ -268,7 +268,8 @@ class SqlJournal(ProcessBound):
         """Return a page of tasks, in the order in which they were first recorded.
 
         Args:
-            lifecycle: one lifecycle, or its name; all if omitted.
+            lifecycle: one lifecycle, or its name; all if omitted. The name of a lifecycle with scopes, such as
+                `workflow-run`, means all of them, and `workflow-run[acme/web]` one.
             state: one state; all if omitted. A query by state is fast only if `lifecycle` is given too.
             after: the cursor of the page before, 0 for the first page.
             limit: the most tasks of a page.
@@ -328,6 +329,7 @@ class SqlJournal(ProcessBound):
 
         Raises:
             UnknownName: the journal is not empty, and no task of this lifecycle is recorded; raised with the first row.
+            ValueError: `lifecycle` is that of all scopes, and a task's id is in several of them; raised likewise.
             UnreadableReports: some reports cannot be read; raised after the last row of the others.
             TypeError: `lifecycle` is not a lifecycle.
         """

@@ -108,6 +108,12 @@ def test_a_parameter_of_the_paths_is_an_option(server: ScriptedServer, tmp_path:
     assert {seen.path.split("/")[1] for seen in server.seen} == {"front"}
     assert call_json("tasks", env=env)["tasks"][0]["lifecycle"] == "print-job[front]"
     assert call("journal", "check", "--declaration", str(file), env=env).exit_code == 0
+    for name in ("print-job[front]", "print-job"):
+        assert [task["task_id"] for task in call_json("tasks", "--lifecycle", name, env=env)["tasks"]] == ["1"]
+        assert call("history", "1", "--lifecycle", name, env=env).exit_code == 0
+    [log] = {call("journal", "export", name, env=env).stdout for name in ("print-job[front]", "print-job", str(file))}
+    assert '"cancelled"' in log
+    assert call("journal", "forget", "1", "--lifecycle", "print-job", env=env).stdout == "1\n"
 
     lacking = call("status", "--api", str(file), "1", env=env)
     assert (lacking.exit_code, "'desk' is missing" in lacking.stderr) == (2, True)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from lifecycle import V1_FULL, CommandEvent, Lifecycle, UnknownName, get
-from lifecycle.journal import Report, RequestContext
+from lifecycle import V1_FULL, V4, V4_MESSAGE, CommandEvent, Lifecycle, UnknownName, get
+from lifecycle.journal import Report, RequestContext, TaskReport
 from lifecycle_adapters.journal import RecordedCommand, RecordedReport, SqlJournal, TaskRow
 from lifecycle_adapters.journal.database import TransactionMode
 from tests.adapters.cli.commands import call_json
@@ -321,6 +321,56 @@ def test_report_time_is_at_most_now(journal: SqlJournal, time: Time) -> None:
     [entry] = journal.history("task-1")
     assert isinstance(entry, RecordedReport)
     assert entry.as_of == at(900_000)
+
+
+# --- scopes ----------------------------------------------------------------------------------------
+
+SCOPES = {
+    "a": V4.replace(name="v4[acme/web]"),
+    "b": V4.replace(name="v4[acme/docs]"),
+    "c": V4_MESSAGE.replace(name="v4-message[s1]"),
+}
+
+
+@pytest.fixture
+def scopes(journal: SqlJournal) -> SqlJournal:
+    """A journal with one task in each scope."""
+    journal.add_reports([TaskReport(scope, task, Report("cancelled", at(0))) for task, scope in SCOPES.items()])
+    return journal
+
+
+@pytest.mark.parametrize(("lifecycle", "found"), [(V4, {"a", "b"}), (SCOPES["a"], {"a"}), (V4_MESSAGE, {"c"})])
+def test_the_name_of_a_lifecycle_means_all_of_its_scopes(
+    scopes: SqlJournal, lifecycle: Lifecycle[Any, Any], found: set[str]
+) -> None:
+    for named in (lifecycle, lifecycle.name):
+        assert {task.task_id for task in scopes.tasks(named).tasks} == found
+        assert {task.task_id for task in scopes.tasks(named, "cancelled").tasks} == found
+        assert {task for task in "abc" if scopes.history(task, named)} == found
+    assert {row["task_id"] for row in scopes.reports(lifecycle)} == found
+    assert sum(scopes.forget(task, lifecycle.name) for task in found) == len(found)
+    assert {task.task_id for task in scopes.tasks().tasks} == {*"abc"} - found
+
+
+def test_a_name_that_is_itself_recorded_means_no_scope(scopes: SqlJournal) -> None:
+    scopes.add_reports([told("a", "running", lifecycle="v4")])
+
+    assert [task.lifecycle for task in scopes.tasks("v4").tasks] == ["v4"]
+    assert [row["status"] for row in scopes.reports(V4)] == ["running"]
+
+
+@pytest.mark.parametrize("name", ["v", "v4[acme]", "v4[acme/we", "v4[acme/web]x", "V4", "v%", "v_"])
+def test_part_of_a_name_means_nothing(scopes: SqlJournal, name: str) -> None:
+    with pytest.raises(UnknownName, match="known: v4-message"):
+        scopes.tasks(name)
+
+
+def test_reports_of_all_scopes_need_different_ids(scopes: SqlJournal) -> None:
+    scopes.add_reports([TaskReport(SCOPES["a"], "b", Report("running", at(0)))])
+
+    with pytest.raises(ValueError, match=re.escape("'b' in several scopes, such as v4[acme/docs] and v4[acme/web]; ")):
+        list(scopes.reports(V4))
+    assert len(list(scopes.reports(SCOPES["b"]))) == 1
 
 
 # --- rows for logs ---------------------------------------------------------------------------------
