@@ -325,7 +325,7 @@ def test_report_time_is_at_most_now(journal: SqlJournal, time: Time) -> None:
 
 # --- scopes ----------------------------------------------------------------------------------------
 
-SCOPES = {
+SCOPES: dict[str, Lifecycle[Any, Any]] = {
     "a": V4.replace(name="v4[acme/web]"),
     "b": V4.replace(name="v4[acme/docs]"),
     "c": V4_MESSAGE.replace(name="v4-message[s1]"),
