@@ -50,6 +50,7 @@ ONE_WAY = {
         services.registry, http.further_calls, http.keys <- http.configured_client <- http.client
         argument_checks <- procedures.arguments, procedures.timing
         telemetry, procedures.call_errors, procedures.signal_errors <- procedures.governed_task
+        procedures.signal_errors <- http.keys, http.paginator, http.response_meaning
         telemetry <- procedures.arguments <- http.task_procedures, http.creates
         procedures.timing <- procedures.interpreter <- procedures.running, procedures.governed_task
         procedures.governed_task, procedures.task_summary <- procedures.governed_creates

@@ -183,9 +183,9 @@ class HttpBinding(Declared, Generic[S, E]):
             error means that there is no such task (or refuses a request that names no task, such as a create), the
             second that the request may have had an effect. A text or a float that equals the number counts as the
             number. The request may also have had an effect if the number is not among them and stands for a failing
-            server: 500 to 599, or one that JSON-RPC reserves (-32768 to -32000) except the four that say that nothing
-            was done (-32700 and -32600 to -32602). So it may if the service has `error_codes`, and an error has no
-            code, has one that is not an integer, or is a number that is not among them.
+            server: 408, 499, 500 to 599, or one that JSON-RPC reserves (-32768 to -32000) except the four that say that
+            nothing was done (-32700 and -32600 to -32602). So it may if the service has `error_codes`, and an error has
+            no code, has one that is not an integer, or is a number that is not among them.
         etag_field, etag_header: where the response of the status call names the version of the task: a field such as
             "metadata.resourceVersion", or a header such as "ETag". The calls of commands have it as `{etag}`.
         limits_tasks: texts of which one is in the detail of a 429, in any letter case, if it limits how many tasks or
@@ -373,10 +373,11 @@ class HttpBinding(Declared, Generic[S, E]):
     def retirement(self, base_url: str) -> str | None:
         """Return a sentence that says that the service is retired; None if it is not, or the URL is another server's.
 
-        Raises TypeError if the URL is not text.
+        Raises TypeError if the URL is not text, ValueError if it is not that of a server.
         """
-        require(base_url, str, "base_url must be text such as 'https://host'")
-        if self.retired is None or base_url != server(self.base_url, self.base_path):
+        asked = server(base_url, self.base_path)
+        own = {server(each, self.base_path) for each in (self.base_url, *self.servers.values())}
+        if self.retired is None or asked not in own:
             return None
         return f"{self.name!r} has been {self.retired}"
 

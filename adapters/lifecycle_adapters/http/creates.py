@@ -78,10 +78,7 @@ class CreateProcedures(GovernedCreates[TaskProcedures[Any, Any]]):
             return self._without_candidates(records)
         if not any(isinstance(each.error, CreateUncertain) for each in recovered):
             return recovered
-        try:
-            listed, why = yield from self._listed()
-        except HttpError as error:
-            return [self._recovered(each, f"; the service's list cannot be read: {error}") for each in records]
+        listed, why = yield from self._listed()
         found: list[RecoveredCreate] = []
         for each, outcome in zip(records, recovered, strict=True):
             candidates = (yield from self._candidates(each, listed)) if outcome.error is not None else ()
@@ -111,7 +108,11 @@ class CreateProcedures(GovernedCreates[TaskProcedures[Any, Any]]):
         while not pages.is_done:
             if number == _MOST_PAGES or time.monotonic() >= end_s:
                 return listed, f"; the service's list has no end within {number} pages: the task may be further on"
-            listed += yield from pages.read(self.timing).actions
+            try:
+                listed += yield from pages.read(self.timing).actions
+            except HttpError as error:
+                to_its_end = " to its end" if number else ""
+                return listed, f"; the service's list cannot be read{to_its_end}: {error}"
             number += 1
         return listed, ""
 

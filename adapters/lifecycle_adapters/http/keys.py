@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from lifecycle.errors import MissingExtra
 from lifecycle_adapters.http.binding import HttpBinding
+from lifecycle_adapters.procedures.signal_errors import is_of_a_signal
 
 try:
     import httpx2
@@ -115,7 +116,9 @@ def returned_key(source: KeySource) -> SecretStr:
     failure: NoKeyReturned | None = None
     try:
         found = source.call()
-    except Exception as error:  # noqa: BLE001 (whatever a caller's function raises)
+    except Exception as error:  # whatever a caller's function raises
+        if is_of_a_signal(error):
+            raise
         failure = _failure(error)
     if inspect.iscoroutine(found):
         found.close()  # otherwise Python would warn that it was never awaited
@@ -130,7 +133,9 @@ async def awaited_key(source: KeySource) -> SecretStr:
         found = source.call()
         if inspect.isawaitable(found):
             found = await found
-    except Exception as error:  # noqa: BLE001 (whatever a caller's function raises)
+    except Exception as error:  # whatever a caller's function raises
+        if is_of_a_signal(error):
+            raise
         failure = _failure(error)
     return _usable(found, failure, source)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 from urllib.parse import parse_qs, unquote, urlencode, urljoin, urlsplit
@@ -22,6 +21,7 @@ from lifecycle_adapters.http.redaction import HIDDEN
 from lifecycle_adapters.http.requests import Request
 from lifecycle_adapters.http.responses import id_in, is_same_id, value_at
 from lifecycle_adapters.procedures.interpreter import Actions, Procedure, interpret, read
+from lifecycle_adapters.procedures.signal_errors import is_of_a_signal
 from lifecycle_adapters.procedures.task_summary import TaskSummary
 from lifecycle_adapters.procedures.timing import Pacer, Timing
 
@@ -62,6 +62,7 @@ class Paginator:
         task_id: str = "",
     ) -> None:
         self.is_done = False
+        self._fault: InvalidResponse | None = None  # raised instead of the next page: this page's items are returned
         self._base_url = base_url
         self._binding = binding
         self._lifecycle = lifecycle
@@ -126,6 +127,8 @@ class Paginator:
             self._parameters[str(self._listing.page_parameter)] = self._last_id
 
     def _read(self, made_of: Callable[[Item], R]) -> Steps[list[R]]:
+        if self._fault is not None:
+            raise self._fault
         response = yield from read_with_retries()
         if isinstance(response, Failure):
             raise response.error
@@ -141,20 +144,25 @@ class Paginator:
         self._last_page = page
         self._longest_page = max(self._longest_page, len(page))
         has_more = value_at(document, self._listing.more_field)
-        following: Parameters = {} if has_more is False else self._following(document, listed, new, has_more)
+        following: Parameters = {}
+        try:
+            following = {} if has_more is False else self._following(document, listed, new, has_more)
+        except InvalidResponse as error:
+            self._fault = error
+            return new
         if not following or frozenset(following.items()) in self._turned:
             if has_more is True:
-                raise self._incomplete(
+                self._fault = self._incomplete(
                     f"{self._listing.more_field!r} says that there is more, and no new page is named"
                 )
-            self.is_done = True
+            self.is_done = self._fault is None
         elif self._same_pages >= _MOST_SAME_PAGES or self._idle_pages >= _MOST_IDLE_PAGES:
             # A service that repeats a page for ever must not be listed for ever.
             # Without ids it cannot be known that a page was repeated: equal events may have happened.
             if has_more is not None or self._listing.next_field is not None or self._id_field is None:
                 number = max(self._same_pages, self._idle_pages)
-                raise self._incomplete(f"{number} pages in a row had nothing new, and none of them is the last")
-            self.is_done = True
+                self._fault = self._incomplete(f"{number} pages in a row had nothing new, and none of them is the last")
+            self.is_done = self._fault is None
         else:
             self._turned.add(frozenset(following.items()))
             self._parameters.update(following)
@@ -250,8 +258,11 @@ class Paginator:
     def _summary(self, item: Item) -> TaskSummary:
         item_id, document = item
         status = None
-        with suppress(Exception):  # if the binding's own function finds no status in a task, its state is unknown
+        try:
             status = self._binding.status_at(document, self._binding.details.status_field)
+        except Exception as error:  # if the binding's own function finds no status in a task, its state is unknown
+            if is_of_a_signal(error):
+                raise
         known = status if isinstance(status, str) else None
         state = None if known is None else self._lifecycle.state_of(known)
         return TaskSummary(str(item_id), known, state, document)

@@ -31,6 +31,7 @@ from lifecycle_adapters.http.responses import (
     placed,
     value_at,
 )
+from lifecycle_adapters.procedures.signal_errors import is_of_a_signal
 
 if TYPE_CHECKING:
     from lifecycle_adapters.http.binding import HttpBinding
@@ -115,7 +116,9 @@ def _status_in(binding: HttpBinding[Any, Any], call: Call, document: Any, hide: 
     """Return the status in a response; None if it need not have one. Raises _NoStatus."""
     try:
         status = binding.status_at(document, call.status_field)
-    except Exception as error:  # noqa: BLE001 (whatever the caller's function raises, it is about this response)
+    except Exception as error:  # whatever the caller's function raises, it is about this response
+        if is_of_a_signal(error):
+            raise
         what = f"`state_of` finds no status in the response: {type(error).__name__}: {text_of(error)}"
         raise _NoStatus(hide(what)[:LONGEST_REASON]) from None
     if isinstance(status, str):

@@ -210,7 +210,9 @@ def _meant_by(error: Any, codes: Mapping[int, int], otherwise: int) -> int:
     if code is None:
         return otherwise
     is_vague = code in _RESERVED and code not in _NOTHING_DONE
-    return 500 if is_vague or 500 <= code <= 599 else otherwise
+    # The codes after which an HTTP request may have had an effect mean the same in a body.
+    is_of_server = 500 <= code <= 599 or _ERRORS.get(code) is ServerError
+    return 500 if is_vague or is_of_server else otherwise
 
 
 # JSON-RPC 2.0, 5.1: errors of its own, of which four say that nothing was done, and errors of the server.

@@ -29,6 +29,7 @@ from lifecycle_adapters.procedures.governed_handles import AsyncTaskHandle, Task
 from lifecycle_adapters.procedures.interpreter import Procedure
 from lifecycle_adapters.procedures.recovery_methods import AsyncRecoveryMethods, RecoveryMethods
 from lifecycle_adapters.procedures.running import OnProgress, run_procedure, run_procedure_async
+from lifecycle_adapters.procedures.signal_errors import is_of_a_signal
 from lifecycle_adapters.procedures.timing import CLOCK, Timing
 from lifecycle_adapters.procedures.twins import twin_of
 
@@ -53,7 +54,9 @@ class _ObjectDriver:
         as_of = CLOCK.now()
         try:
             result = call.function()
-        except Exception as error:  # noqa: BLE001 (the user says what it means)
+        except Exception as error:  # the user says what it means
+            if is_of_a_signal(error):
+                raise
             return self._service.failure(call.name, error)
         if inspect.isawaitable(result):
             close_unused(result)
@@ -79,7 +82,9 @@ class _AsyncObjectDriver:
                 result = call.function()
                 if inspect.isawaitable(result):
                     result = await result
-        except Exception as error:  # noqa: BLE001 (the user says what it means)
+        except Exception as error:  # the user says what it means
+            if is_of_a_signal(error):
+                raise
             if limit.expired():
                 what = f"it took longer than {call.timeout_s:g} s"
                 return Lost(ObjectError(call.name, what, Meaning.MAY_HAVE_ARRIVED))

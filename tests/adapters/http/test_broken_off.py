@@ -17,6 +17,7 @@ import time
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,10 @@ import pytest
 from lifecycle import V1_FULL, CreateUncertain, Lifecycle, V1Event, V1State
 from lifecycle.journal import CommandRecord, CreateRecord, Journal, Report, TaskJournal
 from lifecycle.memory import MemoryJournal
-from lifecycle_adapters.http import AsyncClient, Client, Recovered
+from lifecycle_adapters.http import AsyncClient, Call, Client, ListCall, Recovered
 from lifecycle_adapters.journal import SqlJournal
+from lifecycle_adapters.objects import ObjectClient
+from lifecycle_adapters.services.v1 import V1
 from tests.adapters.http.both import KEY, QUICK
 from tests.adapters.http.conftest import NO_CERTIFICATES, Serve
 from tests.adapters.http.scripted import Reply, ScriptedServer
@@ -685,6 +688,43 @@ def test_soft_time_limit_while_connecting_reaches_the_caller(limited: Limited, m
     monkeypatch.setattr(socket, "create_connection", connect)
     with Client("v1", api_key=KEY, base_url="http://127.0.0.1:9", timing=QUICK) as client:
         limited(client.task("t").status)
+
+
+def slowly(result: str) -> Callable[..., str]:
+    """A function of a user that a time limit interrupts."""
+
+    def function(*_: object, **__: object) -> str:
+        time.sleep(1.0)
+        return result
+
+    return function
+
+
+WITH_STATE_OF = replace(
+    V1,
+    state_of=slowly("running"),
+    listing=ListCall(call=Call(method="GET", path="/tasks"), items_field="tasks", pages="one"),
+)
+FUNCTIONS: dict[str, Callable[[Callable[..., Client]], Callable[[], object]]] = {
+    "state_of of a task": lambda connect: connect(WITH_STATE_OF).task("t").status,
+    "state_of of a listed task": lambda connect: lambda: [*connect(WITH_STATE_OF).list()],
+    "the key": lambda connect: connect("v1", api_key=slowly(KEY)).task("t").status,
+    "a read of an object": lambda _: ObjectClient(V1_FULL, read=slowly("running"), send=print).task("t").status,
+    "a command to an object": lambda _: (
+        ObjectClient(V1_FULL, read=lambda _: "running", send=slowly("")).task("t").pause
+    ),
+}
+
+
+@needs_timers
+@pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+def test_soft_time_limit_in_a_function_of_the_users_reaches_the_caller(
+    serve: Serve, limited: Limited, function: Callable[[Callable[..., Client]], Callable[[], object]]
+) -> None:
+    server = serve(lambda _: Reply(body={"tasks": [{"id": "t"}]}))
+    with httpx2.Client(verify=NO_CERTIFICATES) as http:
+        settings: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "timing": QUICK, "http": http}
+        limited(function(lambda api, **more: Client(api, **{**settings, **more})))
 
 
 @needs_timers

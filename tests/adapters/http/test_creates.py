@@ -558,7 +558,8 @@ def test_task_that_is_moved_to_a_later_page_meanwhile_is_a_candidate(connect: Co
 
 
 def test_recovery_says_that_the_list_is_incomplete(connect: Connect, serve: Serve) -> None:
-    listed = Reply(body={"tasks": [{"id": "o1", "task": "other"}], "more": True})
+    tasks = [{"id": "o1", "task": "other"}, {"id": "m1", "task": "buy milk"}]
+    listed = Reply(body={"tasks": tasks, "more": True})
     listing = ListCall(
         call=Call(method="GET", path="/tasks"), items_field="tasks", page_parameter="page", more_field="more"
     )
@@ -567,8 +568,40 @@ def test_recovery_says_that_the_list_is_incomplete(connect: Connect, serve: Serv
     with pytest.raises(CreateUncertain):
         client.create("buy milk")
     found = only(client.recover())
-    assert (found.candidates, found.is_settled) == ((), False)
-    assert "the service's list cannot be read: GET /api/v1/tasks: the list is incomplete" in str(found.error)
+    assert ([each.id for each in found.candidates], found.is_settled) == (["m1"], False)
+    assert "the service's list cannot be read to its end: GET /api/v1/tasks: the list is incomplete" in str(found.error)
+
+
+BROKEN_PAGES = {
+    "an error": Reply(status=400, body={"detail": "no such page"}),
+    "a lost connection": Reply(drops=True),
+    "a page without tasks": Reply(body={"error": "no"}),
+    "a bad cursor": Reply(body={"tasks": [{"id": "m2", "task": "buy milk"}], "next": {"page": 3}}),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_PAGES.values(), ids=BROKEN_PAGES)
+def test_recovery_proposes_the_tasks_of_the_pages_that_it_could_read(
+    connect: Connect, serve: Serve, broken: Reply
+) -> None:
+    first = Reply(body={"tasks": [{"id": "m1", "task": "buy milk"}], "next": "2"})
+    listing = ListCall(
+        call=Call(method="GET", path="/tasks"),
+        items_field="tasks",
+        pages="cursors",
+        page_parameter="page",
+        next_field="next",
+    )
+    server = serve(by_path({"POST /api/v1/run-task": LOST, "GET /api/v1/tasks": [first, broken]}))
+    client = connect(replace(V1, listing=listing), server.base_url)
+    with pytest.raises(CreateUncertain):
+        client.create("buy milk")
+
+    found = only(client.recover())
+
+    proposed = ["m1", "m2"] if "tasks" in broken.body else ["m1"]
+    assert ([each.id for each in found.candidates], found.is_settled) == (proposed, False)
+    assert "the service's list cannot be read to its end: GET /api/v1/tasks: " in str(found.error)
 
 
 # --- creates that are broken off ----------------------------------------------------------------

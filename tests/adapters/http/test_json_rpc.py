@@ -217,7 +217,7 @@ def test_code_that_equals_a_number_is_that_number(connect: Connect, serve: Serve
         connect(bound(error_codes=CODES), server.base_url).task("t7").status()
 
 
-OF_THE_SERVER: list[Any] = [-32768, -32603, -32603.0, "-32603", -32099, -32050, -32000, 500, 503]
+OF_THE_SERVER: list[Any] = [-32768, -32603, -32603.0, "-32603", -32099, -32050, -32000, 408, 499, 500, 503]
 NOT_INTEGERS: list[Any] = [True, None, [], {}, "", "E_TIMEOUT", 0.5]
 
 
@@ -273,7 +273,7 @@ def test_non_integer_error_code_leaves_a_create_uncertain_if_codes_are_declared(
         connect(bound(), server.base_url).create("a letter")
 
 
-@pytest.mark.parametrize("code", [-32700, -32600, -32601, -32602, -32769, -31999, -1, 7, 499, 600])
+@pytest.mark.parametrize("code", [-32700, -32600, -32601, -32602, -32769, -31999, -1, 7, 498, 600])
 def test_unlisted_error_code_is_a_refusal(connect: Connect, serve: Serve, code: int) -> None:
     server = serve(lambda _: Reply(body={"error": {"code": code, "message": "no"}}))
     with pytest.raises(RequestRejected, match="no"):
