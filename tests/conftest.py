@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import shutil
@@ -54,14 +55,27 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+# While the tests are collected, almost nothing that is made becomes garbage. Afterwards all of it lives to the end, and
+# the garbage collector need not look at it each time; nor at what a test makes, as often as it does by default.
+gc.disable()
+gc.set_threshold(50_000, 20, 20)
+
+
 def pytest_collection_finish() -> None:
-    # All tests live to the end: the garbage collector need not look at them each time.
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
-def pytest_sessionfinish() -> None:
-    gc.unfreeze()
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        # By then a test process of pytest-xdist has reported all. To free each of its objects would take it seconds.
+        atexit.register(os._exit, 0)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        gc.unfreeze()  # DuckDB reports what is left when the process ends
 
 
 @pytest.fixture(scope="session", params=CATALOG.values(), ids=tuple(CATALOG))
