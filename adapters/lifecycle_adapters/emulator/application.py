@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from math import inf
 from typing import Any
 
@@ -15,7 +15,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lifecycle import Lifecycle
 from lifecycle_adapters.argument_checks import WrongType, described, require, require_number
@@ -225,6 +225,16 @@ def _profiles(
     return own | dict(given)
 
 
+class _OnFirstRequest:
+    """An ASGI application that is made by its first request: an emulator whose owner calls methods never needs it."""
+
+    def __init__(self, make: Callable[[], ASGIApp]) -> None:
+        self._made = cache(make)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._made()(scope, receive, send)
+
+
 class _ServiceApp(FastAPI):
     """The emulated services, with one OpenAPI document, and the control calls."""
 
@@ -241,7 +251,7 @@ class _ServiceApp(FastAPI):
         routes: list[BaseRoute] = self.router.routes
         own_pages = [*routes]
         routes.clear()
-        self.mount(PREFIX, control_app(control))
+        self.mount(PREFIX, _OnFirstRequest(partial(control_app, control)))
         # before the emulator's own pages: a service may have the same paths
         routes.extend(self._service_routes(for_document=False))
         if not any(isinstance(route, APIRoute) and route.path == "/" for route in routes):
