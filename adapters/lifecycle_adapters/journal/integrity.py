@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, Inspector, RowMapping
+from sqlalchemy.engine.reflection import ObjectKind
 
 from lifecycle.catalog import COMMAND
 from lifecycle.conformance import ObservationKind
@@ -64,11 +65,12 @@ class Damage:
 def verify(connection: Connection) -> Iterator[Damage]:
     """Yield all damage, task after task."""
     yield from _damaged_file(connection)
-    missing = [*_missing_parts(connection)]
+    inspector = sa.inspect(connection)
+    missing = [*_missing_parts(inspector)]
     if missing:  # no query would succeed
         yield from missing
         return
-    yield from _missing_indexes(connection)
+    yield from _missing_indexes(inspector)
     yield from _wrong_types(connection)
     yield from _negative_counts(connection)
     yield from _without_a_task(connection)
@@ -92,25 +94,28 @@ def _damaged_file(connection: Connection) -> Iterator[Damage]:
                 yield Damage(DamageCode.DAMAGED_FILE, "", "", None, message)
 
 
-def _missing_parts(connection: Connection) -> Iterator[Damage]:
-    inspector = sa.inspect(connection)
-    for table in (schema_version, *metadata.sorted_tables):
-        if not inspector.has_table(table.name):
+def _missing_parts(inspector: Inspector) -> Iterator[Damage]:
+    wanted = (schema_version, *metadata.sorted_tables)
+    there = inspector.get_multi_columns(filter_names=[table.name for table in wanted], kind=ObjectKind.ANY)
+    for table in wanted:
+        if (None, table.name) not in there:
             message = f"the table {table.name} is missing; nothing that needs it could be checked"
             yield Damage(DamageCode.MISSING_TABLE, "", "", None, message)
             continue
-        there = {column["name"] for column in inspector.get_columns(table.name)}
+        names = {column["name"] for column in there[None, table.name]}
         for column in table.columns:
-            if column.name not in there:
+            if column.name not in names:
                 message = f"the table {table.name} has no column {column.name}; nothing that needs it could be checked"
                 yield Damage(DamageCode.MISSING_COLUMN, "", "", None, message)
 
 
-def _missing_indexes(connection: Connection) -> Iterator[Damage]:
-    inspector = sa.inspect(connection)
+def _missing_indexes(inspector: Inspector) -> Iterator[Damage]:
+    names = [table.name for table in metadata.sorted_tables]
+    indexes = inspector.get_multi_indexes(filter_names=names)
+    constraints = inspector.get_multi_unique_constraints(filter_names=names)
     for table in metadata.sorted_tables:
-        there = {str(each["name"]): bool(each["unique"]) for each in inspector.get_indexes(table.name)}
-        there |= {str(each["name"]): True for each in inspector.get_unique_constraints(table.name)}
+        there = {str(each["name"]): bool(each["unique"]) for each in indexes.get((None, table.name), ())}
+        there |= {str(each["name"]): True for each in constraints.get((None, table.name), ())}
         wanted = {str(index.name): bool(index.unique) for index in table.indexes}
         wanted |= {str(each.name): True for each in table.constraints if isinstance(each, sa.UniqueConstraint)}
         for name, is_unique in sorted(wanted.items()):
