@@ -21,7 +21,8 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
-PYTEST  = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+# The plugin of schemathesis takes each test process half a second to import, and the tests use its command line only.
+PYTEST  = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -p no:schemathesis
 
 CHECK_PYTHON := import sys; sys.version_info >= (3, 11) or sys.exit( \
     "Python 3.11 or newer is needed, not " + sys.version.split()[0] + "; name one: make PYTHON=python3.12")
