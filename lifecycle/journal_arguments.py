@@ -27,21 +27,34 @@ def require_lifecycle(given: Any, name: str = "lifecycle") -> None:
     _require(given, Lifecycle, f"{name} must be a Lifecycle, such as lifecycle.get('v1')")
 
 
-def require_task(lifecycle: Any, task_id: Any) -> None:
+def require_lifecycle_at(lifecycle: Any, server: Any) -> None:
+    """Raise TypeError unless `lifecycle` is a Lifecycle, and `server` a text or None."""
+    require_lifecycle(lifecycle)
+    if server is not None:
+        require_server(server)
+
+
+def require_task(lifecycle: Any, task_id: Any, server: Any = None) -> None:
     """Raise an error unless these name a task.
 
     Raises:
-        TypeError: `lifecycle` is not a Lifecycle, or the id is not a text.
+        TypeError: `lifecycle` is not a Lifecycle, or the id or the server is not a text.
         ValueError: no journal accepts the id (`lifecycle.journal.name_fault`).
     """
-    require_lifecycle(lifecycle)
+    require_lifecycle_at(lifecycle, server)
     _require(task_id, str, "task_id must be a text")
     check_name("task id", task_id)
 
 
-def checked_server(server: Any, lifecycles: Iterable[Any]) -> list[Lifecycle[Any, Any]]:
+def require_server(given: Any) -> None:
+    """Raise TypeError unless the URL of a server is a text."""
+    _require(given, str, "server must be a URL in text")
+
+
+def checked_server(server: Any, lifecycles: Any) -> list[Lifecycle[Any, Any]]:
     """Return the lifecycles. Raises TypeError if one of them is not one, or the server is not a text."""
-    _require(server, str, "server must be a URL in text")
+    require_server(server)
+    _require(lifecycles, Iterable, "lifecycles must be a list or another iterable")
     given = list(lifecycles)
     for each in given:
         require_lifecycle(each)
@@ -64,7 +77,7 @@ def checked_reports(reports: Any) -> list[TaskReport]:
         _require(each.task_id, str, "the task_id of a TaskReport must be a text")
         _require(each.report, Report, "the report of a TaskReport must be a Report")
         if each.server is not None:
-            _require(each.server, str, "the server of a TaskReport must be a URL in text")
+            require_server(each.server)
         check_name("task id", each.task_id)
         each.lifecycle.state_of(each.report.status, channel=each.report.channel)
     return given

@@ -35,6 +35,7 @@ from lifecycle.journal_arguments import (
     checked_server,
     require_delivery,
     require_lifecycle,
+    require_lifecycle_at,
     require_task,
     require_worker,
 )
@@ -127,7 +128,7 @@ class MemoryJournal(ProcessBound):
             ValueError: the id has more than 1,000 bytes.
             TypeError: `lifecycle` is not a lifecycle, or the id is not a text.
         """
-        require_task(lifecycle, task_id)
+        require_task(lifecycle, task_id, server)
         self._store.require_server(lifecycle, server)
         return MemoryTaskJournal(self._store.kept(lifecycle, task_id), self._worker)
 
@@ -138,7 +139,7 @@ class MemoryJournal(ProcessBound):
             OtherServer: the journal has the tasks of this lifecycle at another server.
             TypeError: `lifecycle` is not a lifecycle.
         """
-        require_lifecycle(lifecycle)
+        require_lifecycle_at(lifecycle, server)
         self._store.require_server(lifecycle, server)
         return MemoryCreates(self._store.creates, lifecycle, self, self._worker)
 
@@ -149,7 +150,7 @@ class MemoryJournal(ProcessBound):
             OtherServer: the journal has the tasks of this lifecycle at another server.
             TypeError: `lifecycle` is not a lifecycle.
         """
-        require_lifecycle(lifecycle)
+        require_lifecycle_at(lifecycle, server)
         self._store.require_server(lifecycle, server)
         return [
             kept.task_id

@@ -1127,11 +1127,12 @@ def test_added_server_is_one_of_all_lifecycles_that_are_named() -> None:
     assert info.value.recorded == ("http://one", "http://two")
 
 
-def test_arguments_of_a_server_are_checked() -> None:
-    wrong: Any = 5
+@pytest.mark.parametrize("use", [*USES.values(), lambda journal, server: journal.add_server(server, [V1])])
+def test_server_is_a_text(use: Callable[[MemoryJournal, Any], object]) -> None:
     with pytest.raises(TypeError, match="server must be a URL in text"):
-        MemoryJournal().add_server(wrong, [V1])
+        use(MemoryJournal(), 5)
+
+
+def test_server_is_added_to_lifecycles() -> None:
     with pytest.raises(TypeError, match="must be a Lifecycle"):
         MemoryJournal().add_server("http://one", ["v1"])  # type: ignore[list-item]
-    with pytest.raises(TypeError, match="the server of a TaskReport must be a URL"):
-        MemoryJournal().add_reports([TaskReport(V1, TASK, Report("running", at(0)), wrong)])

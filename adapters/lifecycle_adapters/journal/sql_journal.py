@@ -35,6 +35,7 @@ from lifecycle.journal_arguments import (
     checked_server,
     require_delivery,
     require_lifecycle,
+    require_lifecycle_at,
     require_task,
     require_worker,
 )
@@ -155,7 +156,7 @@ class SqlJournal(ProcessBound):
             ValueError: the id has more than 1,000 bytes.
             TypeError: `lifecycle` is not a lifecycle, or the id is not a text.
         """
-        require_task(lifecycle, task_id)
+        require_task(lifecycle, task_id, server)
         return SqlTaskJournal(self, lifecycle, task_id, server)
 
     def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> SqlCreates:
@@ -163,7 +164,7 @@ class SqlJournal(ProcessBound):
 
         Its methods raise OtherServer if the journal has the tasks of this lifecycle at another server than `server`.
         """
-        require_lifecycle(lifecycle)
+        require_lifecycle_at(lifecycle, server)
         return SqlCreates(self.known_servers, self.writer, self.lease, lifecycle, server)
 
     def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> list[str]:
@@ -173,7 +174,7 @@ class SqlJournal(ProcessBound):
             OtherServer: the journal has the tasks of this lifecycle at another server.
             TypeError: `lifecycle` is not a lifecycle.
         """
-        require_lifecycle(lifecycle)
+        require_lifecycle_at(lifecycle, server)
         with self.known_servers.transaction(lifecycle, server, TransactionMode.READ) as connection:
             return journal_reader.open_tasks(connection, lifecycle.name)
 
