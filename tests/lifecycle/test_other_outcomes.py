@@ -148,6 +148,7 @@ def judged(choices: Choices) -> type[object]:
     return type(ending)
 
 
+@pytest.mark.no_cover  # tracing takes most of its time, and other tests cover what it runs
 def test_every_response_leads_to_the_outcome_that_it_proves() -> None:
     endings = explore(partial(judged), surprises=3)
 

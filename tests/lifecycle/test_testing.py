@@ -283,6 +283,7 @@ def disagreement(lifecycle: Lifecycle[str, str], pair: tuple[str, str], answer: 
     return caught.value
 
 
+@pytest.mark.no_cover  # tracing takes most of its time, and other tests cover what it runs
 def test_each_single_wrong_result_is_caught(declared: Lifecycle[str, str]) -> None:
     for pair, answer in wrong_answers(declared):
         found = {((each.state, each.event), each.actual) for each in disagreement(declared, pair, answer).differences}
