@@ -9,6 +9,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
@@ -178,12 +179,18 @@ class _Running:
 
     def call(self, function: Callable[[], T]) -> T:
         """Call a function in the server's event loop and return its result."""
+        # Not a coroutine: if a signal interrupted this method before the loop had it, Python would warn of it.
+        called: Future[T] = Future()
 
-        async def run() -> T:
-            return function()
+        def run() -> None:
+            try:
+                called.set_result(function())
+            except BaseException as error:  # noqa: BLE001 (it is raised below, in the thread that called)
+                called.set_exception(error)
 
         assert self._loop is not None, "the loop exists once the server has started"
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+        self._loop.call_soon_threadsafe(run)
+        return called.result()
 
     def wait(self) -> None:
         """Wait until the server has stopped."""
