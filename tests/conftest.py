@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -67,14 +68,19 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config, "workerinput"):
-        # By then a test process of pytest-xdist has reported all. To free each of its objects would take it seconds.
-        atexit.register(os._exit, 0)
+_is_over = Event()
+
+
+@atexit.register  # before what tests import, so that it runs after the ends of that
+def _end_at_once() -> None:
+    if _is_over.is_set():
+        os._exit(0)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):
+    if hasattr(session.config, "workerinput"):
+        _is_over.set()  # a process of pytest-xdist has reported all when it ends; to free each object takes it seconds
+    else:
         gc.unfreeze()  # DuckDB reports what is left when the process ends
 
 
