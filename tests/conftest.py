@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 import os
 import shutil
@@ -11,7 +10,6 @@ import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -68,19 +66,8 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-_is_over = Event()
-
-
-@atexit.register  # before what tests import, so that it runs after the ends of that
-def _end_at_once() -> None:
-    if _is_over.is_set():
-        os._exit(0)
-
-
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if hasattr(session.config, "workerinput"):
-        _is_over.set()  # a process of pytest-xdist has reported all when it ends; to free each object takes it seconds
-    else:
+    if not hasattr(session.config, "workerinput"):  # a process of pytest-xdist would spend seconds on what is left
         gc.unfreeze()  # DuckDB reports what is left when the process ends
 
 

@@ -34,6 +34,8 @@ _PAGES = (  # the parameter of a page, and what it is
     (re.compile(r"offset|skip", re.IGNORECASE), "offsets"),
     (re.compile(r"after|starting_after", re.IGNORECASE), "last_ids"),
 )
+_MOST_LEVELS = 4  # of fields in fields
+_MOST_FIELDS = 1_000  # of one level
 _NEXT = re.compile(r"next.*|.*cursor", re.IGNORECASE)
 
 
@@ -122,7 +124,8 @@ class _Draft:
                 rank = is_another, status_field.count("."), operation.path.count("{")
                 found.append((rank, _Read(operation, operation.path, status_field)))
         if not found:
-            problem = f"no GET of a path that ends with a placeholder has a field of {self._pointer} in its response"
+            where = f"in its response, {_MOST_LEVELS} levels deep or less"
+            problem = f"no GET of a path that ends with a placeholder has a field of {self._pointer} {where}"
             raise UnusableDocument(f"{self._document.source}: {problem}")
         return min(found, key=lambda each: each[0])[1]
 
@@ -131,15 +134,21 @@ class _Draft:
         return [place for alternatives in found for _, place in listed(alternatives) or ()]
 
     def _status_field(self, operation: DocumentedOperation | None) -> str | None:
-        """Return the path of the first field with the values of the status in a response, also one object deeper."""
+        """Return the path of the first field with the values of the status in a response."""
         for schema in [] if operation is None else response_schemas(operation):
-            fields = list(self._fields([schema]).items())
-            fields += [(f"{path}.{name}", more) for path, parts in fields for name, more in self._fields(parts).items()]
-            for path, parts in fields:
+            for path, parts in self._all_fields([schema]):
                 values = listed(self._schemas.alternatives(parts)) or ()
                 if {value for value, _ in values if isinstance(value, str)} == {value for value, _ in self._statuses}:
                     return path
         return None
+
+    def _all_fields(self, schemas: Sequence[Part]) -> Iterator[tuple[str, tuple[Part, ...]]]:
+        """Yield the fields of objects, and of the objects in them, the outer ones first, with their paths."""
+        level: list[tuple[str, Sequence[Part]]] = [("", schemas)]
+        for _ in range(_MOST_LEVELS):  # a schema may contain itself
+            level = [(f"{path}{name}.", more) for path, parts in level for name, more in self._fields(parts).items()]
+            level = level[:_MOST_FIELDS]
+            yield from ((path[:-1], tuple(parts)) for path, parts in level)
 
     def _fields(self, schemas: Sequence[Part]) -> dict[str, tuple[Part, ...]]:
         found = self._schemas.alternatives(schemas)
@@ -197,7 +206,8 @@ class _Draft:
     def _create(self) -> Iterator[str]:
         operation = self._operation("POST", self._read.of_all)
         id_field = self._id_field(self._read.operation)
-        yield f"id_field: {_flow(id_field)}" + ("" if id_field else "  # the field that holds a task's id")
+        unknown = f"  # {self._todo}: the field that holds a task's id, with dots, such as job.id"  # null is refused
+        yield f"id_field: {_flow(id_field)}" + ("" if id_field else unknown)
         if operation is None:
             yield f"create: {self._todo}  # the call that creates a task"
             return
@@ -226,8 +236,14 @@ class _Draft:
     def _id_field(self, operation: DocumentedOperation) -> str | None:
         placeholder = self._read.template.rpartition("{")[2].rstrip("}")
         camel = re.sub(r"[_-](\w)", lambda match: match[1].upper(), placeholder)
+        status_field = self._status_field(operation)
+        around = "" if status_field is None else status_field.rpartition(".")[0]
         for schema in response_schemas(operation):
-            fields = self._fields([schema])
+            fields = {path for path, _ in self._all_fields([schema])}
+            # Beside the status: what is around that may be another thing, with an id of its own.
+            for path in (f"{around}.{name}".lstrip(".") for name in ("id", placeholder, camel)):
+                if path in fields:
+                    return path
             for name in ("id", placeholder, camel):
                 if name in fields:
                     return name

@@ -10,12 +10,12 @@ from typing import Any, Generic, Self
 from typing_extensions import TypeVar
 
 from lifecycle.effects import Response
-from lifecycle.errors import not_made
+from lifecycle.errors import nearest, not_made
 from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
 from lifecycle.scope import base_name, scope_in
-from lifecycle_adapters.argument_checks import TaskId, id_text, require, require_boolean
+from lifecycle_adapters.argument_checks import TaskId, WrongValue, id_text, require, require_boolean
 from lifecycle_adapters.http.base_url import server
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.creates import CreateProcedures
@@ -60,8 +60,7 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
         self._journal = usable_journal(journal)
         self._redactor = Redactor()
         require(base_url, str | None, "base_url must be text such as 'https://host'")
-        url = self.binding.base_url if base_url is None else self.binding.servers.get(base_url, base_url)
-        self._base_url = server(url, self.binding.base_path)
+        self._base_url = _url_of_server(self.binding, base_url)
         if (notice := self.binding.retirement(self.base_url)) is not None:
             warnings.warn(notice, RetiredServiceWarning, stacklevel=3)  # at the caller of the client's constructor
 
@@ -204,3 +203,20 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
         If the service has messages, the journal is read, which may block.
         """
         return tuple(lifecycle for _, lifecycle in self._lifecycles())
+
+
+def _url_of_server(binding: HttpBinding[Any, Any], base_url: str | None) -> str:
+    """Return the URL of the server that a client is given by its name or URL, the service's own if by neither."""
+    if base_url is None:
+        return server(binding.base_url, binding.base_path)
+    try:
+        return server(binding.servers.get(base_url, base_url), binding.base_path)
+    except WrongValue as error:
+        if not binding.servers or "/" in base_url:
+            raise
+        close = nearest(base_url, binding.servers)  # what is like no name is not repeated: it may be a key
+        meant = "" if close is None else f"; did you mean {close!r}?"
+        names = ", ".join(map(repr, binding.servers))
+        raise WrongValue(
+            f"{error}; or it is the name of a server of {binding.name}: {names}{meant}", "base_url"
+        ) from None

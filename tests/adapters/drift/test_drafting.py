@@ -202,6 +202,42 @@ def test_other_names_and_lists_are_recognised() -> None:
     }
 
 
+@pytest.mark.parametrize("around", [[], ["job"], ["data", "job"], ["body", "data", "job"]])
+def test_status_and_id_are_found_in_objects(around: list[str]) -> None:
+    contents = printer()
+    job: Any = {"$ref": "#/components/schemas/Job"}
+    for name in reversed(around):
+        job = {"properties": {"id": {"type": "string"}, name: job}}
+    for operation in (contents["paths"]["/jobs"]["post"], contents["paths"]["/jobs/{job-id}"]["get"]):
+        (response,) = operation["responses"].values()
+        response.update(json_of(job))
+    made = fields(contents)
+
+    assert made["status"]["status_field"] == made["create"]["status_field"] == ".".join([*around, "status"])
+    assert made["id_field"] == ".".join([*around, "id"])
+
+
+def test_status_that_is_too_deep_is_an_error_that_says_so() -> None:
+    contents = printer()
+    job: Any = {"$ref": "#/components/schemas/Job"}
+    for name in ("d", "c", "b", "a"):
+        job = {"properties": {name: job}}
+    contents["paths"]["/jobs/{job-id}"]["get"]["responses"] = {"200": {"description": "", **json_of(job)}}
+
+    with pytest.raises(UnusableDocument, match="in its response, 4 levels deep or less"):
+        draft(contents)
+
+
+def test_schema_that_contains_itself_is_read_in_bounded_time() -> None:
+    contents = printer()
+    names = [f"field{number}" for number in range(100)]
+    itself: Any = {"properties": {each: {"$ref": "#/components/schemas/Itself"} for each in names}}
+    contents["components"]["schemas"]["Itself"] = itself
+    contents["paths"]["/its/{id}"] = {"get": {"responses": {"200": {"description": "", **json_of(itself)}}}}
+
+    assert fields(contents)["details"]["path"] == "/jobs/{id}"
+
+
 def test_unrecognised_parts_are_left_as_todo() -> None:
     contents = printer()
     del contents["paths"]["/jobs"]["post"], contents["paths"]["/jobs/{job-id}"]["delete"]
@@ -213,6 +249,7 @@ def test_unrecognised_parts_are_left_as_todo() -> None:
 
     assert (made["create"], made["id_field"], made["commands"]) == ("TODO", None, {})
     assert "the call that creates a task" in text
+    assert "id_field: null  # TODO: the field that holds a task's id" in text
     assert made["listing"]["pages"] == "TODO"
     assert made["name"] == "api-json"
     del contents["paths"]["/jobs"]["get"]

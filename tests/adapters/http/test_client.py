@@ -691,6 +691,20 @@ def test_a_usable_base_url_is_accepted(connect: Connect, base_url: str) -> None:
     assert connect("v1", base_url).base_url == base_url.rstrip("/").removesuffix("/api/v1")
 
 
+@pytest.mark.parametrize("name", ["EU", "eeu", " eu"])
+def test_misspelt_name_of_a_server_is_corrected(connect: Connect, name: str) -> None:
+    with pytest.raises(ValueError, match=r"or it is the name of a server of v4: 'eu'; did you mean 'eu'\?$"):
+        connect("v4", name)
+
+
+@pytest.mark.parametrize(("api", "base_url"), [("v4", KEY), ("v4", ""), ("v1", "eu")])
+def test_what_is_like_no_name_of_a_server_is_not_repeated(connect: Connect, api: str, base_url: str) -> None:
+    with pytest.raises(ValueError, match="base_url must be like 'https://host'") as raised:
+        connect(api, base_url)
+    assert "did you mean" not in str(raised.value)
+    assert KEY not in str(raised.value)
+
+
 def test_a_base_url_with_a_password_is_refused_without_showing_it(connect: Connect) -> None:
     with pytest.raises(ValueError, match="no user and no password") as raised:
         connect("v1", "http://user:secret@127.0.0.1:1")
