@@ -267,16 +267,19 @@ def _with_new_id(binding: HttpBinding[Any, Any], document: Any, call: Call, head
     """Return a response with the task's id at `id_field`, wherever the service has put it in this call."""
     new_id = value_at(document, call.id_field)
     if call.id_header is not None and id_in(document, binding.id_field) is None:
-        new_id = _last_segment(headers.get(call.id_header.lower(), ""))
+        new_id = _last_segment(headers.get(call.id_header.lower(), ""), below=call.path)
     return document if new_id is None else placed(document, binding.id_field, new_id)
 
 
-def _last_segment(url: str) -> str | None:
+def _last_segment(url: str, *, below: str) -> str | None:
     """Return the last segment of a URL's path; None if it has none, is not UTF-8, or there are several URLs.
 
-    Several headers of one name are joined by ", " (RFC 9110, 5.2), and no URL has a space.
+    It is None too for the URL of `below`, the path that creates tasks. Several headers of one name are joined by ", "
+    (RFC 9110, 5.2), and no URL has a space.
     """
-    segment = url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2]
+    path = url.partition("?")[0].partition("#")[0].rstrip("/")
+    is_of_all = below != "/" and path.endswith(below.rstrip("/"))
+    segment = "" if is_of_all else path.rpartition("/")[2]
     try:
         return None if " " in url else unquote(segment, errors="strict") or None
     except UnicodeDecodeError:

@@ -221,7 +221,16 @@ def test_new_task_is_named_by_a_header(connect: Connect, serve: Serve, location:
     assert len(server.seen) == 1, "nobody follows the header"
 
 
-NO_IDS = [[], [""], ["/"], ["https://host/machines/.."], ["/machines/%ff"], ["/machines/7", "/machines/8"]]
+NO_IDS = [
+    [],
+    [""],
+    ["/"],
+    ["/machines/"],
+    ["https://host/v1/machines?of=me"],
+    ["https://host/machines/.."],
+    ["/machines/%ff"],
+    ["/machines/7", "/machines/8"],
+]
 
 
 @pytest.mark.parametrize("locations", NO_IDS)
