@@ -59,6 +59,7 @@ from lifecycle.effects import (
 from lifecycle.errors import CreateContradicted, CreateInFlight, CreateKeyReused, CreateUncertain, UnreadableCreate
 from lifecycle.journal import (
     NO_CONTEXT,
+    NO_RESPONSE,
     CreatedTask,
     CreateRecord,
     Report,
@@ -131,7 +132,7 @@ class CreateProcedure:
         if not claimed.attempts:
             record = yield RecordCreateOutcome(claimed.id, CommandEvent.ABANDON, "never sent", claimed.claim)
             return record if record.is_open or record.state is CommandState.ABANDONED else None
-        left = yield from self._leave_open(claimed, "no response was recorded")
+        left = yield from self._leave_open(claimed, NO_RESPONSE)
         return left if left.is_open else None
 
     def adopt(self, create_id: str, task_id: str) -> Steps[CreateRecord]:
@@ -202,7 +203,7 @@ class CreateProcedure:
             return None
         if not claimed.attempts:  # its worker died before it was sent
             return claimed
-        left = yield from self._leave_open(claimed, "no response was recorded")
+        left = yield from self._leave_open(claimed, NO_RESPONSE)
         if left.is_open:
             raise CreateUncertain(left.why, **facts)
         return None  # a response arrived meanwhile

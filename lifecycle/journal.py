@@ -340,6 +340,10 @@ class TaskJournal(Protocol[S, E]):
 # record, because it has no task yet; it is never `ended_first`, because no remote event can end it.
 
 
+NO_RESPONSE = "no response was recorded"
+"""Why a create is open that was sent: the reason until another one is recorded, and for ever if its worker dies."""
+
+
 @dataclass(frozen=True, slots=True)
 class CreateRecord:
     """A create with its present state.

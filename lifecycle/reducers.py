@@ -12,7 +12,17 @@ from typing import Any, TypeVar
 
 from lifecycle.catalog import COMMAND, CommandEvent
 from lifecycle.conformance import Channel, Observation, ObservationKind
-from lifecycle.journal import CommandRecord, CreatedTask, CreateRecord, Entry, Lease, Report, ReportEntry, TaskRecord
+from lifecycle.journal import (
+    NO_RESPONSE,
+    CommandRecord,
+    CreatedTask,
+    CreateRecord,
+    Entry,
+    Lease,
+    Report,
+    ReportEntry,
+    TaskRecord,
+)
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.table import E, S
 
@@ -169,7 +179,7 @@ def apply_claim(record: R, by: Lease, *, now: datetime, is_successor: bool, dead
 def apply_attempt_of_create(record: CreateRecord, *, number: int, claim: int) -> CreateRecord | None:
     """Return a create that is about to be sent; None if it has ended, or this claim may not make that attempt."""
     may_attempt = record.is_open and (record.claim, record.attempts + 1) == (claim, number)
-    return replace(record, attempts=number, why="sent") if may_attempt else None
+    return replace(record, attempts=number, why=NO_RESPONSE) if may_attempt else None
 
 
 def apply_event_of_create(

@@ -191,7 +191,7 @@ def test_each_attempt_is_made_once(join: Join) -> None:
     added(one)
 
     assert [one.add_attempt("1", number=number, claim=1) for number in (1, 1, 3, 2)] == [True, False, False, True]
-    assert (one.load("1").attempts, one.load("1").why) == (2, "sent")
+    assert (one.load("1").attempts, one.load("1").why) == (2, "no response was recorded")
 
 
 def test_a_create_has_one_outcome(join: Join) -> None:
