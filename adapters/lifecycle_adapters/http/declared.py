@@ -52,6 +52,11 @@ def wrong_path(where: Path, path: str | None, *, may_be_whole: bool = False) -> 
         yield where, f"must be a field or a path such as 'status.state', without an empty part, not {path!r}"
     elif path is not None and not path.isprintable():
         yield where, f"must be printable, without control characters, not {path!r}"
+    elif path is not None and path.count(".") >= _MOST_PARTS:  # Python could not place a value so deep
+        yield where, f"must have at most {_MOST_PARTS} parts, and has {path.count('.') + 1:,}"
+
+
+_MOST_PARTS = 100
 
 
 def imported(value: Any) -> Any:

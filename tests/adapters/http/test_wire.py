@@ -1218,3 +1218,22 @@ def test_a_field_that_is_a_misspelt_option_is_refused(name: str, meant: str) -> 
 def test_argument_of_another_type_is_refused_with_its_name(misuse: Callable[[], object], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         misuse()
+
+
+DEEP = ".".join(["a"] * 101)
+
+
+@pytest.mark.parametrize(
+    ("deep", "where"),
+    [
+        (lambda path: replace(V1, id_field=path), "id_field"),
+        (lambda path: replace(V1, task_field=path), "task_field"),
+        (lambda path: replace(V1.create, id_field=path), "id_field"),
+        (lambda path: Call(method="POST", path="/x", body={}, field_headers={"X-A": path}), "field_headers.X-A"),
+    ],
+)
+def test_path_to_a_field_has_at_most_100_parts(deep: Callable[[str], object], where: str) -> None:
+    deep(DEEP.removesuffix(".a"))
+    for path, number in ((DEEP, "101"), (".".join(["a"] * 3000), "3,000")):
+        with pytest.raises(DefinitionError, match=f"{where}: must have at most 100 parts, and has {number}$"):
+            deep(path)
