@@ -229,6 +229,17 @@ def test_stripes_header_has_one_time_stamp() -> None:
             verify(BODY, {"Stripe-Signature": forged}, STRIPE, secret=SECRET, now=NOW)
 
 
+@pytest.mark.parametrize("scheme", [BROWSER_USE, GITHUB, STRIPE, STANDARD_WEBHOOKS])
+def test_missing_signature_names_its_header(scheme: SignatureScheme) -> None:
+    secret = base64.b64encode(SECRET.encode()).decode()
+    delivery_id = "msg_1" if scheme is STANDARD_WEBHOOKS else None
+    signed = sign(BODY, scheme, secret=secret, sent_at=NOW, delivery_id=delivery_id)
+    without = {**signed, scheme.header: "t=1736937000" if scheme is STRIPE else ""}
+
+    with pytest.raises(BadSignature, match=f"^the signature in {scheme.header} is missing or malformed$"):
+        verify(BODY, without, scheme, secret=secret, now=NOW)
+
+
 def test_signed_id_time_and_body_cannot_be_shifted() -> None:
     """The same text is signed for the id `msg_1.1736937000` and a shorter body, if ids could have dots."""
     body = b"1736937001.{}"

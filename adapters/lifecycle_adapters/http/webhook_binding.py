@@ -274,7 +274,9 @@ class Updates(Declared):
 
     `task_field` and `status_field` hold the task's id (a number counts as text) and its status, which is one of
     `channel`. `time_field` holds the time at which the task entered it: ISO 8601, in UTC if it names no zone, or
-    seconds since 1970. Without it the time of sending counts, and if none is signed, that of the arrival.
+    seconds since 1970. A time in whole seconds counts as the beginning of its second, so that a read in that second
+    is newer, and the next one shows what the document said. Without a time, that of sending counts, and if none is
+    signed, that of the arrival.
     `kind_field` holds the kind of event. Only those of `kinds` report a status, all of them if `kinds` is empty;
     a document of another kind reports none. Each field can be a path, as "data.object.id".
     `session_kinds` are kinds of event that report the status of a session's latest task, and name no task but only the

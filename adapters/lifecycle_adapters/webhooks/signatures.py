@@ -102,7 +102,9 @@ def verified(
     delivery_id = _delivery_id(headers, scheme)
     texts = {_signed(scheme, form, timestamp, delivery_id) for form in _forms(scheme, body)}
     # compare_digest accepts strings only if they are ASCII
-    given = [each.encode("utf-8", "surrogatepass") for each in _signatures(headers, scheme)]
+    given = [each.encode("utf-8", "surrogatepass") for each in _signatures(headers, scheme) if each]
+    if not given:
+        raise BadSignature(f"the signature in {scheme.header} is missing or malformed")
     made = [_signature(signer, text, scheme).encode() for signer in signers for text in texts]
     # Compare all: the time must not reveal a match.
     if not sum(hmac.compare_digest(each, other) for each in made for other in given):
