@@ -700,6 +700,10 @@ def slowly(result: str) -> Callable[..., str]:
     return function
 
 
+def is_running(_: object) -> str:
+    return "running"
+
+
 WITH_STATE_OF = replace(
     V1,
     state_of=slowly("running"),
@@ -710,9 +714,7 @@ FUNCTIONS: dict[str, Callable[[Callable[..., Client]], Callable[[], object]]] = 
     "state_of of a listed task": lambda connect: lambda: [*connect(WITH_STATE_OF).list()],
     "the key": lambda connect: connect("v1", api_key=slowly(KEY)).task("t").status,
     "a read of an object": lambda _: ObjectClient(V1_FULL, read=slowly("running"), send=print).task("t").status,
-    "a command to an object": lambda _: (
-        ObjectClient(V1_FULL, read=lambda _: "running", send=slowly("")).task("t").pause
-    ),
+    "a command to an object": lambda _: ObjectClient(V1_FULL, read=is_running, send=slowly("")).task("t").pause,
 }
 
 
@@ -724,7 +726,11 @@ def test_soft_time_limit_in_a_function_of_the_users_reaches_the_caller(
     server = serve(lambda _: Reply(body={"tasks": [{"id": "t"}]}))
     with httpx2.Client(verify=NO_CERTIFICATES) as http:
         settings: dict[str, Any] = {"api_key": KEY, "base_url": server.base_url, "timing": QUICK, "http": http}
-        limited(function(lambda api, **more: Client(api, **{**settings, **more})))
+
+        def connect(api: Any, **more: Any) -> Client:
+            return Client(api, **{**settings, **more})
+
+        limited(function(connect))
 
 
 @needs_timers

@@ -1221,17 +1221,15 @@ def test_argument_of_another_type_is_refused_with_its_name(misuse: Callable[[], 
 
 
 DEEP = ".".join(["a"] * 101)
-
-
-@pytest.mark.parametrize(
-    ("deep", "where"),
-    [
-        (lambda path: replace(V1, id_field=path), "id_field"),
-        (lambda path: replace(V1, task_field=path), "task_field"),
-        (lambda path: replace(V1.create, id_field=path), "id_field"),
-        (lambda path: Call(method="POST", path="/x", body={}, field_headers={"X-A": path}), "field_headers.X-A"),
-    ],
+OF_A_PATH: tuple[tuple[Callable[[str], object], str], ...] = (
+    (lambda path: replace(V1, id_field=path), "id_field"),
+    (lambda path: replace(V1, task_field=path), "task_field"),
+    (lambda path: replace(V1.create, id_field=path), "id_field"),
+    (lambda path: Call(method="POST", path="/x", body={}, field_headers={"X-A": path}), "field_headers.X-A"),
 )
+
+
+@pytest.mark.parametrize(("deep", "where"), OF_A_PATH)
 def test_path_to_a_field_has_at_most_100_parts(deep: Callable[[str], object], where: str) -> None:
     deep(DEEP.removesuffix(".a"))
     for path, number in ((DEEP, "101"), (".".join(["a"] * 3000), "3,000")):
