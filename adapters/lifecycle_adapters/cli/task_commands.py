@@ -477,12 +477,12 @@ def with_key(make: Callable[..., C], api: str, variable: str | None, **settings:
 
 
 def _with_key(make: Callable[..., C], binding: HttpBinding[str, str], variable: str | None, **settings: Any) -> C:
-    from lifecycle_adapters.http.keys import NoKey
+    from lifecycle_adapters.http.keys import NoKey, without_value
 
     if variable is not None:
         # A key that is given by mistake, instead of the variable's name, must not get into a log.
         name = shown(variable) if re.fullmatch("[A-Z_][A-Z0-9_]*", variable) else "the variable that --key-from names"
-        key = os.environ.get(variable) or fail(f"no API key: {name} is not set", BAD_INPUT)
+        key = os.environ.get(variable) or fail(f"no API key: {name} is {without_value(variable)}", BAD_INPUT)
         return make(binding, api_key=key, **settings)
     try:
         return make(binding, **settings)

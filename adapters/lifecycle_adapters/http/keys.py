@@ -209,10 +209,15 @@ def _from_environment(binding: HttpBinding[Any, Any], base_url: str) -> SecretSt
     if variable is None:
         raise NoKey(f"{binding.name!r} names no environment variable that holds one")
     if not os.environ.get(variable.name):
-        raise NoKey(f"{variable.name} is not set")
+        raise NoKey(f"{variable.name} is {without_value(variable.name)}")
     if not (is_this_machine(base_url) or _origin(base_url) == _origin(variable.server)):
         raise NoKey(f"the one in {variable.name} is for {variable.server} and is not sent to {base_url}")
     return SecretStr(os.environ[variable.name])
+
+
+def without_value(variable: str) -> str:
+    """Say what an environment variable is that has no key: "not set" or "empty"."""
+    return "empty" if variable in os.environ else "not set"
 
 
 def is_this_machine(url: str) -> bool:

@@ -447,6 +447,8 @@ def test_the_key_of_the_environment_is_not_sent_to_another_server(
     assert KEY not in result.output
     unset = call(command, *arguments, *there, "--key-from", "NOT_SET", env=server)
     assert (unset.exit_code, unset.stderr) == (2, "lifecycle: no API key: NOT_SET is not set\n")
+    empty = call(command, *arguments, *there, "--key-from", "EMPTY", env={**server, "EMPTY": ""})
+    assert (empty.exit_code, empty.stderr) == (2, "lifecycle: no API key: EMPTY is empty\n")
 
 
 def test_key_variable_can_be_named(server: dict[str, str]) -> None:

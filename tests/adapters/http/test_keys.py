@@ -106,6 +106,9 @@ def test_a_service_may_name_a_variable_of_its_own(monkeypatch: pytest.MonkeyPatc
     binding = own(key_variable=KeyVariable("MINE_KEY", "https://mine.example"))
     with pytest.raises(ValueError, match="no API key: MINE_KEY is not set; pass api_key="):
         usable_key(binding, binding.base_url)
+    monkeypatch.setenv("MINE_KEY", "")
+    with pytest.raises(ValueError, match="no API key: MINE_KEY is empty; pass api_key="):
+        usable_key(binding, binding.base_url)
     monkeypatch.setenv("MINE_KEY", "its own")
     with pytest.raises(ValueError, match="a header cannot carry"):
         usable_key(binding, binding.base_url)
