@@ -8,9 +8,10 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from hypothesis import settings
@@ -60,8 +61,28 @@ gc.disable()
 gc.set_threshold(50_000, 20, 20)
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """Each process of pytest-xdist begins with another part of the tests' modules, so that each is compiled once.
+
+    All of them would compile the same module at the same time, and take twice as long.
+    """
+    given: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    if given is None:
+        return
+    files = _test_files(session.config)
+    first = len(files) * int(given["workerid"].removeprefix("gw")) // given["workercount"]
+    for file in [*files[first:], *files[:first]]:
+        with suppress(Exception, pytest.skip.Exception):  # pytest says it when it imports the module itself
+            import_module(".".join(file.relative_to(session.config.rootpath).with_suffix("").parts))
+
+
+def _test_files(config: pytest.Config) -> list[Path]:
+    ignored = [Path(each).absolute() for each in config.getoption("ignore") or ()]
+    found = {file for root in config.args for file in Path(root).absolute().rglob("test_*.py")}
+    return sorted(file for file in found if not any(map(file.is_relative_to, ignored)))
+
+
 def pytest_collection_finish() -> None:
-    gc.collect()
     gc.freeze()
     gc.enable()
 
@@ -69,6 +90,12 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if not hasattr(session.config, "workerinput"):  # a process of pytest-xdist would spend seconds on what is left
         gc.unfreeze()  # DuckDB reports what is left when the process ends
+
+
+@pytest.fixture
+def old_objects_are_no_garbage() -> None:
+    """Let a test's `gc.collect()` look at what it made itself: to look at all that is there can take a second."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", params=CATALOG.values(), ids=tuple(CATALOG))

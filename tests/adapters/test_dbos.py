@@ -185,6 +185,7 @@ def test_a_long_wait_is_several_steps(emulator: Emulator, served: dict[str, Supe
     assert result_of(handle) == "finished"
 
 
+@pytest.mark.heavy
 def test_following_continues_after_failures_of_the_service(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     emulator.fault("status", status_code=503, method="GET", task=task_id, times=20)
@@ -204,6 +205,7 @@ def test_a_task_that_the_service_does_not_know_ends_its_workflow(served: dict[st
         result_of(handle)
 
 
+@pytest.mark.heavy
 def test_a_task_can_be_followed_again_once_its_workflow_is_deleted(
     emulator: Emulator, served: dict[str, Supervision]
 ) -> None:
@@ -225,6 +227,7 @@ def test_an_unusable_id_is_refused_at_once(served: dict[str, Supervision]) -> No
         served["quick"].follow("..")
 
 
+@pytest.mark.heavy
 def test_the_queue_limits_the_tasks_followed_at_once(emulator: Emulator, served: dict[str, Supervision]) -> None:
     first, second = running_task(emulator), running_task(emulator)
 
@@ -260,6 +263,7 @@ def test_commands_run_between_polls(emulator: Emulator, served: dict[str, Superv
     assert [each.applied for each in calls_of(emulator, task_id, "stop")] == [True]
 
 
+@pytest.mark.heavy
 def test_two_sends_with_one_key_run_once(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     supervision = served["quick"]
@@ -290,6 +294,7 @@ def test_a_refusal_is_an_outcome_and_following_continues(emulator: Emulator, ser
     assert calls_of(emulator, task_id, "pause") == []
 
 
+@pytest.mark.heavy
 def test_an_uncertain_command_is_settled_by_the_next_poll(
     emulator: Emulator, served: dict[str, Supervision], journal: SqlJournal
 ) -> None:
@@ -400,6 +405,7 @@ def test_a_task_with_an_unreadable_journal_is_followed_once_it_is_readable(
     assert result_of(handle) == "finished"
 
 
+@pytest.mark.heavy
 def test_a_task_in_a_state_for_too_long_is_ended(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     supervision = served["not paused for long"]
@@ -413,6 +419,7 @@ def test_a_task_in_a_state_for_too_long_is_ended(emulator: Emulator, served: dic
     assert stops_before == []
 
 
+@pytest.mark.heavy
 def test_a_policys_refused_command_is_sent_again(emulator: Emulator, served: dict[str, Supervision]) -> None:
     task_id = running_task(emulator)
     emulator.fault("status", status_code=409, command="stop", task=task_id, times=2)
@@ -437,6 +444,7 @@ def test_a_service_slower_than_a_step_is_still_followed(
     emulator.clear_faults()
 
 
+@pytest.mark.heavy
 def test_a_task_that_is_too_expensive_is_ended(emulator: Emulator, served: dict[str, Supervision]) -> None:
     with Client("v3", api_key=KEY, base_url=emulator.base_url) as client:
         session_id = client.create("read the news", keepAlive=True).id

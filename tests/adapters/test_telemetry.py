@@ -533,6 +533,7 @@ print(reader.get_metrics_data().to_json())
     assert '"name": "lifecycle.transitions"' in output
 
 
+@pytest.mark.heavy
 def test_everything_works_without_the_package(tmp_path: Path) -> None:
     script = statuses("running", "paused", "running", "finished", pause=OK, resume=OK)
     with ScriptedServer(script).running() as server:

@@ -117,6 +117,7 @@ def test_no_bar_in_a_pipe(clock: Clock) -> None:
 # --- Ctrl-C ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_long_work_shows_a_bar_on_a_terminal_and_can_be_interrupted(endless: list[str], spill: Path) -> None:
     with terminal(*endless, env={"COLUMNS": "100"}) as screen:
         screen.wait_for("counting")

@@ -35,6 +35,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
 # --- entry points and help ---------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_the_script_and_the_module_are_the_same_command() -> None:
     module = subprocess.run(
         [sys.executable, "-m", "lifecycle_adapters.cli", "judge", "v1", "stopped", "resume"],
@@ -251,6 +252,7 @@ def test_device_is_refused_as_a_declaration(device: str) -> None:
 # --- terminals ---------------------------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_colours_are_for_terminals_that_want_them() -> None:
     with terminal("judge", "v1", "running", "stop") as coloured:
         assert coloured.end() == 0
@@ -406,7 +408,8 @@ def test_interrupted_request_prints_one_line_about_what_it_leaves_and_releases_i
             assert connection.execute(query).fetchall() == [(1, None)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_demo_that_is_ended_leaves_no_process_and_no_file(number: signal.Signals, tmp_path: Path) -> None:
     pipe = subprocess.PIPE
     environ = environment({"TMPDIR": str(tmp_path)})
@@ -424,6 +427,7 @@ def test_demo_that_is_ended_leaves_no_process_and_no_file(number: signal.Signals
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.heavy
 def test_signal_that_is_ignored_stays_ignored(emulator: Emulator) -> None:
     with Client("v2", api_key=KEY, base_url=emulator.base_url) as client:
         task = client.create("Buy milk").id
@@ -602,6 +606,7 @@ def test_serve_serves_services_that_files_declare() -> None:
     assert f"export LIFECYCLE_BASE_URL={url} PRINTER_KEY=any" in screen.shown
 
 
+@pytest.mark.heavy
 def test_lines_that_serve_prints_work_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "the desk's printer.yaml"
     text = (ROOT / "examples" / "services" / "print-job.yaml").read_text()
@@ -732,6 +737,7 @@ def test_missing_extra_error_is_the_install_command() -> None:
         assert done.stderr.endswith(f"pip install 'task-lifecycle[{extra}]'\n")
 
 
+@pytest.mark.heavy
 def test_all_missing_extras_are_named_at_once() -> None:
     absent = "httpx2 tenacity aiolimiter fastapi uvicorn yaml duckdb numpy sqlalchemy psycopg"
     cases = {

@@ -288,6 +288,7 @@ def test_closed_pipe_ends_the_command_quietly(record: SqlJournal, journal: str) 
 # --- a journal under other commands ---------------------------------------------------------------
 
 
+@pytest.mark.heavy
 def test_a_key_is_executed_once_across_processes(emulator: Emulator, server: dict[str, str]) -> None:
     session = call("create", "--api", "v3", env=server).stdout.strip()
     emulator.fire(session, "ready")

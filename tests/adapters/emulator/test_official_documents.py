@@ -367,6 +367,7 @@ def recorded(name: str) -> tuple[Document, list[httpx2.Response]]:
 # --- the test ---
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", DATED)
 def test_responses_differ_from_the_official_document_only_as_listed(name: str) -> None:
     document, responses = recorded(name)

@@ -821,6 +821,7 @@ if first and second:
 """
 
 
+@pytest.mark.heavy
 def test_the_child_of_a_fork_shares_no_connection(serve: Serve) -> None:
     """Each response carries the id that was asked for: one that another process reads would be invalid."""
 
@@ -859,6 +860,7 @@ journal.close()
 """
 
 
+@pytest.mark.heavy
 def test_the_callers_own_client_is_refused_in_the_child_of_a_fork(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", REFUSED, str(path)],

@@ -66,6 +66,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
 # --- creating under a key -----------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("old_objects_are_no_garbage")
 def test_one_key_creates_one_task_also_by_another_client(
     connect: Connect, emulator: Emulator, journal: Journal
 ) -> None:

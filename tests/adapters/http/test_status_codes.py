@@ -126,6 +126,7 @@ def test_new_task_that_does_not_appear_is_gone(connect: Connect, serve: Serve, c
 
 @pytest.mark.parametrize("made", [Reply(body={"id": "7"}), Reply(body={"id": "7", "status": "running"})])
 @pytest.mark.parametrize("is_durable", [False, True])
+@pytest.mark.usefixtures("old_objects_are_no_garbage")
 def test_task_of_a_create_is_known_without_a_handle(
     connect: Connect, serve: Serve, tmp_path: Path, made: Reply, is_durable: bool
 ) -> None:

@@ -276,6 +276,7 @@ def test_a_client_that_is_closed_in_the_middle_has_not_sent(serve: Serve) -> Non
 # --- event loops --------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("old_objects_are_no_garbage")
 def test_one_client_serves_one_event_loop_after_the_other(emulator: Emulator) -> None:
     client = AsyncClient("v1", api_key=KEY, base_url=emulator.base_url, timing=QUICK)
 
@@ -297,6 +298,7 @@ def test_one_client_serves_one_event_loop_after_the_other(emulator: Emulator) ->
     asyncio.run(closed())
 
 
+@pytest.mark.usefixtures("old_objects_are_no_garbage")
 def test_the_connections_of_an_event_loop_are_closed_when_it_ends(serve: Serve) -> None:
     server = serve(lambda _: Reply(body="running"))
     client = AsyncClient("v1", api_key=KEY, base_url=server.base_url, timing=QUICK)
@@ -309,6 +311,7 @@ def test_the_connections_of_an_event_loop_are_closed_when_it_ends(serve: Serve) 
     gc.collect()
 
 
+@pytest.mark.usefixtures("old_objects_are_no_garbage")
 def test_one_client_serves_two_event_loops_at_a_time(serve: Serve) -> None:
     server = serve(lambda _: Reply(body="running", delay_s=0.01))
     client = AsyncClient("v1", api_key=KEY, base_url=server.base_url, timing=QUICK)

@@ -556,6 +556,7 @@ UNRUN: list[tuple[str, Callable[..., Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "function"), UNRUN, ids=lambda each: getattr(each, "__name__", each))
+@pytest.mark.usefixtures("old_objects_are_no_garbage")
 def test_result_that_has_not_run_is_named(kind: str, function: Callable[..., Any]) -> None:
     """A warning that a coroutine was never awaited would be an error here."""
     for call, method in (("read", "status"), ("send", "cancel"), ("create", None)):
@@ -565,6 +566,7 @@ def test_result_that_has_not_run_is_named(kind: str, function: Callable[..., Any
     gc.collect()
 
 
+@pytest.mark.usefixtures("old_objects_are_no_garbage")
 def test_awaitable_that_an_awaitable_returns_is_named() -> None:
     async def twice(*_: Any) -> Any:
         return nothing()
@@ -574,6 +576,7 @@ def test_awaitable_that_an_awaitable_returns_is_named() -> None:
     gc.collect()
 
 
+@pytest.mark.usefixtures("old_objects_are_no_garbage")
 def test_meanings_that_return_a_coroutine_raise_type_error(over: Callable[..., Both]) -> None:
     def started(_: Exception) -> Any:
         return nothing()
