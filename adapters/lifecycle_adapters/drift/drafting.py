@@ -5,9 +5,12 @@ yet: each `TODO` stands where it is refused, so that findings name what is left 
 from the one that reads a task:
 
 1. It reads one thing, named by the last placeholder of its path, and its response has a field of the status schema.
+   If no such path ends with the placeholder, one literal segment may follow it, such as `/status`.
 2. POST on the path without that placeholder creates, GET lists; GET with `/status` after it reads the status alone.
-3. Every other method on its path, or with one literal segment after it, may be a command. If its body has a field with
-   listed values, each value is one.
+3. Every other method on its path, also with one literal segment or a verb such as `:cancel` after it, may be a command.
+   If its body has a field with listed values, each value is one.
+
+A slash at the end of a path is kept in the draft, and otherwise makes no difference.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ _PAGES = (  # the parameter of a page, and what it is
 _MOST_LEVELS = 4  # of fields in fields
 _MOST_FIELDS = 1_000  # of one level
 _NEXT = re.compile(r"next.*|.*cursor", re.IGNORECASE)
+_IS_OF_ONE = re.compile("(/[^/{}]+)?/?")  # what follows the placeholder of the thing that a call is about
 
 
 def service_draft(document: OpenApiDocument, status_schema: str) -> str:
@@ -61,7 +65,7 @@ def service_draft(document: OpenApiDocument, status_schema: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """The call that reads a task: its operation, its template, and the path of the status in its response."""
+    """The call that reads a task: its operation, the template of a task's path, and the path of the status's field."""
 
     operation: DocumentedOperation
     template: str
@@ -85,7 +89,7 @@ class _Draft:
             raise schema.unusable("the schema of the status must list texts")
         names = {status for status, _ in self._statuses}
         self._todo = next(each for each in chain(["TODO"], map("TODO_{}".format, count(2))) if each not in names)
-        self._items = {each.template: each for each in document.path_items("")}
+        self._items = {each.template.rstrip("/"): each for each in document.path_items("")}
         self._server = self._first_server()
         self._read = self._found_read()
 
@@ -105,27 +109,28 @@ class _Draft:
         return ""
 
     def _operations(self, method: str) -> Iterator[DocumentedOperation]:
-        for template, item in self._items.items():
-            operation = item.operation(method, template)
+        for item in self._items.values():
+            operation = item.operation(method, item.template)
             if operation is not None:
                 yield operation
 
     def _operation(self, method: str, template: str) -> DocumentedOperation | None:
         item: PathItem | None = self._items.get(template)
-        return None if item is None else item.operation(method, template)
+        return None if item is None else item.operation(method, item.template)
 
     def _found_read(self) -> _Read:
-        found: list[tuple[tuple[bool, int, int], _Read]] = []
+        found: list[tuple[tuple[bool, bool, int, int], _Read]] = []
         for operation in self._operations("GET"):
-            status_field = self._status_field(operation) if operation.path.endswith("}") else None
+            head, brace, rest = operation.path.rpartition("}")
+            status_field = self._status_field(operation) if brace and _IS_OF_ONE.fullmatch(rest) else None
             if status_field is not None:
                 # Two things may list equal values. If the schema is a part of one of them, that one is meant.
                 is_another = not any(place in self._places(operation, status_field) for _, place in self._statuses)
-                rank = is_another, status_field.count("."), operation.path.count("{")
-                found.append((rank, _Read(operation, operation.path, status_field)))
+                rank = is_another, rest not in ("", "/"), status_field.count("."), operation.path.count("{")
+                found.append((rank, _Read(operation, head + brace, status_field)))
         if not found:
             where = f"in its response, {_MOST_LEVELS} levels deep or less"
-            problem = f"no GET of a path that ends with a placeholder has a field of {self._pointer} {where}"
+            problem = f"no GET of one thing, such as /tasks/{{id}}, has a field of {self._pointer} {where}"
             raise UnusableDocument(f"{self._document.source}: {problem}")
         return min(found, key=lambda each: each[0])[1]
 
@@ -211,7 +216,7 @@ class _Draft:
         if operation is None:
             yield f"create: {self._todo}  # the call that creates a task"
             return
-        call: dict[str, Any] = {"method": "POST", "path": self._read.of_all}
+        call: dict[str, Any] = {"method": "POST", "path": operation.path}
         fields, required = self._body(operation)
         if fields is not None:
             call |= {"body": {}, "required_fields": required} if required else {"body": {}}
@@ -250,12 +255,13 @@ class _Draft:
         return None
 
     def _reads(self) -> Iterator[str]:
-        details = {"method": "GET", "path": _with_id(self._read.template), "status_field": self._read.status_field}
+        path = _with_id(self._read.operation.path)
+        details = {"method": "GET", "path": path, "status_field": self._read.status_field}
         operation = self._operation("GET", f"{self._read.template}/status")
         status_field = self._status_field(operation)
         status = details
-        if status_field is not None:
-            status = {"method": "GET", "path": f"{details['path']}/status", "status_field": status_field}
+        if operation is not None and status_field is not None:
+            status = {"method": "GET", "path": _with_id(operation.path), "status_field": status_field}
         yield f"status: {_flow(status)}"
         yield f"details: {_flow(details)}"
 
@@ -264,7 +270,7 @@ class _Draft:
         items_field = None if operation is None else self._items_field(operation)
         if operation is None or items_field is None:
             return
-        call = {"method": "GET", "path": self._read.of_all}
+        call = {"method": "GET", "path": operation.path}
         pages = self._pages(operation)
         listing: dict[str, Any] = {"call": call, "items_field": items_field, **(pages or {"pages": self._todo})}
         why = "" if pages else "  # how it names its next page, such as numbers; one if there is one page"
@@ -300,12 +306,12 @@ class _Draft:
             if (
                 not template.startswith(self._read.template)
                 or operation is None
-                or not re.fullmatch(r"(/[^/{}]+)?", rest)
+                or not re.fullmatch(r"([/:][^/{}]+)?", rest)
             ):
                 continue
             for name, body in self._variants(operation, _snake(rest) or _NAMES[method]):
                 taken[name] = taken.get(name, 0) + 1
-                call: dict[str, Any] = {"method": method, "path": _with_id(template)}
+                call: dict[str, Any] = {"method": method, "path": _with_id(operation.path)}
                 call |= {} if body is None else {"body": body}
                 status_field = self._status_field(operation)
                 call |= {"status_field": status_field} if status_field else {}

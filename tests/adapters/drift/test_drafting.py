@@ -39,9 +39,9 @@ FILLED = {
 }  # fmt: skip
 
 
-def filled_in(*, but: str = "") -> str:
-    """Return the draft of the printer with every TODO filled in but one."""
-    text = draft(printer())
+def filled_in(contents: Any = None, *, but: str = "") -> str:
+    """Return the draft of the printer, or of another document of it, with every TODO filled in but one."""
+    text = draft(printer() if contents is None else contents)
     for todo, filled in FILLED.items():
         assert text.count(todo) == 1
         text = text if todo == but else text.replace(todo, filled)
@@ -56,6 +56,39 @@ def test_a_draft_whose_todos_are_filled_in_is_the_service() -> None:
         assert getattr(made, name) == getattr(PRINTER, name)
     assert made.commands["delete"] == PRINTER.commands["cancel"]
     assert made.lifecycle.digest == renamed_printer().digest
+
+
+def test_slashes_at_the_ends_of_paths_are_kept() -> None:
+    """A Django server redirects a GET without its slash, and refuses any other request."""
+    contents, slashed = printer(), printer()
+    slashed["paths"] = {f"{path}/": item for path, item in slashed["paths"].items()}
+    made, expected = fields(slashed), fields(contents)
+
+    for part in (made["create"], made["status"], made["details"], made["listing"]["call"], *made["commands"].values()):
+        assert part["path"].endswith("/")
+        part["path"] = part["path"].rstrip("/")
+    assert made == expected
+    assert compared_service(slashed, HttpBinding.from_yaml(filled_in(slashed))).is_same
+
+
+def test_verb_behind_a_colon_may_be_a_command() -> None:
+    contents = printer()
+    contents["paths"]["/jobs/{job-id}:hold"] = {"post": {"responses": {"204": {"description": "held"}}}}
+
+    assert fields(contents)["commands"]["hold"] == {"method": "POST", "path": "/jobs/{id}:hold"}
+
+
+def test_read_of_the_status_alone_is_the_read_of_a_task_without_a_status() -> None:
+    contents = printer()
+    task = contents["paths"]["/jobs/{job-id}"]
+    contents["paths"]["/jobs/{job-id}/status"] = {"get": task["get"]}
+    task["get"] = {"responses": {"200": {"description": "", **json_of({"type": "object"})}}}
+    made = fields(contents)
+
+    read = {"method": "GET", "path": "/jobs/{id}/status", "status_field": "status"}
+    assert (made["status"], made["details"]) == (read, read)
+    assert made["create"] == fields(printer())["create"]
+    assert made["commands"] == fields(printer())["commands"]
 
 
 @pytest.mark.parametrize(("taken", "placeholder"), [(["TODO"], "TODO_2"), (["TODO_2", "TODO", "todo"], "TODO_3")])
@@ -289,7 +322,7 @@ UNUSABLE: dict[str, tuple[str, str]] = {
         "list its values, in `enum` or `const`, as #/components/schemas/Job/properties/status does",
     ),
     "a schema of numbers": ("Number", "the schema of the status must list texts"),
-    "a schema that no call reads": ("Other", "no GET of a path that ends with a placeholder has a field of"),
+    "a schema that no call reads": ("Other", "no GET of one thing, such as /tasks/{id}, has a field of"),
 }
 
 
