@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import shutil
@@ -87,9 +88,8 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):  # a process of pytest-xdist would spend seconds on what is left
-        gc.unfreeze()  # DuckDB reports what is left when the process ends
+# DuckDB prints what is left of it when the process ends. Before that, pytest collects garbage several times.
+atexit.register(gc.unfreeze)
 
 
 @pytest.fixture
