@@ -121,6 +121,7 @@ def test_orchestrator_survives_its_death_anywhere(tmp_path: Path) -> None:
         (b"order-1 \xff\n", "UnicodeDecodeError: 'utf-8' codec can't decode byte 0xff"),
     ],
 )
+@pytest.mark.heavy
 def test_orchestrator_says_what_is_wrong_with_its_jobs(content: bytes | None, said: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "jobs.txt").write_bytes(content)
@@ -173,12 +174,13 @@ def test_receiver_without_a_secret_says_so(tmp_path: Path) -> None:
 SOUND = "task_id,at,status\na,2026-01-15T10:00:00Z,running\na,2026-01-15T10:05:00Z,stopped\n"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("log", "codes"),
     [
-        pytest.param(SOUND, {"Check": 0, "Report": 0}, id="sound", marks=pytest.mark.heavy),
+        pytest.param(SOUND, {"Check": 0, "Report": 0}, id="sound"),
         pytest.param(SOUND + "a,2026-01-15T10:06:00Z,running\n", {"Check": 1, "Report": 1}, id="finding"),
-        pytest.param(SOUND + "a,soon,running\n", {"Check": 2, "Report": 0}, id="unreadable", marks=pytest.mark.heavy),
+        pytest.param(SOUND + "a,soon,running\n", {"Check": 2, "Report": 0}, id="unreadable"),
     ],
 )
 def test_workflow_fails_for_a_bad_log(log: str, codes: dict[str, int], tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def by_pyright(copies: Path) -> Lines:
     return {(Path(each["file"]).name, each["range"]["start"]["line"] + 1) for each in found}
 
 
-@pytest.mark.parametrize("errors_by", [by_mypy, pytest.param(by_pyright, marks=pytest.mark.heavy)])
+@pytest.mark.heavy
+@pytest.mark.parametrize("errors_by", [by_mypy, by_pyright])
 def test_exactly_the_marked_lines_are_errors(errors_by: Callable[[Path], Lines], tmp_path: Path) -> None:
     expected = marked()
 

@@ -160,6 +160,7 @@ def created_at(emulator: Emulator, **streams: Any) -> subprocess.CompletedProces
     return script(*arguments, env={"BROWSER_USE_API_KEY": "k"}, **streams)
 
 
+@pytest.mark.heavy
 def test_new_id_is_in_the_error_if_it_cannot_be_printed() -> None:
     with Emulator("v1") as emulator, open("/dev/full", "w") as full:  # noqa: PTH123
         done = created_at(emulator, stdout=full, stderr=subprocess.PIPE)
@@ -169,6 +170,7 @@ def test_new_id_is_in_the_error_if_it_cannot_be_printed() -> None:
     assert f"the task {task.id!r} was created; its id could not be printed" in done.stderr
 
 
+@pytest.mark.heavy
 def test_outcome_of_a_command_is_in_the_error_if_it_cannot_be_printed(emulator: Emulator) -> None:
     with Client("v1", api_key=KEY, base_url=emulator.base_url) as client:
         task = client.create("Buy milk").id
@@ -205,6 +207,7 @@ def test_without_a_standard_error_the_exit_codes_are_the_same() -> None:
     assert [each.returncode for each in done] == [0, 1, 2, 2]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("is_full", [True, False], ids=["full", "unread"])
 def test_new_id_is_printed_although_standard_error_is_closed(*, is_full: bool) -> None:
     reader, writer = os.pipe()
@@ -664,6 +667,7 @@ def completed(*words: str) -> list[str]:
     return call(env={"_LIFECYCLE_COMPLETE": "complete_bash", **typed}).stdout.split()
 
 
+@pytest.mark.heavy
 def test_a_shell_completes_with_the_script_that_is_shown() -> None:
     shown = script("--show-completion", "bash", env=_NAMED_SHELL).stdout
     typing = f'COMP_WORDS=(lifecycle judge v1 ""); COMP_CWORD=3; {BASH_FUNCTION.findall(shown)[0]} lifecycle; '

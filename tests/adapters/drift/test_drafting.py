@@ -261,6 +261,7 @@ def test_status_that_is_too_deep_is_an_error_that_says_so() -> None:
         draft(contents)
 
 
+@pytest.mark.heavy
 def test_schema_that_contains_itself_is_read_in_bounded_time() -> None:
     contents = printer()
     names = [f"field{number}" for number in range(100)]

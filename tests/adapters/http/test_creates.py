@@ -524,7 +524,7 @@ def candidates(connect: Connect, serve: Serve, document: dict[str, Any]) -> int:
     return len(only(client.recover()).candidates)
 
 
-@pytest.mark.parametrize("limit", ["pages", "time"])
+@pytest.mark.parametrize("limit", [pytest.param("pages", marks=pytest.mark.heavy), "time"])
 def test_endless_list_is_read_up_to_a_limit(connect: Connect, serve: Serve, limit: str) -> None:
     def script(seen: Seen) -> Reply:
         number = len(server.seen)

@@ -7,6 +7,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
+
 from lifecycle.journal import Report
 from lifecycle_adapters.journal import RecordedReport, SqlJournal
 from tests.adapters.journal.acting import at, knowing, opened
@@ -96,6 +98,7 @@ journal.close()
 """
 
 
+@pytest.mark.heavy
 def test_the_child_of_a_fork_writes_with_its_parent(journal_url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", FORK, journal_url],

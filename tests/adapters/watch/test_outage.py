@@ -226,6 +226,7 @@ def test_while_the_service_is_down_one_task_is_read_now_and_then(number: int) ->
     assert back[min(number, 10) - 1] - 700 < 90, "a task that failed keeps to its own pause"
 
 
+@pytest.mark.heavy
 def test_policies_continue_in_an_outage_of_reads() -> None:
     service = Service(tasks(30))
     failing(service, "500", lambda _: asyncio.get_running_loop().time() > 50)
@@ -237,6 +238,7 @@ def test_policies_continue_in_an_outage_of_reads() -> None:
     assert len([call for call in service.commands if "stop" in call]) < 100
 
 
+@pytest.mark.heavy
 def test_policies_retry_at_a_bounded_rate_in_an_outage_and_stop_all_afterwards() -> None:
     service = Service(tasks(30))
     down(service, "500", 50, 400)

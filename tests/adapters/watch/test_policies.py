@@ -374,6 +374,7 @@ def test_growing_failures_are_reported_when_their_kind_changes() -> None:
     assert kinds.count(CommandRefused) == 1
 
 
+@pytest.mark.heavy
 def test_two_policies_that_are_refused_do_not_wait_for_each_other() -> None:
     def refuse(request: httpx2.Request) -> httpx2.Response | None:
         return httpx2.Response(422) if request.method == "PUT" else None
@@ -479,6 +480,7 @@ def test_another_command_in_flight_is_waited_for() -> None:
     assert service.commands == ["PUT /api/v1/stop-task"]
 
 
+@pytest.mark.heavy
 def test_two_watchers_of_one_journal_give_one_command() -> None:
     journal, service = MemoryJournal(), Service({f"t{number}": "running" for number in range(20)})
 

@@ -417,6 +417,7 @@ def test_a_callback_is_called_without_an_iterator(is_async: bool) -> None:
     assert states(emitted, "a") == ["running", "finished"]
 
 
+@pytest.mark.heavy
 def test_reads_stop_while_events_are_not_consumed() -> None:
     async def everything() -> tuple[int, int]:
         service = Service({f"t{number}": "running" for number in range(1600)})
