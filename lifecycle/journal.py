@@ -8,6 +8,7 @@ are in the adapters.
 from __future__ import annotations
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from typing import Any, Generic, NamedTuple, Protocol, Self, cast, runtime_check
 
 from lifecycle.catalog import COMMAND, CommandEvent, CommandState
 from lifecycle.conformance import Channel, Observation
-from lifecycle.errors import UnreadableCreate, UnreadableRecord, shortened
+from lifecycle.errors import UnreadableCreate, UnreadableRecord, not_made, shortened
 from lifecycle.lifecycle import Lifecycle
+from lifecycle.scope import base_name
 from lifecycle.table import E, S
 
 # --- records --------------------------------------------------------------------------------------
@@ -488,13 +490,49 @@ class Creates(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server of a client: all tasks of a service, its sessions and its messages are there.
+
+    Args:
+        url: its URL, such as a client's `base_url`. Two URLs of one server are two texts (`Journal.add_server`).
+        lifecycles: the names of the lifecycles of these tasks, sessions and messages, without scopes.
+    Raises:
+        TypeError: the URL is not text, or the names are not several texts.
+        ValueError: the URL has a user or a password, which messages would show; or it has no scheme or no host.
+    """
+
+    url: str
+    lifecycles: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        given: Any = self.lifecycles
+        if not isinstance(cast("Any", self.url), str):
+            raise TypeError(f"the url of a Server must be a text, not {type(self.url).__name__}")
+        if not (isinstance(given, list | tuple) and all(isinstance(each, str) for each in cast("list[Any]", given))):
+            raise TypeError("the lifecycles of a Server must be several names, in a tuple such as ('v1',)")
+        scheme, _, rest = self.url.partition("://")
+        host = re.split("[/?#]", rest, maxsplit=1)[0]
+        if not (scheme and host) or "@" in host:
+            object.__delattr__(self, "url")  # an error report that shows this object must not show a password
+            raise ValueError("the url of a Server must be like 'https://host/path', without a user and a password")
+        object.__setattr__(self, "lifecycles", tuple(cast("list[str]", given)))
+
+    def __repr__(self) -> str:
+        return f"Server({self.url!r}, {self.lifecycles!r})" if hasattr(self, "url") else not_made(self)
+
+    def names(self, lifecycle: Lifecycle[Any, Any]) -> tuple[str, ...]:
+        """Return the names of all lifecycles of the server, that of this one first."""
+        return tuple(dict.fromkeys((base_name(lifecycle.name), *self.lifecycles)))
+
+
 class TaskReport(NamedTuple):
-    """A report with the task that it is about; `server` is the URL of the server that was asked, None for a webhook."""
+    """A report with the task that it is about; `server` is the server that was asked, None for a webhook."""
 
     lifecycle: Lifecycle[Any, Any]
     task_id: str
     report: Report
-    server: str | None = None
+    server: Server | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -515,31 +553,30 @@ ReportOutcome = ReportEntry[Any, Any] | UnreadableRecord
 class Journal(Protocol):
     """The journal of all tasks.
 
-    The tasks of a lifecycle, in whatever scope, are at one server: another one may give its tasks the same ids, and
-    does not know the commands. A `server` is the URL of the server of a client. The first one is recorded with the
-    first record of the lifecycle; for any other, the first method that needs a record raises `OtherServer`. Without a
-    `server` nothing is compared.
+    The tasks of a service are at one server: another one may give its tasks the same ids, and does not know the
+    commands. The first record of one of its lifecycles, in whatever scope, records the server for all of them; for
+    any other server, the first method that needs a record raises `OtherServer`. Without a `server` nothing is compared.
     """
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: str | None = None) -> TaskJournal[S, E]:
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: Server | None = None) -> TaskJournal[S, E]:
         """Return the journal of one task; an equal lifecycle and id lead to the same record.
 
         Raises ValueError for an id that no journal accepts (`name_fault`).
         """
         ...
 
-    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> Creates:
+    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: Server | None = None) -> Creates:
         """Return the creates of tasks of this lifecycle."""
         ...
 
-    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> Iterable[str]:
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: Server | None = None) -> Iterable[str]:
         """Return the ids of the tasks that have an open command."""
         ...
 
-    def add_server(self, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
-        """Record that this is a further URL of the server that has the tasks of these lifecycles.
+    def add_server(self, server: Server) -> None:
+        """Record that the server's URL is a further one of the server that has the tasks of its lifecycles.
 
-        Afterwards each of them has the URLs that any of them had, and this one.
+        Afterwards each of these has the URLs that any of them had, and this one.
         """
         ...
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lifecycle.errors import shortened
-from lifecycle.journal import Delivery, Report, TaskReport, check_name, check_time
+from lifecycle.journal import Delivery, Report, Server, TaskReport, check_name, check_time
 from lifecycle.lifecycle import Lifecycle
 
 LONGEST_LEASE_S = 365 * 24 * 3600.0
@@ -28,7 +28,7 @@ def require_lifecycle(given: Any, name: str = "lifecycle") -> None:
 
 
 def require_lifecycle_at(lifecycle: Any, server: Any) -> None:
-    """Raise TypeError unless `lifecycle` is a Lifecycle, and `server` a text or None."""
+    """Raise TypeError unless `lifecycle` is a Lifecycle, and `server` a Server or None."""
     require_lifecycle(lifecycle)
     if server is not None:
         require_server(server)
@@ -38,7 +38,7 @@ def require_task(lifecycle: Any, task_id: Any, server: Any = None) -> None:
     """Raise an error unless these name a task.
 
     Raises:
-        TypeError: `lifecycle` is not a Lifecycle, or the id or the server is not a text.
+        TypeError: `lifecycle` is not a Lifecycle, the id is not a text, or the server not a Server.
         ValueError: no journal accepts the id (`lifecycle.journal.name_fault`).
     """
     require_lifecycle_at(lifecycle, server)
@@ -47,18 +47,8 @@ def require_task(lifecycle: Any, task_id: Any, server: Any = None) -> None:
 
 
 def require_server(given: Any) -> None:
-    """Raise TypeError unless the URL of a server is a text."""
-    _require(given, str, "server must be a URL in text")
-
-
-def checked_server(server: Any, lifecycles: Any) -> list[Lifecycle[Any, Any]]:
-    """Return the lifecycles. Raises TypeError if one of them is not one, or the server is not a text."""
-    require_server(server)
-    _require(lifecycles, Iterable, "lifecycles must be a list or another iterable")
-    given = list(lifecycles)
-    for each in given:
-        require_lifecycle(each)
-    return given
+    """Raise TypeError unless `given` is a Server."""
+    _require(given, Server, "server must be a Server, such as Server('https://host', ('v1',))")
 
 
 def checked_reports(reports: Any) -> list[TaskReport]:

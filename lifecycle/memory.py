@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,6 +24,7 @@ from lifecycle.journal import (
     Report,
     ReportEntry,
     RequestContext,
+    Server,
     TaskRecord,
     TaskReport,
     check_name,
@@ -32,10 +33,10 @@ from lifecycle.journal import (
 from lifecycle.journal_arguments import (
     LONGEST_LEASE_S,
     checked_reports,
-    checked_server,
     require_delivery,
     require_lifecycle,
     require_lifecycle_at,
+    require_server,
     require_task,
     require_worker,
 )
@@ -51,7 +52,6 @@ from lifecycle.reducers import (
     is_repeat,
     may_attempt,
 )
-from lifecycle.scope import base_name
 from lifecycle.table import E, S
 
 OnReport = Callable[[Lifecycle[Any, Any], ReportEntry[Any, Any], TaskRecord[Any, Any], TaskRecord[Any, Any]], object]
@@ -120,11 +120,13 @@ class MemoryJournal(ProcessBound):
         joined._store, joined._worker = self._store, worker
         return joined
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: str | None = None) -> MemoryTaskJournal[S, E]:
+    def task(
+        self, lifecycle: Lifecycle[S, E], task_id: str, *, server: Server | None = None
+    ) -> MemoryTaskJournal[S, E]:
         """Return the journal of one task.
 
         Raises:
-            OtherServer: the journal has the tasks of this lifecycle at another server.
+            OtherServer: the journal has the tasks of this service at another server.
             ValueError: the id has more than 1,000 bytes.
             TypeError: `lifecycle` is not a lifecycle, or the id is not a text.
         """
@@ -132,22 +134,22 @@ class MemoryJournal(ProcessBound):
         self._store.require_server(lifecycle, server)
         return MemoryTaskJournal(self._store.kept(lifecycle, task_id), self._worker)
 
-    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> MemoryCreates:
+    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: Server | None = None) -> MemoryCreates:
         """Return the creates of tasks of this lifecycle.
 
         Raises:
-            OtherServer: the journal has the tasks of this lifecycle at another server.
+            OtherServer: the journal has the tasks of this service at another server.
             TypeError: `lifecycle` is not a lifecycle.
         """
         require_lifecycle_at(lifecycle, server)
         self._store.require_server(lifecycle, server)
         return MemoryCreates(self._store.creates, lifecycle, self, self._worker)
 
-    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> list[str]:
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: Server | None = None) -> list[str]:
         """Return the ids of the tasks that have an open command.
 
         Raises:
-            OtherServer: the journal has the tasks of this lifecycle at another server.
+            OtherServer: the journal has the tasks of this service at another server.
             TypeError: `lifecycle` is not a lifecycle.
         """
         require_lifecycle_at(lifecycle, server)
@@ -158,14 +160,13 @@ class MemoryJournal(ProcessBound):
             if kept.lifecycle.name == lifecycle.name and kept.record.open_command
         ]
 
-    def add_server(self, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
-        """Record that this is a further URL of the server that has the tasks of these lifecycles.
+    def add_server(self, server: Server) -> None:
+        """Record that the server's URL is a further one of the server that has the tasks of its lifecycles.
 
-        Afterwards each of them has the URLs that any of them had, and this one.
-
-        Raises TypeError if one of them is not a lifecycle, or the server is not a text.
+        Afterwards each of these has the URLs that any of them had, and this one. Raises TypeError if it is no Server.
         """
-        self._store.add_server(server, checked_server(server, lifecycles))
+        require_server(server)
+        self._store.add_server(server)
 
     def open_lifecycles(self) -> list[str]:
         """Return the names of the lifecycles that have an open command or create, in order."""
@@ -261,21 +262,24 @@ class _Store:
                 kept = self._tasks[lifecycle.name, task_id] = _Kept(self, lifecycle, task_id, record)
             return kept
 
-    def require_server(self, lifecycle: Lifecycle[Any, Any], server: str | None) -> None:
-        """Record the server if none is recorded. Raises OtherServer unless it is one of those that are."""
+    def require_server(self, lifecycle: Lifecycle[Any, Any], server: Server | None) -> None:
+        """Record the server for all its lifecycles that have none. Raises OtherServer if one has another."""
         if server is None:
             return
-        name = base_name(lifecycle.name)
-        recorded = self._servers.setdefault(name, (server,))
-        if server not in recorded:
-            raise OtherServer(name, server, recorded)
-
-    def add_server(self, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
-        """Record a further URL of the server of these lifecycles."""
-        names = [base_name(each.name) for each in lifecycles]
         with self._lock:
-            urls = [url for each in names for url in self._servers.get(each, ())]
-            self._servers.update(dict.fromkeys(names, tuple(dict.fromkeys([*urls, server]))))
+            names = server.names(lifecycle)
+            for name in names:
+                recorded = self._servers.get(name, (server.url,))
+                if server.url not in recorded:
+                    raise OtherServer(name, server.url, recorded)
+            for name in names:
+                self._servers.setdefault(name, (server.url,))
+
+    def add_server(self, server: Server) -> None:
+        """Record a further URL of the server of these lifecycles."""
+        with self._lock:
+            urls = [url for each in server.lifecycles for url in self._servers.get(each, ())]
+            self._servers.update(dict.fromkeys(server.lifecycles, tuple(dict.fromkeys([*urls, server.url]))))
 
     def known(self) -> list[_Kept[Any, Any]]:
         """Return the tasks that are kept."""

@@ -24,10 +24,11 @@ ONE_WAY = {
         validation <- documents <- findings <- lifecycle
         lifecycle <- catalog.*
         catalog.* <- journal <- reducers, journal_arguments <- memory_creates <- memory
-        process_bound, scope <- memory
+        process_bound <- memory
         journal <- effects, proof <- command
         effects <- create, following
-        lifecycle <- proof, scope
+        lifecycle <- proof
+        lifecycle <- scope <- journal
         lifecycle <- testing
         declaration <- diagram.* <- lifecycle
         validation <- digest <- lifecycle

@@ -422,7 +422,7 @@ class Supervision(DBOSConfiguredInstance):
             await asyncio.sleep(self._client.timing.longest_retry_s)
 
     def _journal(self, task: AsyncTask) -> TaskJournal[Any, Any]:
-        return self._client.journal.task(task.lifecycle, task.id, server=self._client.base_url)
+        return self._client.journal.task(task.lifecycle, task.id, server=self._client.server)
 
     async def _with_cost(self, task: AsyncTask, known: _FollowedState) -> _FollowedState:
         if not self._needs_cost:

@@ -41,6 +41,7 @@ from lifecycle.journal import (
     Report,
     ReportEntry,
     RequestContext,
+    Server,
     TaskRecord,
     TaskReport,
 )
@@ -1071,8 +1072,9 @@ def test_tasks_recorded_under_another_declaration_are_listed() -> None:
     assert journal.task(other, "7").lifecycle.digest == log.lifecycle.digest == V1.digest
 
 
-SERVERS = ("http://one", "http://other")
-USES: dict[str, Callable[[MemoryJournal, str], object]] = {
+URLS = ("http://one", "http://other")
+SERVERS = tuple(Server(each, ("v1", "v2-session")) for each in URLS)
+USES: dict[str, Callable[[MemoryJournal, Server], object]] = {
     "task": lambda journal, server: journal.task(V1, TASK, server=server),
     "creates": lambda journal, server: journal.creates(V1, server=server),
     "open tasks": lambda journal, server: journal.open_tasks(V1, server=server),
@@ -1082,7 +1084,7 @@ USES: dict[str, Callable[[MemoryJournal, str], object]] = {
 
 @pytest.mark.parametrize(("first", "then"), [*product(USES.values(), USES.values())])
 def test_tasks_are_at_one_server(
-    first: Callable[[MemoryJournal, str], object], then: Callable[[MemoryJournal, str], object]
+    first: Callable[[MemoryJournal, Server], object], then: Callable[[MemoryJournal, Server], object]
 ) -> None:
     journal = MemoryJournal()
     for _ in range(2):
@@ -1091,7 +1093,7 @@ def test_tasks_are_at_one_server(
     with pytest.raises(OtherServer) as info:
         then(journal, SERVERS[1])
 
-    assert (info.value.lifecycle, info.value.server, info.value.recorded) == ("v1", SERVERS[1], SERVERS[:1])
+    assert (info.value.lifecycle, info.value.server, info.value.recorded) == ("v1", URLS[1], URLS[:1])
 
 
 def test_no_report_is_recorded_if_one_is_of_another_server() -> None:
@@ -1111,32 +1113,68 @@ def test_all_scopes_of_a_lifecycle_are_at_one_server() -> None:
 
     with pytest.raises(OtherServer, match="the tasks of v1 at http://one"):
         journal.task(scoped(V1, ["other"]), TASK, server=SERVERS[1])
-    journal.task(V1_FULL, TASK, server=SERVERS[1])
+    journal.task(V1_FULL, TASK, server=Server(URLS[1], ("v1-full",)))
+
+
+@pytest.mark.parametrize(("first", "then"), [*product(("v1", "v2-session"), repeat=2)])
+def test_all_lifecycles_of_a_service_are_at_one_server(first: str, then: str) -> None:
+    """Whichever of them is recorded first."""
+    journal = MemoryJournal()
+    journal.creates(get(first), server=SERVERS[0])
+
+    with pytest.raises(OtherServer) as info:
+        journal.creates(get(then), server=SERVERS[1])
+
+    assert (info.value.lifecycle, info.value.recorded) == (then, URLS[:1])
+
+
+def test_nothing_is_recorded_of_a_server_if_one_lifecycle_is_at_another() -> None:
+    journal = MemoryJournal()
+    journal.task(V1, TASK, server=Server(URLS[0], ("v1",)))
+
+    with pytest.raises(OtherServer, match="the tasks of v1 at http://one"):
+        journal.task(V1_FULL, TASK, server=Server(URLS[1], ("v1-full", "v1")))
+    journal.task(V1_FULL, TASK, server=Server(URLS[0], ("v1-full", "v1")))
 
 
 def test_added_server_is_one_of_all_lifecycles_that_are_named() -> None:
     journal = MemoryJournal()
-    journal.task(V1, TASK, server="http://one")
-    journal.add_server("http://two", [V1, V1_FULL])
-    journal.add_server("http://two", [V1])
+    journal.task(V1, TASK, server=Server("http://one", ("v1",)))
+    journal.add_server(Server("http://two", ("v1", "v1-full")))
+    journal.add_server(Server("http://two", ("v1",)))
 
-    for lifecycle, server in product((V1, V1_FULL), ("http://one", "http://two")):
-        journal.task(lifecycle, TASK, server=server)
+    for lifecycle, url in product((V1, V1_FULL), ("http://one", "http://two")):
+        journal.task(lifecycle, TASK, server=Server(url, ("v1", "v1-full")))
     with pytest.raises(OtherServer) as info:
-        journal.task(V1_FULL, TASK, server="http://three")
+        journal.task(V1_FULL, TASK, server=Server("http://three", ("v1-full",)))
     assert info.value.recorded == ("http://one", "http://two")
 
 
-def add_server(journal: MemoryJournal, server: str) -> None:
-    journal.add_server(server, [V1])
+def add_server(journal: MemoryJournal, server: Server) -> None:
+    journal.add_server(server)
 
 
 @pytest.mark.parametrize("use", [*USES.values(), add_server])
-def test_server_is_a_text(use: Callable[[MemoryJournal, Any], object]) -> None:
-    with pytest.raises(TypeError, match="server must be a URL in text"):
-        use(MemoryJournal(), 5)
+def test_server_is_of_its_type(use: Callable[[MemoryJournal, Any], object]) -> None:
+    with pytest.raises(TypeError, match="server must be a Server"):
+        use(MemoryJournal(), "http://one")
 
 
-def test_server_is_added_to_lifecycles() -> None:
-    with pytest.raises(TypeError, match="must be a Lifecycle"):
-        MemoryJournal().add_server("http://one", ["v1"])  # type: ignore[list-item]
+@pytest.mark.parametrize("url", ["", "one", "http://", "http:one", "://one", "http://?one", "http://#@one"])
+def test_url_of_a_server_has_a_scheme_and_a_host(url: str) -> None:
+    with pytest.raises(ValueError, match="must be like 'https://host/path'"):
+        Server(url, ("v1",))
+    assert repr(Server("http://one", ["v1"])) == "Server('http://one', ('v1',))"  # type: ignore[arg-type]
+
+
+def test_password_in_the_url_of_a_server_is_not_shown() -> None:
+    with pytest.raises(ValueError, match="without a user and a password") as info:
+        Server("http://me:letmein@one/", ("v1",))
+    made: Any = info.traceback[-1].frame.f_locals["self"]
+    assert "letmein" not in f"{info.value} {made!r}"
+
+
+@pytest.mark.parametrize("given", [(5, ("v1",)), (b"http://one", ("v1",)), ("http://one", "v1"), ("http://one", [V1])])
+def test_parts_of_a_server_are_texts(given: tuple[Any, Any]) -> None:
+    with pytest.raises(TypeError, match="of a Server must be"):
+        Server(*given)

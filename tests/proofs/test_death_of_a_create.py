@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lifecycle import CommandEvent, CommandState, CreateUncertain
-from lifecycle.journal import NO_CONTEXT, CreatedTask, CreateRecord, RequestContext
+from lifecycle.journal import NO_CONTEXT, CreatedTask, CreateRecord, RequestContext, Server
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import Client, RecoveredCreate
 from lifecycle_adapters.journal import RecordedCreate, SqlCreates, SqlJournal
@@ -73,7 +73,7 @@ class MortalJournal(SqlJournal):
         self._at = at
         self._is_there = is_there
 
-    def creates(self, lifecycle: Any, *, server: str | None = None) -> SqlCreates:
+    def creates(self, lifecycle: Any, *, server: Server | None = None) -> SqlCreates:
         return MortalCreates(super().creates(lifecycle, server=server), self._at, self._is_there)
 
 

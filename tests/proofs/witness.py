@@ -17,7 +17,16 @@ from typing import Any, ParamSpec, TypeVar
 import httpx2
 
 from lifecycle import CommandEvent, Lifecycle
-from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, Lease, Report, RequestContext, TaskRecord
+from lifecycle.journal import (
+    NO_CONTEXT,
+    CommandOutcome,
+    CommandRecord,
+    Lease,
+    Report,
+    RequestContext,
+    Server,
+    TaskRecord,
+)
 from lifecycle.table import E, S
 from lifecycle_adapters.http import Client, Timing
 from lifecycle_adapters.journal import SqlJournal, SqlTaskJournal
@@ -66,7 +75,9 @@ class Witness(SqlJournal):
         self.operations: list[Operation] = []
         self.attempt: str | None = None
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: str | None = None) -> WitnessTaskJournal[S, E]:
+    def task(
+        self, lifecycle: Lifecycle[S, E], task_id: str, *, server: Server | None = None
+    ) -> WitnessTaskJournal[S, E]:
         return WitnessTaskJournal(self, lifecycle, task_id, server)
 
     def take_attempt(self) -> str:
@@ -80,7 +91,7 @@ class WitnessTaskJournal(SqlTaskJournal[S, E]):
 
     __slots__ = ("_task_id", "_witness")
 
-    def __init__(self, witness: Witness, lifecycle: Lifecycle[S, E], task_id: str, server: str | None) -> None:
+    def __init__(self, witness: Witness, lifecycle: Lifecycle[S, E], task_id: str, server: Server | None) -> None:
         super().__init__(witness, lifecycle, task_id, server)
         self._witness = witness
         self._task_id = task_id

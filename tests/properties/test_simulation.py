@@ -18,7 +18,7 @@ import pytest
 from lifecycle import COMMAND, CommandEvent, CommandState, Event
 from lifecycle.command import CommandProcedure, CommandResult
 from lifecycle.effects import Effect, FindCommand, Load, RecordAttempt, RecordIntent, RecordOutcome, Steps
-from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, RequestContext, TaskRecord
+from lifecycle.journal import NO_CONTEXT, CommandOutcome, CommandRecord, RequestContext, Server, TaskRecord
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.journal import SqlJournal
 from tests.lifecycle.drivers import Declared, Driver
@@ -224,7 +224,7 @@ class Deaf(Driver):
 class Overlooking(MemoryJournal):
     """A journal that reports no command as open."""
 
-    def open_tasks(self, lifecycle: Declared, *, server: str | None = None) -> list[str]:  # noqa: ARG002
+    def open_tasks(self, lifecycle: Declared, *, server: Server | None = None) -> list[str]:  # noqa: ARG002
         return []
 
 
@@ -232,7 +232,7 @@ def kept_in(log_type: type[Log]) -> Parts:
     """Return the parts of a simulation whose workers use such task journals."""
 
     class Journal(MemoryJournal):
-        def task(self, lifecycle: Any, task_id: str, *, server: str | None = None) -> Any:
+        def task(self, lifecycle: Any, task_id: str, *, server: Server | None = None) -> Any:
             return log_type(**vars(super().task(lifecycle, task_id, server=server)))
 
     return Parts(keep=partial(Memory, journal_type=Journal))

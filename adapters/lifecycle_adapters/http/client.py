@@ -234,7 +234,7 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
             CreateContradicted: the service made `.task_id`, but before the response arrived the create was abandoned,
                 or another task was recorded for it.
             TypeError, ValueError: an argument has a wrong type or value; nothing was sent.
-            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
+            OtherServer: the journal has the tasks of this service at another server than the client's.
             AdapterError: the journal cannot be read or written.
             HttpError: the service refused, or was never reached; no task was created.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process; nothing was recorded.

@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from lifecycle.effects import Response
 from lifecycle.errors import nearest, not_made
-from lifecycle.journal import Journal
+from lifecycle.journal import Journal, Server
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
 from lifecycle.scope import base_name, scope_in
@@ -61,6 +61,9 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
         self._redactor = Redactor()
         require(base_url, str | None, "base_url must be text such as 'https://host'")
         self._base_url = _url_of_server(self.binding, base_url)
+        messages = None if self.binding.session_calls is None else self.binding.session_calls.messages
+        more = [each.lifecycle for each in (self.binding.session, messages) if each is not None]
+        self._server = Server(self.base_url, tuple(base_name(each.name) for each in (self.lifecycle, *more)))
         if (notice := self.binding.retirement(self.base_url)) is not None:
             warnings.warn(notice, RetiredServiceWarning, stacklevel=3)  # at the caller of the client's constructor
 
@@ -95,6 +98,11 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
         """The URL of the server, to which the binding's paths are appended."""
         return self._base_url
 
+    @property
+    def server(self) -> Server:
+        """The server in a journal, with the lifecycles of the tasks, the sessions and the messages, which it has."""
+        return self._server
+
     def _driven_by(self, driver: Any) -> Self:
         """Return a client with the same settings and another driver."""
         other = object.__new__(type(self))
@@ -124,7 +132,7 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
             lifecycle=lifecycle,
             timing=self.timing,
             task_id=task_id,
-            journal=self.journal.task(lifecycle, task_id, server=self.base_url),
+            journal=self.journal.task(lifecycle, task_id, server=self.server),
             open_session=self._session if self._has_sessions else None,
         )
 
@@ -162,7 +170,7 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
             lifecycle=lifecycle,
             timing=self.timing,
             base_url=self.base_url,
-            creates=self.journal.creates(lifecycle, server=self.base_url),
+            creates=self.journal.creates(lifecycle, server=self.server),
             open_task=partial(self._open, binding),
         )
 
@@ -171,14 +179,12 @@ class ConfiguredClient(ProcessBound, Generic[S, E]):
         return [
             self._procedures(binding, task_id)
             for binding, lifecycle in self._lifecycles()
-            for task_id in self.journal.open_tasks(lifecycle, server=self.base_url)
+            for task_id in self.journal.open_tasks(lifecycle, server=self.server)
         ]
 
     def _add_server(self) -> None:
-        """Record in the journal that the client's server has the tasks, the sessions and the messages. It may block."""
-        messages = None if self.binding.session_calls is None else self.binding.session_calls.messages
-        more = [each.lifecycle for each in (self.binding.session, messages) if each is not None]
-        self.journal.add_server(self.base_url, [self.lifecycle, *more])
+        """Record in the journal that the client's URL is a further one of its server. It may block."""
+        self.journal.add_server(self.server)
 
     def _lifecycles(self) -> list[tuple[HttpBinding[Any, Any], Lifecycle[Any, Any]]]:
         session = self.binding.session

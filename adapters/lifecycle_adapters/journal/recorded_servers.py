@@ -1,11 +1,11 @@
-"""The servers that have a journal's tasks: one for each lifecycle, with every further URL of it that was added.
+"""The servers that have a journal's tasks: one for the lifecycles of a service, with every further URL of it.
 
 Tasks of two servers may have the same ids, so that a command would be settled at the wrong one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lifecycle.errors import OtherServer
+from lifecycle.journal import Server
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.scope import base_name
 from lifecycle_adapters.journal.database import Database, TransactionMode
@@ -27,10 +28,10 @@ class KnownServers:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: set[tuple[str, str]] = set()  # lifecycles' names without a scope, and URLs
+        self._known: set[tuple[str, Server]] = set()  # with lifecycles' names without a scope
 
     def transaction(
-        self, lifecycle: Lifecycle[Any, Any], server: str | None, mode: TransactionMode = TransactionMode.WRITE
+        self, lifecycle: Lifecycle[Any, Any], server: Server | None, mode: TransactionMode = TransactionMode.WRITE
     ) -> AbstractContextManager[Connection]:
         """Return a transaction about tasks of this lifecycle at this server; one that writes records the first server.
 
@@ -39,33 +40,45 @@ class KnownServers:
         self.require(lifecycle, server, is_written=mode in (TransactionMode.WRITE, TransactionMode.WRITE_GROUPED))
         return self._database.transaction(mode)
 
-    def require(self, lifecycle: Lifecycle[Any, Any], server: str | None, *, is_written: bool = True) -> None:
-        """Record the server if none is recorded and `is_written`. Raises OtherServer if only others are recorded."""
+    def require(self, lifecycle: Lifecycle[Any, Any], server: Server | None, *, is_written: bool = True) -> None:
+        """Record the server, if `is_written`, for all its lifecycles that have none.
+
+        Raises OtherServer, and records nothing, if one of them has only others.
+        """
         # Transactions of their own, as for declarations. No server is ever removed, so that one is looked up once.
-        name = base_name(lifecycle.name)
-        if server is None or (name, server) in self._known:
+        if server is None or (base_name(lifecycle.name), server) in self._known:
             return
+        names = server.names(lifecycle)
         with self._database.transaction(TransactionMode.READ) as connection:
-            recorded = _recorded(connection, name)
-        if not recorded and is_written:
+            is_recorded = _is_recorded(connection, names, server.url)
+        if not is_recorded and is_written:
             # Grouped: a record of a task or a create is written after it.
             with self._database.transaction(TransactionMode.WRITE_GROUPED) as connection:
-                _add(connection, name, server)
-                recorded = _recorded(connection, name)
-        if server in recorded:
-            self._known.add((name, server))
-        elif recorded:
-            raise OtherServer(name, server, recorded)
+                for name in sorted(names):  # in one order, or two workers could wait for each other's rows
+                    _add(connection, name, server.url)
+                is_recorded = _is_recorded(connection, names, server.url)  # a failure undoes what was added
+        if is_recorded:
+            self._known.add((names[0], server))
 
 
-def add(connection: Connection, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
+def add(connection: Connection, server: Server) -> None:
     """Record a further URL of the server of these lifecycles: each gets those that any has, and this one."""
-    names = [base_name(each.name) for each in lifecycles]
-    urls = [url for each in names for url in _recorded(connection, each)]
-    for each in names:
-        for url in dict.fromkeys([*urls, server]):
+    urls = [url for each in server.lifecycles for url in _recorded(connection, each)]
+    for each in sorted(server.lifecycles):
+        for url in dict.fromkeys([*urls, server.url]):
             _add(connection, each, url)
             _add(connection, each, url, is_further=True)
+
+
+def _is_recorded(connection: Connection, names: Sequence[str], url: str) -> bool:
+    """Return whether each lifecycle is at this server. Raises OtherServer if one is at another."""
+    is_recorded = True
+    for name in names:
+        recorded = _recorded(connection, name)
+        if recorded and url not in recorded:
+            raise OtherServer(name, url, recorded)
+        is_recorded = is_recorded and bool(recorded)
+    return is_recorded
 
 
 def _recorded(connection: Connection, name: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from lifecycle.journal import (
     CreateRecord,
     Lease,
     RequestContext,
+    Server,
     TaskReport,
     check_name,
     create_of_another,
@@ -74,7 +75,7 @@ class SqlCreates:
     _writer: Callable[[], Writer]
     _lease: timedelta
     _lifecycle: AnyLifecycle
-    _server: str | None
+    _server: Server | None
 
     @property
     def blocking(self) -> bool:

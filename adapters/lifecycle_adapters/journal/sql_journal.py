@@ -6,7 +6,7 @@ import os
 import secrets
 import socket
 import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from lifecycle.journal import (
     Report,
     ReportOutcome,
     RequestContext,
+    Server,
     TaskRecord,
     TaskReport,
     check_time,
@@ -32,10 +33,10 @@ from lifecycle.journal import (
 from lifecycle.journal_arguments import (
     LONGEST_LEASE_S,
     checked_reports,
-    checked_server,
     require_delivery,
     require_lifecycle,
     require_lifecycle_at,
+    require_server,
     require_task,
     require_worker,
 )
@@ -147,7 +148,7 @@ class SqlJournal(ProcessBound):
 
     # --- the journal's interface ---
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: str | None = None) -> SqlTaskJournal[S, E]:
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: Server | None = None) -> SqlTaskJournal[S, E]:
         """Return the journal of one task.
 
         Its methods raise OtherServer if the journal has the tasks of this lifecycle at another server than `server`.
@@ -159,7 +160,7 @@ class SqlJournal(ProcessBound):
         require_task(lifecycle, task_id, server)
         return SqlTaskJournal(self, lifecycle, task_id, server)
 
-    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> SqlCreates:
+    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: Server | None = None) -> SqlCreates:
         """Return the creates of tasks of this lifecycle. Raises TypeError if it is not a lifecycle.
 
         Its methods raise OtherServer if the journal has the tasks of this lifecycle at another server than `server`.
@@ -167,27 +168,25 @@ class SqlJournal(ProcessBound):
         require_lifecycle_at(lifecycle, server)
         return SqlCreates(self.known_servers, self.writer, self.lease, lifecycle, server)
 
-    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> list[str]:
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: Server | None = None) -> list[str]:
         """Return the ids of the tasks that have an open command.
 
         Raises:
-            OtherServer: the journal has the tasks of this lifecycle at another server.
+            OtherServer: the journal has the tasks of this service at another server.
             TypeError: `lifecycle` is not a lifecycle.
         """
         require_lifecycle_at(lifecycle, server)
         with self.known_servers.transaction(lifecycle, server, TransactionMode.READ) as connection:
             return journal_reader.open_tasks(connection, lifecycle.name)
 
-    def add_server(self, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
-        """Record that this is a further URL of the server that has the tasks of these lifecycles.
+    def add_server(self, server: Server) -> None:
+        """Record that the server's URL is a further one of the server that has the tasks of its lifecycles.
 
-        Afterwards each of them has the URLs that any of them had, and this one.
-
-        Raises TypeError if one of them is not a lifecycle, or the server is not a text.
+        Afterwards each of these has the URLs that any of them had, and this one. Raises TypeError if it is no Server.
         """
-        checked = checked_server(server, lifecycles)
+        require_server(server)
         with self.database.transaction() as connection:
-            recorded_servers.add(connection, server, checked)
+            recorded_servers.add(connection, server)
 
     def open_lifecycles(self) -> list[str]:
         """Return the names of the lifecycles that have an open command or create, in order."""
@@ -444,7 +443,7 @@ class SqlTaskJournal(Generic[S, E]):
 
     __slots__ = ("_has_opened", "_journal", "_key", "_known", "_server")
 
-    def __init__(self, journal: SqlJournal, lifecycle: Lifecycle[S, E], task_id: str, server: str | None) -> None:
+    def __init__(self, journal: SqlJournal, lifecycle: Lifecycle[S, E], task_id: str, server: Server | None) -> None:
         self._journal = journal
         self._server = server
         self._key = TaskName(lifecycle, task_id)

@@ -79,7 +79,7 @@ class TaskHandle(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         If the last report contradicts a final state, that report's state is returned.
 
         Raises:
-            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
+            OtherServer: the journal has the tasks of this service at another server than the client's.
             AdapterError: the journal cannot be read.
         """
         return self._procedures.journal.load().current
@@ -121,7 +121,7 @@ class TaskHandle(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
                 and None if that cannot be known.
             CommandAbandoned: the command that was given under this key was abandoned.
             KeyReused: the key was given to another command.
-            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
+            OtherServer: the journal has the tasks of this service at another server than the client's.
             AdapterError: the journal cannot be written; `recover` settles what was sent.
             CallError: the service responded 401, 403, or 404 (the task does not exist), or 429 until the time for
                 retries was up; or the service was never reached; or the read before the command failed.
@@ -157,7 +157,7 @@ class TaskHandle(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         Raises:
             CommandInFlight: a living worker has claimed it; nothing was recorded.
             TypeError: the reason is not text.
-            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
+            OtherServer: the journal has the tasks of this service at another server than the client's.
             AdapterError: the journal cannot be written.
         """
         require(reason, str, "reason must be text")
@@ -173,7 +173,7 @@ class TaskHandle(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
         Raises:
             UnknownStatus: the lifecycle does not know the status.
             CallError: the status cannot be read.
-            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
+            OtherServer: the journal has the tasks of this service at another server than the client's.
             AdapterError: the journal cannot be read or written.
         """
         return self._driver.run(self._procedures.status())
@@ -247,7 +247,7 @@ class AsyncTaskHandle(_Handle[S, E], CommandMethods[E, Coroutine[Any, Any, Comma
         If the last report contradicts a final state, that report's state is returned.
 
         Raises:
-            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
+            OtherServer: the journal has the tasks of this service at another server than the client's.
             AdapterError: the journal cannot be read.
         """
         journal = self._procedures.journal

@@ -70,7 +70,7 @@ class RecoveryMethods(_LeftOpen[H], Generic[D, H]):
             ValueError: there is no such create, or it has ended, also with this task; or another create made the task.
             TypeError: the create's id is not text, or the task's is not text, an integer or a UUID.
             CallError: the task cannot be read; the create stays uncertain.
-            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
+            OtherServer: the journal has the tasks of this service at another server than the client's.
             AdapterError: the journal cannot be read or written.
         """
         create_id, task = create_name(create_id), id_text(task_id)
@@ -87,7 +87,7 @@ class RecoveryMethods(_LeftOpen[H], Generic[D, H]):
             CreateInFlight: a living worker has claimed the create.
             ValueError: there is no such create, or it has ended.
             TypeError: the id or the reason is not text.
-            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
+            OtherServer: the journal has the tasks of this service at another server than the client's.
             AdapterError: the journal cannot be read or written.
         """
         create_id = create_name(create_id)
@@ -109,7 +109,7 @@ class RecoveryMethods(_LeftOpen[H], Generic[D, H]):
             without an outcome, also of a session or of a message to one, with the tasks that it may have made; or a
             `Recovered` with an `UnreadableCreate` as its error.
         Raises:
-            OtherServer: the journal has the tasks of this lifecycle at another server than the client's.
+            OtherServer: the journal has the tasks of this service at another server than the client's.
             AdapterError: the journal cannot be read or written.
             TypeError: `dead` is not a collection of texts, or `wait` is not a boolean.
             ClientUnusable: the client is closed, or its httpx2 client belongs to another process.

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from lifecycle.conformance import Channel
 from lifecycle.errors import AdapterError, OtherServer
-from lifecycle.journal import Journal, Report, ReportEntry, TaskReport
+from lifecycle.journal import Journal, Report, ReportEntry, Server, TaskReport
 from lifecycle.lifecycle import Lifecycle
 from lifecycle_adapters.procedures.timing import retry_pause_s
 from lifecycle_adapters.watch.events import JournalOutage
@@ -60,7 +60,7 @@ class Recorder:
     Args:
         journal: the journal in which they are recorded.
         lifecycle: the lifecycle of the tasks.
-        server: the URL of the server that has the tasks.
+        server: the server that has the tasks.
         learn: called with each report once it is recorded.
         reject: called with each report that cannot be recorded, and the error.
         emit: called when the journal cannot be written, and when it can be written again.
@@ -72,7 +72,7 @@ class Recorder:
         journal: Journal,
         lifecycle: Lifecycle[Any, Any],
         *,
-        server: str,
+        server: Server,
         learn: Learn,
         reject: Reject,
         emit: Emit,

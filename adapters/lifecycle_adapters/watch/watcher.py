@@ -157,7 +157,7 @@ class Watcher:
         self._recorder = Recorder(
             client.journal,
             client.lifecycle,
-            server=client.base_url,
+            server=client.server,
             learn=self._apply,
             reject=self._reject,
             emit=self._emit,
@@ -203,7 +203,7 @@ class Watcher:
         for each in new:
             binding.status.request(binding.base_path, task_id=each)
         added_at, now_s = self._clock(), _now_s()
-        recorded = [self._client.journal.task(self._lifecycle, each, server=self._client.base_url) for each in new]
+        recorded = [self._client.journal.task(self._lifecycle, each, server=self._client.server) for each in new]
         added = [WatchedTask(each, part, added_at=added_at) for each, part in zip(new, recorded, strict=True)]
         for number, watched in enumerate(added):
             self._tasks[watched.task_id] = watched

@@ -27,7 +27,7 @@ import httpx2
 import pytest
 
 from lifecycle import V1_FULL, CreateUncertain, Lifecycle, V1Event, V1State
-from lifecycle.journal import CommandRecord, CreateRecord, Journal, Report, TaskJournal
+from lifecycle.journal import CommandRecord, CreateRecord, Journal, Report, Server, TaskJournal
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.http import AsyncClient, Call, Client, ListCall, Recovered
 from lifecycle_adapters.journal import SqlJournal
@@ -272,7 +272,7 @@ class InterruptingJournal:
         self._journal = journal
         self._settings: dict[str, Any] = {"asked": asked, "before": before}
 
-    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str, *, server: str | None = None) -> Any:
+    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str, *, server: Server | None = None) -> Any:
         return InterruptingLog(self._journal.task(lifecycle, task_id, server=server), **self._settings)
 
     def __getattr__(self, name: str) -> Any:
@@ -561,7 +561,7 @@ class SlowToCreate:
     def __init__(self, journal: SqlJournal) -> None:
         self._journal = journal
 
-    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> Any:
+    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: Server | None = None) -> Any:
         return SlowCreates(self._journal.creates(lifecycle, server=server))
 
     def __getattr__(self, name: str) -> Any:

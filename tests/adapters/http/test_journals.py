@@ -33,6 +33,7 @@ from lifecycle.journal import (
     Report,
     ReportEntry,
     RequestContext,
+    Server,
     TaskJournal,
     TaskReport,
 )
@@ -330,7 +331,7 @@ def test_a_command_can_wait_for_the_one_in_flight(connect: Connect, serve: Serve
 class AsItWas(MemoryJournal):
     """A journal whose list of tasks with an open command is older than its records."""
 
-    def open_tasks(self, lifecycle: Declared, *, server: str | None = None) -> list[str]:  # noqa: ARG002 (whatever is open now)
+    def open_tasks(self, lifecycle: Declared, *, server: Server | None = None) -> list[str]:  # noqa: ARG002 (whatever is open now)
         return ["t"]
 
 
@@ -394,23 +395,23 @@ class SlowJournal:
         self.memory = MemoryJournal()
         self._held: list[MemoryTaskJournal[Any, Any]] = []
 
-    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: str | None = None) -> TaskJournal[S, E]:
+    def task(self, lifecycle: Lifecycle[S, E], task_id: str, *, server: Server | None = None) -> TaskJournal[S, E]:
         log = self.memory.task(lifecycle, task_id, server=server)
         self._held.append(log)
         slow: Any = SlowLog(log, self.disk)
         return cast("TaskJournal[S, E]", slow)
 
-    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> Creates:
+    def creates(self, lifecycle: Lifecycle[Any, Any], *, server: Server | None = None) -> Creates:
         slow: Any = SlowLog(self.memory.creates(lifecycle, server=server), self.disk)
         return cast("Creates", slow)
 
-    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: str | None = None) -> list[str]:
+    def open_tasks(self, lifecycle: Lifecycle[Any, Any], *, server: Server | None = None) -> list[str]:
         self.disk.wait("open_tasks")
         return self.memory.open_tasks(lifecycle, server=server)
 
-    def add_server(self, server: str, lifecycles: Iterable[Lifecycle[Any, Any]]) -> None:
+    def add_server(self, server: Server) -> None:
         self.disk.wait("add_server")
-        self.memory.add_server(server, lifecycles)
+        self.memory.add_server(server)
 
     def open_lifecycles(self) -> list[str]:
         self.disk.wait("open_lifecycles")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lifecycle import V1_FULL, CommandUncertain, MemoryJournal, OtherServer, get
-from lifecycle.journal import Journal
+from lifecycle.journal import Journal, Server
 from lifecycle_adapters.emulator import Emulator
 from lifecycle_adapters.http import AsyncClient, Client
 from lifecycle_adapters.journal import SqlJournal
@@ -185,14 +185,15 @@ def test_port_of_another_scheme_is_part_of_the_server() -> None:
 def test_two_first_clients_do_not_both_record_their_server(open_journal: OpenJournal) -> None:
     count, rounds = 4, 5
     for number in range(rounds):
-        lifecycle = V1_FULL.replace(name=f"v1-{number}")
+        lifecycles = [V1_FULL.replace(name=f"{name}-{number}") for name in ("v1", "session")]
         journals = [open_journal() for _ in range(count)]
         start = threading.Barrier(count)
 
-        def first(at: int, lifecycle: Any = lifecycle, journals: Any = journals, start: Any = start) -> bool:
+        def first(at: int, lifecycles: Any = lifecycles, journals: Any = journals, start: Any = start) -> bool:
+            server = Server(f"http://host-{at}", tuple(each.name for each in lifecycles))
             start.wait()
             try:
-                journals[at].creates(lifecycle, server=f"http://host-{at}").add({}, labels={})
+                journals[at].creates(lifecycles[at % 2], server=server).add({}, labels={})
             except OtherServer:
                 return False
             return True
@@ -215,6 +216,9 @@ def test_sessions_and_messages_are_at_the_same_server(connect: Connect, open_jou
         foreign = connect(api, other.base_url, journal=open_journal())
         with pytest.raises(OtherServer):
             foreign.create("buy milk")
+        with pytest.raises(OtherServer):
+            ON_A_SESSION[api](foreign.session(session.id))  # of which the journal has recorded nothing yet
+        assert [each for each in other.calls() if each.method != "GET"] == []
         foreign.add_server()
         foreign.create("buy milk")
         act = ON_A_SESSION[api]

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from lifecycle import V1_FULL, AdapterError, Lifecycle, LifecycleError, UndeclaredState, UnknownName
-from lifecycle.journal import Report, ReportEntry, TaskRecord, TaskReport
+from lifecycle.journal import Report, ReportEntry, Server, TaskRecord, TaskReport
 from lifecycle.memory import MemoryJournal, MemoryTaskJournal
 from lifecycle_adapters.http import AsyncClient, ClientUnusable
 from lifecycle_adapters.journal import SqlJournal
@@ -131,7 +131,7 @@ class Unloadable(MemoryJournal):
         self.is_broken = True
         self.error = error
 
-    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str, *, server: str | None = None) -> Any:
+    def task(self, lifecycle: Lifecycle[Any, Any], task_id: str, *, server: Server | None = None) -> Any:
         log = super().task(lifecycle, task_id, server=server)
         return UnloadableLog(log, self) if task_id == "bad" else log
 
