@@ -79,6 +79,14 @@ def shortened(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:76]}..."
 
 
+def described(given: object) -> str:
+    """Return a value with its type, for a message; the type alone of all but texts and numbers: they may hold a key."""
+    if isinstance(given, type):
+        return f"the class {given.__name__}"
+    is_shown = given is None or type(given) in (str, bool, int, float)
+    return f"{repr_of(given):.80} ({type(given).__name__})" if is_shown else type(given).__name__
+
+
 def plain_id(given: str) -> str:
     """Return an id for a message: as it is, or in quotes and cut if it is empty, long or not printable."""
     return given if given.isprintable() and 0 < len(given) <= _LONGEST_ID else shortened(given)

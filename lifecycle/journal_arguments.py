@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from lifecycle.errors import shortened
+from lifecycle.errors import described
 from lifecycle.journal import Delivery, Report, Server, TaskReport, check_name, check_time
 from lifecycle.lifecycle import Lifecycle
 
@@ -48,7 +48,9 @@ def require_task(lifecycle: Any, task_id: Any, server: Any = None) -> None:
 
 def require_server(given: Any) -> None:
     """Raise TypeError unless `given` is a Server."""
-    _require(given, Server, "server must be a Server, such as Server('https://host', ('v1',))")
+    if not isinstance(given, Server):  # a text may be a URL with a password
+        what = f"server must be a Server, such as Server('https://host', ('v1',)), not {type(given).__name__}"
+        raise TypeError(what)
 
 
 def checked_reports(reports: Any) -> list[TaskReport]:
@@ -88,4 +90,4 @@ def require_delivery(given: Any) -> None:
 
 def _require(given: Any, kind: Any, wanted: str) -> None:
     if not isinstance(given, kind):
-        raise TypeError(f"{wanted}, not {shortened(given)} ({type(given).__name__})")
+        raise TypeError(f"{wanted}, not {described(given)}")

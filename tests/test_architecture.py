@@ -127,7 +127,7 @@ ONE_WAY = {
         argument_checks <- render <- logs.* <- cli.*
         argument_checks <- connection_strings
         connection_strings, private_files <- journal.*, logs.* <- cli.*
-        connection_strings <- drift.loading
+        connection_strings <- drift.loading, procedures.arguments
         spreadsheets <- logs.*, cli.*
         drift.drift_errors <- drift.document <- drift.schemas, drift.located
         drift.differences, drift.declared_calls <- drift.located

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
@@ -10,7 +11,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from lifecycle import Lifecycle
-from lifecycle.errors import repr_of, shortened
+from lifecycle.errors import described, shortened
 
 TaskId = str | int | UUID
 
@@ -40,6 +41,12 @@ def require(given: Any, kind: Any, wanted: str) -> None:
         raise TypeError(f"{wanted}, not {described(given)}")
 
 
+def require_secret(given: Any, kind: Any, wanted: str) -> None:
+    """Do the same for an argument that may hold a key, a password or a secret: no part of it is in the message."""
+    if not isinstance(given, kind):
+        raise TypeError(f"{wanted}, not {type(given).__name__}")
+
+
 def require_boolean(given: Any, name: str) -> None:
     """Raise TypeError unless `given` is True or False: as a text, even "no" would be true."""
     require(given, bool, f"{name} must be True or False")
@@ -53,18 +60,18 @@ def header_pairs(headers: Any) -> list[tuple[str, str]]:
     wanted = "headers must be a mapping of names to texts"
     items = None if isinstance(headers, type) else getattr(headers, "items", None)
     if not callable(items):
-        raise TypeError(f"{wanted}, not {described(headers)}")
+        raise TypeError(f"{wanted}, not {type(headers).__name__}")
     given: Any = items()
     require(given, Iterable, f"{wanted}: its items must be pairs")
     pairs: list[tuple[str, str]] = []
     for pair in given:
         match pair:
             case [name, value]:
-                require(name, str, "a header's name must be text")
-                require(value, str, f"the header {name:.80} must be text")
+                require_secret(name, str, "a header's name must be text")
+                require_secret(value, str, f"the header {name:.80} must be text")
                 pairs.append((name, value))
             case _:
-                raise TypeError(f"{wanted}: its items must be pairs, not {described(pair)}")
+                raise TypeError(f"{wanted}: its items must be pairs, not {type(pair).__name__}")
     return pairs
 
 
@@ -105,17 +112,17 @@ def path_text(given: Any, name: str) -> str:
     return path
 
 
-def described(given: object) -> str:
-    """Return a value with its type, for a message."""
-    return (
-        f"the class {given.__name__}" if isinstance(given, type) else f"{repr_of(given):.80} ({type(given).__name__})"
-    )
-
-
 def require_callback(given: Any, name: str, called_with: str) -> None:
     """Raise TypeError unless `given` is None or can be called."""
     if not (given is None or callable(given)):
         raise TypeError(f"{name} must be called with {called_with}, and {shortened(given)} cannot be called")
+
+
+def require_function(given: Any, name: str, called_with: str, *, instead: str = "") -> None:
+    """Raise TypeError unless `given` is None or can be called without being awaited; `instead` ends that message."""
+    require_callback(given, name, called_with)
+    if inspect.iscoroutinefunction(given) or inspect.iscoroutinefunction(getattr(given, "__call__", None)):  # noqa: B004
+        raise TypeError(f"{name} is called, and not awaited: give a function{instead}")
 
 
 def require_number(

@@ -32,7 +32,7 @@ _SECRET_CUT = re.compile(
 )
 _KEYWORDS = ("host", "hostaddr", "port", "dbname", "user", "password", "passfile", "service", "sslmode", "sslpassword",
              "options")  # fmt: skip
-_KEYWORD = re.compile(r"(?:^|\s)([A-Za-z_]+)\s*=")
+_KEYWORD = re.compile(r"(?:^|[\s;,&])([A-Za-z_]+)\s*=")  # libpq separates by spaces, other drivers by the others
 
 
 def is_url(text: str) -> bool:

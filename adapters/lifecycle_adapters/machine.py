@@ -47,10 +47,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from lifecycle.errors import IllegalTransition, MissingExtra, shortened, text_of
+from lifecycle.errors import IllegalTransition, MissingExtra, described, shortened, text_of
 from lifecycle.lifecycle import Lifecycle, State, Transition
 from lifecycle.table import E, S, quoted
-from lifecycle_adapters.argument_checks import described, require, require_boolean, require_lifecycle
+from lifecycle_adapters.argument_checks import require, require_boolean, require_lifecycle
 
 try:
     import transitions

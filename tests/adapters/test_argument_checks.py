@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -21,11 +22,13 @@ from lifecycle.memory import MemoryJournal
 from lifecycle_adapters.argument_checks import require_number
 from lifecycle_adapters.arrays import CodedLifecycle
 from lifecycle_adapters.emulator import Emulator, NewTask, Profile, TaskUpdate
-from lifecycle_adapters.http import BROWSER_USE, Client, Timing
+from lifecycle_adapters.http import BROWSER_USE, Authentication, Client, Timing
 from lifecycle_adapters.journal import NotAJournal, SqlJournal
 from lifecycle_adapters.logs import Columns, Files, check_logs
+from lifecycle_adapters.logs.postgres import PostgresTable
 from lifecycle_adapters.machine import bind, bind_async
 from lifecycle_adapters.services import argument_headers
+from lifecycle_adapters.services.v1 import V1 as BUILT_IN
 from lifecycle_adapters.watch import OverdueAfter, Pace, StopAfter, StopAtCost, StopPausedAfter, Throttle
 from lifecycle_adapters.webhooks import Webhooks, sign
 
@@ -118,6 +121,92 @@ def test_non_lifecycle_is_refused_with_the_argument_name(take: Callable[[Any], o
         take(given)
 
 
+SECRET = "sk-that-nobody-may-see"
+URL = f"postgresql://me:{SECRET}@127.0.0.1:1/x"
+WITH_SECRETS: dict[str, Callable[[Any], object]] = {
+    "headers of a delivery": lambda given: receiver().receive(b"{}", given),
+    "a value of a header": lambda given: receiver().receive(b"{}", {"X-Browser-Use-Signature": given}),
+    "the name of a header": lambda given: receiver().receive(b"{}", {given: "x"} if given.__hash__ else given),
+    "headers of a response": lambda given: BUILT_IN.parse_response(
+        BUILT_IN.status,
+        BUILT_IN.status.request("", task_id="t"),
+        status_code=200,
+        headers=given,
+        content=b"{}",
+        as_of=datetime(2026, 1, 1, tzinfo=UTC),
+    ),
+    "the emulator's webhook": lambda given: Emulator("v1", webhook=given),
+    "the key of a request": BUILT_IN.request_headers,
+    "the key of a header": lambda given: Authentication("X-Key").headers(given),
+    "the key of a client": lambda given: Client("v1", api_key=given),
+    "the secret of webhooks": lambda given: Webhooks("v1", secret=given, journal=MemoryJournal()),
+    "a journal's URL": SqlJournal,
+    "a client's journal": lambda given: Client("v1", api_key="any", journal=given),
+    "a table's URL": lambda given: PostgresTable(given, "x"),
+    "the server of a record": lambda given: MemoryJournal().task(V1, "t", server=given),
+}
+
+
+def receiver() -> Webhooks:
+    return Webhooks("v1", secret="a secret", journal=MemoryJournal())
+
+
+@pytest.mark.parametrize("secret", [SECRET, URL])
+@pytest.mark.parametrize("take", WITH_SECRETS.values(), ids=WITH_SECRETS)
+def test_secret_of_another_type_is_not_shown(take: Callable[[Any], object], secret: str) -> None:
+    raw = secret.encode()
+    errors: list[Exception] = []
+    for given in (raw, bytearray(raw), [raw], [secret, 5], [(raw, raw)], (5, secret), {"url": URL, "secret": secret}):
+        try:
+            take(given)
+        except (TypeError, ValueError) as error:
+            errors.append(error)
+    assert len(errors) >= 3
+    assert [error for error in errors if SECRET in str(error)] == []
+
+
+@pytest.mark.parametrize("key", [f"{SECRET}\n", f"{SECRET} x", f"\u20ac{SECRET}", ""])
+def test_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> None:
+    for take in (BUILT_IN.request_headers, Authentication("X-Key").headers):
+        with pytest.raises(ValueError, match="the API key") as raised:
+            take(key)
+        assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize("separator", [";", ",", "&", "; "])
+def test_connection_string_of_another_driver_is_refused_and_not_shown(separator: str) -> None:
+    given = separator.join(("host=127.0.0.1", "port=1", "user=me", f"password={SECRET}"))
+    for take in (SqlJournal, partial(PostgresTable, table="x")):
+        with pytest.raises(ValueError, match=r"not a (connection string|valid database URL)") as raised:
+            take(given)
+        assert SECRET not in str(raised.value)
+
+
+async def awaited(*_: object) -> None:
+    """It would never run."""
+
+
+class Awaited:
+    async def __call__(self, *_: object) -> None:
+        """It would never run."""
+
+
+CALLBACKS: tuple[Callable[[Any], object], ...] = (
+    lambda given: Webhooks("v4", secret="a secret", journal=MemoryJournal(), on_report=given),
+    lambda given: Webhooks("v4", secret="a secret", journal=MemoryJournal(), on_session=given),
+    lambda given: Emulator("v1").serve(on_start=given),
+    lambda given: check_logs(V1, Files("x.csv"), progress=given),
+    lambda given: Client("v1", api_key="any").task("t").wait(on_progress=given),
+)
+
+
+@pytest.mark.parametrize("callback", [awaited, Awaited(), partial(awaited, 1)])
+@pytest.mark.parametrize("take", CALLBACKS)
+def test_callback_that_would_have_to_be_awaited_is_refused(take: Callable[[Any], object], callback: object) -> None:
+    with pytest.raises(TypeError, match="is called, and not awaited"):
+        take(callback)
+
+
 @pytest.mark.parametrize(
     ("take", "wrong"),
     [
@@ -135,7 +224,7 @@ def test_non_lifecycle_is_refused_with_the_argument_name(take: Callable[[Any], o
         ),
         (
             lambda: Webhooks("v1", secret="a secret", journal=MemoryJournal()).receive(b"{}", cast("Any", 3)),
-            "headers must be a mapping of names to texts, not 3",
+            "headers must be a mapping of names to texts, not int",
         ),
         (lambda: StopPausedAfter(3, states="paused"), "states must be a list or another iterable, not the text"),
         (lambda: CodedLifecycle(V1).encode_states(cast("Any", "paused")), "states must be a list or another iterable"),

@@ -18,7 +18,8 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import WrongType, described, require, require_number
+from lifecycle.errors import described
+from lifecycle_adapters.argument_checks import WrongType, require, require_number, require_secret
 from lifecycle_adapters.emulator.call_log import CallLog
 from lifecycle_adapters.emulator.calls import PREFIX, Calls
 from lifecycle_adapters.emulator.control import NOTICE, Control, Parts, control_app, refusal_of_id
@@ -85,7 +86,7 @@ def create_app(
     given: Any = api_key
     if given is not None and not isinstance(given, str):
         raise TypeError(f"api_key must be text, not {type(given).__name__}")  # no message shows a key
-    require(webhook, Webhook | None, "webhook must be a Webhook(url=..., secret=...)")
+    require_secret(webhook, Webhook | None, "webhook must be a Webhook(url=..., secret=...)")
     require(manual, bool, "manual must be True or False")
     require_number(pace_s, "pace_s", at_least=0, less_than=inf)
     if api_key == "":

@@ -19,8 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from lifecycle.errors import UnknownName
-from lifecycle_adapters.argument_checks import described
+from lifecycle.errors import UnknownName, described
 
 HIDDEN_FIELDS = frozenset({"url", "secret"})
 """The fields that no error shows, because they may hold a password."""

@@ -17,7 +17,7 @@ import uvicorn
 
 from lifecycle import Lifecycle
 from lifecycle.errors import AdapterError
-from lifecycle_adapters.argument_checks import require, require_callback, require_number
+from lifecycle_adapters.argument_checks import require, require_function, require_number
 from lifecycle_adapters.emulator.application import EmulatorApp, create_app
 from lifecycle_adapters.emulator.control import Control
 from lifecycle_adapters.emulator.profile import Profile
@@ -117,7 +117,7 @@ class Emulator(Control):
             TypeError: `on_start` cannot be called.
             EmulatorNotRunning: the server is already running, or did not start within 30 s.
         """
-        require_callback(on_start, "on_start", "the base URL")
+        require_function(on_start, "on_start", "the base URL")
         with suppress(KeyboardInterrupt), self:
             running = self._server()
             if on_start is not None:

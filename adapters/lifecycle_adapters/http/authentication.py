@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -57,6 +57,17 @@ def wrong_headers(where: Path, headers: Mapping[str, str], *, has_body: bool = F
             yield (*where, name), f"no header can carry {value!r}"
 
 
+def fault_of_key(api_key: Any) -> Exception | None:
+    """Return the error of a key that no header can carry; None if one can. No part of the key is in its message."""
+    if not isinstance(api_key, str):
+        return TypeError(f"api_key must be text, not {type(api_key).__name__}")
+    if not api_key:
+        return ValueError("the API key is empty")
+    if not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        return ValueError("the API key has characters that a header cannot carry")
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Authentication(Declared):
     """The place of the key in a request: `header: prefix + key`.
@@ -81,7 +92,15 @@ class Authentication(Declared):
             yield ("prefix",), f"no header can carry {self.prefix!r}: give one like 'Bearer '"
 
     def headers(self, api_key: str) -> dict[str, str]:
-        """Return the header that carries the key."""
+        """Return the header that carries the key.
+
+        Raises:
+            TypeError: the key is not text.
+            ValueError: it is empty, or has characters that no header can carry, such as the end of a line.
+        """
+        fault = fault_of_key(api_key)
+        if fault is not None:
+            raise fault
         return {self.header: f"{self.prefix}{api_key}"}
 
 

@@ -515,9 +515,9 @@ class HttpBinding(Declared, Generic[S, E]):
     def request_headers(self, api_key: str) -> dict[str, str]:
         """Return the headers of every request: those of the binding, and the one that carries the key.
 
-        Raises TypeError if the key is not text.
+        Raises TypeError if the key is not text, ValueError if it is empty or no header can carry it. A service that
+        takes no key ignores it.
         """
-        require(api_key, str, "api_key must be text")
         key = {} if self.authentication is None else self.authentication.headers(api_key)
         return {**self.headers, **key}
 

@@ -35,10 +35,10 @@ from lifecycle.catalog import (
     V4State,
 )
 from lifecycle.effects import Response
-from lifecycle.errors import MissingExtra
+from lifecycle.errors import MissingExtra, described
 from lifecycle.journal import Journal
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import TaskId, described, id_text, require
+from lifecycle_adapters.argument_checks import TaskId, id_text, require
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.configured_client import ConfiguredClient
 from lifecycle_adapters.http.driver import AsyncDriver, Driver, RateLimiter

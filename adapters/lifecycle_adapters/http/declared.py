@@ -25,11 +25,10 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from lifecycle.declaration import Path, StrictText
-from lifecycle.errors import DefinitionError, DefinitionFinding, text_of
+from lifecycle.errors import DefinitionError, DefinitionFinding, described, text_of
 from lifecycle.findings import bad_value, name_in
 from lifecycle.partial import as_far_as_known, partial_part
 from lifecycle.validation import limited, path_text
-from lifecycle_adapters.argument_checks import described
 
 T = TypeVar("T")
 

@@ -16,6 +16,7 @@ from typing import Any, overload
 from pydantic import SecretStr
 
 from lifecycle.errors import MissingExtra
+from lifecycle_adapters.http.authentication import fault_of_key
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.procedures.signal_errors import is_of_a_signal
 
@@ -195,13 +196,7 @@ def usable_key(binding: HttpBinding[Any, Any], base_url: str, given: Key | None 
 def _examined(secret: SecretStr) -> Exception | None:
     """Return the error of a key that cannot be used; it is not raised here, where the key is in a variable."""
     key: Any = secret.get_secret_value()
-    if not isinstance(key, str):
-        return TypeError(f"api_key must be text, not {type(key).__name__}")
-    if not key:
-        return NoKey("it is empty")
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        return ValueError("the API key has characters that a header cannot carry")
-    return None
+    return NoKey("it is empty") if key == "" else fault_of_key(key)
 
 
 def _from_environment(binding: HttpBinding[Any, Any], base_url: str) -> SecretStr:

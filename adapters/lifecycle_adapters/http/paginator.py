@@ -150,7 +150,9 @@ class Paginator:
         except InvalidResponse as error:
             self._fault = error
             return new
-        if not following or frozenset(following.items()) in self._turned:
+        is_repeated = frozenset(following.items()) in self._turned
+        # A service may name its last page again, or name each next page alike: the first of these has nothing new.
+        if not following or (is_repeated and not (new and self._id_field is not None and has_more is None)):
             if has_more is True:
                 self._fault = self._incomplete(
                     f"{self._listing.more_field!r} says that there is more, and no new page is named"

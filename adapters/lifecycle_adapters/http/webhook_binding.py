@@ -46,8 +46,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from lifecycle.conformance import Channel
 from lifecycle.declaration import StrictText
-from lifecycle.errors import nearest
-from lifecycle_adapters.argument_checks import described
+from lifecycle.errors import described, nearest
 from lifecycle_adapters.http.authentication import HEADER_NAME
 from lifecycle_adapters.http.declared import (
     Declared,

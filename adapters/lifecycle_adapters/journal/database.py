@@ -31,7 +31,7 @@ from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, Pool, QueuePool
 
 from lifecycle.errors import MissingExtra, shortened
-from lifecycle_adapters.argument_checks import require, require_boolean
+from lifecycle_adapters.argument_checks import require_boolean, require_secret
 from lifecycle_adapters.connection_strings import NO_PLACE, NOT_A_URL, is_dsn, is_sendable, is_url, parameters
 from lifecycle_adapters.journal.journal_errors import (
     JournalError,
@@ -215,9 +215,11 @@ _CREATING = 0x6C696665  # an arbitrary lock number, unlikely to be used by other
 
 
 def _url(url: str | os.PathLike[str]) -> URL:
-    require(url, str | os.PathLike, "url must be the path of a file, or a URL such as 'postgresql://host/database'")
+    require_secret(
+        url, str | os.PathLike, "url must be the path of a file, or a URL such as 'postgresql://host/database'"
+    )
     text = os.fspath(url)
-    require(text, str, "url must be a path in text")
+    require_secret(text, str, "url must be a path in text")
     if text.lower().startswith("file:"):
         raise ValueError(f"{_URI} (write ./ before the name of a file that begins so)")
     if is_dsn(text):

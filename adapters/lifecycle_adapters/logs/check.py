@@ -10,7 +10,7 @@ from typing import Any, cast
 from lifecycle import Channel, Lifecycle
 from lifecycle.conformance import Mode
 from lifecycle.errors import shortened
-from lifecycle_adapters.argument_checks import require, require_boolean, require_callback, require_lifecycle
+from lifecycle_adapters.argument_checks import require, require_boolean, require_function, require_lifecycle
 from lifecycle_adapters.logs import queries
 from lifecycle_adapters.logs.columns import Columns
 from lifecycle_adapters.logs.duckdb_session import DuckDbSession, Progress
@@ -89,8 +89,8 @@ def check_logs(
     require(columns, Columns | None, "columns must be Columns(...)")
     for name, given in (("ignore_case", ignore_case), ("notes", notes), ("strict", strict)):
         require_boolean(given, name)
-    require_callback(progress, "progress", "the current work and its share")
-    require_callback(keep_rejects, "keep_rejects", "a writer of the rejects")
+    require_function(progress, "progress", "the current work and its share")
+    require_function(keep_rejects, "keep_rejects", "a writer of the rejects")
     rules = Rules(lifecycle, mode=mode, channel=channel, ignore_case=ignore_case)
     columns = columns or Columns()
     session = DuckDbSession(memory=memory, threads=threads, spill=spill, progress=progress)

@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Any
 
 from lifecycle.effects import Accepted, Denied, Lost, Missing, NotSent, Refused, Response, Throttled
-from lifecycle.errors import shortened, text_of
+from lifecycle.errors import described, shortened, text_of
 from lifecycle.journal import name_fault
-from lifecycle_adapters.argument_checks import described, is_text, require, require_number
+from lifecycle_adapters.argument_checks import is_text, require, require_number
 from lifecycle_adapters.foreign_text import one_line
 from lifecycle_adapters.procedures.call_errors import CallError
 

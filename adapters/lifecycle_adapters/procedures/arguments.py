@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from os import PathLike
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from lifecycle.journal import Journal, RequestContext
 from lifecycle.memory import MemoryJournal
 from lifecycle_adapters import telemetry
 from lifecycle_adapters.argument_checks import WrongValue, require, require_boolean, require_number
+from lifecycle_adapters.connection_strings import may_contain_password
 
 OnUnknown = Literal["raise", "continue"]
 
@@ -70,9 +72,9 @@ def usable_journal(journal: Journal | None) -> Journal:
     """Return the journal, one in memory if it is None. Raises TypeError if it is not a journal."""
     given: Any = journal
     if given is not None and not isinstance(given, Journal):
-        raise TypeError(
-            f"journal must be a journal, such as SqlJournal({str(journal)!r}), not {type(journal).__name__}"
-        )
+        file = str(given) if isinstance(given, str | PathLike) else "j.db"
+        made = f"SqlJournal({'...' if may_contain_password(file) else repr(file)})"
+        raise TypeError(f"journal must be a journal, such as {made}, not {type(given).__name__}")
     return journal or MemoryJournal(on_report=telemetry.count_report)
 
 

@@ -6,7 +6,6 @@ This module has the names and signatures; governed_task.py has the procedures, r
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Collection, Coroutine
 from typing import Any, Generic
 
@@ -18,7 +17,7 @@ from lifecycle.following import Until
 from lifecycle.journal import CommandRecord, TaskJournal
 from lifecycle.lifecycle import Lifecycle
 from lifecycle.process_bound import ProcessBound
-from lifecycle_adapters.argument_checks import require, require_callback
+from lifecycle_adapters.argument_checks import require, require_callback, require_function
 from lifecycle_adapters.procedures.arguments import (
     OnUnknown,
     longest_wait_s,
@@ -223,11 +222,8 @@ class TaskHandle(_Handle[S, E], CommandMethods[E, CommandResult[S, E]]):
                 called, or is a coroutine function given to a Task; or `until` or `on_unknown` has another value.
                 Nothing was sent.
         """
-        require_callback(on_progress, "on_progress", "the progress of a wait")
-        if inspect.iscoroutinefunction(on_progress):
-            raise TypeError(
-                "on_progress of a Task is called, and not awaited: give a function, or wait with an AsyncTask"
-            )
+        instead = " to a Task, or wait with an AsyncTask"
+        require_function(on_progress, "on_progress", "the progress of a wait", instead=instead)
         waiting = self._procedures.wait(
             until, seconds(timeout_s, "timeout_s"), stop_at_unknown=raises_on_unknown(on_unknown)
         )

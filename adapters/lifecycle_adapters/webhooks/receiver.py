@@ -20,7 +20,7 @@ from typing import Any, cast
 from lifecycle.errors import AdapterError, UnknownName, UnreadableRecord, shortened
 from lifecycle.journal import Delivery, Journal, Report, ReportEntry, TaskReport, checked_clock, name_fault
 from lifecycle.lifecycle import Lifecycle
-from lifecycle_adapters.argument_checks import header_pairs, require, require_callback, require_number
+from lifecycle_adapters.argument_checks import header_pairs, require, require_function, require_number
 from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.requests import quoted_id
 from lifecycle_adapters.http.webhook_binding import StatusUpdate, WebhookBinding
@@ -113,7 +113,7 @@ class Webhooks:
             deliveries all name a task; there is no secret, or one is empty, cannot be encoded in UTF-8, is not base64
             although the service's are, or is a token that no header can carry; or the time of `clock` has no zone, or
             is not in the years 2 to 9998.
-        TypeError: a secret is not a string, or another argument has the wrong type.
+        TypeError: a secret is not a string, a callback is a coroutine function, or another argument has the wrong type.
     """
 
     def __init__(
@@ -142,8 +142,8 @@ class Webhooks:
             )
         self._signers = required(made)
         require(journal, Journal, "journal must be a journal, such as SqlJournal('j.db')")
-        require_callback(on_report, "on_report", "reports")
-        require_callback(on_session, "on_session", "sessions")
+        require_function(on_report, "on_report", "reports")
+        require_function(on_session, "on_session", "sessions")
         if on_session is not None and not webhooks.session_kinds:
             raise ValueError(f"{binding.name!r} has no deliveries that name only a session: leave out on_session")
         require_number(max_body_bytes, "max_body_bytes", kind=int, at_least=1)

@@ -14,7 +14,7 @@ from lifecycle_adapters.http.binding import HttpBinding
 from lifecycle_adapters.http.call import Call
 from lifecycle_adapters.services.registry import BUILT_IN
 
-KEY = "any key"
+KEY = "any-key"
 HEADERS = {name: value for binding in BUILT_IN for name, value in binding.request_headers(KEY).items()}
 BY_NAME = {binding.name: binding for binding in BUILT_IN}
 

@@ -178,7 +178,7 @@ def test_the_call_log_records_every_call_and_no_key(emulator: Emulator, http: ht
     assert seen[1]["path"] == f"/api/v2/tasks/{task_id}"
     assert seen[2]["query"] == "task_id=nobody"
     assert [call["number"] for call in seen] == list(range(seen[0]["number"], seen[0]["number"] + 5))
-    assert "any key" not in http.get("/_emulator/calls").text
+    assert "any-key" not in http.get("/_emulator/calls").text
     assert [call.number for call in emulator.calls()] == [call["number"] for call in seen]
 
 
@@ -262,13 +262,13 @@ def test_faults_are_armed_and_disarmed_over_http(emulator: Emulator, http: httpx
 
 
 MISUSES: list[tuple[Callable[[Any, str], object], str]] = [
-    (lambda emulator, _: emulator.fire({}, "start"), "task_id must be text, not {}"),
+    (lambda emulator, _: emulator.fire({}, "start"), "task_id must be text, not dict"),
     (lambda emulator, _: emulator.task(7), "task_id must be text, not 7"),
-    (lambda emulator, _: emulator.tasks([]), r"api must be the name of a service, not \[\]"),
+    (lambda emulator, _: emulator.tasks([]), r"api must be the name of a service, not list"),
     (lambda emulator, _: emulator.set_script(None, []), "task_id must be text, not None"),
-    (lambda emulator, task: emulator.fire(task, {}), "event must be the name of an event, not {}"),
+    (lambda emulator, task: emulator.fire(task, {}), "event must be the name of an event, not dict"),
     (lambda emulator, task: emulator.set_script(task, [{}]), "each of the events must be the name of one, not"),
-    (lambda emulator, _: emulator.api_url([]), r"api must be the name of a service, not \[\]"),
+    (lambda emulator, _: emulator.api_url([]), r"api must be the name of a service, not list"),
     (lambda emulator, _: emulator.carry_out(None), "call must be a function without parameters, not None"),
     (lambda emulator, _: emulator.advance("1"), "seconds must be a number, not '1'"),
 ]

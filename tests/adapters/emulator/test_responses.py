@@ -712,4 +712,4 @@ def test_an_unknown_path_is_404_and_a_wrong_method_405_with_the_allowed_ones(htt
 
 
 def test_the_headers_of_these_tests_are_those_of_the_bindings() -> None:
-    assert HEADERS == {"Authorization": "Bearer any key", "X-Browser-Use-API-Key": "any key"}
+    assert HEADERS == {"Authorization": "Bearer any-key", "X-Browser-Use-API-Key": "any-key"}

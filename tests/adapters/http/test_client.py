@@ -454,7 +454,7 @@ def test_synchronous_wait_refuses_a_coroutine_callback(serve: Serve) -> None:
     server = serve(lambda _: Reply(body="running"))
     with (
         Client("v1", api_key=KEY, base_url=server.base_url) as client,
-        pytest.raises(TypeError, match="on_progress of a Task is called, and not awaited"),
+        pytest.raises(TypeError, match="and not awaited: give a function to a Task, or wait with an AsyncTask"),
     ):
         client.task("t").wait(on_progress=later)
     assert server.seen == []
@@ -568,8 +568,8 @@ def _run_page(cursor: object, *ids: str) -> Reply:
         ([_run_page("x", "a"), _run_page(None, "b")], "ab", ["", "x"]),
         ([_run_page("x", "a"), _run_page("", "b")], "ab", ["", "x"]),
         ([_run_page("x"), _run_page("y", "b"), _run_page(None)], "b", ["", "x", "y"]),
-        ([_run_page("x", "a"), _run_page("x", "b")], "ab", ["", "x"]),
-        ([_run_page("x", "a"), _run_page("y", "b"), _run_page("x", "c")], "abc", ["", "x", "y"]),
+        ([_run_page("x", "a"), _run_page("x", "b")], "ab", ["", "x", "x"]),
+        ([_run_page("x", "a"), _run_page("y", "b"), _run_page("x", "c")], "abc", ["", "x", "y", "x"]),
         ([_run_page("x", "a"), _run_page("y", "a"), _run_page("z", "a")], "a", ["", "x", "y", "z"]),
         ([_run_page(7, "a"), _run_page(None, "b")], "ab", ["", "7"]),
     ],
@@ -760,7 +760,7 @@ def test_a_setting_of_another_kind_is_refused(kind: Any, settings: dict[str, Any
 
 @pytest.mark.parametrize(("kind", "others"), [(Client, httpx2.AsyncClient), (AsyncClient, httpx2.Client)])
 def test_the_other_kind_of_httpx2_client_is_refused(kind: Any, others: Any) -> None:
-    with pytest.raises(TypeError, match=rf"http must be an httpx2.{kind.__name__}, not .*\({others.__name__}\)"):
+    with pytest.raises(TypeError, match=rf"http must be an httpx2.{kind.__name__}, not {others.__name__}"):
         kind("v1", api_key=KEY, http=others(verify=NO_CERTIFICATES))
 
 
@@ -768,7 +768,7 @@ ARGUMENTS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"idempotency_key": ""}, ValueError, "idempotency_key must not be empty"),
     ({"idempotency_key": 5}, TypeError, "idempotency_key must be text, not 5 (int)"),
     ({"reason": None}, TypeError, "reason must be text, not None (NoneType)"),
-    ({"origin": b"me"}, TypeError, "origin must be text, not b'me' (bytes)"),
+    ({"origin": b"me"}, TypeError, "origin must be text, not bytes"),
 ]
 
 

@@ -506,3 +506,26 @@ def test_list_says_where_a_task_has_its_id_in_it(connect: Connect, serve: Serve)
     server = serve(lambda _: Reply(body={"data": {"tasks": [{"id": "row", "run": {"key": "a"}}]}}))
     client = connect(replace(V1, listing=listed(pages="one", id_field="run.key")), server.base_url)
     assert [each.id for each in client.list()] == ["a"]
+
+
+@pytest.mark.parametrize("names", [["same"], ["a", "b"], ["a", "b", "c"]])
+@pytest.mark.parametrize(
+    ("way", "form"), [("cursors", "{}"), ("URLs", "?from={}")], ids=lambda each: each if "{" not in each else ""
+)
+def test_page_whose_name_is_used_again_is_read_while_it_has_new_tasks(
+    connect: Connect, serve: Serve, way: str, form: str, names: list[str]
+) -> None:
+    """The service remembers where it is, whatever the page is called; at the end it repeats the last page."""
+    pages = [["1", "2"], ["3", "4"], ["5", "6"], ["7", "8"], ["9"]]
+
+    def script(_: Seen) -> Reply:
+        number = len(server.seen)
+        tasks = [{"id": each, "status": "running"} for each in pages[min(number, len(pages)) - 1]]
+        following = form.format(names[number % len(names)])
+        return Reply(body={"data": {"tasks": tasks}, "meta": {"next": following}, "next": following})
+
+    server = serve(script)
+    binding = replace(V1, listing=WAYS[way].listing)
+
+    assert [each.id for each in connect(binding, server.base_url).list()] == [*"123456789"]
+    assert len(server.seen) <= len(pages) + len(names)

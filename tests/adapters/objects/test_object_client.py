@@ -204,7 +204,7 @@ def test_text_of_an_exception_is_one_line_of_limited_length(over: Callable[..., 
 
 
 def test_result_without_a_repr_is_reported(over: Callable[..., Both]) -> None:
-    with pytest.raises(ObjectError, match="not <Unprintable, whose repr raises ValueError>"):
+    with pytest.raises(ObjectError, match="a Snapshot, not Unprintable"):
         over(Agent(), read=always(Unprintable())).task("status")
     with pytest.raises(CreateUncertain, match="no id in text, but <Unprintable, whose repr raises ValueError>"):
         over(Agent(), create=always(Unprintable())).call("create")
