@@ -39,8 +39,10 @@ def server(base_url: str, base_path: str, *, name: str = "base_url") -> str:
         raise WrongValue(f"{name} must have no '//', '/./' or '/../' in its path", name)
     # The same for each way to write it: a journal and a retirement compare it. Other clients want the path in the base
     # URL; both forms must lead to the same calls.
-    host = parts.netloc.lower().removesuffix(_DEFAULT_PORTS[parts.scheme]).removesuffix(":")
+    host = parts.netloc.lower().removesuffix(":")
+    if port is not None:
+        host = host.rpartition(":")[0] + ("" if port == _DEFAULT_PORTS[parts.scheme] else f":{port}")
     return f"{parts.scheme}://{host}{parts.path.rstrip('/')}".removesuffix(base_path)
 
 
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+_DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from os import PathLike
+from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -72,8 +72,8 @@ def usable_journal(journal: Journal | None) -> Journal:
     """Return the journal, one in memory if it is None. Raises TypeError if it is not a journal."""
     given: Any = journal
     if given is not None and not isinstance(given, Journal):
-        file = str(given) if isinstance(given, str | PathLike) else "j.db"
-        made = f"SqlJournal({'...' if may_contain_password(file) else repr(file)})"
+        file = str(given) if isinstance(given, str | Path) else "j.db"
+        made = "SqlJournal(...)" if may_contain_password(file) else f"SqlJournal({file!r})"
         raise TypeError(f"journal must be a journal, such as {made}, not {type(given).__name__}")
     return journal or MemoryJournal(on_report=telemetry.count_report)
 

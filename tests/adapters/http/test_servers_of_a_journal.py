@@ -171,7 +171,14 @@ def test_server_can_be_added_before_anything_is_recorded(connect: Connect, open_
 
 
 @pytest.mark.parametrize(
-    "url", ["HTTP://Host.Example", "http://host.example:80", "http://host.example:", "http://host.example/"]
+    "url",
+    [
+        "HTTP://Host.Example",
+        "http://host.example:80",
+        "http://host.example:",
+        "http://host.example/",
+        "http://host.example:080",
+    ],
 )
 def test_ways_to_write_a_url_are_one_server(url: str) -> None:
     assert Client("v1", api_key=KEY, base_url=url).base_url == "http://host.example"
@@ -180,6 +187,7 @@ def test_ways_to_write_a_url_are_one_server(url: str) -> None:
 def test_port_of_another_scheme_is_part_of_the_server() -> None:
     assert Client("v1", api_key=KEY, base_url="https://host.example:80").base_url == "https://host.example:80"
     assert Client("v1", api_key=KEY, base_url="https://[::1]:443/x").base_url == "https://[::1]/x"
+    assert Client("v1", api_key=KEY, base_url="https://[::1]:08080").base_url == "https://[::1]:8080"
 
 
 def test_two_first_clients_do_not_both_record_their_server(open_journal: OpenJournal) -> None:
