@@ -386,7 +386,7 @@ def test_a_result_that_does_not_fit_is_not_written(coded: CodedLifecycle[V1State
         coded.step_many(states, 1, out=signed)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="is not the code of any event"):
         coded.step_many(states, 99, out=states)
-    with pytest.raises(TypeError, match=r"out must be an array, not \[0\] \(list\)"):
+    with pytest.raises(TypeError, match="out must be an array, not list"):
         coded.step_many(states, 1, out=[0])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert coded.decode_states(states) == [V1State.RUNNING] * 3
     states.flags.writeable = False

@@ -651,6 +651,8 @@ MADE: Any = TaskReport  # of what no type checker accepts
 ARGUMENTS: dict[str, tuple[Callable[[Any], object], str]] = {
     "task": (lambda journal: journal.task("v1", "x"), "lifecycle must be a Lifecycle.*not 'v1'"),
     "task id": (lambda journal: journal.task(V1, 5), "task_id must be a text, not 5"),
+    "id of a class": (lambda journal: journal.task(V1, Report), "task_id must be a text, not the class Report"),
+    "id in bytes": (lambda journal: journal.task(V1, b"7"), "task_id must be a text, not bytes"),
     "creates": (lambda journal: journal.creates("v1"), "lifecycle must be a Lifecycle.*not 'v1'"),
     "open tasks": (lambda journal: journal.open_tasks("v1"), "lifecycle must be a Lifecycle.*not 'v1'"),
     "otherwise": (lambda journal: journal.recorded_otherwise("v1"), "lifecycle must be a Lifecycle.*not 'v1'"),

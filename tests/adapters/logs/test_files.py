@@ -73,7 +73,7 @@ class PathOfBytes:
 def test_a_path_is_text_or_a_path(path: Any) -> None:
     with pytest.raises(TypeError, match="a path must be text or a Path, and several are several arguments, not "):
         Files(path)
-    with pytest.raises(TypeError, match=r"a path must be a path in text, not b'a\.csv'"):
+    with pytest.raises(TypeError, match="a path must be a path in text, not bytes"):
         Files(PathOfBytes())  # type: ignore[arg-type]
 
 
