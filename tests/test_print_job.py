@@ -1,4 +1,4 @@
-"""The print job of the README against a service that knows nothing of this project: a small program with FastAPI."""
+"""The print job of the examples against a service that knows nothing of this project: a small program with FastAPI."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from errno import EISDIR, ENOENT
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -46,13 +46,21 @@ def declared(name: str, own: Lifecycle[str, str] | None = None) -> Lifecycle[str
     if _is_file(name):
         document = read_file(name)
         value: Any = document.value
-        if isinstance(value, dict) and "lifecycle" in value:
+        if _is_service(value):
             from lifecycle_adapters.http.binding import binding_in
 
             return binding_in(document).lifecycle
         return lifecycle_in(document)
     advice = "for a lifecycle of your own, give the file that declares it, such as ./mine.json"
     raise UnknownName("lifecycle", without_passwords(name), known=named, where="catalog", advice=advice)
+
+
+def _is_service(value: Any) -> bool:
+    """Return whether a file declares a service, also one whose key `lifecycle` is misspelt."""
+    if not isinstance(value, dict):
+        return False
+    has_calls = not {"base_url", "create", "status", "commands"}.isdisjoint(cast("dict[str, Any]", value))
+    return "lifecycle" in value or (has_calls and "states" not in value)
 
 
 def recorded_lifecycle(name: str, journal: SqlJournal) -> Lifecycle[str, str] | None:
@@ -86,7 +94,7 @@ def declared_with_service(name: str, api: str | None) -> tuple[Lifecycle[Any, An
     if name not in CATALOG and _is_file(name):
         document = read_file(name)
         value: Any = document.value
-        if isinstance(value, dict) and "lifecycle" in value:
+        if _is_service(value):
             from lifecycle_adapters.http.binding import binding_in
 
             binding = binding_in(document)

@@ -25,7 +25,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidatorFunctionWrapH
 from lifecycle.declaration import Name, Path, StrictText
 from lifecycle.documents import Document, read_json, read_yaml
 from lifecycle.effects import Response
-from lifecycle.errors import UnknownName
+from lifecycle.errors import DefinitionError, DefinitionFinding, UnknownName
 from lifecycle.findings import for_editors, made_from
 from lifecycle.journal import check_time
 from lifecycle.lifecycle import Lifecycle, read_file
@@ -141,7 +141,17 @@ class SessionCalls(Declared):
 
 def binding_in(document: Document) -> HttpBinding[str, str]:
     """Return the binding that a document declares. Raises DefinitionError, whose findings have their lines."""
-    return made_from(document, lambda value: parse(HttpBinding[str, str], value, "binding"), kind="binding")
+
+    def made(value: Any) -> HttpBinding[str, str]:
+        binding = parse(HttpBinding[str, str], value, "binding")
+        if binding.scope:
+            what = "must be left out: it has the texts for the `parameters`, which a client fills in"
+            raise DefinitionError(
+                binding.name, [DefinitionFinding("bad_value", "scope", what, ("scope",))], kind="binding"
+            )
+        return binding
+
+    return made_from(document, made, kind="binding")
 
 
 @dataclass(frozen=True, kw_only=True)

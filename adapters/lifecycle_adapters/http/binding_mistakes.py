@@ -212,6 +212,12 @@ def _wrong_servers(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
 
 def _wrong_headers(binding: HttpBinding[Any, Any]) -> Iterator[Mistake]:
     yield from wrong_headers(("headers",), binding.headers)
+    for name, text in binding.headers.items():
+        if found := PLACEHOLDER.search(text):
+            yield (
+                ("headers", name),
+                f"is sent as it is, with {found[0]!r}: only the headers of a call have placeholders",
+            )
     taken = {} if binding.authentication is None else {binding.authentication.header.casefold(): "carries the key"}
     if binding.handshake is not None:
         taken[binding.handshake.header.casefold()] = "is the header of the handshake"

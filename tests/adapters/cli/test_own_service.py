@@ -156,6 +156,18 @@ def test_a_lifecycle_is_taken_from_the_file_of_its_service(tmp_path: Path) -> No
     assert "cancelled" in call("show", FILE).stdout
 
 
+@pytest.mark.parametrize("command", [("show",), ("check", "log.csv"), ("drift", "api.json")])
+def test_misspelt_lifecycle_of_a_service_is_named(command: tuple[str, ...], tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(Path(FILE).read_text().replace("\nlifecycle:", "\nlifecycel:"))
+
+    result = call(command[0], str(file), *command[1:])
+
+    assert result.exit_code == 2
+    assert "there is no such field; did you mean 'lifecycle'?" in result.stderr
+    assert "states" not in result.stderr
+
+
 def test_key_of_its_own_variable_goes_to_its_own_server_alone(server: ScriptedServer) -> None:
     refused = call("status", "--api", FILE, "1", "--base-url", "http://elsewhere.invalid", env={"PRINTER_KEY": KEY})
     assert refused.exit_code == 2

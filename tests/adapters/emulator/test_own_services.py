@@ -238,7 +238,7 @@ def test_every_binding_is_served_by_its_lifecycle(drawn: tuple[HttpBinding[Any, 
     asyncio.run(explore(*drawn))
 
 
-# --- the print job of the README ---------------------------------------------------------------
+# --- the print job of the examples ------------------------------------------------------------
 
 QUICK = Timing(poll_s=0.01, request_timeout_s=30.0, longest_retry_s=0.01, settle_timeout_s=0.05)
 

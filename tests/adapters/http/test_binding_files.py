@@ -50,6 +50,15 @@ def test_binding_in_a_file_equals_the_one_in_python(tmp_path: Path) -> None:
         assert HttpBinding.from_file(tmp_path / name) == IN_PYTHON
 
 
+@pytest.mark.parametrize("parameters", ["", "parameters: [desk]\n"])
+def test_scope_is_left_out_of_a_file(parameters: str) -> None:
+    """It is the texts for the parameters; a name in its place would become a part of the lifecycle's name."""
+    text = TEXT.replace("path: /jobs", 'path: "/{desk}/jobs"') if parameters else TEXT
+    HttpBinding.from_yaml(parameters + text)
+    with pytest.raises(DefinitionError, match=r"scope \(line 1\): must be left out"):
+        HttpBinding.from_yaml("scope: [desk]\n" + parameters + text)
+
+
 @pytest.mark.parametrize("given", ["", "base_path: ''\n"])
 def test_lifecycle_in_place_of_a_binding_is_the_one_finding(given: str) -> None:
     with pytest.raises(DefinitionError) as raised:

@@ -264,9 +264,13 @@ def test_a_body_has_a_type_of_json() -> None:
             "status: must be without '{idempotency_key}': a journal records no intent",
         ),
         ({"create": replace(V1.create, headers={"X-Task": "{id}"})}, "create: POST /run-task names a task"),
+        *(
+            ({"headers": {"X-A": f"a {each}"}}, f"headers.X-A: is sent as it is, with '{each}': only the headers of a")
+            for each in ("{id}", "{idempotency_key}", "{request_id}", "{etag}", "{owner}")
+        ),
     ],
 )
-def test_duplicate_header_is_a_finding(changes: dict[str, Any], finding: str) -> None:
+def test_header_that_cannot_be_meant_is_a_finding(changes: dict[str, Any], finding: str) -> None:
     with pytest.raises(DefinitionError) as info:
         keyed(**changes)
     assert finding in str(info.value)
