@@ -1,4 +1,4 @@
-"""Checks of arguments that the adapters share: each error names the argument and the value that was given."""
+"""Checks of arguments that the adapters share: each error names the argument, and the value if it is no secret."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def require(given: Any, kind: Any, wanted: str) -> None:
 
 
 def require_secret(given: Any, kind: Any, wanted: str) -> None:
-    """Do the same for an argument that may hold a key, a password or a secret: no part of it is in the message."""
+    """Raise like `require`, for an argument that may hold a key or a password: no part of it is in the message."""
     if not isinstance(given, kind):
         raise TypeError(f"{wanted}, not {type(given).__name__}")
 

@@ -314,7 +314,7 @@ class Client(ConfiguredClient[S, E], RecoveryMethods[Driver, Task[S, E]]):
     def add_server(self) -> None:
         """Record that this client's `base_url` is a further URL of the server that has the journal's tasks.
 
-        A journal has the tasks of a lifecycle at one server, the one of its first record. Call this once if that server
+        A journal has the tasks of a service at one server, the one of its first record. Call this once if that server
         has moved, or has several URLs, and never for a server with tasks of its own: it may give them the same ids, and
         commands would be settled at the wrong one.
 

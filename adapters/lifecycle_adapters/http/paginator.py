@@ -151,7 +151,7 @@ class Paginator:
             self._fault = error
             return new
         is_repeated = frozenset(following.items()) in self._turned
-        # A service may name its last page again, or name each next page alike: the first of these has nothing new.
+        # A service may name its last page again, which has nothing new then, or name all next pages alike.
         if not following or (is_repeated and not (new and self._id_field is not None and has_more is None)):
             if has_more is True:
                 self._fault = self._incomplete(
